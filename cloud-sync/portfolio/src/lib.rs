@@ -1,0 +1,1 @@
+//! The service for owners of many buildings.

@@ -1,0 +1,3 @@
+//! The binary `fyrhus-portfolio`.
+
+fn main() {}

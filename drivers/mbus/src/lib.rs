@@ -1,0 +1,1 @@
+//! Wired and wireless M-Bus telegrams, and the master's session, without I/O.

@@ -1,0 +1,1 @@
+//! A simulated building whose meters speak the real wire protocols.

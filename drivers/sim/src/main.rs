@@ -1,0 +1,3 @@
+//! The binary `meter-sim`.
+
+fn main() {}

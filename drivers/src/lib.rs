@@ -1,0 +1,1 @@
+//! Buses, the meters on them, and device profiles: from the wire to a reading.

@@ -1,0 +1,1 @@
+//! What the numbers on a report mean.

@@ -1,0 +1,1 @@
+//! What uptime is promised, and what counts as kept.

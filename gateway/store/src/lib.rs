@@ -1,0 +1,1 @@
+//! Readings on a small flash disk: nothing lost, every gap explained.

@@ -1,0 +1,1 @@
+//! Prepared tables and charts as documents.

@@ -1,0 +1,1 @@
+//! Dashboard, commissioning and API of one gateway.

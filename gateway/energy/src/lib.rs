@@ -1,1 +1,11 @@
-//! What the numbers on a report mean.
+//! What the numbers on a page or a report mean.
+//!
+//! The gateway and the portfolio compute the same figures from the same readings with this
+//! crate, so they cannot disagree about one.
+//!
+//! **Invariant:** the crate does no I/O, has no clock and knows no store: readings go in, figures
+//! come out, in integers.
+
+mod usual;
+
+pub use usual::{Comparison, Day, HOURS, usual};

@@ -1,1 +1,26 @@
-//! What uptime is promised, and what counts as kept.
+//! What uptime the cloud promised, and what it kept.
+//!
+//! ```text
+//! attempts of the report probe ──account──▶ coded spans ──evaluate──▶ the month's verdict
+//! ```
+//!
+//! The promise is an average over a calendar month of the contract's zone: the reports of a
+//! building can be had 99.5 % of the time. What is measured is a report query that reads back
+//! a value the cloud acknowledged earlier; meter readings play no part.
+//!
+//! **Invariant:** durations are whole seconds and shares are fractions of integers. Nothing is
+//! rounded before it is compared, and a printed percentage is cut, so 99.49999 never reads 99.5.
+//!
+//! **Invariant:** the crate does no I/O and never asks what time it is.
+//!
+//! **Invariant:** time that nobody measured is *unknown*, a third state beside up and down. It
+//! counts as up for the credit, because the customer has to prove the breach, and it is never
+//! hidden: the verdict says what the tier would be if all of it had been down.
+
+mod account;
+mod sla;
+
+pub use account::{
+    Attempt, Code, Failure, Outcome, References, Settings, Span, TlsFailure, account,
+};
+pub use sla::{InvalidMonth, Month, Outage, Tier, Unknown, Verdict, evaluate};

@@ -18,6 +18,7 @@
 //! hidden: the verdict says what the tier would be if all of it had been down.
 
 mod account;
+mod bytes;
 mod sla;
 
 pub use account::{

@@ -1,0 +1,52 @@
+# The front door. No logic here: what has to be decided before there is a compiler is decided in
+# image/prepare.sh, everything else in the programs.
+.PHONY: help demo test check bench proof audit tools web
+
+## What can be made.
+help:
+	@awk '/^## /{text=substr($$0,4)} /^[a-z]+:/{if(text)printf "  make %-7s %s\n",substr($$1,1,length($$1)-1),text; text=""}' Makefile
+
+## Simulated building, gateway, portfolio and dashboard, on this machine: the real binaries.
+demo: tools web
+	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
+	target/release/demo $(ARGS)
+
+## Everything that has to pass: format, lints, Rust, front end, browser. One build profile.
+test: tools web check
+	cd web-ui/app && npm run test
+	cargo build --workspace --bins
+	WEB_UI_REQUIRED=1 cargo test --workspace
+	tests/browser/run.sh
+
+## Format, lints and types, no tests.
+check: tools web
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cd web-ui/app && npm run check
+
+## Speed, memory, wire and disk cost, as ratios.
+bench: tools web
+	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
+	cargo bench --workspace
+	target/release/measure
+
+## The big counts, into tests/proof.md. Takes hours.
+proof: tools web
+	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
+	target/release/proof
+
+## Licences, bans, sources, advisories of every dependency.
+audit: tools
+	image/prepare.sh audit
+	cargo deny check
+
+## What a build needs: says what is missing, installs it or tells how.
+tools:
+	@image/prepare.sh
+
+## The front ends, into web-ui/dist. Needs the network once, for npm ci.
+web: web-ui/app/node_modules/.package-lock.json
+	cd web-ui/app && npm run build
+
+web-ui/app/node_modules/.package-lock.json: web-ui/app/package-lock.json | tools
+	cd web-ui/app && npm ci

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Looks for what building and testing Fyrhus needs, on a Debian-like machine. When everything is
+# there it does nothing and needs no network. Otherwise it says what is missing and why, and as root
+# installs it, printing each command first; not as root it prints the one line to run and stops.
+#
+#   image/prepare.sh          what `make demo` and `make test` need
+#   image/prepare.sh audit    what `make audit` needs on top
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()  # Debian packages
+why=()
+
+need() { # COMMAND PACKAGE REASON
+    command -v "$1" >/dev/null 2>&1 && return
+    missing+=("$2")
+    why+=("  $2: $3")
+}
+
+run() {
+    echo "+ $*" >&2
+    "$@"
+}
+
+need cc build-essential "links Rust and compiles SQLite"
+need node nodejs "builds the web pages"
+need npm npm "fetches the web pages' libraries, once"
+need git git "tells which files are part of the project"
+need chromium chromium "shows the pages to the browser tests"
+need systemd-analyze systemd "reads the systemd units in the tests"
+need python3 python3 "runs the independent Modbus server of the tests"
+python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || {
+    missing+=(python3-venv)
+    why+=("  python3-venv: keeps that server apart from the system's Python")
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+    {
+        echo "Fyrhus needs ${#missing[@]} package(s) that this machine does not have:"
+        printf '%s\n' "${why[@]}"
+    } >&2
+    if ! command -v apt-get >/dev/null 2>&1; then
+        echo "This machine has no apt-get: install them its own way, then try again." >&2
+        exit 1
+    elif [ "$(id -u)" -eq 0 ]; then
+        run apt-get update -q
+        DEBIAN_FRONTEND=noninteractive run apt-get install -y -q --no-install-recommends "${missing[@]}"
+    else
+        echo "Run this, then try again:" >&2
+        echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+
+# Rust: rustup fetches the version of rust-toolchain.toml by itself when cargo is first run.
+if ! command -v cargo >/dev/null 2>&1; then
+    if [ -x "$HOME/.cargo/bin/cargo" ]; then
+        echo "cargo is in $HOME/.cargo/bin, which is not on the PATH. Run: . \"$HOME/.cargo/env\"" >&2
+        exit 1
+    elif [ "$(id -u)" -eq 0 ] && apt-cache show rustup >/dev/null 2>&1; then
+        echo "Fyrhus needs Rust, which rustup manages:" >&2
+        DEBIAN_FRONTEND=noninteractive run apt-get install -y -q --no-install-recommends rustup
+    else
+        echo "Fyrhus needs Rust, and this machine has no cargo: install rustup, then try again." >&2
+        exit 1
+    fi
+fi
+if ! cargo --version >/dev/null 2>&1; then
+    echo "The toolchain of rust-toolchain.toml is missing; rustup installs it:" >&2
+    run rustup toolchain install
+fi
+
+# Node: what the front end's tools run on.
+node_major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
+if [ "$node_major" -lt 20 ]; then
+    echo "Node $(node --version) is too old for the front end's tools: they need 20 or newer." >&2
+    exit 1
+fi
+
+# An independent Modbus server for the tests, in a folder of its own.
+peers=target/peers
+if ! "$peers/bin/python" -c 'import pymodbus' >/dev/null 2>&1; then
+    echo "The tests compare with pymodbus, which is not there yet:" >&2
+    run python3 -m venv "$peers"
+    run "$peers/bin/pip" install -q --disable-pip-version-check "pymodbus==3.16.1" || {
+        if [ -n "${CI:-}" ]; then exit 1; fi
+        echo "It cannot be had now: the comparison with it will be skipped." >&2
+    }
+fi
+
+if [ "${1:-}" = audit ] && ! command -v cargo-deny >/dev/null 2>&1; then
+    echo "make audit needs cargo-deny, which takes about five minutes to build:" >&2
+    run cargo install --locked cargo-deny
+fi

@@ -1,1 +1,64 @@
-//! The protocol between gateway and portfolio.
+//! The protocol between gateway and portfolio: what is posted, and what is answered.
+//!
+//! ```text
+//!  gateway                                   portfolio
+//!     │  POST /v1/enrol     Enrol ───────────▶  │   with a one-time code, once
+//!     │  ◀─────────── Certificate │ Refusal     │
+//!     │  POST /v1/series    SeriesTable ─────▶  │   what the numbers of a batch mean
+//!     │  POST /v1/batch     Batch ───────────▶  │   readings from..=to, without a hole
+//!     │  ◀──────────── Ack{acked} │ Refusal     │   after the commit, never before
+//!     │  POST /v1/latest    Latest ──────────▶  │   while behind: what the meters show now
+//!     │  POST /v1/renew     Renew ───────────▶  │   before, or after, the certificate ends
+//! ```
+//!
+//! Messages are CBOR (RFC 8949) of fixed shape; what is large is packed with raw deflate (RFC 1951)
+//! behind a header that can be judged before anything is unpacked. Every message may be sent twice,
+//! and may arrive after the one that was sent later: a [`Batch`] says which numbers it holds, and
+//! all the others replace what was said before.
+//!
+//! This crate does no I/O and knows neither HTTP nor a database.
+//!
+//! **Invariant:** no bytes make a reader here panic, or allocate more than [`limits`] allow.
+//!
+//! **Invariant:** a value is an integer in the steps of its series. Unit and decimals stand in the
+//! [`SeriesTable`], once, and nowhere else.
+
+mod answer;
+mod batch;
+mod cbor;
+mod columns;
+mod enrol;
+mod latest;
+pub mod limits;
+mod pack;
+mod series;
+
+pub use answer::{Ack, Refusal};
+pub use batch::{Batch, Envelope, Gap, GapReason, Header, Incomplete, SyncReading};
+pub use cbor::{Flaw, Malformed};
+pub use enrol::{Certificate, Enrol, EnrolCode, InvalidEnrolCode, Renew};
+pub use latest::{Latest, Newest};
+pub use pack::TooLarge;
+pub use series::{Kind, MeterRow, SeriesRow, SeriesTable, SiteRow};
+
+/// The version of the protocol that this crate writes and reads: the first number of each message.
+pub const VERSION: u32 = 1;
+
+/// The media type of every message.
+pub const MEDIA_TYPE: &str = "application/vnd.fyrhus.sync+cbor";
+
+/// Where each message is posted.
+pub mod path {
+    /// [`Batch`](crate::Batch).
+    pub const BATCH: &str = "/v1/batch";
+    /// [`Enrol`](crate::Enrol), the only one that needs no certificate.
+    pub const ENROL: &str = "/v1/enrol";
+    /// [`Latest`](crate::Latest).
+    pub const LATEST: &str = "/v1/latest";
+    /// [`Renew`](crate::Renew), the only one that takes an expired certificate.
+    pub const RENEW: &str = "/v1/renew";
+    /// The newest stored reading of a series, as JSON: the series' number follows.
+    pub const REPORT: &str = "/v1/report/";
+    /// [`SeriesTable`](crate::SeriesTable).
+    pub const SERIES: &str = "/v1/series";
+}

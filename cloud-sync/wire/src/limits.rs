@@ -1,0 +1,37 @@
+//! How large a message may be. Whoever writes stays below, whoever reads refuses what is above.
+
+/// Readings in a batch, and rows of a [`Latest`](crate::Latest).
+///
+/// Two hours of a building with 180 series: large enough to compress well, small enough that a
+/// lost answer costs a 4G SIM 15 kB.
+pub const READINGS: usize = 10_000;
+
+/// Bytes of a packed message before it is packed. What says that it is larger is not unpacked.
+pub const RAW_BYTES: usize = 256 * 1024;
+
+/// Bytes of a message as it is posted. Deflate makes nothing longer than by a few bytes in each
+/// 16 kB block, so what may be packed also fits.
+pub const POSTED_BYTES: usize = RAW_BYTES + 1024;
+
+/// Gaps in a batch. A gap covers any number of readings.
+pub const GAPS: usize = 1_000;
+
+/// Series, and meters, of one [`SeriesTable`](crate::SeriesTable); a larger gateway sends several.
+pub const TABLE_ROWS: usize = 500;
+
+/// Series that a [`Refusal`](crate::Refusal) names: as many as one table can teach.
+pub const UNKNOWN_SERIES: usize = TABLE_ROWS;
+
+/// Bytes of a name that a person gave.
+pub const NAME_BYTES: usize = 256;
+
+/// Bytes of a sentence in an answer.
+pub const SENTENCE_BYTES: usize = 500;
+
+/// Bytes of a certificate, or of the request for one. With P-256 keys they have about 500.
+pub const CERTIFICATE_BYTES: usize = 4_096;
+
+/// The times that a reading may have, in milliseconds since 1970: from then to the year 2200.
+///
+/// Outside it a clock was wrong. There is no limit on age: a gateway may have been away for months.
+pub const TIMES_MS: std::ops::Range<i64> = 0..7_258_118_400_000;

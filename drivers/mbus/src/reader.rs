@@ -1,0 +1,269 @@
+//! A cursor that knows where it is, so that every error can say where it happened.
+
+use core::fmt;
+
+/// Reads a telegram from front to back.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first byte of `bytes`.
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self::at(bytes, 0)
+    }
+
+    /// Starts at the first byte of `bytes`, which is byte `at` of the frame.
+    pub const fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self { rest: bytes, at }
+    }
+
+    /// The next byte, which belongs to `part`.
+    pub fn byte(&mut self, part: Part) -> Result<u8, DecodeError> {
+        let Some((&byte, rest)) = self.rest.split_first() else {
+            return Err(self.truncated(part));
+        };
+        self.rest = rest;
+        self.at += 1;
+        Ok(byte)
+    }
+
+    /// The next `N` bytes, which belong to `part`.
+    pub fn array<const N: usize>(&mut self, part: Part) -> Result<[u8; N], DecodeError> {
+        let Some((head, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.truncated(part));
+        };
+        self.rest = rest;
+        self.at += N;
+        Ok(*head)
+    }
+
+    /// The next `len` bytes, which belong to `part`.
+    pub fn take(&mut self, len: usize, part: Part) -> Result<&'a [u8], DecodeError> {
+        let Some((head, rest)) = self.rest.split_at_checked(len) else {
+            return Err(self.truncated(part));
+        };
+        self.rest = rest;
+        self.at += len;
+        Ok(head)
+    }
+
+    /// Everything that is left.
+    pub const fn take_rest(&mut self) -> &'a [u8] {
+        let rest = self.rest;
+        self.at += rest.len();
+        self.rest = &[];
+        rest
+    }
+
+    /// What is left, without taking it.
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Offset of the next byte, counted from the first of the frame.
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// What has been read since `earlier`, a former state of this reader.
+    pub fn since(&self, earlier: &Self) -> &'a [u8] {
+        earlier.rest.get(..self.at.saturating_sub(earlier.at)).unwrap_or_default()
+    }
+
+    /// An error in the byte that was read last.
+    pub const fn reject(&self, flaw: Flaw) -> DecodeError {
+        DecodeError { at: self.at.saturating_sub(1), flaw }
+    }
+
+    /// The bytes end inside `part`: an error behind the last of them.
+    const fn truncated(&self, part: Part) -> DecodeError {
+        DecodeError { at: self.at + self.rest.len(), flaw: Flaw::Truncated(part) }
+    }
+}
+
+/// In which order the bytes of a number stand. Mode 2 (CI 76 and 77) is as good as extinct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ByteOrder {
+    /// Mode 1: least significant byte first.
+    #[default]
+    LsbFirst,
+    /// Mode 2: most significant byte first.
+    MsbFirst,
+}
+
+impl ByteOrder {
+    pub(crate) const fn u16(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::LsbFirst => u16::from_le_bytes(bytes),
+            Self::MsbFirst => u16::from_be_bytes(bytes),
+        }
+    }
+
+    pub(crate) const fn u32(self, bytes: [u8; 4]) -> u32 {
+        match self {
+            Self::LsbFirst => u32::from_le_bytes(bytes),
+            Self::MsbFirst => u32::from_be_bytes(bytes),
+        }
+    }
+
+    /// A number of at most eight bytes; further ones push the most significant out.
+    pub(crate) fn u64(self, bytes: &[u8]) -> u64 {
+        let push = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        match self {
+            Self::LsbFirst => bytes.iter().rev().fold(0, push),
+            Self::MsbFirst => bytes.iter().fold(0, push),
+        }
+    }
+}
+
+/// A frame that does not say what EN 13757 lets it say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("byte {at}: {flaw}")]
+pub struct DecodeError {
+    /// Offset of the offending byte, counted from the first of the frame; where bytes are missing,
+    /// of the first that is.
+    pub at: usize,
+    /// What is wrong with it.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// The frame does not begin as one of the three kinds.
+    #[error("{0:#04x} starts no frame")]
+    Start(u8),
+    /// The two length bytes differ, or there is no room for control, address and CI.
+    #[error("the length byte {0:#04x} is not that of a frame")]
+    Length(u8),
+    /// The frame, or a part of it, ends too early.
+    #[error("the telegram ends inside the {0}")]
+    Truncated(Part),
+    /// Bytes behind the end of the frame.
+    #[error("{0:#04x} follows the end of the frame")]
+    Trailing(u8),
+    /// The sum of control, address, CI and data.
+    #[error("the checksum is {found:#04x} and should be {right:#04x}")]
+    Checksum {
+        /// As sent.
+        found: u8,
+        /// As computed.
+        right: u8,
+    },
+    /// The last byte is not 16.
+    #[error("the stop byte is {0:#04x} and should be 0x16")]
+    Stop(u8),
+    /// A CI that no meter sends, or that is not read here.
+    #[error("the application layer {0:#04x} is not one that is read here")]
+    Ci(u8),
+    /// The fixed structure has 16 bytes, neither more nor less.
+    #[error("the fixed structure has {0} bytes and should have 16")]
+    FixedLength(usize),
+    /// A DIF whose data field codes a marker that is reserved.
+    #[error("DIF {0:#04x} is reserved")]
+    ReservedDif(u8),
+    /// A length byte of variable data that is reserved.
+    #[error("the length byte {0:#04x} is reserved")]
+    ReservedLvar(u8),
+    /// More extension bytes than the standard allows.
+    #[error("is an eleventh DIFE")]
+    TooManyDife,
+    /// More extension bytes than the standard allows.
+    #[error("is an eleventh VIFE")]
+    TooManyVife,
+    /// The records are encrypted, and there is no key.
+    #[error("the records are encrypted in mode {0} and there is no key")]
+    KeyMissing(u8),
+    /// The records are encrypted in a way that is not read here.
+    #[error("the records are encrypted in mode {0}, which is not supported")]
+    Mode(u8),
+}
+
+impl Flaw {
+    /// A code for programs, which stays as it is when the sentence changes.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Length(_) => "length",
+            Self::Truncated(part) => part.code(),
+            Self::Trailing(_) => "trailing",
+            Self::Checksum { .. } => "checksum",
+            Self::Stop(_) => "stop",
+            Self::Ci(_) => "ci_unsupported",
+            Self::FixedLength(_) => "fixed_length",
+            Self::ReservedDif(_) => "dif_reserved",
+            Self::ReservedLvar(_) => "lvar_reserved",
+            Self::TooManyDife => "dife_count",
+            Self::TooManyVife => "vife_count",
+            Self::KeyMissing(_) => "key_missing",
+            Self::Mode(_) => "mode_unsupported",
+        }
+    }
+}
+
+/// What a byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Start, length, control, address, checksum, stop.
+    Frame,
+    /// The fixed header in front of the records.
+    Header,
+    /// The data information block.
+    Dib,
+    /// The value information block.
+    Vib,
+    /// The plain text inside a VIB.
+    Text,
+    /// The value, with its length byte where it has one.
+    Data,
+}
+
+impl Part {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Frame => "truncated",
+            Self::Header => "header_short",
+            Self::Dib => "dif_truncated",
+            Self::Vib => "vif_truncated",
+            Self::Text => "text_truncated",
+            Self::Data => "data_truncated",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frame => "frame",
+            Self::Header => "header",
+            Self::Dib => "DIB",
+            Self::Vib => "VIB",
+            Self::Text => "text of the VIB",
+            Self::Data => "data",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_where_bytes_are_missing() {
+        let mut r = Reader::at(&[1, 2, 3], 7);
+        assert_eq!(r.byte(Part::Data), Ok(1));
+        let error = r.take(3, Part::Data).unwrap_err();
+        assert_eq!(error.to_string(), "byte 10: the telegram ends inside the data");
+        assert_eq!(r.take_rest(), [2, 3]);
+        assert_eq!(r.offset(), 10);
+    }
+
+    #[test]
+    fn both_orders() {
+        assert_eq!(ByteOrder::LsbFirst.u64(&[1, 2, 3]), 0x03_0201);
+        assert_eq!(ByteOrder::MsbFirst.u64(&[1, 2, 3]), 0x01_0203);
+    }
+}

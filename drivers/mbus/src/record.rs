@@ -1,0 +1,516 @@
+//! The records of a telegram, one by one, odd ones included.
+//!
+//! ```text
+//! DIB  VIB  [LVAR] data    a record
+//! 2F                       filler, skipped
+//! 7F                       a record without VIB and data: "all of it, please" (to a meter)
+//! 0F …                     the rest is the manufacturer's own
+//! 1F …                     the same, and the meter has a further telegram
+//! ```
+//!
+//! A record that breaks off ends the telegram: nothing behind it can be found. A record that is
+//! whole but has no valid value is a record all the same ([`Record::value`] says why).
+//!
+//! Source: EN 13757-3, "data record", "variable data structure".
+
+use core::fmt;
+use core::iter::FusedIterator;
+
+use crate::fixed::Counters;
+use crate::value::{bcd, read_f, read_i};
+use crate::vib::Meaning;
+use crate::{
+    ByteOrder, Date, DecodeError, Dib, Encoding, Flaw, Invalid, Latin1, Number, Part, Quantity,
+    Reader, Real32, Sort, Time, Value, Vib,
+};
+
+/// One number of a meter, with everything that says which one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// Which of its numbers, and how coded.
+    pub dib: Dib,
+    /// Of what.
+    pub vib: Vib<'a>,
+    pub(crate) dib_bytes: &'a [u8],
+    pub(crate) data: &'a [u8],
+    pub(crate) order: ByteOrder,
+}
+
+impl<'a> Record<'a> {
+    /// Reads one record and leaves `r` on the first byte after it.
+    ///
+    /// # Errors
+    ///
+    /// Also on the DIFs that are markers; [`Records`] takes them out before.
+    pub fn read(r: &mut Reader<'a>, order: ByteOrder) -> Result<Self, DecodeError> {
+        let start = r.clone();
+        let dib = Dib::read(r)?;
+        let dib_bytes = r.since(&start);
+        let vib = Vib::read(r)?;
+        let data = match dib.encoding.data_len() {
+            Some(len) => r.take(len, Part::Data)?,
+            None => take_variable(r)?,
+        };
+        Ok(Self { dib, vib, dib_bytes, data, order })
+    }
+
+    /// The DIB as sent.
+    pub const fn dib_bytes(&self) -> &'a [u8] {
+        self.dib_bytes
+    }
+
+    /// The data as sent, with its length byte where it has one.
+    pub const fn data(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// What kind of value it carries, valid or not.
+    pub fn data_type(&self) -> DataType {
+        match self.dib.encoding {
+            Encoding::Nothing | Encoding::Selection => DataType::None,
+            Encoding::Real32 => DataType::Real32,
+            Encoding::Bcd2 | Encoding::Bcd4 | Encoding::Bcd6 | Encoding::Bcd8 | Encoding::Bcd12 => {
+                match self.vib.sort {
+                    Sort::Opaque => DataType::Bytes,
+                    _ => DataType::Bcd,
+                }
+            }
+            Encoding::Variable => match self.data.first() {
+                Some(0x00..=0xBF) => DataType::Text,
+                Some(0xC0..=0xDF) => DataType::Bcd,
+                _ => DataType::Bytes,
+            },
+            _ => match (self.vib.sort, self.data.len()) {
+                (Sort::Unsigned, _) => DataType::Unsigned,
+                (Sort::Bits, _) => DataType::Bits,
+                (Sort::Opaque, _) => DataType::Bytes,
+                (Sort::Date, 2) => DataType::Date,
+                (Sort::Date, 3) => DataType::Time,
+                (Sort::Date, 4 | 6) => DataType::DateTime,
+                (Sort::Number | Sort::Date, _) => DataType::Integer,
+            },
+        }
+    }
+
+    /// The value.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, although the record is whole.
+    pub fn value(&self) -> Result<Value<'a>, Invalid> {
+        let data_type = self.data_type();
+        if self.vib.record_error && data_type != DataType::None {
+            return Err(Invalid::RecordError);
+        }
+        let exponent = self.vib.exponent;
+        let is_date = self.vib.sort == Sort::Date && self.dib.encoding != Encoding::Variable;
+        let bits = || self.order.u64(self.data);
+        let whole = |mantissa: u64| {
+            Ok(Value::Number(Number::Integer { mantissa: i128::from(mantissa), exponent }))
+        };
+        match data_type {
+            DataType::None => Ok(Value::None),
+            DataType::Integer | DataType::Bcd | DataType::Real32 if is_date => {
+                Err(Invalid::DateCoding)
+            }
+            DataType::Integer => {
+                let mantissa = signed(bits(), self.data.len()).ok_or(Invalid::Integer)?;
+                Ok(Value::Number(Number::Integer { mantissa: i128::from(mantissa), exponent }))
+            }
+            DataType::Unsigned | DataType::Bits => whole(bits()),
+            DataType::Bcd if self.dib.encoding == Encoding::Variable => self.variable_bcd(),
+            DataType::Bcd => {
+                let mantissa = signed_bcd(bits(), self.data.len()).ok_or(Invalid::BcdDigit)?;
+                Ok(Value::Number(Number::Integer { mantissa: i128::from(mantissa), exponent }))
+            }
+            DataType::Real32 => {
+                let [a, b, c, d, ..] = bits().to_le_bytes();
+                let real = Real32(u32::from_le_bytes([a, b, c, d]));
+                match real.parts() {
+                    Some(_) => Ok(Value::Number(Number::Real { real, exponent })),
+                    None if real.is_nan() => Err(Invalid::RealNan),
+                    None => Err(Invalid::RealInfinite),
+                }
+            }
+            DataType::Text => Ok(Value::Text(match self.order {
+                ByteOrder::LsbFirst => Latin1::reversed(self.behind_lvar()),
+                ByteOrder::MsbFirst => Latin1::forward(self.behind_lvar()),
+            })),
+            DataType::Bytes => Ok(Value::Bytes(match self.dib.encoding {
+                Encoding::Variable => self.behind_lvar(),
+                _ => self.data,
+            })),
+            DataType::Date => {
+                let [low, high, ..] = bits().to_le_bytes();
+                Date::read_g(u16::from_le_bytes([low, high])).map(Value::Date)
+            }
+            DataType::Time => Time::read_j(low_half(bits())).map(Value::Time),
+            DataType::DateTime if self.data.len() == 4 => {
+                read_f(low_half(bits())).map(|(date, time)| Value::DateTime(date, time))
+            }
+            DataType::DateTime => read_i(bits()).map(|(date, time)| Value::DateTime(date, time)),
+        }
+    }
+
+    /// The number, where there is a valid one.
+    pub fn number(&self) -> Option<Number> {
+        self.value().ok()?.number()
+    }
+
+    /// Up to 18 digits without a place for the sign, which stands in the length byte.
+    fn variable_bcd(&self) -> Result<Value<'a>, Invalid> {
+        let mut digits = self.behind_lvar().iter();
+        let mut magnitude = 0_i128;
+        let push = |magnitude: i128, byte: &u8| {
+            let two = bcd(u64::from(*byte)).ok_or(Invalid::BcdDigit)?;
+            Ok(100 * magnitude + i128::from(two))
+        };
+        magnitude = match self.order {
+            ByteOrder::LsbFirst => digits.rev().try_fold(magnitude, push)?,
+            ByteOrder::MsbFirst => digits.try_fold(magnitude, push)?,
+        };
+        let negative = self.data.first().is_some_and(|lvar| *lvar >= 0xD0);
+        let mantissa = if negative { -magnitude } else { magnitude };
+        Ok(Value::Number(Number::Integer { mantissa, exponent: self.vib.exponent }))
+    }
+
+    fn behind_lvar(&self) -> &'a [u8] {
+        self.data.get(1..).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Record<'_> {
+    /// For people and golden files: function, storage, tariff, subunit, quantity, value, unit.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Dib { function, storage, tariff, subunit, .. } = self.dib;
+        write!(f, "{}", self.vib.quantity.as_str())?;
+        self.vib.modifiers().try_for_each(|modifier| write!(f, " {modifier}"))?;
+        if function != crate::Function::Instantaneous {
+            write!(f, " {}", function.as_str())?;
+        }
+        for (name, number) in
+            [("storage", storage.get()), ("tariff", tariff.get()), ("subunit", subunit.get())]
+        {
+            if number != 0 {
+                write!(f, " {name} {number}")?;
+            }
+        }
+        write!(f, ": {} ", self.data_type().as_str())?;
+        match self.value() {
+            Ok(Value::Text(text)) => write!(f, "\"{text}\"")?,
+            Ok(value) => write!(f, "{value}")?,
+            Err(invalid) => write!(f, "invalid, {}", invalid.code())?,
+        }
+        if self.vib.unit.is_none() { Ok(()) } else { write!(f, " {}", self.vib.unit) }
+    }
+}
+
+/// What kind of value a record carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum DataType {
+    None,
+    Integer,
+    Unsigned,
+    Bits,
+    Bcd,
+    Real32,
+    Text,
+    Bytes,
+    Date,
+    DateTime,
+    Time,
+}
+
+impl DataType {
+    /// As in decoded telegrams.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Integer => "integer",
+            Self::Unsigned => "unsigned",
+            Self::Bits => "bits",
+            Self::Bcd => "bcd",
+            Self::Real32 => "real32",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Date => "date",
+            Self::DateTime => "datetime",
+            Self::Time => "time",
+        }
+    }
+
+    /// Whether its values are numbers, with a power of ten.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Integer | Self::Unsigned | Self::Bits | Self::Bcd | Self::Real32)
+    }
+}
+
+/// The records of a telegram, in the order of the wire; nothing comes behind an error.
+///
+/// Once it has ended, [`Records::trailer`] says what came behind the records.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    source: Source<'a>,
+    trailer: Option<Trailer<'a>>,
+}
+
+#[derive(Clone, Debug)]
+enum Source<'a> {
+    Variable(Reader<'a>, ByteOrder),
+    Fixed(Counters<'a>),
+    Ended,
+}
+
+/// What is behind the last record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer<'a> {
+    /// The manufacturer's own, in the order of the wire.
+    pub manufacturer_data: &'a [u8],
+    /// The meter has a further telegram, and sends it when it is asked again.
+    pub more_follow: bool,
+}
+
+impl<'a> Records<'a> {
+    /// Those that `r` stands before.
+    pub const fn new(r: Reader<'a>, order: ByteOrder) -> Self {
+        Self { source: Source::Variable(r, order), trailer: None }
+    }
+
+    pub(crate) const fn fixed(counters: Counters<'a>) -> Self {
+        Self { source: Source::Fixed(counters), trailer: None }
+    }
+
+    /// What came behind the last record, once that has been read.
+    pub const fn trailer(&self) -> Option<Trailer<'a>> {
+        self.trailer
+    }
+
+    /// Reads on to the end: whether the meter has a further telegram.
+    pub fn more_follow(mut self) -> bool {
+        self.by_ref().for_each(drop);
+        self.trailer.is_some_and(|trailer| trailer.more_follow)
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (r, order) = match &mut self.source {
+            Source::Variable(r, order) => (r, *order),
+            Source::Fixed(counters) => return counters.next().map(Ok),
+            Source::Ended => return None,
+        };
+        loop {
+            let Some(&dif) = r.rest().first() else {
+                self.source = Source::Ended;
+                return None;
+            };
+            match dif {
+                0x2F => drop(r.byte(Part::Dib)),
+                0x0F | 0x1F => {
+                    let manufacturer_data = r.take_rest().get(1..).unwrap_or_default();
+                    self.trailer = Some(Trailer { manufacturer_data, more_follow: dif == 0x1F });
+                    self.source = Source::Ended;
+                    return None;
+                }
+                0x7F => {
+                    let dib_bytes = r.take(1, Part::Dib);
+                    return Some(dib_bytes.map(global_readout));
+                }
+                _ => {
+                    let record = Record::read(r, order);
+                    if record.is_err() {
+                        self.source = Source::Ended;
+                    }
+                    return Some(record);
+                }
+            }
+        }
+    }
+}
+
+impl FusedIterator for Records<'_> {}
+
+const fn global_readout(dib_bytes: &[u8]) -> Record<'_> {
+    let meaning = Meaning { quantity: Quantity::GlobalReadout, ..Meaning::UNKNOWN };
+    Record {
+        dib: Dib::new(Encoding::Nothing),
+        vib: Vib::with_meaning(&[], meaning),
+        dib_bytes,
+        data: &[],
+        order: ByteOrder::LsbFirst,
+    }
+}
+
+/// The length byte and what it announces.
+fn take_variable<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+    let start = r.clone();
+    let lvar = r.byte(Part::Data)?;
+    let len = match lvar {
+        0x00..=0xBF => lvar,
+        0xC0..=0xC9 | 0xD0..=0xD9 | 0xE0..=0xEF => lvar & 0x0F,
+        0xF0..=0xF4 => 4 * (lvar - 0xEC),
+        0xF5 => 48,
+        0xF6 => 64,
+        _ => return Err(r.reject(Flaw::ReservedLvar(lvar))),
+    };
+    r.take(usize::from(len), Part::Data)?;
+    Ok(r.since(&start))
+}
+
+/// Two's complement of `len` bytes; `None` for the most negative number.
+fn signed(bits: u64, len: usize) -> Option<i64> {
+    let unused = u64::BITS.saturating_sub(8 * u32::try_from(len).ok()?);
+    let top = bits.checked_shl(unused)?;
+    if top == 1 << 63 { None } else { Some(top.cast_signed() >> unused) }
+}
+
+/// Packed decimal digits of `len` bytes, an F in the highest place being a minus.
+fn signed_bcd(bits: u64, len: usize) -> Option<i64> {
+    let sign_place = (8 * u32::try_from(len).ok()?).checked_sub(4)?;
+    if bits >> sign_place == 0xF {
+        let magnitude = bcd(bits & !(0xF << sign_place))?;
+        return Some(-magnitude.cast_signed());
+    }
+    bcd(bits).map(u64::cast_signed)
+}
+
+fn low_half(bits: u64) -> u32 {
+    let [a, b, c, d, ..] = bits.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All records of `bytes` as their texts, then the error or what is behind them.
+    #[track_caller]
+    fn check(bytes: &[u8], expected: &[&str]) {
+        check_in(ByteOrder::LsbFirst, bytes, expected);
+    }
+
+    #[track_caller]
+    fn check_in(order: ByteOrder, bytes: &[u8], expected: &[&str]) {
+        let mut records = Records::new(Reader::new(bytes), order);
+        let mut texts: Vec<String> = records
+            .by_ref()
+            .map(|record| record.map_or_else(|error| error.to_string(), |r| r.to_string()))
+            .collect();
+        if let Some(trailer) = records.trailer() {
+            texts.push(format!("{} {:?}", trailer.more_follow, trailer.manufacturer_data));
+        }
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn integers() {
+        check(
+            &[0x01, 0x13, 0xFF, 0x06, 0x13, 0, 0, 0, 0, 0, 0x80, 0x03, 0x13, 0xFE, 0xFF, 0xFF],
+            &[
+                "volume: integer -0.001 m3",
+                "volume: integer invalid, integer_invalid m3",
+                "volume: integer -0.002 m3",
+            ],
+        );
+        check(&[0x01, 0x7A, 0x80], &["bus_address: unsigned 128"]);
+        check(&[0x02, 0xFD, 0x17, 0x01, 0x80], &["error_flags: bits 32769"]);
+    }
+
+    #[test]
+    fn digits_that_are_none() {
+        check(&[0x0C, 0x2B, 0x78, 0x56, 0x34, 0x12], &["power: bcd 12345678 W"]);
+        check(&[0x0C, 0x2B, 0x78, 0x56, 0x34, 0xF2], &["power: bcd -2345678 W"]);
+        check(&[0x3C, 0x2B, 0xBD, 0xEB, 0xDD, 0xDD], &["power error: bcd invalid, bcd_digit W"]);
+        check(&[0x0A, 0x2B, 0xF0, 0x12], &["power: bcd invalid, bcd_digit W"]);
+    }
+
+    #[test]
+    fn reals() {
+        check(
+            &[0x05, 0x3E, 0x4A, 0x55, 0x39, 0x3A],
+            &["volume_flow: real32 0.000706989900209009647369384765625 m3/h"],
+        );
+        check(&[0x05, 0x2B, 0, 0, 0x80, 0x7F], &["power: real32 invalid, real_infinite W"]);
+        check(&[0x05, 0x2B, 1, 0, 0x80, 0xFF], &["power: real32 invalid, real_nan W"]);
+    }
+
+    #[test]
+    fn variable_length() {
+        check(&[0x0D, 0xFD, 0x11, 3, b'c', b'b', b'a'], &["customer: text \"abc\""]);
+        check(&[0x0D, 0x13, 0xC2, 0x34, 0x12], &["volume: bcd 1.234 m3"]);
+        check(&[0x0D, 0x13, 0xD2, 0x34, 0x12], &["volume: bcd -1.234 m3"]);
+        check(&[0x0D, 0x13, 0xC0], &["volume: bcd 0 m3"]);
+        check(&[0x0D, 0x13, 0xC1, 0xF1], &["volume: bcd invalid, bcd_digit m3"]);
+        check(&[0x0D, 0x13, 0xE2, 0x34, 0x12], &["volume: bytes 3412 m3"]);
+        check(&[0x0D, 0x13, 0xCA], &["byte 2: the length byte 0xca is reserved"]);
+        check(&[0x0D, 0x13, 0xE2, 0], &["byte 4: the telegram ends inside the data"]);
+    }
+
+    #[test]
+    fn dates() {
+        check(&[0x04, 0x6D, 0x1A, 0x0E, 0xCD, 0x13], &["date_time: datetime 2014-03-13T14:26"]);
+        check(&[0x02, 0x6C, 0xFF, 0xFF], &["date: date invalid, date_none"]);
+        check(&[0x01, 0x6C, 0x01], &["date: integer invalid, date_coding"]);
+        check(&[0x0A, 0x6C, 0x01, 0x01], &["date: bcd invalid, date_coding"]);
+        check(&[0x0D, 0x6C, 1, b'x'], &["date: text \"x\""]);
+    }
+
+    #[test]
+    fn a_reported_error_is_no_value() {
+        check(
+            &[0x01, 0x93, 0x15, 0],
+            &["volume record_error:no_data: integer invalid, record_error m3"],
+        );
+        check(&[0x00, 0x93, 0x15], &["volume record_error:no_data: none  m3"]);
+    }
+
+    #[test]
+    fn markers() {
+        check(
+            &[0x2F, 0x7F, 0x01, 0x13, 1, 0x2F, 0x1F, 7, 8],
+            &["global_readout: none ", "volume: integer 0.001 m3", "true [7, 8]"],
+        );
+        check(&[0x0F], &["false []"]);
+        check(&[0x3F], &["byte 0: DIF 0x3f is reserved"]);
+    }
+
+    #[test]
+    fn nothing_comes_behind_an_error() {
+        check(
+            &[0x01, 0x13, 1, 0x04, 0x13, 1],
+            &["volume: integer 0.001 m3", "byte 6: the telegram ends inside the data"],
+        );
+    }
+
+    #[test]
+    fn most_significant_byte_first() {
+        let order = ByteOrder::MsbFirst;
+        check_in(order, &[0x02, 0x13, 0x01, 0x00], &["volume: integer 0.256 m3"]);
+        check_in(order, &[0x0C, 0x13, 0x12, 0x34, 0x56, 0x78], &["volume: bcd 12345.678 m3"]);
+        check_in(order, &[0x02, 0x6C, 0x23, 0xC2], &["date: date 2022-03-02"]);
+        check_in(order, &[0x0D, 0xFD, 0x11, 2, b'a', b'b'], &["customer: text \"ab\""]);
+        check_in(order, &[0x0D, 0x13, 0xC2, 0x12, 0x34], &["volume: bcd 1.234 m3"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            for order in [ByteOrder::LsbFirst, ByteOrder::MsbFirst] {
+                for record in Records::new(Reader::new(&bytes), order) {
+                    match record {
+                        Ok(record) => {
+                            let _ = record.to_string();
+                            let _ = record.number().map(|number| number.rounded(3));
+                        }
+                        Err(error) => prop_assert!(error.at <= bytes.len()),
+                    }
+                }
+            }
+        }
+    }
+}

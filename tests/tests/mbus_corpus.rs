@@ -1,0 +1,314 @@
+//! Frames of real meters, and cases for nearly every rule, against what they are known to say.
+//!
+//! Every wired frame of the public corpus is decoded into the object of its truth file, and the two
+//! must be equal in each key: link, header, errors with their offset, and each record with its
+//! bytes, quantity, unit, modifiers, value and validity. Where another decoder of the field can
+//! read a frame, it must find the same meter in it.
+//!
+//! The corpus is not part of the source tree: `FYRHUS_CORPUS` names its folder. Without it the
+//! tests say so and check nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mbus::{Content, DecodeError, Frame, Header, Record, Records, Telegram, Value as Worth};
+use serde_json::{Map, Value, json};
+
+#[test]
+fn frames_of_real_meters_say_what_they_are_known_to_say() {
+    let Some(corpus) = corpus() else { return };
+    let truth: BTreeMap<String, Value> =
+        serde_json::from_str(&fs::read_to_string(corpus.join("truth.json")).unwrap()).unwrap();
+    let mut count = Count::default();
+    for (kind, folder) in
+        [("good", "frames"), ("errors", "frames/errors"), ("unsupported", "frames/unsupported")]
+    {
+        for (name, expected) in truth[kind].as_object().unwrap() {
+            let path = corpus.join(folder).join(format!("{name}.hex"));
+            let decoded = decode(&fs::read_to_string(path).unwrap());
+            count.compare(name, &decoded, expected.as_object().unwrap());
+        }
+    }
+    count.report("frames of real meters");
+    assert!(count.frames >= 70, "only {} frames", count.frames);
+}
+
+#[test]
+fn cases_for_each_rule_come_out_as_expected() {
+    let Some(corpus) = corpus() else { return };
+    let mut count = Count::default();
+    let mut elsewhere = 0;
+    for line in fs::read_to_string(corpus.join("examples.jsonl")).unwrap().lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let text = case["line"].as_str().unwrap();
+        if !is_for_wired_reader(text) {
+            elsewhere += 1;
+            continue;
+        }
+        let name = format!("{} {}", case["class"].as_str().unwrap(), case["id"]);
+        count.compare(&name, &decode(text), case["expect"].as_object().unwrap());
+    }
+    count.report("cases");
+    println!("{elsewhere} cases are of radio frames, keys or compact frames, and left out");
+    assert!(count.frames >= 50, "only {} cases", count.frames);
+}
+
+/// The other decoder is wrong here and there, but not about who is speaking.
+#[test]
+fn another_decoder_finds_the_same_meters() {
+    let Some(corpus) = corpus() else { return };
+    let mut compared = 0;
+    for entry in fs::read_dir(corpus.join("frames")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "hex") {
+            continue;
+        }
+        let bytes = bytes(&fs::read_to_string(&path).unwrap()).unwrap();
+        let ours = decode_bytes(&bytes);
+        let Ok(frame) = m_bus_parser::WiredFrame::try_from(bytes.as_slice()) else { continue };
+        let m_bus_parser::WiredFrame::LongFrame { data, .. } = frame else { continue };
+        let Ok(m_bus_parser::user_data::UserDataBlock::VariableDataStructureWithLongTplHeader {
+            long_tpl_header,
+            ..
+        }) = m_bus_parser::user_data::UserDataBlock::try_from(data)
+        else {
+            continue;
+        };
+        let theirs = u64::from(long_tpl_header.short_tpl_header.access_number);
+        assert_eq!(ours["header"]["access_number"], theirs, "{}", path.display());
+        assert_eq!(ours["header"]["version"], long_tpl_header.version, "{}", path.display());
+        compared += 1;
+    }
+    println!("{compared} frames read by another decoder, too");
+    assert!(compared > 40);
+}
+
+/// What was compared, and what was wrong.
+#[derive(Default)]
+struct Count {
+    frames: usize,
+    frames_equal: usize,
+    records: usize,
+    records_equal: usize,
+    wrong: Vec<String>,
+}
+
+impl Count {
+    fn compare(&mut self, name: &str, decoded: &Value, expected: &Map<String, Value>) {
+        self.frames += 1;
+        let wrong_before = self.wrong.len();
+        for (key, expected) in expected {
+            match key.as_str() {
+                "adjudicated" => {}
+                "records" => self.compare_records(name, &decoded[key], expected),
+                "error" if is_error_anywhere(expected) => {
+                    if decoded[key]["code"] != expected["code"] {
+                        self.tell(name, key, &decoded[key], expected);
+                    }
+                }
+                _ if decoded[key] == *expected => {}
+                _ => self.tell(name, key, &decoded[key], expected),
+            }
+        }
+        self.frames_equal += usize::from(self.wrong.len() == wrong_before);
+    }
+
+    fn compare_records(&mut self, name: &str, decoded: &Value, expected: &Value) {
+        let (decoded, expected) = (decoded.as_array().unwrap(), expected.as_array().unwrap());
+        self.records += expected.len();
+        if decoded.len() != expected.len() {
+            self.wrong.push(format!(
+                "{name}: {} records instead of {}",
+                decoded.len(),
+                expected.len()
+            ));
+        }
+        for (index, (decoded, expected)) in decoded.iter().zip(expected).enumerate() {
+            if decoded == expected {
+                self.records_equal += 1;
+            } else {
+                self.tell(&format!("{name}, record {index}"), "", decoded, expected);
+            }
+        }
+    }
+
+    fn tell(&mut self, name: &str, key: &str, decoded: &Value, expected: &Value) {
+        self.wrong.push(format!("{name} {key}\n   decoded {decoded}\n  expected {expected}"));
+    }
+
+    #[track_caller]
+    fn report(&self, of: &str) {
+        println!(
+            "{of}: {} of {} equal in all keys; {} of {} records",
+            self.frames_equal, self.frames, self.records_equal, self.records
+        );
+        assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
+    }
+}
+
+fn is_error_anywhere(expected: &Value) -> bool {
+    expected.get("offset").is_some_and(Value::is_null)
+}
+
+/// Radio frames, keys and compact frames are read by other parts.
+fn is_for_wired_reader(line: &str) -> bool {
+    let Some(bytes) = bytes(line) else { return false };
+    match *bytes {
+        [0xE5] | [0x10, _, _, _, 0x16] => true,
+        [0x68, l, again, start, ..] => {
+            let compact = matches!(bytes.get(6), Some(0x79 | 0x7B));
+            (start == 0x68 || l == again) && !compact
+        }
+        _ => false,
+    }
+}
+
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits: String = text.split_whitespace().collect();
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn decode(text: &str) -> Value {
+    match bytes(text) {
+        Some(bytes) => decode_bytes(&bytes),
+        // Only an odd number of digits is found here.
+        None => {
+            let at = text.split_whitespace().map(str::len).sum::<usize>() / 2;
+            let mut decoded = nothing();
+            decoded["error"] = json!({"code": "hex", "offset": at});
+            decoded
+        }
+    }
+}
+
+fn decode_bytes(bytes: &[u8]) -> Value {
+    let mut decoded = nothing();
+    if let Err(error) = read_frame(bytes, &mut decoded) {
+        decoded["error"] = json!({"code": error.flaw.code(), "offset": error.at});
+    }
+    decoded["ok"] = decoded["error"].is_null().into();
+    decoded
+}
+
+fn nothing() -> Value {
+    json!({
+        "ok": false, "error": null, "link": null, "ci": null, "header": null, "ell": null,
+        "afl": null, "encryption": null, "records": [], "more_records_follow": false,
+        "manufacturer_data": null, "application_error": null, "alarm": null,
+    })
+}
+
+fn read_frame(bytes: &[u8], decoded: &mut Value) -> Result<(), DecodeError> {
+    let long = match Frame::read(bytes)? {
+        Frame::Ack => {
+            decoded["link"] = json!({"type": "ack"});
+            return Ok(());
+        }
+        Frame::Short { control, address } => {
+            decoded["link"] = json!({"type": "short", "control": control.0, "address": address.0});
+            return Ok(());
+        }
+        Frame::Long(long) => long,
+    };
+    let kind = if long.data.is_empty() { "control" } else { "long" };
+    decoded["link"] = json!({"type": kind, "control": long.control.0, "address": long.address.0});
+    decoded["ci"] = long.ci.into();
+    let Telegram { header, content, .. } = long.telegram()?;
+    decoded["header"] = header.as_ref().map_or(Value::Null, header_object);
+    match content {
+        Content::Records(records) => read_records(records, decoded),
+        Content::Sealed(sealed) => {
+            let plain = sealed.plain();
+            let state = match (&plain, sealed.mode) {
+                (Some(_), _) => "plain_marked",
+                (None, 5 | 7) => "key_missing",
+                _ => "unsupported",
+            };
+            decoded["encryption"] = json!({"layer": "tpl", "mode": sealed.mode, "state": state});
+            read_records(plain.ok_or(sealed.error())?, decoded)
+        }
+        Content::Error(error) => {
+            decoded["application_error"] = json!({"code": error.0, "name": error.name()});
+            Ok(())
+        }
+        Content::Alarm(status) => {
+            decoded["alarm"] = json!({ "status": status });
+            Ok(())
+        }
+    }
+}
+
+fn header_object(header: &Header) -> Value {
+    let short = header.configuration.is_some() || header.id.is_some();
+    json!({
+        "id": header.id.map(|id| id.to_string()),
+        "manufacturer": header.manufacturer.and_then(mbus::Manufacturer::letters)
+            .map(|letters| letters.iter().collect::<String>()),
+        "manufacturer_code": header.manufacturer.map(|manufacturer| manufacturer.0),
+        "version": header.version,
+        "medium": header.medium.map(mbus::Medium::code),
+        "medium_name": header.medium.map(mbus::Medium::name),
+        "access_number": short.then_some(header.access_number),
+        "status": short.then_some(header.status.0),
+        "signature": header.configuration.map(|field| format!("{:04X}", field.0)),
+    })
+}
+
+fn read_records(mut records: Records<'_>, decoded: &mut Value) -> Result<(), DecodeError> {
+    let list = decoded["records"].as_array_mut().unwrap();
+    for record in records.by_ref() {
+        list.push(record_object(&record?));
+    }
+    if let Some(trailer) = records.trailer() {
+        decoded["manufacturer_data"] = hex(trailer.manufacturer_data).into();
+        decoded["more_records_follow"] = trailer.more_follow.into();
+    }
+    Ok(())
+}
+
+fn record_object(record: &Record<'_>) -> Value {
+    let (value, error) = match record.value() {
+        Ok(Worth::None) => (None, None),
+        Ok(value) => (Some(value.to_string()), None),
+        Err(invalid) => (None, Some(invalid.code())),
+    };
+    let data_type = record.data_type();
+    let modifiers: Vec<String> = record.vib.modifiers().map(|m| m.to_string()).collect();
+    json!({
+        "dib": hex(record.dib_bytes()),
+        "vib": hex(record.vib.bytes()),
+        "data": hex(record.data()),
+        "function": record.dib.function.as_str(),
+        "storage": record.dib.storage.get(),
+        "tariff": record.dib.tariff.get(),
+        "subunit": record.dib.subunit.get(),
+        "quantity": record.vib.quantity.as_str(),
+        "unit": (!record.vib.unit.is_none()).then(|| record.vib.unit.to_string()),
+        "modifiers": modifiers,
+        "type": data_type.as_str(),
+        "value": value,
+        "exponent": data_type.is_number().then_some(record.vib.exponent),
+        "valid": error.is_none(),
+        "error": error,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// The folder of M-Bus frames, or a word about where it was looked for.
+fn corpus() -> Option<PathBuf> {
+    let root = std::env::var_os("FYRHUS_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+        PathBuf::from,
+    );
+    let folder = root.join("mbus");
+    if folder.join("truth.json").is_file() {
+        return Some(folder);
+    }
+    println!("skipped: no corpus of M-Bus frames in {} (see FYRHUS_CORPUS)", folder.display());
+    None
+}

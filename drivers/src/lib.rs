@@ -1,1 +1,34 @@
 //! Buses, the meters on them, and device profiles: from the wire to a reading.
+//!
+//! ```text
+//!             Meter, Clock
+//!                  │
+//!  Port ◀──▶ Bus::read ──▶ Readout: readings, or ReadError: the reason why there are none
+//! bytes            │
+//!               Profile: what the numbers of this type of meter mean
+//! ```
+//!
+//! | Module     | Is                                                          |
+//! |------------|-------------------------------------------------------------|
+//! | [`Bus`]    | a wire with meters; asks one at a time                      |
+//! | `port`     | serial line or TCP connection: bytes, faults, reconnecting   |
+//! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
+//! | [`Profiles`] | types of meters, as data                                  |
+//! | `number`   | from bits to digits, exactly                                 |
+//! | [`ReadError`] | why a meter could not be read, and whom that blames      |
+//!
+//! When to ask, and what becomes of the answer, is the caller's business: this crate schedules
+//! nothing and stores nothing. **Never true:** what answers late, in part, or for another meter
+//! becomes a value.
+
+mod bus;
+mod error;
+pub mod modbus;
+mod number;
+mod port;
+mod profile;
+
+pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout};
+pub use error::{Garble, ReadError};
+pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
+pub use profile::{Kind, Mistake, Plausible, Profile, Profiles, RegisterSpec, Status, kind_of};

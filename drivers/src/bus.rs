@@ -1,0 +1,153 @@
+//! The one thing the gateway asks of a bus, and what it gets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metering::{Clock, Identity, Medium, MeterId, Origin, Reading};
+
+use crate::error::ReadError;
+use crate::modbus::ModbusBus;
+use crate::port::{Parity, PortSettings};
+use crate::profile::Profile;
+
+/// A bus, and the meters that can be asked over it.
+///
+/// A bus is one wire shared by many meters, so it takes one question at a time: that is the
+/// `&mut self`. When to ask, how long to wait and what to do with the answer are not its
+/// business; the scheduler decides, and drops the future when it has waited long enough.
+#[derive(Debug)]
+pub enum Bus {
+    /// RTU, over TCP or not, and TCP.
+    Modbus(ModbusBus),
+}
+
+impl Bus {
+    /// A bus that connects when it is first asked, and again after every fault.
+    pub fn open(settings: &BusSettings) -> Self {
+        match settings.kind {
+            BusKind::Modbus => Self::Modbus(ModbusBus::open(settings)),
+        }
+    }
+
+    /// Asks `meter` for everything it has to say, once.
+    ///
+    /// `clock` stamps the readings with the moment at which the answer began. One record that
+    /// cannot be read does not spoil the others.
+    ///
+    /// # Errors
+    ///
+    /// Why the meter said nothing at all.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the bus fit for the next question: a late answer to the dropped
+    /// one is never taken for an answer to another.
+    pub async fn read(&mut self, meter: &Meter, clock: &dyn Clock) -> Result<Readout, ReadError> {
+        match self {
+            Self::Modbus(bus) => bus.read(meter, clock).await,
+        }
+    }
+}
+
+/// Which protocol is spoken on a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BusKind {
+    /// Modbus application protocol 1.1b3.
+    Modbus,
+}
+
+/// What a bus has to know before it can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusSettings {
+    /// Which protocol.
+    pub kind: BusKind,
+    /// Where it is reached.
+    pub port: PortSettings,
+    /// Bits a second on the wire, also behind a converter: the time-outs follow from it.
+    pub baud: u32,
+    /// Of a serial line; a converter has its own setting.
+    pub parity: Parity,
+    /// How long a meter may take before its answer begins; `None` for what the protocol says.
+    pub answer_within: Option<Duration>,
+}
+
+/// A meter as its bus needs to know it.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// The name on this site.
+    pub id: MeterId,
+    /// The address on its bus.
+    pub address: MeterAddress,
+    /// What its type says. Needed on a Modbus; on an M-Bus it is found, and not needed.
+    pub profile: Option<Arc<Profile>>,
+    /// The serial number that has to answer.
+    pub serial: Option<String>,
+    /// What its readings are marked with: live, or simulated.
+    pub origin: Origin,
+}
+
+impl Meter {
+    /// Holds what answered against what is configured; who tells no serial number is believed.
+    pub(crate) fn expect_serial(&self, identity: &Identity) -> Result<(), ReadError> {
+        match &self.serial {
+            Some(expected) if !identity.serial.is_empty() && *expected != identity.serial => {
+                Err(ReadError::WrongMeter {
+                    address: self.address,
+                    expected: expected.clone(),
+                    found: identity.serial.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a meter is on its bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MeterAddress {
+    /// On an M-Bus: 0 to 250.
+    Primary(u8),
+    /// On a Modbus: 1 to 247.
+    Unit(u8),
+}
+
+impl fmt::Display for MeterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Primary(number) | Self::Unit(number) => number.fmt(f),
+        }
+    }
+}
+
+/// One answer of one meter.
+#[derive(Clone, Debug)]
+pub struct Readout {
+    /// Who answered.
+    pub identity: Identity,
+    /// What it counts, as far as it or its profile says.
+    pub medium: Option<Medium>,
+    /// Its numbers, and the registers of its profile that it left out or marked as invalid.
+    pub readings: Vec<Reading>,
+    /// What else it said: dates, texts, and records that cannot be read.
+    pub odd: Vec<OddRecord>,
+    /// The answers as they came.
+    pub telegrams: Vec<Vec<u8>>,
+    /// From the question to the end of the last answer.
+    pub took: Duration,
+    /// The profile that was used.
+    pub profile: Option<String>,
+}
+
+/// Something in an answer that is not a reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddRecord {
+    /// In which telegram of the readout, from 0.
+    pub telegram: usize,
+    /// Where it starts in there, in bytes.
+    pub at: usize,
+    /// What it is: the register's canonical text, where it has one.
+    pub what: String,
+    /// What it says, or why it cannot be read.
+    pub note: String,
+}

@@ -1,0 +1,584 @@
+//! A Modbus and the meters on it.
+//!
+//! A readout is planned anew each time, with what the device taught us so far. A request that
+//! the device refuses because of an address or a length is cut at its largest hole and asked in
+//! two parts; where both succeed the hole is remembered. A time-out teaches nothing: it has other
+//! causes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metering::{Clock, Identity, Moment, NoReading, Reading};
+use tokio::time::{self, Instant};
+use tokio_modbus::ExceptionCode;
+
+use super::client::{Client, Framing, Heard, REPEATED_WITHIN};
+use super::frame::{Answer, Request};
+use super::plan::{self, Cost, Learned, Planned};
+use crate::error::{Garble, ReadError};
+use crate::port::{Port, PortFault, PortSettings};
+use crate::profile::{Modbus, Profile, Words};
+use crate::{BusSettings, Meter, MeterAddress, Readout};
+
+/// A Modbus: one wire, one question at a time.
+#[derive(Debug)]
+pub struct ModbusBus {
+    port: Port,
+    client: Client,
+    timing: Timing,
+    /// What a question costs here, for the plan.
+    cost: Cost,
+    /// What each unit taught us, since the start, about the profile it is read with.
+    learned: BTreeMap<u8, (String, Learned)>,
+    last_unit: Option<u8>,
+    /// When the wire was last in use.
+    last_used: Option<Instant>,
+    /// Whether something may still be on its way that nobody waits for.
+    unclean: bool,
+}
+
+/// How long things take and may take on this bus.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// Until an answer has begun, without the time that it is on the wire.
+    answer_within: Duration,
+    /// One character of a serial line; zero on TCP.
+    character: Duration,
+    /// The silence that ends a frame.
+    silence: Duration,
+    /// After another unit was asked: slow ones need it to see that a frame is not for them.
+    unit_change: Duration,
+}
+
+impl ModbusBus {
+    /// A bus that is opened when it is first needed.
+    pub fn open(settings: &BusSettings) -> Self {
+        let framing = match settings.port {
+            PortSettings::Tcp(_) => Framing::Tcp,
+            PortSettings::Serial(_) | PortSettings::RtuOverTcp(_) => Framing::Rtu,
+        };
+        let serial = framing == Framing::Rtu;
+        let character = Duration::from_secs(11) / settings.baud.max(1);
+        let default = if serial { ANSWER_SERIAL } else { ANSWER_TCP };
+        let answer_within = settings.answer_within.unwrap_or(default);
+        let timing = Timing {
+            answer_within,
+            character: if serial { character } else { Duration::ZERO },
+            silence: if serial { silence(settings) } else { Duration::ZERO },
+            unit_change: if serial { UNIT_CHANGE } else { Duration::ZERO },
+        };
+        // A device that is three times as late as it may be is taken to have lost the question.
+        let patience = (answer_within * 4).clamp(LEAST_PATIENCE, MOST_PATIENCE);
+        let cost = if serial { Cost::serial(settings.baud, LATENCY) } else { Cost::NETWORK };
+        Self {
+            port: Port::new(settings.port.clone(), settings.baud, settings.parity),
+            client: Client::new(framing, patience),
+            timing,
+            cost,
+            learned: BTreeMap::new(),
+            last_unit: None,
+            last_used: None,
+            unclean: false,
+        }
+    }
+
+    /// Asks `meter` for all registers of its profile.
+    ///
+    /// Registers that it refuses, or that come in a request that fails after others succeeded, are
+    /// absences in the readout.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no value at all.
+    ///
+    /// # Cancellation
+    ///
+    /// When the future is dropped the answer to its last question is passed over by the next one.
+    pub async fn read(&mut self, meter: &Meter, clock: &dyn Clock) -> Result<Readout, ReadError> {
+        let MeterAddress::Unit(unit) = meter.address else {
+            let because = "a meter on a Modbus has a unit number, 1 to 247";
+            return Err(ReadError::Misfit { address: meter.address, because });
+        };
+        let profile = meter.profile.as_ref().ok_or(ReadError::Misfit {
+            address: meter.address,
+            because: "on a Modbus nothing tells what a register means; give the meter a profile",
+        })?;
+        let modbus = profile.modbus.as_ref().ok_or(ReadError::Misfit {
+            address: meter.address,
+            because: "its profile has no section [modbus]; choose one for this wire",
+        })?;
+
+        let begun = Instant::now();
+        let asked = clock.now();
+        let mut round = Round::new(unit, profile, modbus, asked);
+        let mut queue = self.plan(unit, profile, modbus, &round.points);
+        while let Some(planned) = queue.pop() {
+            if round.has_failed() {
+                round.leave(&planned);
+                continue;
+            }
+            self.fetch(&mut round, planned, clock).await;
+        }
+        round.readout(meter, begun.elapsed())
+    }
+
+    /// Which of `profiles` the device at `unit` says it is.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be asked. A device that refuses an identifying register is another one.
+    pub async fn identify(
+        &mut self,
+        unit: u8,
+        profiles: impl IntoIterator<Item = &Arc<Profile>>,
+        clock: &dyn Clock,
+    ) -> Result<Option<Arc<Profile>>, ReadError> {
+        for profile in profiles {
+            let Some(modbus) = &profile.modbus else { continue };
+            for identify in &modbus.identify {
+                let at = identify.point.at;
+                let mut words = Words::default();
+                match self.ask(unit, at, modbus, clock).await {
+                    Ok(answer) => words.put(at.function, at.address, &answer.words),
+                    Err(ReadError::Refused { .. } | ReadError::Unsettled { .. }) => continue,
+                    Err(error) => return Err(error),
+                }
+                let found = identify.point.integer(&words);
+                if found.is_some_and(|found| identify.any_of.contains(&found)) {
+                    return Ok(Some(Arc::clone(profile)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The requests of a readout, the last one first.
+    fn plan(
+        &mut self,
+        unit: u8,
+        profile: &Profile,
+        modbus: &Modbus,
+        points: &[Request],
+    ) -> Vec<Planned> {
+        let (of, learned) = self.learned.entry(unit).or_default();
+        if *of != profile.id {
+            (*of, *learned) = (profile.id.clone(), Learned::default());
+        }
+        let mut plan = plan::plan(points, &modbus.limits, learned, self.cost);
+        plan.reverse();
+        plan
+    }
+
+    /// Asks for what was planned, in parts if need be, and keeps what came or why it did not.
+    async fn fetch(&mut self, round: &mut Round<'_>, planned: Planned, clock: &dyn Clock) {
+        let mut parts = vec![(planned, Tries::default())];
+        while let Some((part, tries)) = parts.pop() {
+            if round.has_failed() {
+                round.leave(&part);
+                continue;
+            }
+            // A question that looks like an overdue one is asked in two others.
+            let now = std::time::Instant::now();
+            let free = |it: Request| self.client.ambiguous(round.unit, it, now).is_none();
+            if !free(part.request)
+                && let Some((left, right)) =
+                    plan::of_other_lengths(&part, &round.points, &round.modbus.limits, free)
+            {
+                parts.extend([(right, tries), (left, tries)]);
+                continue;
+            }
+            match self.ask(round.unit, part.request, round.modbus, clock).await {
+                Ok(answer) => {
+                    if let Some((left, right)) = &tries.cut {
+                        round.cut_succeeded(left, right);
+                    }
+                    round.take(&part, answer);
+                }
+                Err(ReadError::Refused { exception, .. }) if cuts(exception) => {
+                    match plan::halves(&part, &round.points, &round.modbus.limits) {
+                        Some((left, right)) => {
+                            let cut = (left.request, right.request);
+                            let tries = Tries { repeats: tries.repeats, cut: Some(cut) };
+                            parts.extend([(right, tries), (left, tries)]);
+                        }
+                        None => round.refuse(&part, exception),
+                    }
+                }
+                Err(ReadError::Refused { exception, .. }) if is_transient(exception) => {
+                    if tries.repeats < REPEATS {
+                        time::sleep(BUSY).await;
+                        parts.push((part, tries.once_more()));
+                    } else {
+                        round.refuse(&part, exception);
+                    }
+                }
+                Err(ReadError::Refused { exception, .. }) => round.refuse(&part, exception),
+                Err(error @ (ReadError::Silent { .. } | ReadError::Garbled { .. }))
+                    if tries.repeats < REPEATS =>
+                {
+                    round.remember(error);
+                    parts.push((part, tries.once_more()));
+                }
+                Err(error) => round.fail(&part, error),
+            }
+        }
+        if let Some((_, learned)) = self.learned.get_mut(&round.unit) {
+            round.teach(learned);
+        }
+    }
+
+    /// One question, one answer.
+    async fn ask(
+        &mut self,
+        unit: u8,
+        request: Request,
+        modbus: &Modbus,
+        clock: &dyn Clock,
+    ) -> Result<Heardout, ReadError> {
+        let address = MeterAddress::Unit(unit);
+        self.make_ready(unit, modbus).await.map_err(|cause| self.out_of_reach(cause))?;
+        // The answer before this one may be said again, but not for long.
+        let left = self.client.ambiguous(unit, request, std::time::Instant::now());
+        if let Some(left) = left.filter(|left| *left <= REPEATED_WITHIN) {
+            let said = Instant::now() + left;
+            self.pause(said).await.map_err(|cause| self.out_of_reach(cause))?;
+        }
+        let frame = self
+            .client
+            .ask(unit, request, std::time::Instant::now())
+            .map_err(|remaining| ReadError::Unsettled { address, remaining })?;
+        let outcome = self.exchange(&frame, request, clock).await;
+        let now = std::time::Instant::now();
+        self.last_used = Some(Instant::now());
+        match outcome {
+            Ok((Answer::Words(words), at)) => {
+                let raw = self.client.heard().to_vec();
+                self.client.settle(now);
+                Ok(Heardout { words, at, raw })
+            }
+            Ok((Answer::Exception(code), _)) => {
+                self.client.settle(now);
+                let exception = u8::from(code);
+                Err(match code {
+                    ExceptionCode::GatewayPathUnavailable | ExceptionCode::GatewayTargetDevice => {
+                        ReadError::SilentBehindGateway { address, exception }
+                    }
+                    _ => ReadError::Refused { address, register: request.address, exception },
+                })
+            }
+            Err(failure) => {
+                let heard = self.client.abandon(now);
+                self.unclean = true;
+                // On TCP a new connection is the only way to know that the old one was alive.
+                if self.port.may_be_half_open() {
+                    self.port.close();
+                }
+                Err(match failure {
+                    Failure::Garbled(cause) => ReadError::Garbled { address, cause },
+                    Failure::Port(cause) => self.out_of_reach(cause),
+                    Failure::Late(_) if heard > 0 => {
+                        ReadError::Garbled { address, cause: Garble::BrokeOff(heard) }
+                    }
+                    Failure::Late(waited) => ReadError::Silent { address, waited },
+                })
+            }
+        }
+    }
+
+    fn out_of_reach(&self, cause: PortFault) -> ReadError {
+        ReadError::Port { port: self.port.settings().clone(), cause }
+    }
+
+    /// Opens the port, makes sure that nothing is left on it, and waits until the units are ready
+    /// to listen.
+    async fn make_ready(&mut self, unit: u8, modbus: &Modbus) -> Result<(), PortFault> {
+        if self.client.is_waiting() {
+            // The future that asked was dropped.
+            self.client.abandon(std::time::Instant::now());
+            self.unclean = true;
+            if self.port.may_be_half_open() {
+                self.port.close();
+            }
+        }
+        let opened = self.port.open().await?;
+        let serial = !self.timing.silence.is_zero();
+        if serial && (self.unclean || opened) {
+            self.port.drain(self.timing.silence.max(QUIET), DRAIN_AT_MOST).await?;
+        }
+        self.unclean = false;
+
+        let changes = self.last_unit.replace(unit).is_some_and(|last| last != unit);
+        let pause = if changes {
+            self.timing.unit_change.max(if serial { modbus.unit_change } else { Duration::ZERO })
+        } else {
+            modbus.min_interval
+        };
+        let ready = self.last_used.map(|last_used| last_used + pause.max(self.timing.silence));
+        self.pause(ready.unwrap_or_else(Instant::now)).await
+    }
+
+    /// Waits until `ready`. What comes in the meantime was not asked for.
+    async fn pause(&mut self, ready: Instant) -> Result<(), PortFault> {
+        if self.timing.silence.is_zero() {
+            time::sleep_until(ready).await;
+            return Ok(());
+        }
+        let quiet = ready.saturating_duration_since(Instant::now());
+        self.port.drain(quiet, quiet + DRAIN_AT_MOST).await?;
+        Ok(())
+    }
+
+    /// Sends `frame` and listens until the answer is whole or the time is up.
+    async fn exchange(
+        &mut self,
+        frame: &[u8],
+        request: Request,
+        clock: &dyn Clock,
+    ) -> Result<(Answer, Moment), Failure> {
+        let begun = Instant::now();
+        self.port.write(frame).await.map_err(Failure::Port)?;
+        // Request, perhaps its echo, and answer pass at the speed of the wire.
+        let characters = u32::from(request.count) * 2 + 21;
+        let deadline = begun + self.timing.answer_within + self.timing.character * characters;
+        let mut began: Option<Moment> = None;
+        let mut buffer = [0; 512];
+        loop {
+            let Ok(read) = time::timeout_at(deadline, self.port.read(&mut buffer)).await else {
+                return Err(Failure::Late(begun.elapsed()));
+            };
+            let count = read.map_err(Failure::Port)?;
+            let at = *began.get_or_insert_with(|| clock.now());
+            match self.client.hear(buffer.get(..count).unwrap_or_default()) {
+                Heard::More => {}
+                Heard::Wrong(garble) => return Err(Failure::Garbled(garble)),
+                Heard::Answer(answer) => {
+                    self.confirm(&mut buffer).await?;
+                    return Ok((answer, at));
+                }
+            }
+        }
+    }
+
+    /// A frame of a serial line is over when the line is silent. What follows it at once makes it
+    /// another frame.
+    async fn confirm(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
+        if self.timing.silence.is_zero() {
+            return Ok(());
+        }
+        match time::timeout(self.timing.silence, self.port.read(buffer)).await {
+            Err(_silent) => Ok(()),
+            Ok(Err(fault)) => Err(Failure::Port(fault)),
+            Ok(Ok(count)) => {
+                let what = format!("{count} bytes right behind the answer");
+                Err(Failure::Garbled(Garble::Foreign(what)))
+            }
+        }
+    }
+}
+
+/// Why an exchange has no answer.
+enum Failure {
+    Garbled(Garble),
+    Late(Duration),
+    Port(PortFault),
+}
+
+/// An answer with the moment at which it began.
+struct Heardout {
+    words: Vec<u16>,
+    at: Moment,
+    raw: Vec<u8>,
+}
+
+/// What was tried for a part of the plan.
+#[derive(Clone, Copy, Default)]
+struct Tries {
+    repeats: u8,
+    /// The two parts of a refused request, if this is one of them.
+    cut: Option<(Request, Request)>,
+}
+
+impl Tries {
+    const fn once_more(self) -> Self {
+        Self { repeats: self.repeats + 1, ..self }
+    }
+}
+
+/// One readout of one unit, as far as it has come.
+struct Round<'p> {
+    unit: u8,
+    profile: &'p Profile,
+    modbus: &'p Modbus,
+    /// When the meter was asked, for what is absent.
+    asked: Moment,
+    /// One for each register of the profile that has one, and the serial number behind them.
+    points: Vec<Request>,
+    words: Words,
+    /// When the answer to each point began, or why there is none.
+    came: BTreeMap<usize, Result<Moment, NoReading>>,
+    /// Parts of refused requests of which one has succeeded.
+    half_cut: Vec<(Request, Request)>,
+    seams: Vec<Request>,
+    lone: Vec<Request>,
+    telegrams: Vec<Vec<u8>>,
+    refused: Option<ReadError>,
+    remembered: Option<ReadError>,
+    failed: Option<ReadError>,
+}
+
+impl<'p> Round<'p> {
+    fn new(unit: u8, profile: &'p Profile, modbus: &'p Modbus, asked: Moment) -> Self {
+        let points = profile.modbus_points().map(|(points, _)| points).unwrap_or_default();
+        Self {
+            unit,
+            profile,
+            modbus,
+            asked,
+            points,
+            words: Words::default(),
+            came: BTreeMap::new(),
+            half_cut: Vec::new(),
+            seams: Vec::new(),
+            lone: Vec::new(),
+            telegrams: Vec::new(),
+            refused: None,
+            remembered: None,
+            failed: None,
+        }
+    }
+
+    const fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    fn take(&mut self, part: &Planned, answer: Heardout) {
+        self.words.put(part.request.function, part.request.address, &answer.words);
+        self.came.extend(part.points.iter().map(|point| (*point, Ok(answer.at))));
+        self.telegrams.push(answer.raw);
+    }
+
+    fn refuse(&mut self, part: &Planned, exception: u8) {
+        let address = MeterAddress::Unit(self.unit);
+        let register = part.request.address;
+        self.refused.get_or_insert(ReadError::Refused { address, register, exception });
+        self.came.extend(part.points.iter().map(|point| (*point, Err(NoReading::Refused))));
+        if let (true, [point, ..]) = (cuts(exception), part.points.as_slice()) {
+            self.lone.extend(self.points.get(*point));
+        }
+    }
+
+    /// The unit or the port does not answer any more: the rest is not asked for.
+    fn fail(&mut self, part: &Planned, error: ReadError) {
+        // A question that could not be repeated failed for the reason it had the first time.
+        let error = match (error, self.remembered.take()) {
+            (ReadError::Unsettled { .. }, Some(first)) => first,
+            (error, _) => error,
+        };
+        self.failed = Some(error);
+        self.leave(part);
+    }
+
+    fn leave(&mut self, part: &Planned) {
+        let reason = self.failed.as_ref().map_or(NoReading::NotAsked, ReadError::no_reading);
+        self.came.extend(part.points.iter().map(|point| (*point, Err(reason))));
+    }
+
+    fn remember(&mut self, error: ReadError) {
+        self.remembered = Some(error);
+    }
+
+    /// Of a cut request one part has succeeded; with the second one its seam is known.
+    fn cut_succeeded(&mut self, left: &Request, right: &Request) {
+        match self.half_cut.iter().position(|cut| *cut == (*left, *right)) {
+            Some(at) => {
+                self.half_cut.remove(at);
+                self.seams.push(*right);
+            }
+            None => self.half_cut.push((*left, *right)),
+        }
+    }
+
+    fn teach(&mut self, learned: &mut Learned) {
+        learned.seams.extend(self.seams.drain(..).map(|it| (it.function, it.address)));
+        learned.lone.extend(self.lone.drain(..).map(|it| (it.function, it.address)));
+    }
+
+    fn readout(self, meter: &Meter, took: Duration) -> Result<Readout, ReadError> {
+        let answered = self.came.values().any(Result::is_ok);
+        if !answered && let Some(error) = self.failed.or(self.refused) {
+            return Err(error);
+        }
+        let serial = self.modbus.serial.as_ref().and_then(|point| point.integer(&self.words));
+        // A device without a serial number has zeros there, or ones.
+        let serial = serial.filter(|number| *number > 0 && *number < 0xFFFF_FFFF);
+        let identity = Identity {
+            serial: serial.map(|number| number.to_string()).unwrap_or_default(),
+            manufacturer: self.profile.vendor.clone(),
+            version: String::new(),
+        };
+        meter.expect_serial(&identity)?;
+
+        let specs = self.profile.registers().filter_map(|spec| Some((spec, spec.point.as_ref()?)));
+        let readings = specs.enumerate().map(|(index, (spec, point))| {
+            let came = self.came.get(&index).copied().unwrap_or(Err(NoReading::NotAsked));
+            let number = point.number(&self.words, spec.decimals, spec.unit);
+            let value = came.and_then(|_| number.unwrap_or(Err(NoReading::LeftOut)));
+            Reading {
+                register: spec.register.clone(),
+                at: came.unwrap_or(self.asked),
+                quality: value.map_or(metering::Quality::Good, |it| spec.plausible.judge(it)),
+                value,
+                origin: meter.origin,
+            }
+        });
+        Ok(Readout {
+            identity,
+            medium: Some(self.profile.medium),
+            readings: readings.collect(),
+            odd: Vec::new(),
+            telegrams: self.telegrams,
+            took,
+            profile: Some(self.profile.id.clone()),
+        })
+    }
+}
+
+/// Exceptions that a smaller request may not have: address, length, failure.
+const fn cuts(exception: u8) -> bool {
+    matches!(exception, 2..=4)
+}
+
+/// Exceptions that pass: it needs time, it is busy.
+const fn is_transient(exception: u8) -> bool {
+    matches!(exception, 5 | 6)
+}
+
+/// The silence that ends a frame: 3.5 characters, 1.75 ms above 19 200 baud (Modbus over serial
+/// line, section 2.5.1.1). A pause of the system, an adapter or a network can look like one, so
+/// it is never less than the latency of the usual adapter.
+fn silence(settings: &BusSettings) -> Duration {
+    let wire = if settings.baud > 19_200 {
+        Duration::from_micros(1_750)
+    } else {
+        Duration::from_micros(38_500_000 / u64::from(settings.baud.max(1)))
+    };
+    wire.max(LEAST_SILENCE)
+}
+
+const LEAST_SILENCE: Duration = Duration::from_millis(4);
+/// What a device takes to answer, for the plan: Home Assistant and others wait as long.
+const LATENCY: Duration = Duration::from_millis(30);
+const UNIT_CHANGE: Duration = Duration::from_millis(30);
+/// A slow device answers within this; a gateway with its own time-out of a second does too.
+const ANSWER_SERIAL: Duration = Duration::from_millis(600);
+const ANSWER_TCP: Duration = Duration::from_millis(1_500);
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+const MOST_PATIENCE: Duration = Duration::from_secs(15);
+/// The line counts as quiet after this, and is not listened to for longer than that.
+const QUIET: Duration = Duration::from_millis(50);
+const DRAIN_AT_MOST: Duration = Duration::from_millis(500);
+/// A question is asked twice.
+const REPEATS: u8 = 1;
+/// What a busy device gets before the second try.
+const BUSY: Duration = Duration::from_millis(100);

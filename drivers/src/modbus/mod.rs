@@ -1,0 +1,19 @@
+//! Modbus, over a serial line or a network: registers in, values out.
+//!
+//! | Module   | Is                                                                |
+//! |----------|-------------------------------------------------------------------|
+//! | `frame`  | requests and answers as bytes                                      |
+//! | `client` | which answer belongs to which question, without I/O                |
+//! | `plan`   | which registers are asked for together                             |
+//! | `bus`    | the two put together over a port, and what a refusal teaches       |
+//!
+//! **Never true:** a late, short, long or foreign answer becomes a value. Nothing is ever written
+//! to a device.
+
+mod bus;
+mod client;
+mod frame;
+pub mod plan;
+
+pub use bus::ModbusBus;
+pub use frame::{Function, Request};

@@ -1,0 +1,482 @@
+//! The way to a bus: a serial line or a TCP converter. Bytes out, bytes in, and nothing else.
+//!
+//! ```text
+//! closed ──▶ open ──▶ write / read / drain
+//!    ▲        │ fault
+//!    └────────┘ with the reason, and not tried again before the back-off is over
+//! ```
+//!
+//! A port is opened when it is first needed and again after every fault: the caller never
+//! connects. While a port that cannot be opened is backed off (half a second, doubled up to
+//! thirty), every question gets the last fault at once, so that a bus that is down costs its
+//! meters no time.
+//!
+//! **Never true:** two of our processes, or two of our buses, use one serial port at a time. The
+//! device file is locked (`flock`) for as long as the port is open, as `pyserial` and others do,
+//! and a port that another program took with `TIOCEXCL` says so by itself (`EBUSY`).
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::fcntl::OFlag;
+use serial2_tokio::{SerialPort, Settings, StopBits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{self, Instant};
+
+/// Where a bus is reached, as written in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PortSettings {
+    /// `serial:///dev/ttyUSB0`: a serial line of this machine.
+    Serial(PathBuf),
+    /// `tcp://HOST:PORT`: a transparent converter to an M-Bus, or a Modbus TCP device or gateway.
+    Tcp(String),
+    /// `rtu+tcp://HOST:PORT`: a transparent converter to a Modbus RTU line.
+    RtuOverTcp(String),
+}
+
+impl FromStr for PortSettings {
+    type Err = InvalidPort;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPort> {
+        let invalid = || InvalidPort(text.chars().take(80).collect());
+        let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
+        match scheme {
+            "serial" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Serial(rest.into())),
+            "tcp" if is_host_and_port(rest) => Ok(Self::Tcp(rest.to_owned())),
+            "rtu+tcp" if is_host_and_port(rest) => Ok(Self::RtuOverTcp(rest.to_owned())),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        // An IPv6 address stands in brackets, or its last group would be the port.
+        let whole = if host.starts_with('[') { host.ends_with(']') } else { !host.contains(':') };
+        let plain = !host.is_empty() && !host.contains(['/', '@', ' ']);
+        whole && plain && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+impl fmt::Display for PortSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(path) => write!(f, "serial://{}", path.display()),
+            Self::Tcp(host) => write!(f, "tcp://{host}"),
+            Self::RtuOverTcp(host) => write!(f, "rtu+tcp://{host}"),
+        }
+    }
+}
+
+/// A text that names no port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a port: write tcp://HOST:PORT, rtu+tcp://HOST:PORT (Modbus RTU behind a \
+     transparent converter) or serial:///dev/NAME"
+)]
+pub struct InvalidPort(String);
+
+/// The parity bit of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parity {
+    /// The number of ones is even: M-Bus always, Modbus mostly.
+    Even,
+    /// There is no parity bit.
+    None,
+    /// The number of ones is odd.
+    Odd,
+}
+
+impl FromStr for Parity {
+    type Err = InvalidParity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidParity> {
+        match text {
+            "even" => Ok(Self::Even),
+            "none" => Ok(Self::None),
+            "odd" => Ok(Self::Odd),
+            _ => Err(InvalidParity(text.chars().take(40).collect())),
+        }
+    }
+}
+
+/// A text that names no parity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not one of even, none, odd")]
+pub struct InvalidParity(String);
+
+/// What is wrong with a port, and what can be done about it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PortFault {
+    /// The other end closed the connection, or the adapter was unplugged.
+    #[error(
+        "the connection was lost while it was in use; is the converter still powered and plugged \
+         in?"
+    )]
+    Lost(#[source] Option<Arc<io::Error>>),
+    /// The user of the daemon may not open it.
+    #[error(
+        "this user may not open it; serial ports are mostly open to the group `dialout`, into \
+         which the user must be put"
+    )]
+    Denied,
+    /// A host name that no server knows.
+    #[error("the host name is not known; check its spelling and the network's name server")]
+    HostUnknown(#[source] Arc<io::Error>),
+    /// There is no such device file.
+    #[error(
+        "there is no such device; {}. A name under /dev/serial/by-id stays the same when the \
+         adapter is plugged into another socket",
+        present(others)
+    )]
+    Missing {
+        /// The serial ports that are there.
+        others: Vec<PathBuf>,
+    },
+    /// The host is there, and nothing listens.
+    #[error("the host refused the connection; check the port number and the converter's mode")]
+    NotListening,
+    /// It is a file, but not a serial line.
+    #[error("it is not a serial port")]
+    NotSerial(#[source] Arc<io::Error>),
+    /// The baud rate or the parity is beyond the adapter.
+    #[error("the adapter does not take {baud} baud with this parity")]
+    Settings {
+        /// As configured.
+        baud: u32,
+        /// What the system says.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// Another process has it.
+    #[error("another program uses it; one program alone can be master of a bus")]
+    Taken,
+    /// The host did not answer at all.
+    #[error("the host did not answer within {} s; is it powered and on this network?", .0.as_secs())]
+    Unreachable(Duration),
+    /// Something else.
+    #[error("the system cannot use it")]
+    System(#[source] Arc<io::Error>),
+}
+
+fn present(others: &[PathBuf]) -> String {
+    match others {
+        [] => "no serial port is plugged in".to_owned(),
+        others => {
+            let names: Vec<String> =
+                others.iter().map(|path| path.display().to_string()).take(8).collect();
+            format!("there are {}", names.join(", "))
+        }
+    }
+}
+
+/// One port, open or not.
+#[derive(Debug)]
+pub(crate) struct Port {
+    settings: PortSettings,
+    baud: u32,
+    parity: Parity,
+    line: Option<Line>,
+    /// Why it could not be opened, and when it may be tried again.
+    down: Option<(PortFault, Instant)>,
+    failures: u32,
+}
+
+#[derive(Debug)]
+enum Line {
+    Serial {
+        port: SerialPort,
+        /// Kept for its lock alone.
+        _lock: File,
+    },
+    Tcp(TcpStream),
+}
+
+impl Port {
+    pub(crate) const fn new(settings: PortSettings, baud: u32, parity: Parity) -> Self {
+        Self { settings, baud, parity, line: None, down: None, failures: 0 }
+    }
+
+    pub(crate) const fn settings(&self) -> &PortSettings {
+        &self.settings
+    }
+
+    /// Whether a silence may mean that the other end is gone without a word (half-open): true of
+    /// TCP, where nothing but a new connection can tell.
+    pub(crate) const fn may_be_half_open(&self) -> bool {
+        !matches!(self.settings, PortSettings::Serial(_))
+    }
+
+    /// Makes sure that the port is open. Tells whether it had to be opened.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be opened; while it is backed off, why it could not be the last time.
+    pub(crate) async fn open(&mut self) -> Result<bool, PortFault> {
+        if self.line.is_some() {
+            return Ok(false);
+        }
+        if let Some((fault, not_before)) = &self.down
+            && Instant::now() < *not_before
+        {
+            return Err(fault.clone());
+        }
+        let opened = match &self.settings {
+            PortSettings::Serial(path) => open_serial(path, self.baud, self.parity),
+            PortSettings::Tcp(host) | PortSettings::RtuOverTcp(host) => connect(host).await,
+        };
+        match opened {
+            Ok(line) => {
+                (self.line, self.down, self.failures) = (Some(line), None, 0);
+                Ok(true)
+            }
+            Err(fault) => {
+                let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(6)).min(LONGEST_WAIT);
+                self.down = Some((fault.clone(), Instant::now() + wait));
+                self.failures = self.failures.saturating_add(1);
+                Err(fault)
+            }
+        }
+    }
+
+    /// Lets go of the port. It is opened again when it is next needed.
+    pub(crate) fn close(&mut self) {
+        self.line = None;
+    }
+
+    /// Puts all of `bytes` on the wire, or into the system's buffer before it.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), PortFault> {
+        let written = match &mut self.line {
+            None => return Err(PortFault::Lost(None)),
+            // Bounded, because a converter that is gone stops taking bytes some time later.
+            Some(Line::Tcp(stream)) => time::timeout(WRITE_WITHIN, stream.write_all(bytes)).await,
+            Some(Line::Serial { port, .. }) => {
+                time::timeout(WRITE_WITHIN, port.write_all(bytes)).await
+            }
+        };
+        match written {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(cause)) => Err(self.lost(Some(cause))),
+            Err(_elapsed) => Err(self.lost(None)),
+        }
+    }
+
+    /// Waits for bytes and puts them into `buffer`; at least one.
+    ///
+    /// # Cancellation
+    ///
+    /// Safe: no byte is lost when the future is dropped.
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, PortFault> {
+        let read = match &mut self.line {
+            None => return Err(PortFault::Lost(None)),
+            Some(Line::Tcp(stream)) => stream.read(buffer).await,
+            Some(Line::Serial { port, .. }) => port.read(buffer).await,
+        };
+        match read {
+            Ok(0) => Err(self.lost(None)),
+            Ok(count) => Ok(count),
+            Err(cause) => Err(self.lost(Some(cause))),
+        }
+    }
+
+    /// Throws away what comes until nothing has come for `quiet`, but no longer than `at_most`.
+    /// Tells how many bytes that were.
+    pub(crate) async fn drain(
+        &mut self,
+        quiet: Duration,
+        at_most: Duration,
+    ) -> Result<usize, PortFault> {
+        let until = Instant::now() + at_most;
+        let mut thrown = 0;
+        let mut buffer = [0; 512];
+        while Instant::now() < until {
+            match time::timeout(quiet, self.read(&mut buffer)).await {
+                Ok(count) => thrown += count?,
+                Err(_quiet) => break,
+            }
+        }
+        Ok(thrown)
+    }
+
+    fn lost(&mut self, cause: Option<io::Error>) -> PortFault {
+        self.line = None;
+        PortFault::Lost(cause.map(Arc::new))
+    }
+}
+
+/// An unplugged adapter is mostly back within a second; a host that is down is asked no more
+/// often than twice a minute.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A switch that drops packets answers within this; a wrong address never does.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// The longest frame, 261 bytes, takes 9.6 s at 300 baud.
+const WRITE_WITHIN: Duration = Duration::from_secs(12);
+
+async fn connect(host: &str) -> Result<Line, PortFault> {
+    let connected = time::timeout(CONNECT_WITHIN, TcpStream::connect(host)).await;
+    let stream = match connected {
+        Err(_elapsed) => return Err(PortFault::Unreachable(CONNECT_WITHIN)),
+        Ok(Err(cause)) => return Err(connect_fault(cause)),
+        Ok(Ok(stream)) => stream,
+    };
+    // A request is one small segment that must not wait for another.
+    stream.set_nodelay(true).map_err(|cause| PortFault::System(Arc::new(cause)))?;
+    Ok(Line::Tcp(stream))
+}
+
+fn connect_fault(cause: io::Error) -> PortFault {
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused => PortFault::NotListening,
+        io::ErrorKind::TimedOut
+        | io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable => PortFault::Unreachable(CONNECT_WITHIN),
+        // What the resolver says has no errno.
+        _ if cause.raw_os_error().is_none() => PortFault::HostUnknown(Arc::new(cause)),
+        _ => PortFault::System(Arc::new(cause)),
+    }
+}
+
+fn open_serial(path: &Path, baud: u32, parity: Parity) -> Result<Line, PortFault> {
+    // Locked first, so that the settings of a line that someone else uses stay as they are.
+    let lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags((OFlag::O_NOCTTY | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(open_fault)?;
+    lock.try_lock().map_err(|error| match error {
+        std::fs::TryLockError::WouldBlock => PortFault::Taken,
+        std::fs::TryLockError::Error(cause) => PortFault::System(Arc::new(cause)),
+    })?;
+
+    // A pseudo-terminal has no parity bit: Linux drops it, and serial2 calls that an error.
+    let parity = if is_pseudo_terminal(path) { Parity::None } else { parity };
+    let mut port = SerialPort::open(path, |mut settings: Settings| {
+        settings.set_raw();
+        Ok(settings)
+    })
+    .map_err(|cause| match cause.raw_os_error() {
+        Some(errno) if errno == nix::errno::Errno::ENOTTY as i32 => {
+            PortFault::NotSerial(Arc::new(cause))
+        }
+        _ => open_fault(cause),
+    })?;
+    let configured = port.get_configuration().and_then(|mut settings| {
+        settings.set_raw();
+        settings.set_stop_bits(StopBits::One);
+        settings.set_parity(match parity {
+            Parity::Even => serial2_tokio::Parity::Even,
+            Parity::None => serial2_tokio::Parity::None,
+            Parity::Odd => serial2_tokio::Parity::Odd,
+        });
+        settings.set_baud_rate(baud)?;
+        port.set_configuration(&settings)
+    });
+    configured.map_err(|cause| PortFault::Settings { baud, cause: Arc::new(cause) })?;
+    // What a meter said to an earlier master is not for us.
+    port.discard_buffers().map_err(|cause| PortFault::System(Arc::new(cause)))?;
+    Ok(Line::Serial { port, _lock: lock })
+}
+
+fn open_fault(cause: io::Error) -> PortFault {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            PortFault::Missing { others: SerialPort::available_ports().unwrap_or_default() }
+        }
+        io::ErrorKind::PermissionDenied => PortFault::Denied,
+        io::ErrorKind::ResourceBusy => PortFault::Taken,
+        _ => match cause.raw_os_error().map(nix::errno::Errno::from_raw) {
+            // The device file is there, the adapter behind it is not.
+            Some(nix::errno::Errno::ENXIO | nix::errno::Errno::ENODEV) => {
+                PortFault::Missing { others: SerialPort::available_ports().unwrap_or_default() }
+            }
+            _ => PortFault::System(Arc::new(cause)),
+        },
+    }
+}
+
+fn is_pseudo_terminal(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| path.starts_with("/dev/pts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, valid: bool) {
+        let parsed = text.parse::<PortSettings>();
+        assert_eq!(parsed.is_ok(), valid, "{text}");
+        if let Ok(port) = parsed {
+            assert_eq!(port.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_port_is_read_as_it_is_written() {
+        check("serial:///dev/ttyUSB0", true);
+        check("serial:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", true);
+        check("tcp://10.0.4.2:502", true);
+        check("tcp://[fd00::1]:502", true);
+        check("rtu+tcp://converter.local:4001", true);
+        for wrong in [
+            "",
+            "/dev/ttyUSB0",
+            "serial://ttyUSB0",
+            "serial:///",
+            "tcp://10.0.4.2",
+            "tcp://:502",
+            "tcp://10.0.4.2:0",
+            "tcp://10.0.4.2:65536",
+            "tcp://fd00::1:502",
+            "http://10.0.4.2:80",
+        ] {
+            check(wrong, false);
+        }
+    }
+
+    #[test]
+    fn a_missing_port_names_those_that_are_there() {
+        let fault = PortFault::Missing { others: vec!["/dev/ttyUSB1".into()] };
+        assert_eq!(
+            fault.to_string(),
+            "there is no such device; there are /dev/ttyUSB1. A name under /dev/serial/by-id \
+             stays the same when the adapter is plugged into another socket"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_device_that_does_not_exist_is_told_at_once_and_not_tried_at_every_question() {
+        let settings: PortSettings = "serial:///dev/fyrhus-no-such-port".parse().unwrap();
+        let mut port = Port::new(settings, 2400, Parity::Even);
+        assert!(matches!(port.open().await, Err(PortFault::Missing { .. })));
+        let (_, not_before) = port.down.clone().unwrap();
+        assert!(matches!(port.open().await, Err(PortFault::Missing { .. })));
+        assert_eq!(port.down.unwrap().1, not_before, "backed off: it was not tried again");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_serial_line_says_so() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut port = Port::new(PortSettings::Serial(file.path().to_owned()), 2400, Parity::Even);
+        let fault = port.open().await.unwrap_err();
+        assert_eq!(fault.to_string(), "it is not a serial port");
+    }
+
+    #[tokio::test]
+    async fn a_host_where_nothing_listens_says_so() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let mut port = Port::new(PortSettings::Tcp(address.to_string()), 2400, Parity::Even);
+        assert!(matches!(port.open().await, Err(PortFault::NotListening)));
+    }
+}

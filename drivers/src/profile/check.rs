@@ -1,0 +1,554 @@
+//! From the file to the profile, or to everything that is wrong with it.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use metering::{Name, NoReading, Quantity, Register, Unit};
+use toml::Spanned;
+
+use super::file::{self, File};
+use super::point::{Coding, Point, Words};
+use super::{
+    Identify, Kind, MbusIdentity, Mistake, Modbus, Plausible, Profile, RecordMatch, RegisterSpec,
+    Vector, VectorSource,
+};
+use crate::modbus::plan::Limits;
+use crate::modbus::{Function, Request};
+use crate::number::{self, Scale};
+
+/// Reads `text`, on past what is wrong.
+pub(super) fn profile(text: &str) -> Result<Profile, Vec<Mistake>> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let at = error.span().unwrap_or_default().start;
+        vec![Mistake {
+            file: String::new(),
+            line: line_of(text, at),
+            advice: error.message().to_owned(),
+        }]
+    })?;
+    let mut check = Check { text, mistakes: Vec::new() };
+    let profile = check.profile(file);
+    check.mistakes.sort_by_key(|mistake| mistake.line);
+    if check.mistakes.is_empty() { Ok(profile) } else { Err(check.mistakes) }
+}
+
+struct Check<'a> {
+    text: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Check<'_> {
+    fn profile(&mut self, file: File) -> Profile {
+        if *file.schema.get_ref() != 1 {
+            let advice = format!("schema = {} is not known; write 1", file.schema.get_ref());
+            self.mistake(&file.schema, advice);
+        }
+        if !is_id(file.id.get_ref()) {
+            let advice = format!(
+                "`{}` cannot name a profile: write maker.type, of a-z, 0-9, - and .",
+                file.id.get_ref()
+            );
+            self.mistake(&file.id, advice);
+        }
+        if file.vector.is_empty() {
+            self.at(0, "a profile needs a [[vector]]: words or a telegram, and what they mean");
+        }
+
+        let defaults = Defaults::of(file.modbus.as_ref());
+        let modbus = file.modbus.map(|modbus| self.modbus(modbus, defaults));
+        let limits = modbus.as_ref().map(|modbus| modbus.limits.clone());
+        let mbus = file.mbus.map(|mbus| mbus.identify).unwrap_or_default();
+        let mbus = mbus.into_iter().map(|identify| self.mbus_identity(identify)).collect();
+
+        let mut keys = BTreeSet::new();
+        let mut registers = Vec::new();
+        for register in file.register {
+            let register = register.into_inner();
+            if !keys.insert(register.key.get_ref().clone()) {
+                let advice = format!("`{}` is there twice", register.key.get_ref());
+                self.mistake(&register.key, advice);
+            }
+            registers.extend(self.register(register, defaults, limits.as_ref()));
+        }
+        let vectors = file.vector.into_iter().map(|vector| self.vector(vector, &keys)).collect();
+        Profile {
+            id: file.id.into_inner(),
+            vendor: file.vendor,
+            models: file.models,
+            medium: file.medium,
+            status: file.status,
+            source: file.source,
+            modbus,
+            mbus,
+            registers,
+            vectors,
+        }
+    }
+
+    fn modbus(&mut self, modbus: file::Modbus, defaults: Defaults) -> Modbus {
+        let max_registers = modbus.max_registers.map_or(Request::MAX_COUNT, |max| {
+            if !(1..=Request::MAX_COUNT).contains(max.get_ref()) {
+                let advice = format!("max_registers = {} is not 1 to 125", max.get_ref());
+                self.mistake(&max, advice);
+            }
+            max.into_inner()
+        });
+        let align = modbus.align.map_or(1, |align| {
+            if ![1, 2, 4].contains(align.get_ref()) {
+                self.mistake(&align, format!("align = {} is not 1, 2 or 4", align.get_ref()));
+            }
+            align.into_inner()
+        });
+        let limits = Limits {
+            max_registers,
+            max_gap: match modbus.gap {
+                Some(file::Gap { allow: true, max }) => max.unwrap_or(Request::MAX_COUNT),
+                Some(file::Gap { allow: false, .. }) | None => 0,
+            },
+            align,
+            solo: (modbus.solo.iter())
+                .map(|solo| match *solo {
+                    file::Solo::One(address) => address..=address,
+                    file::Solo::Range([first, last]) => first..=last,
+                })
+                .collect(),
+            barriers: modbus.barrier.into_iter().collect(),
+        };
+        let mut identify = Vec::new();
+        for it in modbus.identify {
+            if it.get_ref().r#type.is_float() || it.get_ref().any_of.is_empty() {
+                self.mistake(&it, "a type is told by integers: type = \"u16\", any_of = [71, 72]");
+                continue;
+            }
+            let it = it.into_inner();
+            identify.push(Identify {
+                point: defaults.point(it.function, it.address, it.r#type, None),
+                any_of: it.any_of.into_iter().map(i128::from).collect(),
+            });
+        }
+        let serial = modbus.serial.map(|serial| {
+            let at = serial.span().start;
+            if serial.get_ref().r#type.is_float() {
+                self.at(at, "a serial number is an integer");
+            }
+            self.point(serial.into_inner(), at, None, defaults, Some(&limits))
+        });
+        Modbus {
+            limits,
+            min_interval: Duration::from_millis(modbus.min_interval_ms.into()),
+            unit_change: Duration::from_millis(modbus.unit_change_ms.into()),
+            identify,
+            serial,
+        }
+    }
+
+    fn mbus_identity(&mut self, identify: Spanned<file::MbusIdentify>) -> MbusIdentity {
+        let maker = &identify.get_ref().manufacturer;
+        if maker.len() != 3 || !maker.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            let advice = format!("`{maker}` is not the three letters of a maker, such as KAM");
+            self.mistake(&identify, advice);
+        }
+        let file::MbusIdentify { manufacturer, versions, media } = identify.into_inner();
+        MbusIdentity { manufacturer, versions, media }
+    }
+
+    fn register(
+        &mut self,
+        it: file::Register,
+        defaults: Defaults,
+        limits: Option<&Limits>,
+    ) -> Option<RegisterSpec> {
+        let (key_at, key) = (it.key.span().start, it.key.get_ref().clone());
+        let quantity = self.name(key_at, "quantity", &it.quantity)?;
+        let role = match &it.role {
+            Some(role) => Some(self.name(key_at, "role", role)?),
+            None => None,
+        };
+        let register = Register {
+            direction: it.direction.map(Into::into),
+            phase: it.phase.map(Into::into),
+            tariff: it.tariff,
+            storage: it.storage,
+            function: it.function.into(),
+            role,
+            ..Register::new(quantity)
+        };
+        if register.to_string() != key {
+            self.at(key_at, format!("key = \"{key}\", but its parts make \"{register}\""));
+        }
+        let unit = self.unit(key_at, it.unit.as_deref(), it.kind)?;
+
+        let (invalid, invalid_at) = (it.invalid.map(|it| it.raw).unwrap_or_default(), key_at);
+        let mut ranges = Vec::new();
+        for raw in &invalid {
+            match raw_range(raw.get_ref()) {
+                Some(range) => ranges.push(range),
+                None => {
+                    let advice = format!(
+                        "`{}` is not a value of the raw words: write 0x7FFF or 0x7FFF_0000..0x7FFF_FFFF",
+                        raw.get_ref()
+                    );
+                    self.mistake(raw, advice);
+                }
+            }
+        }
+        let point = it.modbus.map(|point| {
+            let at = point.span().start;
+            if limits.is_none() {
+                self.at(at, "a register on a Modbus needs the section [modbus] of its device");
+            }
+            if point.get_ref().r#type.is_float() && it.decimals.is_none() {
+                self.at(
+                    key_at,
+                    format!("`{key}` is a float on the wire, so its decimals must be given"),
+                );
+            }
+            self.point(point.into_inner(), at, Some(it.kind), defaults, limits)
+        });
+        let point = point.map(|point| Point { invalid: ranges.clone(), ..point });
+        if point.is_none() && !ranges.is_empty() {
+            self.at(invalid_at, format!("`{key}` has invalid words, but no [register.modbus]"));
+        }
+        let mbus = it.mbus.and_then(|record| self.record(record));
+        if point.is_none() && mbus.is_none() {
+            self.at(
+                key_at,
+                format!(
+                    "`{key}` says nowhere where it is: give it [register.modbus] or [register.mbus]"
+                ),
+            );
+        }
+        Some(RegisterSpec {
+            register,
+            kind: it.kind,
+            unit,
+            decimals: it.decimals,
+            modulus: it.modulus.and_then(|text| self.figure(key_at, "modulus", &text, unit)),
+            every: it.every.and_then(|text| self.duration(key_at, &text)),
+            plausible: self.plausible(key_at, it.plausible, unit),
+            point,
+            mbus,
+        })
+    }
+
+    fn point(
+        &mut self,
+        point: file::Point,
+        at: usize,
+        kind: Option<Kind>,
+        defaults: Defaults,
+        limits: Option<&Limits>,
+    ) -> Point {
+        let mut read =
+            defaults.point(point.function, point.address, point.r#type, point.word_order);
+        if let Some(text) = &point.scale {
+            match Scale::parse(text) {
+                Some(scale) => read.scale = scale,
+                None => {
+                    self.at(at, format!("scale = \"{text}\" is not a factor such as 0.1 or 10"))
+                }
+            }
+        }
+        if let Some(bit) = point.bit {
+            let bits = 16 * point.r#type.words();
+            if u16::from(bit) >= bits || point.r#type.is_float() {
+                self.at(at, format!("bit = {bit} is not in this type: it has 0 to {}", bits - 1));
+            }
+            read.bit = Some(bit);
+        }
+        if kind == Some(Kind::Flag) && point.bit.is_none() {
+            self.at(at, "a flag is one bit: give it `bit`");
+        }
+        if let Some(scale) = point.scale_register {
+            if scale.r#type.is_float() {
+                self.at(at, "a power of ten is an integer: type = \"i16\"");
+            }
+            let request =
+                Request { address: scale.address, count: scale.r#type.words(), ..read.at };
+            read.scale_register = Some((request, scale.r#type));
+        }
+
+        let hull = read.hull();
+        let end = u32::from(hull.address) + u32::from(hull.count);
+        if let Some(limits) = limits {
+            let length = end.next_multiple_of(limits.align.max(1).into())
+                - u32::from(hull.address / limits.align.max(1) * limits.align.max(1));
+            if length > u32::from(limits.max_registers) {
+                let advice = format!(
+                    "it needs {length} registers in one request, and max_registers is {}",
+                    limits.max_registers
+                );
+                self.at(at, advice);
+            }
+            let hole = hull.count.saturating_sub(
+                read.at.count + read.scale_register.map_or(0, |(scale, _)| scale.count),
+            );
+            if hole > limits.max_gap {
+                let advice = format!(
+                    "its scale_register is {hole} registers away, further than the gap that one \
+                     request may have; the two must be read together"
+                );
+                self.at(at, advice);
+            }
+            let cut = |barrier: &u16| *barrier > hull.address && u32::from(*barrier) < end;
+            if limits.barriers.iter().any(cut) {
+                self.at(at, "a barrier cuts it in two");
+            }
+        }
+        if end > 0x1_0000 {
+            self.at(at, "it ends behind the last register, 65535");
+        }
+        read
+    }
+
+    fn record(&mut self, record: Spanned<file::Record>) -> Option<RecordMatch> {
+        let at = record.span().start;
+        let record = record.into_inner();
+        let quantity = self.name(at, "vif", &record.vif)?;
+        let role = match (record.role, record.subunit) {
+            (Some(role), 0) => Some(role),
+            (Some(role), subunit) => Some(format!("{role}_subunit_{subunit}")),
+            (None, 0) => None,
+            (None, subunit) => Some(format!("subunit_{subunit}")),
+        };
+        let role = match &role {
+            Some(role) => Some(self.name(at, "role", role)?),
+            None => None,
+        };
+        let register = Register {
+            tariff: record.tariff,
+            storage: record.storage,
+            function: record.function.into(),
+            role,
+            ..Register::new(quantity)
+        };
+        Some(RecordMatch { register })
+    }
+
+    fn vector(&mut self, vector: Spanned<file::Vector>, keys: &BTreeSet<String>) -> Vector {
+        let at = vector.span().start;
+        let vector = vector.into_inner();
+        for (key, value) in &vector.expect {
+            if !keys.contains(key) {
+                self.at(at, format!("`{key}` is expected, and no register has that key"));
+            }
+            let reason = NoReading::ALL.iter().any(|reason| reason.as_str() == value);
+            if !reason && Quantity::from_decimal(value, Unit::One).is_err() {
+                self.at(at, format!("`{value}` is no decimal number and no word for an absence"));
+            }
+        }
+        if vector.expect.is_empty() {
+            self.at(at, "a vector has to expect something");
+        }
+        let mut words = Words::default();
+        for read in &vector.read {
+            let parsed: Option<Vec<u16>> =
+                read.words.iter().map(|word| u16::try_from(raw(word)?).ok()).collect();
+            match parsed {
+                Some(parsed) => words.put(read.function.into(), read.address, &parsed),
+                None => self.at(at, "words are written like \"0x86A0\""),
+            }
+        }
+        let source = match (vector.frame, vector.read.is_empty()) {
+            (Some(frame), true) => VectorSource::Frame(frame),
+            (None, false) => VectorSource::Words(words),
+            _ => {
+                self.at(
+                    at,
+                    "a vector has either `read`, words of a Modbus, or `frame`, a telegram",
+                );
+                VectorSource::Words(words)
+            }
+        };
+        Vector { source, expect: vector.expect }
+    }
+
+    fn plausible(
+        &mut self,
+        at: usize,
+        plausible: Option<file::Plausible>,
+        unit: Unit,
+    ) -> Plausible {
+        let Some(plausible) = plausible else { return Plausible::default() };
+        let mut figure = |name: &str, figure: Option<file::Figure>| match figure? {
+            file::Figure::Whole(number) => self.figure(at, name, &number.to_string(), unit),
+            file::Figure::Text(text) => self.figure(at, name, &text, unit),
+        };
+        Plausible {
+            min: figure("min", plausible.min),
+            max: figure("max", plausible.max),
+            max_rate_per_hour: figure("max_rate_per_hour", plausible.max_rate_per_hour),
+        }
+    }
+
+    /// `1e8`, `0.5`, `100`.
+    fn figure(&mut self, at: usize, name: &str, text: &str, unit: Unit) -> Option<Quantity> {
+        let plain = Quantity::from_decimal(text, unit).ok();
+        let figure = plain.or_else(|| number::of_integer(1, Scale::parse(text)?, None, unit).ok());
+        if figure.is_none() {
+            self.at(at, format!("{name} = \"{text}\" is not a number such as 0.5, 100 or 1e8"));
+        }
+        figure
+    }
+
+    fn duration(&mut self, at: usize, text: &str) -> Option<Duration> {
+        let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(split)?;
+        let seconds = match unit {
+            "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3_600),
+            _ => None,
+        };
+        let number: Option<u32> = number.parse().ok().filter(|number| *number > 0);
+        match (number, seconds) {
+            (Some(number), Some(seconds)) => Some(Duration::from_secs(u64::from(number) * seconds)),
+            _ => {
+                self.at(at, format!("every = \"{text}\" is not a time such as 10s, 15m or 2h"));
+                None
+            }
+        }
+    }
+
+    fn unit(&mut self, at: usize, code: Option<&str>, kind: Kind) -> Option<Unit> {
+        let unit = match (code, kind) {
+            (None, Kind::Flag) => Some(Unit::One),
+            (None, _) => None,
+            (Some(code), _) => Unit::from_code(code),
+        };
+        if unit.is_none() {
+            let code = code.unwrap_or_default();
+            self.at(at, format!("unit = \"{code}\" is not a unit such as kWh, m3, C or 1"));
+        }
+        unit
+    }
+
+    fn name(&mut self, at: usize, what: &str, text: &str) -> Option<Name> {
+        let name = text.parse().ok();
+        if name.is_none() {
+            self.at(at, format!("{what} = \"{text}\" is not words of a-z, 0-9 and _"));
+        }
+        name
+    }
+
+    fn mistake<T>(&mut self, place: &Spanned<T>, advice: impl Into<String>) {
+        self.at(place.span().start, advice);
+    }
+
+    fn at(&mut self, at: usize, advice: impl Into<String>) {
+        let line = line_of(self.text, at);
+        self.mistakes.push(Mistake { file: String::new(), line, advice: advice.into() });
+    }
+}
+
+/// What the section of the device says for all its points.
+#[derive(Clone, Copy)]
+struct Defaults {
+    function: Function,
+    low_word_first: bool,
+}
+
+impl Defaults {
+    fn of(modbus: Option<&file::Modbus>) -> Self {
+        let (function, order) = modbus
+            .map_or((file::Function::Holding, file::WordOrder::Msw), |modbus| {
+                (modbus.function, modbus.word_order)
+            });
+        Self { function: function.into(), low_word_first: is_low_first(order) }
+    }
+
+    fn point(
+        self,
+        function: Option<file::Function>,
+        address: u16,
+        coding: Coding,
+        word_order: Option<file::WordOrder>,
+    ) -> Point {
+        let function = function.map_or(self.function, Into::into);
+        Point {
+            at: Request { function, address, count: coding.words() },
+            coding,
+            low_word_first: word_order.map_or(self.low_word_first, is_low_first),
+            scale: Scale::ONE,
+            scale_register: None,
+            bit: None,
+            invalid: Vec::new(),
+        }
+    }
+}
+
+const fn is_low_first(order: file::WordOrder) -> bool {
+    matches!(order, file::WordOrder::Lsw)
+}
+
+fn is_id(text: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b'-')
+    };
+    text.split_once('.').is_some_and(|(maker, kind)| part(maker) && part(kind)) && text.len() <= 64
+}
+
+/// `0x7FFF`, `65535`, or the two ends of a range with `..` between them.
+fn raw_range(text: &str) -> Option<RangeInclusive<u64>> {
+    match text.split_once("..") {
+        Some((first, last)) => {
+            let range = raw(first)?..=raw(last)?;
+            (!range.is_empty()).then_some(range)
+        }
+        None => raw(text).map(|value| value..=value),
+    }
+}
+
+fn raw(text: &str) -> Option<u64> {
+    let digits: String = text.chars().filter(|it| *it != '_').collect();
+    match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => digits.parse().ok(),
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
+impl From<file::Function> for Function {
+    fn from(function: file::Function) -> Self {
+        match function {
+            file::Function::Holding => Self::Holding,
+            file::Function::Input => Self::Input,
+        }
+    }
+}
+
+impl From<file::Direction> for metering::Direction {
+    fn from(direction: file::Direction) -> Self {
+        match direction {
+            file::Direction::Import => Self::Import,
+            file::Direction::Export => Self::Export,
+        }
+    }
+}
+
+impl From<file::Phase> for metering::Phase {
+    fn from(phase: file::Phase) -> Self {
+        match phase {
+            file::Phase::L1 => Self::L1,
+            file::Phase::L2 => Self::L2,
+            file::Phase::L3 => Self::L3,
+            file::Phase::Total => Self::Total,
+        }
+    }
+}
+
+impl From<file::Moment> for metering::Function {
+    fn from(moment: file::Moment) -> Self {
+        match moment {
+            file::Moment::Instantaneous => Self::Instantaneous,
+            file::Moment::Maximum => Self::Maximum,
+            file::Moment::Minimum => Self::Minimum,
+            file::Moment::Error => Self::DuringError,
+        }
+    }
+}

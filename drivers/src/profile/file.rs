@@ -1,0 +1,282 @@
+//! A profile as it is written: every key of the file, and nothing judged yet.
+//!
+//! A key that is not listed here is a mistake: ignoring it would leave its author with a profile
+//! that does something else than it says.
+
+use std::collections::BTreeMap;
+
+use metering::Medium;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::point::Coding;
+use super::{Kind, Status};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) schema: Spanned<u32>,
+    pub(super) id: Spanned<String>,
+    pub(super) vendor: String,
+    pub(super) models: Vec<String>,
+    pub(super) medium: Medium,
+    pub(super) status: Status,
+    pub(super) source: String,
+    pub(super) modbus: Option<Modbus>,
+    pub(super) mbus: Option<Mbus>,
+    pub(super) register: Vec<Spanned<Register>>,
+    pub(super) vector: Vec<Spanned<Vector>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Modbus {
+    /// The table that points are in unless they say otherwise.
+    #[serde(default)]
+    pub(super) function: Function,
+    #[serde(default)]
+    pub(super) word_order: WordOrder,
+    /// Within a word the high byte always comes first; the key may say so.
+    #[serde(default)]
+    #[expect(dead_code, reason = "there is one byte order, which serde has checked")]
+    pub(super) byte_order: ByteOrder,
+    pub(super) max_registers: Option<Spanned<u16>>,
+    pub(super) gap: Option<Gap>,
+    pub(super) align: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) solo: Vec<Solo>,
+    #[serde(default)]
+    pub(super) barrier: Vec<u16>,
+    #[serde(default)]
+    pub(super) min_interval_ms: u16,
+    #[serde(default)]
+    pub(super) unit_change_ms: u16,
+    /// How the device leaves the factory: for the installer.
+    #[expect(dead_code, reason = "shown in the file, used by people")]
+    pub(super) serial_default: Option<SerialDefault>,
+    #[serde(default)]
+    pub(super) identify: Vec<Spanned<Identify>>,
+    pub(super) serial: Option<Spanned<Point>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Function {
+    #[default]
+    Holding,
+    Input,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WordOrder {
+    #[default]
+    Msw,
+    Lsw,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ByteOrder {
+    #[default]
+    Be,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Gap {
+    pub(super) allow: bool,
+    pub(super) max: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Solo {
+    One(u16),
+    Range([u16; 2]),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "shown in the file, used by people")]
+pub(super) struct SerialDefault {
+    pub(super) baud: u32,
+    pub(super) parity: SerialParity,
+    pub(super) stop: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SerialParity {
+    Even,
+    None,
+    Odd,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identify {
+    pub(super) function: Option<Function>,
+    pub(super) address: u16,
+    pub(super) r#type: Coding,
+    pub(super) any_of: Vec<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mbus {
+    #[serde(default)]
+    pub(super) identify: Vec<Spanned<MbusIdentify>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MbusIdentify {
+    pub(super) manufacturer: String,
+    #[serde(default)]
+    pub(super) versions: Vec<u8>,
+    /// The medium byte of the header, EN 13757-7.
+    #[serde(default)]
+    pub(super) media: Vec<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Register {
+    pub(super) key: Spanned<String>,
+    pub(super) quantity: String,
+    pub(super) direction: Option<Direction>,
+    pub(super) phase: Option<Phase>,
+    #[serde(default)]
+    pub(super) tariff: u32,
+    #[serde(default)]
+    pub(super) storage: u64,
+    #[serde(default)]
+    pub(super) function: Moment,
+    pub(super) role: Option<String>,
+    pub(super) unit: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) decimals: Option<i8>,
+    pub(super) modulus: Option<String>,
+    pub(super) every: Option<String>,
+    pub(super) modbus: Option<Spanned<Point>>,
+    pub(super) mbus: Option<Spanned<Record>>,
+    pub(super) invalid: Option<Invalid>,
+    pub(super) plausible: Option<Plausible>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Direction {
+    Import,
+    Export,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    L1,
+    L2,
+    L3,
+    Total,
+}
+
+/// Of a register; in a telegram the same words are written out.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Moment {
+    #[default]
+    #[serde(alias = "now")]
+    Instantaneous,
+    #[serde(alias = "max")]
+    Maximum,
+    #[serde(alias = "min")]
+    Minimum,
+    Error,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Point {
+    pub(super) function: Option<Function>,
+    pub(super) address: u16,
+    pub(super) r#type: Coding,
+    pub(super) word_order: Option<WordOrder>,
+    pub(super) scale: Option<String>,
+    pub(super) scale_register: Option<ScaleRegister>,
+    pub(super) bit: Option<u8>,
+    /// The maker's own number for it, `40067`.
+    #[expect(dead_code, reason = "shown in the file, used by people")]
+    pub(super) doc_ref: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScaleRegister {
+    pub(super) address: u16,
+    pub(super) r#type: Coding,
+    #[expect(dead_code, reason = "there is one mode, which serde has checked")]
+    pub(super) mode: ScaleMode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ScaleMode {
+    Pow10,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// The quantity of the record: `energy`, `volume_flow`, `vif_fd3a`.
+    pub(super) vif: String,
+    #[serde(default)]
+    pub(super) function: Moment,
+    #[serde(default)]
+    pub(super) storage: u64,
+    #[serde(default)]
+    pub(super) tariff: u32,
+    #[serde(default)]
+    pub(super) subunit: u16,
+    /// What stands behind it in the record's own register, where it has VIFEs: `manufacturer`.
+    pub(super) role: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Invalid {
+    pub(super) raw: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plausible {
+    pub(super) min: Option<Figure>,
+    pub(super) max: Option<Figure>,
+    pub(super) max_rate_per_hour: Option<Figure>,
+}
+
+/// A whole number, or a text with a point in it. A TOML float is not exact.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Figure {
+    Whole(i64),
+    Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Vector {
+    #[serde(default)]
+    pub(super) read: Vec<Read>,
+    pub(super) frame: Option<String>,
+    pub(super) expect: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Read {
+    pub(super) function: Function,
+    pub(super) address: u16,
+    pub(super) words: Vec<String>,
+}

@@ -1,0 +1,367 @@
+//! Device profiles: what a type of meter says, as data.
+//!
+//! One TOML file for each type, in one format for every wire. Those of this crate are embedded
+//! in the program; those beside `site.toml` are read over them, for the meter that came
+//! yesterday. `profiles/README.md` says how one is written.
+//!
+//! | Module    | Is                                                        |
+//! |-----------|-----------------------------------------------------------|
+//! | `file`    | the file as it is written, key by key                      |
+//! | `check`   | from there to a [`Profile`], or to everything that is wrong |
+//! | `point`   | where a register is on a Modbus device, and its decoding   |
+//!
+//! **Never true:** a profile that was loaded asks for something that its own limits forbid.
+
+mod check;
+mod file;
+mod point;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metering::{Identity, Medium, Quality, Quantity, Register, Unit};
+use rust_embed::RustEmbed;
+
+use crate::modbus::Request;
+use crate::modbus::plan::Limits;
+
+pub(crate) use point::{Point, Words, compare};
+
+/// One type of meter.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// `eastron.sdm630`.
+    pub id: String,
+    /// Who makes it.
+    pub vendor: String,
+    /// The types it is for, as on the type plates.
+    pub models: Vec<String>,
+    /// What it counts.
+    pub medium: Medium,
+    /// What stands behind it.
+    pub status: Status,
+    /// Where the facts are from.
+    pub source: String,
+    pub(crate) modbus: Option<Modbus>,
+    pub(crate) mbus: Vec<MbusIdentity>,
+    registers: Vec<RegisterSpec>,
+    pub(crate) vectors: Vec<Vector>,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of its lines. (Of what is not TOML, or has
+    /// an unknown key, the first.)
+    pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
+        check::profile(text)
+    }
+
+    /// What the meter says, in the order of the file.
+    pub fn registers(&self) -> impl Iterator<Item = &RegisterSpec> {
+        self.registers.iter()
+    }
+
+    /// The wires it can be read over.
+    pub fn wires(&self) -> Vec<&'static str> {
+        let modbus = self.modbus.is_some().then_some("Modbus");
+        let mbus = self.registers.iter().any(|spec| spec.mbus.is_some()).then_some("M-Bus");
+        [mbus, modbus].into_iter().flatten().collect()
+    }
+
+    /// The Modbus registers that one readout needs, one entry for each value, and what the device
+    /// allows in one request. `None` for a meter that is not on a Modbus.
+    pub fn modbus_points(&self) -> Option<(Vec<Request>, &Limits)> {
+        let modbus = self.modbus.as_ref()?;
+        let points = self.registers.iter().filter_map(|spec| spec.point.as_ref());
+        let serial = modbus.serial.iter();
+        Some((points.chain(serial).map(Point::hull).collect(), &modbus.limits))
+    }
+
+    /// Whether `identity` is that of a meter on an M-Bus that this profile is for.
+    pub fn fits(&self, identity: &Identity, medium_code: u8) -> bool {
+        self.mbus.iter().any(|it| it.fits(identity, medium_code))
+    }
+}
+
+/// What stands behind a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It was read from such a device.
+    Hardware,
+    /// It was written from the maker's documents.
+    Document,
+    /// It was written from what others say.
+    Community,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hardware => "hardware",
+            Self::Document => "document",
+            Self::Community => "community",
+        })
+    }
+}
+
+/// One of the numbers that a type of meter says.
+#[derive(Clone, Debug)]
+pub struct RegisterSpec {
+    /// Which.
+    pub register: Register,
+    /// How it behaves.
+    pub kind: Kind,
+    /// The unit of its display.
+    pub unit: Unit,
+    /// Digits behind the point, where the wire does not say it.
+    pub decimals: Option<i8>,
+    /// Where the counter begins again at zero.
+    pub modulus: Option<Quantity>,
+    /// How often it is worth asking for, if that is less often than the meter is.
+    pub every: Option<Duration>,
+    /// The bounds of what is possible.
+    pub plausible: Plausible,
+    pub(crate) point: Option<Point>,
+    pub(crate) mbus: Option<RecordMatch>,
+}
+
+/// How a register behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It only grows, and consumption is a difference of two of its values.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// 0 or 1.
+    Flag,
+}
+
+/// Bounds of what is possible. A value outside is kept, and marked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plausible {
+    /// The least.
+    pub min: Option<Quantity>,
+    /// The most.
+    pub max: Option<Quantity>,
+    /// The most that a counter can grow in an hour. For whoever knows the value before.
+    pub max_rate_per_hour: Option<Quantity>,
+}
+
+impl Plausible {
+    /// Whether `value` lies within.
+    pub fn judge(&self, value: Quantity) -> Quality {
+        let below = self.min.is_some_and(|min| compare(value, min).is_lt());
+        let above = self.max.is_some_and(|max| compare(value, max).is_gt());
+        if below || above { Quality::Implausible } else { Quality::Good }
+    }
+}
+
+/// What the whole device is like on a Modbus.
+#[derive(Clone, Debug)]
+pub(crate) struct Modbus {
+    pub(crate) limits: Limits,
+    /// Quiet time between two requests to the unit.
+    pub(crate) min_interval: Duration,
+    /// Quiet time after another unit was asked.
+    pub(crate) unit_change: Duration,
+    pub(crate) identify: Vec<Identify>,
+    /// Where its serial number is.
+    pub(crate) serial: Option<Point>,
+}
+
+/// A register that tells the type of a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Identify {
+    pub(crate) point: Point,
+    pub(crate) any_of: Vec<i128>,
+}
+
+/// What the header of a telegram has to say; an empty list takes everything.
+#[derive(Clone, Debug)]
+pub(crate) struct MbusIdentity {
+    manufacturer: String,
+    versions: Vec<u8>,
+    media: Vec<u8>,
+}
+
+impl MbusIdentity {
+    fn fits(&self, identity: &Identity, medium_code: u8) -> bool {
+        let version = u8::from_str_radix(&identity.version, 16).ok();
+        self.manufacturer == identity.manufacturer
+            && (self.versions.is_empty() || version.is_some_and(|it| self.versions.contains(&it)))
+            && (self.media.is_empty() || self.media.contains(&medium_code))
+    }
+}
+
+/// Which record of a telegram a register is: never its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordMatch {
+    /// The canonical text of the record without a profile: `energy_t1_s1`.
+    pub(crate) register: Register,
+}
+
+/// Words or a telegram, and the values that must come out of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Vector {
+    pub(crate) source: VectorSource,
+    /// By canonical text; a decimal, or the word of a [`metering::NoReading`].
+    pub(crate) expect: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum VectorSource {
+    /// The file beside the profile that holds a telegram in hex.
+    Frame(String),
+    Words(Words),
+}
+
+/// One thing that is wrong with a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// In which file; empty if it has none.
+    pub file: String,
+    /// Where, counted from 1.
+    pub line: usize,
+    /// What was found, what is allowed, and what to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.file.as_str() {
+            "" => write!(f, "line {}: {}", self.line, self.advice),
+            file => write!(f, "{file}, line {}: {}", self.line, self.advice),
+        }
+    }
+}
+
+/// All profiles that there are.
+#[derive(Clone, Debug, Default)]
+pub struct Profiles {
+    by_id: BTreeMap<String, Arc<Profile>>,
+}
+
+#[derive(RustEmbed)]
+#[folder = "profiles"]
+pub(crate) struct Embedded;
+
+impl Profiles {
+    /// Those of this crate. (The tests load every one of them.)
+    pub fn embedded() -> Self {
+        let mut profiles = Self::default();
+        for name in Embedded::iter().filter(|name| has_profile_name(Path::new(name.as_ref()))) {
+            let text = Embedded::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
+            profiles.add(&name, &text, &mut Vec::new());
+        }
+        profiles
+    }
+
+    /// Those of this crate, and over them those of the folder `dir`, which need not exist.
+    ///
+    /// A file that is wrong is left out, and what is wrong with it is told; the others are read.
+    pub fn load_over(dir: &Path) -> (Self, Vec<Mistake>) {
+        let mut profiles = Self::embedded();
+        let mut mistakes = Vec::new();
+        let Ok(entries) = std::fs::read_dir(dir) else { return (profiles, mistakes) };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths.iter().filter(|path| has_profile_name(path)) {
+            match std::fs::read(path) {
+                Ok(text) => profiles.add(&path.display().to_string(), &text, &mut mistakes),
+                Err(error) => mistakes.push(Mistake {
+                    file: path.display().to_string(),
+                    line: 1,
+                    advice: format!("the file cannot be read: {error}"),
+                }),
+            }
+        }
+        (profiles, mistakes)
+    }
+
+    fn add(&mut self, file: &str, text: &[u8], mistakes: &mut Vec<Mistake>) {
+        let parsed = match str::from_utf8(text) {
+            Ok(text) if text.len() <= MAX_FILE => Profile::parse(text),
+            Ok(_) => Err(vec![Mistake {
+                file: String::new(),
+                line: 1,
+                advice: format!("a profile has at most {MAX_FILE} bytes"),
+            }]),
+            Err(_) => Err(vec![Mistake {
+                file: String::new(),
+                line: 1,
+                advice: "the file is not UTF-8".to_owned(),
+            }]),
+        };
+        match parsed {
+            Ok(profile) => drop(self.by_id.insert(profile.id.clone(), Arc::new(profile))),
+            Err(wrong) => {
+                mistakes.extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }))
+            }
+        }
+    }
+
+    /// The profile with this id.
+    pub fn get(&self, id: &str) -> Option<Arc<Profile>> {
+        self.by_id.get(id).cloned()
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.by_id.values()
+    }
+
+    /// The one that fits the header of an M-Bus telegram.
+    pub fn matching(&self, identity: &Identity, medium_code: u8) -> Option<Arc<Profile>> {
+        self.by_id.values().find(|profile| profile.fits(identity, medium_code)).cloned()
+    }
+
+    /// The table of supported meters, in Markdown, for the manual.
+    pub fn table(&self) -> String {
+        let mut table = "| Profile | Meter | Medium | Wire | Registers | Known from |\n\
+                         |---|---|---|---|---|---|\n"
+            .to_owned();
+        for profile in self.iter() {
+            table += &format!(
+                "| `{}` | {} {} | {} | {} | {} | {} |\n",
+                profile.id,
+                profile.vendor,
+                profile.models.join(", "),
+                profile.medium,
+                profile.wires().join(", "),
+                profile.registers.len(),
+                profile.status,
+            );
+        }
+        table
+    }
+}
+
+fn has_profile_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// How a register without a profile behaves: what accumulates is a counter.
+pub fn kind_of(register: &Register) -> Kind {
+    let quantity = register.quantity.as_str();
+    let counts = ["energy", "volume", "mass"].contains(&quantity)
+        || quantity.ends_with("_energy")
+        || ["on_time", "operating_time", "heat_cost", "reset_counter", "cumulation_counter"]
+            .contains(&quantity);
+    // A maximum or minimum of a counter's period goes up and down.
+    let plain = register.function == metering::Function::Instantaneous;
+    if counts && plain { Kind::Counter } else { Kind::Gauge }
+}
+
+/// A profile of a large meter has some 10 kB.
+const MAX_FILE: usize = 262_144;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Where a register is on a Modbus device, and how its words become a number.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use metering::{NoReading, Quantity, Unit};
+use serde::Deserialize;
+
+use crate::modbus::{Function, Request};
+use crate::number::{self, Float, Scale};
+
+/// What was read of a device, word by word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words {
+    by_address: BTreeMap<(Function, u16), u16>,
+}
+
+impl Words {
+    /// Keeps the answer to a request that began at `address`.
+    pub(crate) fn put(&mut self, function: Function, address: u16, words: &[u16]) {
+        for (address, word) in (address..=u16::MAX).zip(words) {
+            self.by_address.insert((function, address), *word);
+        }
+    }
+
+    fn get(&self, request: Request) -> Option<Vec<u16>> {
+        (request.address..=u16::MAX)
+            .take(request.count.into())
+            .map(|address| self.by_address.get(&(request.function, address)).copied())
+            .collect()
+    }
+}
+
+/// Where a number is and how it is coded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) at: Request,
+    pub(crate) coding: Coding,
+    pub(crate) low_word_first: bool,
+    pub(crate) scale: Scale,
+    /// The power of ten that is added to the scale.
+    pub(crate) scale_register: Option<(Request, Coding)>,
+    pub(crate) bit: Option<u8>,
+    /// Words that stand for no number, taken together as one.
+    pub(crate) invalid: Vec<RangeInclusive<u64>>,
+}
+
+impl Point {
+    /// The registers that have to be read together for it: a scale may change, so it comes from
+    /// the same moment.
+    pub(crate) fn hull(&self) -> Request {
+        let Some((scale, _)) = self.scale_register else { return self.at };
+        let address = self.at.address.min(scale.address);
+        let end = |it: Request| u32::from(it.address) + u32::from(it.count);
+        let count = end(self.at).max(end(scale)) - u32::from(address);
+        Request { address, count: u16::try_from(count).unwrap_or(u16::MAX), ..self.at }
+    }
+
+    /// The number, in `unit` and with at least `decimals`. `None` if its words were not read.
+    pub(crate) fn number(
+        &self,
+        words: &Words,
+        decimals: Option<i8>,
+        unit: Unit,
+    ) -> Option<Result<Quantity, NoReading>> {
+        let raw = self.raw(words)?;
+        let scale = match self.scale_register {
+            None => Ok(self.scale),
+            Some((at, coding)) => {
+                let power = coding.integer(joined(&words.get(at)?, self.low_word_first));
+                let power = power.and_then(|power| i64::try_from(power).ok());
+                // What is not implemented says so by a power that cannot be.
+                power.and_then(|power| self.scale.shifted(power)).ok_or(NoReading::Invalid)
+            }
+        };
+        Some(scale.and_then(|scale| self.decoded(raw, scale, decimals, unit)))
+    }
+
+    /// The number as it stands there, without a scale: to tell a type or a serial number.
+    pub(crate) fn integer(&self, words: &Words) -> Option<i128> {
+        let raw = self.raw(words)?;
+        if self.is_invalid(raw) { None } else { self.coding.integer(raw) }
+    }
+
+    fn raw(&self, words: &Words) -> Option<u64> {
+        Some(joined(&words.get(self.at)?, self.low_word_first))
+    }
+
+    fn is_invalid(&self, raw: u64) -> bool {
+        self.invalid.iter().any(|range| range.contains(&raw))
+    }
+
+    fn decoded(
+        &self,
+        raw: u64,
+        scale: Scale,
+        decimals: Option<i8>,
+        unit: Unit,
+    ) -> Result<Quantity, NoReading> {
+        if self.is_invalid(raw) {
+            return Err(NoReading::Invalid);
+        }
+        if let Some(bit) = self.bit {
+            return number::of_integer((raw >> bit & 1).into(), Scale::ONE, None, unit);
+        }
+        if let Some(integer) = self.coding.integer(raw) {
+            return number::of_integer(integer, scale, decimals, unit);
+        }
+        let float = match self.coding {
+            Coding::F32 => u32::try_from(raw).ok().and_then(Float::of_f32),
+            _ => Float::of_f64(raw),
+        };
+        let decimals = decimals.unwrap_or_default();
+        float.ok_or(NoReading::Invalid).and_then(|float| float.rounded(scale, decimals, unit))
+    }
+}
+
+/// How a number is coded: its words in the order of `word_order`, its bytes high first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Coding {
+    U16,
+    I16,
+    U32,
+    I32,
+    F32,
+    U64,
+    I64,
+    F64,
+}
+
+impl Coding {
+    pub(crate) const fn words(self) -> u16 {
+        match self {
+            Self::U16 | Self::I16 => 1,
+            Self::U32 | Self::I32 | Self::F32 => 2,
+            Self::U64 | Self::I64 | Self::F64 => 4,
+        }
+    }
+
+    pub(crate) const fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+
+    /// The whole number that `raw` codes; `None` if it codes a float.
+    pub(crate) fn integer(self, raw: u64) -> Option<i128> {
+        let signed = |bits: u32| {
+            let raw = i128::from(raw);
+            if raw >> (bits - 1) & 1 == 1 { raw - (1 << bits) } else { raw }
+        };
+        match self {
+            Self::U16 | Self::U32 | Self::U64 => Some(raw.into()),
+            Self::I16 => Some(signed(16)),
+            Self::I32 => Some(signed(32)),
+            Self::I64 => Some(signed(64)),
+            Self::F32 | Self::F64 => None,
+        }
+    }
+}
+
+fn joined(words: &[u16], low_word_first: bool) -> u64 {
+    let join = |raw: u64, word: &u16| raw << 16 | u64::from(*word);
+    if low_word_first { words.iter().rev().fold(0, join) } else { words.iter().fold(0, join) }
+}
+
+/// Which of two amounts of one unit is larger, exactly.
+pub(crate) fn compare(a: Quantity, b: Quantity) -> Ordering {
+    let (a_decimals, b_decimals) = (a.resolution().decimals(), b.resolution().decimals());
+    let most = a_decimals.max(b_decimals);
+    // At most 10^24 × 2^63, which 128 bits hold but for the last figures.
+    let scaled = |mantissa: i64, decimals: i8| {
+        i128::from(mantissa).saturating_mul(10_i128.pow(most.abs_diff(decimals).into()))
+    };
+    scaled(a.mantissa(), a_decimals).cmp(&scaled(b.mantissa(), b_decimals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(coding: Coding, low_word_first: bool) -> Point {
+        Point {
+            at: Request { function: Function::Input, address: 10, count: coding.words() },
+            coding,
+            low_word_first,
+            scale: Scale::ONE,
+            scale_register: None,
+            bit: None,
+            invalid: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(point: &Point, words: &[u16], decimals: Option<i8>, expected: &str) {
+        let mut read = Words::default();
+        read.put(Function::Input, 10, words);
+        let number = point.number(&read, decimals, Unit::One).unwrap();
+        let shown = number.map_or_else(|reason| reason.as_str().to_owned(), |it| it.to_string());
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn every_coding_has_its_words_and_its_sign() {
+        check(&point(Coding::U16, false), &[0xFFFE], None, "65534");
+        check(&point(Coding::I16, false), &[0xFFFE], None, "-2");
+        check(&point(Coding::U32, false), &[0x0001, 0x86A0], None, "100000");
+        check(&point(Coding::U32, true), &[0x86A0, 0x0001], None, "100000");
+        check(&point(Coding::I32, true), &[0xFFFF, 0xFFFF], None, "-1");
+        check(&point(Coding::I64, false), &[0x8000, 0, 0, 0], None, "-9223372036854775808");
+        check(
+            &point(Coding::U64, false),
+            &[0x7FFF, 0xFFFF, 0xFFFF, 0xFFFF],
+            None,
+            "9223372036854775807",
+        );
+        check(&point(Coding::U64, false), &[0x8000, 0, 0, 0], None, "too_large");
+        check(&point(Coding::F32, false), &[0x4366, 0x8000], Some(1), "230.5");
+        check(&point(Coding::F32, true), &[0x8000, 0x4366], Some(1), "230.5");
+        check(&point(Coding::F32, false), &[0x7FC0, 0], Some(1), "invalid");
+        check(&point(Coding::F64, false), &[0x3FF8, 0, 0, 0], Some(2), "1.50");
+    }
+
+    #[test]
+    fn a_scale_may_come_from_a_register_of_the_same_moment() {
+        let scale = Request { function: Function::Input, address: 11, count: 1 };
+        let scaled =
+            Point { scale_register: Some((scale, Coding::I16)), ..point(Coding::U16, false) };
+        assert_eq!(scaled.hull(), Request { count: 2, ..scaled.at });
+        check(&scaled, &[1234, 0xFFFF], None, "123.4");
+        check(&scaled, &[1234, 2], None, "123400");
+        check(&scaled, &[1234, 0x8000], None, "invalid");
+    }
+
+    #[test]
+    fn what_stands_for_no_number_is_none() {
+        let overflow =
+            Point { invalid: vec![0x7FFF_0000..=0x7FFF_FFFF], ..point(Coding::I32, true) };
+        check(&overflow, &[0x1234, 0x7FFF], None, "invalid");
+        check(&overflow, &[0x1234, 0x7FFE], None, "2147357236");
+    }
+
+    #[test]
+    fn a_flag_is_one_bit() {
+        let flag = Point { bit: Some(3), ..point(Coding::U16, false) };
+        check(&flag, &[0b1000], None, "1");
+        check(&flag, &[0b0111], None, "0");
+    }
+
+    #[test]
+    fn words_that_were_not_read_are_no_number() {
+        let read = Words::default();
+        assert_eq!(point(Coding::U16, false).number(&read, None, Unit::One), None);
+    }
+}

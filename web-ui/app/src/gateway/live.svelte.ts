@@ -1,0 +1,64 @@
+// The newest values, as the gateway sends them: all at first, then what has changed.
+import { parse } from '../lib/api';
+import { heard, missed } from '../lib/contact.svelte';
+import { serverSays } from '../lib/now.svelte';
+import type { LiveEntry, LiveEvent, Status } from './wire';
+
+/** How long to wait before a stream that the gateway refused is asked for again. */
+const RETRY_MS = 3000;
+
+let meters = $state.raw<Record<string, LiveEntry>>({});
+let revision = $state(0);
+let newest = $state.raw<Status | null>(null);
+
+/** What a meter said last; `undefined` until the first event. */
+export function liveMeter(id: string): LiveEntry | undefined {
+  return meters[id];
+}
+
+/** Grows with every change. */
+export function liveRevision(): number {
+  return revision;
+}
+
+/** How buses, store and cloud are doing; `null` for those who may not see it. */
+export function status(): Status | null {
+  return newest;
+}
+
+/** Listens until the returned function is called. */
+export function listen(): () => void {
+  let stopped = false;
+  let source: EventSource;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+
+  const open = () => {
+    if (stopped) return;
+    source = new EventSource('/api/v1/live');
+    source.addEventListener('open', heard);
+    source.addEventListener('live', ({ data }: MessageEvent<string>) => {
+      const event = parse(data) as LiveEvent;
+      heard();
+      serverSays(event.at);
+      meters = { ...meters, ...event.meters };
+      revision = event.revision;
+    });
+    source.addEventListener('status', ({ data }: MessageEvent<string>) => {
+      newest = parse(data) as Status;
+    });
+    source.addEventListener('error', () => {
+      missed();
+      // The browser opens a broken stream again by itself, but gives up on a refused one.
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+    });
+  };
+
+  open();
+  return () => {
+    stopped = true;
+    clearTimeout(retry);
+    source.close();
+    meters = {};
+    newest = null;
+  };
+}

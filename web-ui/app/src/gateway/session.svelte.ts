@@ -1,0 +1,52 @@
+// Who is logged in, and at which building.
+import { ask } from '../lib/api';
+import { setZone } from '../lib/zone.svelte';
+import type { Ability, Session, Site } from './wire';
+
+let current = $state.raw<Session | null>(null);
+let building = $state.raw<Site | null>(null);
+
+/** `null` until the gateway has said. */
+export function session(): Session | null {
+  return current;
+}
+
+/** The building; `null` until somebody is logged in. */
+export function site(): Site | null {
+  return building;
+}
+
+/** Whether whoever is logged in may do this. */
+export function can(ability: Ability): boolean {
+  return current?.can.includes(ability) ?? false;
+}
+
+/** Takes over what a login, a claim or a look at the session answered. */
+export async function enter(next: Session): Promise<void> {
+  // The building first, so that no page shows a time of another zone.
+  if (next.user) await loadSite();
+  current = next;
+}
+
+/** Asks the gateway who is logged in. */
+export async function loadSession(): Promise<void> {
+  await enter(await ask<Session>('/session'));
+}
+
+/** Asks for the building again: after another configuration. */
+export async function loadSite(): Promise<void> {
+  const next = await ask<Site>('/site');
+  setZone(next.time_zone);
+  building = next;
+}
+
+/** The gateway has ended the session. */
+export function loggedOut(): void {
+  if (current) current = { ...current, user: null, can: [] };
+}
+
+/** Ends the session. */
+export async function logOut(): Promise<void> {
+  await ask('/session', { method: 'DELETE' });
+  await loadSession();
+}

@@ -1,0 +1,113 @@
+// Words for what the API names by a code: registers, reasons, ages, failures.
+import type { Problem } from './api';
+import { now } from './now.svelte';
+import { hasText, lang, t, tCode, type Params } from './text.svelte';
+import * as time from './time';
+import { zone } from './zone.svelte';
+
+/** The parts of a register's canonical text that follow its quantity. */
+const PART = /^(?:import|export|l[123]|total|t[1-9]\d*|s[1-9]\d*|max|min|error)$/;
+
+interface RegisterParts {
+  quantity: string;
+  parts: string[];
+  role: string;
+}
+
+/** Takes `energy_import_t1_s1_room` apart: the longest quantity that has a word, its parts, its role. */
+export function registerParts(register: string): RegisterParts {
+  const words = register.split('_');
+  let length = words.findIndex((word, at) => at > 0 && PART.test(word));
+  if (length < 0) length = words.length;
+  for (let at = length; at > 1; at -= 1) {
+    if (hasText(`register.${words.slice(0, at).join('_')}`)) {
+      length = at;
+      break;
+    }
+    // A quantity without a word may still be one that stands before its place: temperature_room.
+    if (at === 2) length = hasText(`register.${words[0]}`) ? 1 : length;
+  }
+  const rest = words.slice(length);
+  const firstOther = rest.findIndex((word) => !PART.test(word));
+  const partsEnd = firstOther < 0 ? rest.length : firstOther;
+  return {
+    quantity: words.slice(0, length).join('_'),
+    parts: rest.slice(0, partsEnd),
+    role: rest.slice(partsEnd).join(' '),
+  };
+}
+
+/** What people call a register: `Energi, tariff 1, sist avlest`. A quantity without a word keeps its code. */
+export function registerName(register: string): string {
+  const { quantity, parts, role } = registerParts(register);
+  const name = tCode('register', quantity, {}, quantity.replaceAll('_', ' '));
+  const details = parts.filter((part) => part !== 'total').map(partName);
+  if (role) details.push(tCode('place', role.replaceAll(' ', '_'), {}, role));
+  return [name, ...details].join(', ');
+}
+
+function partName(part: string): string {
+  const n = part.slice(1);
+  if (/^t\d/.test(part)) return t('register.tariff', { n });
+  if (/^s\d/.test(part)) return t('register.storage', { n });
+  return tCode('register.part', part, {}, part);
+}
+
+/** Whether the register says what is now, rather than what the meter kept from before. */
+export function isCurrent(register: string): boolean {
+  return !registerParts(register).parts.some((part) => /^s\d|^(?:max|min|error)$/.test(part));
+}
+
+/** `for 21 s siden`, `kl. 09.00`, `20. nov. kl. 23.40`. */
+export function ago(at: number): string {
+  const told = time.age(at, now(), zone(), lang());
+  switch (told.unit) {
+    case 's':
+      return t('age.seconds', { n: told.n });
+    case 'min':
+      return t('age.minutes', { n: told.n });
+    case 'clock':
+      return t('age.clock', { clock: told.clock });
+    case 'date':
+      return t('age.date', { date: told.date, clock: told.clock });
+  }
+}
+
+/** The time of day, with the date where it is not today: for `siden …`. */
+export function moment(at: number): string {
+  const clock = time.clock(at, zone(), lang());
+  if (time.sameDay(at, now(), zone())) return t('moment.today', { clock });
+  if (time.sameDay(at, now() - 24 * time.HOUR, zone())) return t('moment.yesterday', { clock });
+  return t('moment.date', { clock, date: time.dayShort(at, zone(), lang(), now()) });
+}
+
+/** `3 t 45 min 30 s` */
+export function duration(seconds: number): string {
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor((seconds % 3600) / 60);
+  const rest = Math.floor(seconds % 60);
+  const parts = [];
+  if (hours) parts.push(t('duration.h', { n: hours }));
+  if (minutes) parts.push(t('duration.min', { n: minutes }));
+  if (rest || parts.length === 0) parts.push(t('duration.s', { n: rest }));
+  return parts.join(' ');
+}
+
+/** Why there is no value, as a sentence. */
+export function reasonText(reason: string): string {
+  return tCode('reason', reason, {}, reason);
+}
+
+/** What went wrong, as a sentence. */
+export function problemText(problem: Problem): string {
+  const otherwise = problem.detail || t('problem.unknown');
+  const params: Params = { ...problem.params };
+  if (typeof params['role'] === 'string')
+    params['role'] = tCode('role.person', params['role'], {}, params['role']);
+  return tCode('problem', problem.code, params, otherwise);
+}
+
+/** A sentence begins with a capital, wherever its first word came from. */
+export function capital(text: string): string {
+  return text.charAt(0).toLocaleUpperCase(lang()) + text.slice(1);
+}

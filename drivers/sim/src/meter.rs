@@ -1,0 +1,120 @@
+//! One meter of a running building: what it is, what it shows at an instant, what is wrong
+//! with it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use metering::Quantity;
+
+use crate::building::{Building, EPOCH};
+use crate::dice::Dice;
+use crate::faults::{Faults, Handle};
+use crate::place::{Measure, Sight};
+use crate::plan::{MeterPlan, Plan};
+
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) plan: MeterPlan,
+    pub(crate) handle: Handle,
+    building: Arc<Building>,
+    dice: Dice,
+    /// What each counter had counted when the building's epoch began.
+    before: [(Measure, i64); 3],
+}
+
+impl Meter {
+    pub(crate) fn new(plan: &Plan, meter: &MeterPlan, building: &Arc<Building>) -> Self {
+        let dice = Dice::new(plan.seed).of("device").of(&meter.bus).of(&meter.name);
+        let mut made = Self {
+            plan: meter.clone(),
+            handle: Handle::new(),
+            building: Arc::clone(building),
+            dice,
+            before: [(Measure::Energy, 0), (Measure::Export, 0), (Measure::Volume, 0)],
+        };
+        made.before = made.before.map(|(measure, _)| (measure, made.years_before(measure)));
+        made
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.handle.faults()
+    }
+
+    /// Eight digits on the plate of the device that is installed now.
+    pub(crate) fn serial(&self) -> u32 {
+        let exchanges = i64::from(self.handle.installed().exchanges);
+        60_000_000 + self.dice.of("serial").below(exchanges, 39_999_999)
+    }
+
+    /// Chance that belongs to this meter alone.
+    pub(crate) const fn dice(&self) -> Dice {
+        self.dice
+    }
+
+    pub(crate) fn sight(&self, at: DateTime<Utc>) -> Sight<'_> {
+        Sight::of(&self.building, at)
+    }
+
+    /// What it shows, in the steps of its display; `None` of a measure that it does not show.
+    pub(crate) fn shows(&self, sight: &Sight<'_>, measure: Measure) -> Option<Quantity> {
+        let figure = self.plan.device.figure(measure)?;
+        figure.shown(self.thousandths(sight, measure)?)
+    }
+
+    /// What it would show with thousandths of the base unit.
+    pub(crate) fn thousandths(&self, sight: &Sight<'_>, measure: Measure) -> Option<i64> {
+        let there = sight.measure(self.plan.place, measure, self.dice)?;
+        let counted = matches!(measure, Measure::Energy | Measure::Export | Measure::Volume);
+        if !counted {
+            let shared = matches!(
+                measure,
+                Measure::Power | Measure::PhasePower(_) | Measure::Flow | Measure::Current(_)
+            );
+            return Some(if shared { self.through(there) } else { there });
+        }
+        if let Some(since) = self.handle.installed().since {
+            let before = self.sight(since).measure(self.plan.place, measure, self.dice)?;
+            return Some(self.through(there) - self.through(before).min(self.through(there)));
+        }
+        let before = self.before.iter().find(|(counter, _)| *counter == measure);
+        Some(self.through(there) + before.map_or(0, |(_, before)| *before))
+    }
+
+    /// One to five years like the first month after the epoch; nothing where that is nothing.
+    fn years_before(&self, measure: Measure) -> i64 {
+        let month = self.sight(EPOCH + TimeDelta::days(31));
+        let month = month.measure(self.plan.place, measure, self.dice).unwrap_or(0);
+        if month == 0 {
+            return 0;
+        }
+        let age = self.dice.of("age");
+        let months = i64::from(age.below(0, 48)) + 12;
+        self.through(month) * months + i64::from(age.below(1, 999_999))
+    }
+
+    fn through(&self, there: i64) -> i64 {
+        if self.plan.share == 1_000 { there } else { there / 1_000 * i64::from(self.plan.share) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_is_another_number_whose_counters_begin_at_zero() {
+        let plan = Plan::demo(3).unwrap();
+        let building = Arc::new(Building::new(3));
+        let heat = plan.meters.iter().find(|meter| meter.name.starts_with("Fjernvarme")).unwrap();
+        let meter = Meter::new(&plan, heat, &building);
+        let at: DateTime<Utc> = "2025-11-20T09:00:00Z".parse().unwrap();
+        let shows = |at| meter.shows(&meter.sight(at), Measure::Energy).unwrap().mantissa();
+
+        let (serial, before) = (meter.serial(), shows(at));
+        assert!(before > 400_000, "it has counted for years: {before} kWh");
+        meter.handle.swap(at);
+        assert_ne!(meter.serial(), serial);
+        assert_eq!(shows(at), 0);
+        assert!((50..250).contains(&shows(at + TimeDelta::hours(1))));
+    }
+}

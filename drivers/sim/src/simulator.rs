@@ -1,0 +1,211 @@
+//! A running building: its buses on real ports and ptys, and a handle for each of its meters.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
+use metering::{Clock, MeterId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::building::Building;
+use crate::faults::Handle;
+use crate::line::{Line, Party, Pty, listen};
+use crate::mbus::{self, Slave, Slaves};
+use crate::meter::Meter;
+use crate::modbus::{Framing, Units};
+use crate::plan::{BusKind, BusPlan, Plan};
+
+/// How a building is put on the wires.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The first bus's TCP port; each further bus has the next one. Without it, any free ports.
+    pub base_port: Option<u16>,
+    /// Ids of buses that are a pty instead of a TCP port. A bus of Modbus TCP cannot be one.
+    pub ptys: Vec<String>,
+}
+
+/// A running building. Its buses close when it is dropped; [`Self::stop`] also waits for that.
+#[derive(Debug)]
+pub struct Simulator {
+    plan: Plan,
+    ports: Vec<Port>,
+    meters: HashMap<MeterId, Arc<Meter>>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Where a bus can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// On this port of loopback.
+    Tcp(u16),
+    /// At the path of a pty.
+    Pty(PathBuf),
+}
+
+impl Simulator {
+    /// Puts the building of `plan` on its wires. When this returns every bus can be used.
+    ///
+    /// The meters show what they show at the time of `clock`.
+    pub async fn start(
+        plan: Plan,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SimulatorError> {
+        if let Some(id) = options.ptys.iter().find(|id| plan.buses.iter().all(|it| it.id != **id)) {
+            return Err(SimulatorError::NoSuchBus(id.clone()));
+        }
+        let building = Arc::new(Building::new(plan.seed));
+        let meters: HashMap<MeterId, Arc<Meter>> = plan
+            .meters
+            .iter()
+            .map(|meter| (meter.id, Arc::new(Meter::new(&plan, meter, &building))))
+            .collect();
+        let mut simulator = Self {
+            plan,
+            ports: Vec::new(),
+            meters,
+            clock,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        for (index, bus) in simulator.plan.buses.clone().iter().enumerate() {
+            let port = simulator.open(index, bus, options).await?;
+            simulator.ports.push(port);
+        }
+        Ok(simulator)
+    }
+
+    async fn open(
+        &self,
+        index: usize,
+        bus: &BusPlan,
+        options: &Options,
+    ) -> Result<Port, SimulatorError> {
+        let line = Line {
+            party: Arc::new(self.party(bus)),
+            baud: bus.baud,
+            clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
+        };
+        let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
+        if options.ptys.contains(&bus.id) {
+            if bus.kind == BusKind::ModbusTcp {
+                return Err(SimulatorError::NoPty(bus.id.clone()));
+            }
+            let pty = Pty::open().map_err(failed)?;
+            let path = pty.path().to_owned();
+            self.tasks.spawn(line.serve_pty(pty));
+            return Ok(Port::Pty(path));
+        }
+        let wanted = match options.base_port {
+            None => 0,
+            Some(base) => u16::try_from(index)
+                .ok()
+                .and_then(|index| base.checked_add(index))
+                .ok_or_else(|| SimulatorError::NoPortsLeft(bus.id.clone()))?,
+        };
+        let (listener, address) = listen(wanted).await.map_err(failed)?;
+        self.tasks.spawn(line.serve_port(listener, self.tasks.clone()));
+        Ok(Port::Tcp(address.port()))
+    }
+
+    fn party(&self, bus: &BusPlan) -> Party {
+        let on_it = self.plan.meters.iter().filter(|meter| meter.bus == bus.id);
+        let meters: Vec<Arc<Meter>> =
+            on_it.filter_map(|meter| self.meters.get(&meter.id).cloned()).collect();
+        let units = |framing, meters| Units { framing, meters, gateway: Handle::new() };
+        match bus.kind {
+            BusKind::Mbus => {
+                let slaves = meters.into_iter().map(Slave::of_meter).collect();
+                Party::Mbus(Mutex::new(Slaves::new(slaves, bus.baud)))
+            }
+            BusKind::ModbusTcp => Party::Modbus(units(Framing::Tcp, meters)),
+            BusKind::ModbusRtu => Party::Modbus(units(Framing::Rtu, meters)),
+        }
+    }
+
+    /// The building that runs.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The buses and where they are, in the order of the plan.
+    pub fn buses(&self) -> impl Iterator<Item = (&BusPlan, &Port)> {
+        self.plan.buses.iter().zip(&self.ports)
+    }
+
+    /// What is wrong with a meter, and how often it was asked.
+    pub fn handle(&self, id: MeterId) -> Option<&Handle> {
+        self.meters.get(&id).map(|meter| &meter.handle)
+    }
+
+    /// The meter that people, or a configuration, call `text`: its name or its id.
+    pub fn meter_called(&self, text: &str) -> Option<MeterId> {
+        let id: Option<MeterId> = text.parse().ok();
+        let mut plans = self.plan.meters.iter();
+        plans.find(|meter| meter.name == text || Some(meter.id) == id).map(|meter| meter.id)
+    }
+
+    /// The text by which the device in a meter's place can be selected on an M-Bus,
+    /// `67001122KAM0804`, and that is on its plate.
+    pub fn plate(&self, id: MeterId) -> Option<String> {
+        let meter = self.meters.get(&id)?;
+        let mbus = meter.plan.device.is_mbus();
+        Some(if mbus { mbus::secondary(meter).to_string() } else { meter.serial().to_string() })
+    }
+
+    /// What a meter's counters and gauges show at `at`, as the register's text and the amount:
+    /// what a reader of the wire must find.
+    pub fn shows(&self, id: MeterId, at: DateTime<Utc>) -> Vec<(&'static str, metering::Quantity)> {
+        let Some(meter) = self.meters.get(&id) else { return Vec::new() };
+        let sight = meter.sight(at);
+        let figures = meter.plan.device.figures().iter();
+        figures.filter_map(|it| Some((it.register, meter.shows(&sight, it.measure)?))).collect()
+    }
+
+    /// The time in the building.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now().wall
+    }
+
+    /// Closes all buses and waits until they are closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Why a building cannot be put on its wires.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// A bus that is to be a pty, and is not there.
+    #[error("there is no bus `{0}` to be made a pty")]
+    NoSuchBus(String),
+    /// Modbus TCP on a serial line.
+    #[error("bus `{0}` speaks Modbus TCP, which has no serial line")]
+    NoPty(String),
+    /// The ports end at 65535.
+    #[error("no port is left for bus `{0}`: take a lower base port")]
+    NoPortsLeft(String),
+    /// A port that cannot be opened.
+    #[error("the port of bus `{bus}` cannot be opened")]
+    Port {
+        /// Of this bus.
+        bus: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}

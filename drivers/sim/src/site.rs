@@ -1,0 +1,93 @@
+//! The configuration by which a gateway reads a running building: `site.toml`.
+
+use serde::Serialize;
+
+use crate::plan::BusKind;
+use crate::simulator::{Port, Simulator};
+
+/// The whole file. Every meter in it is marked `simulated`.
+///
+/// # Errors
+///
+/// None that a building can cause; the writer of TOML has one.
+pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
+    let plan = simulator.plan();
+    let buses = simulator.buses().map(|(bus, port)| BusEntry {
+        id: &bus.id,
+        name: bus.name.as_deref(),
+        kind: match bus.kind {
+            BusKind::Mbus => "mbus",
+            BusKind::ModbusTcp | BusKind::ModbusRtu => "modbus",
+        },
+        port: match (port, bus.kind) {
+            (Port::Pty(path), _) => format!("serial://{}", path.display()),
+            (Port::Tcp(port), BusKind::ModbusRtu) => format!("rtu+tcp://127.0.0.1:{port}"),
+            (Port::Tcp(port), _) => format!("tcp://127.0.0.1:{port}"),
+        },
+        baud: bus.baud,
+        poll_every_secs: bus.poll_every_secs,
+    });
+    let meters = plan.meters.iter().map(|meter| MeterEntry {
+        id: meter.id.to_string(),
+        name: &meter.name,
+        bus: &meter.bus,
+        address: (!meter.secondary).then_some(meter.address),
+        secondary: if meter.secondary { simulator.plate(meter.id) } else { None },
+        profile: meter.device.profile(),
+        medium: meter.medium.unwrap_or(meter.device.medium()).code(),
+        part_of: meter.part_of.map(|id| id.to_string()),
+        simulated: true,
+    });
+    let file = File {
+        site: SiteEntry {
+            id: plan.site_id().to_string(),
+            name: &plan.name,
+            place: plan.place.as_deref(),
+            time_zone: "Europe/Oslo",
+        },
+        buses: buses.collect(),
+        meters: meters.collect(),
+    };
+    let text = toml::to_string(&file)?;
+    Ok(format!("# Written by meter-sim: a simulated building, seed {}.\n\n{text}", plan.seed))
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    site: SiteEntry<'a>,
+    #[serde(rename = "bus")]
+    buses: Vec<BusEntry<'a>>,
+    #[serde(rename = "meter")]
+    meters: Vec<MeterEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct SiteEntry<'a> {
+    id: String,
+    name: &'a str,
+    place: Option<&'a str>,
+    time_zone: &'a str,
+}
+
+#[derive(Serialize)]
+struct BusEntry<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+    kind: &'a str,
+    port: String,
+    baud: Option<u32>,
+    poll_every_secs: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct MeterEntry<'a> {
+    id: String,
+    name: &'a str,
+    bus: &'a str,
+    address: Option<u8>,
+    secondary: Option<String>,
+    profile: Option<&'a str>,
+    medium: &'a str,
+    part_of: Option<String>,
+    simulated: bool,
+}

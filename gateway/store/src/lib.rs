@@ -1,1 +1,156 @@
 //! Readings on a small flash disk: nothing lost, every gap explained.
+//!
+//! ```text
+//!  Writer ──▶ queue ──▶ the writer thread ──▶ raw-2026-11.db   every reading, by month
+//!  Core   ──▶  (64)           │          ──▶ core.db           configuration, accounts, ledger
+//!                             │          ──▶ rollup.db         quarter hours to months
+//!                             ▼
+//!                     memory: newest values, tallies of six hours
+//!                             │
+//!  Readers ◀── at most four questions at once, read-only connections
+//!  Outbox  ◀── readings in the order of their numbers, for the cloud
+//! ```
+//!
+//! | Handle      | For                                                             |
+//! |-------------|-----------------------------------------------------------------|
+//! | [`Writer`]  | whoever polls and imports: [`commit`](Writer::commit) returns when a round is safe |
+//! | [`Readers`] | whoever asks: history, newest values, completeness              |
+//! | [`Outbox`]  | whoever tells the cloud                                         |
+//! | [`Core`]    | whoever keeps something small: versions, users, audit, settings |
+//!
+//! **Invariant:** what a commit has returned for survives a power cut. Nothing is acknowledged, synced
+//! or called stored before.
+//!
+//! **Invariant:** an absence is a row with its reason, never a zero and never nothing.
+//!
+//! **Invariant:** a value is an integer of its series' own steps. Only [`Snapshot::total`] converts,
+//! after it has summed.
+//!
+//! **Invariant:** no number of a reading is ever given twice under one epoch, and no SQL stands
+//! outside this crate.
+
+mod ballast;
+mod civil;
+mod codec;
+mod completeness;
+mod core_db;
+mod engine;
+mod error;
+mod files;
+mod hot;
+mod import;
+mod open;
+mod outbox;
+mod query;
+mod readers;
+mod registry;
+mod repair;
+mod retention;
+mod rollup;
+mod round;
+mod spool;
+mod state;
+mod tables;
+pub mod testing;
+mod walk;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use metering::Clock;
+
+pub use civil::{Civil, Step};
+pub use completeness::Completeness;
+pub use core_db::{AttemptRow, AuditEntry, Core, Session, User, Version, VersionHead};
+pub use error::StoreError;
+pub use open::OpenReport;
+pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};
+pub use query::{Coverage, Gap, Latest, Level, Order, Run, Size, Snapshot, StoredReading, Used};
+pub use readers::Readers;
+pub use registry::{Kind, Point, SeriesInfo};
+pub use repair::Damage;
+pub use retention::{Pruned, Retention};
+pub use round::{Imported, MeterRound, Stored};
+pub use writer::Writer;
+
+/// Where a store is, and what it must know of its site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The directory of its files; made if it is not there.
+    pub dir: PathBuf,
+    /// Whose days and months are counted.
+    pub time_zone: Tz,
+    /// How much is given up when the disk is full, so that there is room to tidy up in; 0 is none.
+    pub ballast_bytes: u64,
+}
+
+impl Options {
+    /// A store in `dir`, with 64 MiB of ballast.
+    pub fn new(dir: impl Into<PathBuf>, time_zone: Tz) -> Self {
+        Self { dir: dir.into(), time_zone, ballast_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// A store that is open. There is one for a directory.
+pub struct Store {
+    queue: writer::Queue,
+    readers: Readers,
+}
+
+impl Store {
+    /// Opens the store, makes it if there is none, and brings it up from whatever state the last power
+    /// cut left it in. Blocks.
+    ///
+    /// A damaged file is put aside, and the report says so: it does not keep the gateway from
+    /// starting.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] if another process has it, [`StoreError::TooNew`] if a newer version
+    /// wrote it, and whatever the file system refuses.
+    pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport), StoreError> {
+        let dir = options.dir.clone();
+        let (engine, report) =
+            open::open(options, clock).map_err(|error| error.full_if_it_is(&dir))?;
+        let readers = Readers::new(Arc::clone(&engine.shared));
+        let queue = writer::start(engine)?;
+        Ok((Self { queue, readers }, report))
+    }
+
+    /// For whoever stores readings.
+    pub fn writer(&self) -> Writer {
+        Writer { queue: self.queue.clone() }
+    }
+
+    /// For whoever asks.
+    pub fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
+    /// For whoever tells the cloud.
+    pub fn outbox(&self) -> Outbox {
+        Outbox { queue: self.queue.clone(), readers: self.readers.clone() }
+    }
+
+    /// For whoever keeps something small.
+    pub fn core(&self) -> Core {
+        Core { queue: self.queue.clone(), readers: self.readers.clone() }
+    }
+
+    /// Does what was asked before, writes the roll-ups and puts every log into its file. Blocks.
+    ///
+    /// Handles that are still around hear [`StoreError::Closed`] from then on. A store that is not
+    /// closed loses nothing, and takes a little longer to open.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.queue.close()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,228 @@
+-- What the migrations add up to. Written by a test.
+
+-- core.db
+
+CREATE TABLE series (
+    id        INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 2147483647),
+    point     BLOB    NOT NULL,
+    meter     BLOB    NOT NULL,
+    register  TEXT    NOT NULL,  -- the canonical text of its parts
+    kind      TEXT    NOT NULL CHECK (kind IN ('counter', 'gauge', 'flag')),
+    unit      TEXT    NOT NULL,  -- of the display, by its code
+    decimals  INTEGER NOT NULL CHECK (decimals BETWEEN -12 AND 12),
+    serial    TEXT    NOT NULL,  -- of the installed device; empty until it is known
+    continues INTEGER REFERENCES series (id),  -- the coarser series of the same device
+    begins_ms INTEGER NOT NULL,
+    UNIQUE (meter, register, serial, unit, decimals)
+) STRICT;
+CREATE TABLE cursor (
+    name  TEXT    PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE acknowledged (
+    day_ms INTEGER PRIMARY KEY,
+    seq    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE lost (
+    from_seq INTEGER PRIMARY KEY,
+    to_seq   INTEGER NOT NULL CHECK (to_seq >= from_seq),
+    reason   TEXT    NOT NULL CHECK (reason IN ('retention', 'damage')),
+    at_ms    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE schedule (
+    from_ms    INTEGER NOT NULL,
+    meter      BLOB    NOT NULL,
+    every_secs INTEGER NOT NULL CHECK (every_secs >= 0),  -- 0: not any more
+    PRIMARY KEY (from_ms, meter)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE damage (
+    number   INTEGER PRIMARY KEY,
+    at_ms    INTEGER NOT NULL,
+    sentence TEXT    NOT NULL
+) STRICT;
+CREATE TABLE setting (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE version (
+    number INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    who    TEXT    NOT NULL,
+    why    TEXT    NOT NULL,
+    text   TEXT    NOT NULL
+) STRICT;
+CREATE TABLE user (
+    id         BLOB    PRIMARY KEY,
+    name       TEXT    NOT NULL UNIQUE COLLATE NOCASE,
+    role       TEXT    NOT NULL,
+    password   TEXT    NOT NULL,  -- a hash, never the password
+    created_ms INTEGER NOT NULL,
+    data       TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE session (
+    hash       BLOB    PRIMARY KEY,  -- of the token, never the token
+    user       BLOB    NOT NULL REFERENCES user (id) ON DELETE CASCADE,
+    created_ms INTEGER NOT NULL,
+    seen_ms    INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    data       TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_of_user ON session (user);
+CREATE INDEX session_by_end ON session (expires_ms);
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    who    TEXT    NOT NULL,
+    what   TEXT    NOT NULL,
+    detail TEXT    NOT NULL
+) STRICT;
+CREATE TABLE attempt (
+    number INTEGER PRIMARY KEY,
+    at_ms  INTEGER NOT NULL,
+    body   BLOB    NOT NULL
+) STRICT;
+CREATE INDEX attempt_by_time ON attempt (at_ms);
+CREATE TABLE chain (
+    position INTEGER PRIMARY KEY CHECK (position >= 0),
+    entry    BLOB    NOT NULL
+) STRICT;
+
+-- raw-YYYY-MM.db
+
+CREATE TABLE spool (
+    first_seq   INTEGER PRIMARY KEY,
+    n           INTEGER NOT NULL CHECK (n > 0),
+    cycle_seq   INTEGER NOT NULL,
+    ts          INTEGER NOT NULL,  -- of the earliest reading, milliseconds since 1970, UTC
+    ts_last     INTEGER NOT NULL CHECK (ts_last - ts BETWEEN 0 AND 86400000),
+    boot_id     BLOB    NOT NULL,
+    boottime_ms INTEGER NOT NULL,
+    imported    INTEGER NOT NULL CHECK (imported IN (0, 1)),
+    blob        BLOB    NOT NULL,
+    crc32c      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX spool_by_time ON spool (ts);
+CREATE TABLE series (
+    id        INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 2147483647),
+    point     BLOB    NOT NULL,
+    meter     BLOB    NOT NULL,
+    register  TEXT    NOT NULL,
+    kind      TEXT    NOT NULL,
+    unit      TEXT    NOT NULL,
+    decimals  INTEGER NOT NULL,
+    serial    TEXT    NOT NULL,
+    continues INTEGER,
+    begins_ms INTEGER NOT NULL
+) STRICT;
+
+-- rollup.db
+
+CREATE TABLE quarter_hour (
+    series     INTEGER NOT NULL,
+    starts_at  INTEGER NOT NULL,
+    era        INTEGER NOT NULL,
+    first_at   INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    low        INTEGER NOT NULL,
+    high       INTEGER NOT NULL,
+    sum        INTEGER,
+    n          INTEGER NOT NULL,
+    remembered INTEGER NOT NULL,
+    up         INTEGER NOT NULL,
+    down       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (series, starts_at, era)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hour (
+    series     INTEGER NOT NULL,
+    starts_at  INTEGER NOT NULL,
+    era        INTEGER NOT NULL,
+    first_at   INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    low        INTEGER NOT NULL,
+    high       INTEGER NOT NULL,
+    sum        INTEGER,
+    n          INTEGER NOT NULL,
+    remembered INTEGER NOT NULL,
+    up         INTEGER NOT NULL,
+    down       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (series, starts_at, era)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE day (
+    series     INTEGER NOT NULL,
+    starts_at  INTEGER NOT NULL,
+    era        INTEGER NOT NULL,
+    first_at   INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    low        INTEGER NOT NULL,
+    high       INTEGER NOT NULL,
+    sum        INTEGER,
+    n          INTEGER NOT NULL,
+    remembered INTEGER NOT NULL,
+    up         INTEGER NOT NULL,
+    down       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (series, starts_at, era)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE month (
+    series     INTEGER NOT NULL,
+    starts_at  INTEGER NOT NULL,
+    era        INTEGER NOT NULL,
+    first_at   INTEGER NOT NULL,
+    first      INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    low        INTEGER NOT NULL,
+    high       INTEGER NOT NULL,
+    sum        INTEGER,
+    n          INTEGER NOT NULL,
+    remembered INTEGER NOT NULL,
+    up         INTEGER NOT NULL,
+    down       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (series, starts_at, era)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE progress (
+    series       INTEGER PRIMARY KEY,
+    era          INTEGER NOT NULL,
+    era_began_ms INTEGER NOT NULL,
+    live_at      INTEGER,           -- of the newest reading that a meter gave at once
+    seq          INTEGER NOT NULL,
+    at_ms        INTEGER NOT NULL,
+    mantissa     INTEGER,           -- null is an absence
+    reason       INTEGER NOT NULL,  -- 0 is none
+    quality      INTEGER NOT NULL,
+    origin       INTEGER NOT NULL,
+    value_seq    INTEGER NOT NULL,  -- 0: there was no value yet
+    value_at     INTEGER NOT NULL,
+    value        INTEGER NOT NULL
+) STRICT;
+CREATE TABLE answers (
+    meter      BLOB    NOT NULL,
+    starts_at  INTEGER NOT NULL,
+    answered   INTEGER NOT NULL,
+    failed     INTEGER NOT NULL,
+    remembered INTEGER NOT NULL,  -- answered from the meter's memory or a file, later
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (meter, starts_at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE gap (
+    meter     BLOB    NOT NULL,
+    from_ms   INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    until_ms  INTEGER,           -- null: not over
+    reason    INTEGER NOT NULL,
+    tries     INTEGER NOT NULL,
+    PRIMARY KEY (meter, from_ms, first_seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,103 @@
+//! Readings from elsewhere: years of them, in any order, perhaps for the second time.
+
+use std::collections::HashSet;
+
+use metering::{Origin, Quality, SeriesId};
+
+use crate::codec::Entry;
+use crate::engine::{Engine, MOST_AT_ONCE};
+use crate::error::StoreError;
+use crate::files::Month;
+use crate::registry::{Placing, Wanted};
+use crate::round::{Imported, Stored};
+use crate::spool;
+
+/// By what two imported readings are the same one.
+type Sameness = (u32, i64, Origin);
+
+fn sameness(entry: &Entry) -> Sameness {
+    (entry.series, entry.at_ms, entry.origin)
+}
+
+impl Engine {
+    /// Stores one chunk of an import; each month's part in a transaction of its own.
+    pub(crate) fn import(&mut self, readings: &[Imported]) -> Result<Stored, StoreError> {
+        self.ballast.restore()?;
+        if readings.len() > MOST_AT_ONCE {
+            let (found, most) = (readings.len(), MOST_AT_ONCE);
+            return Err(StoreError::TooLarge { what: "a piece of an import", found, most });
+        }
+        let mut stored = Stored { first_seq: self.state().head + 1, count: 0 };
+        let entries = self.place(readings)?;
+        for month in entries.chunk_by(|a, b| Month::of(a.at_ms) == Month::of(b.at_ms)) {
+            let Some(head) = month.first() else { continue };
+            let fresh = self.without_known(Month::of(head.at_ms), month)?;
+            if fresh.is_empty() {
+                continue;
+            }
+            let rows = self.store(Month::of(head.at_ms), 0, true, &fresh)?;
+            let part = self.count(&rows, &fresh);
+            if stored.count == 0 {
+                stored.first_seq = part.first_seq;
+            }
+            stored.count += part.count;
+        }
+        Ok(stored)
+    }
+
+    /// Finds the series of each reading; the result is in the order of time.
+    fn place(&mut self, readings: &[Imported]) -> Result<Vec<Entry>, StoreError> {
+        let mut placing = Placing::new(self.state().registry);
+        let mut entries = Vec::with_capacity(readings.len());
+        for reading in readings {
+            let wanted = Wanted {
+                meter: reading.meter,
+                register: &reading.register,
+                kind: reading.kind,
+                serial: None,
+                at_ms: reading.at_ms,
+            };
+            let (series, mantissa): (SeriesId, i64) = placing.value(&wanted, reading.quantity)?;
+            entries.push(Entry {
+                series: series.get(),
+                at_ms: reading.at_ms,
+                boottime_ms: 0,
+                cycle: 0,
+                trust: None,
+                quality: Quality::Good,
+                origin: reading.origin,
+                value: Ok(mantissa),
+            });
+        }
+        self.register(placing)?;
+        // Stable: of two that are the same the later one in the list wins below.
+        entries.sort_by_key(|entry| (entry.at_ms, entry.series));
+        Ok(entries)
+    }
+
+    /// Those of `entries` that an earlier import has not brought. They are of one month, by time.
+    fn without_known(&mut self, month: Month, entries: &[Entry]) -> Result<Vec<Entry>, StoreError> {
+        let mut known: HashSet<Sameness> = HashSet::new();
+        if let Some((first, last)) = entries.first().zip(entries.last()) {
+            let path = month.path(&self.dir);
+            let span = first.at_ms..last.at_ms.saturating_add(1);
+            let db = &self.raw(month)?.db;
+            spool::rows_in(db, &span, |row| {
+                if row.imported {
+                    known.extend(row.unpack(&path)?.iter().map(sameness));
+                }
+                Ok(())
+            })?;
+        }
+        let mut fresh: Vec<Entry> = Vec::with_capacity(entries.len());
+        for entry in entries.iter().rev() {
+            if known.insert(sameness(entry)) {
+                fresh.push(*entry);
+            }
+        }
+        fresh.reverse();
+        // As few series after each other as possible would pack best, but time comes first: a row
+        // holds at most a day.
+        Ok(fresh)
+    }
+}

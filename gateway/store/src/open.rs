@@ -1,0 +1,289 @@
+//! How a store comes up, whatever state the last power cut left it in.
+//!
+//! 1. The directory is locked: there is one writer.
+//! 2. `core.db` is checked. Damaged, it is put aside and begun again, with a new epoch.
+//! 3. Each raw file is asked what it holds; the newest two are read through. Damaged ones are put
+//!    aside and what can be read of them is kept.
+//! 4. The newest number is the highest in the raw files, or, if some of them are gone, the
+//!    highest that may have been given.
+//! 5. `rollup.db` is checked; the readings that are not in it yet are counted from the raw files.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use metering::Clock;
+use rand::Rng;
+use rusqlite::{Connection, params};
+
+use crate::Options;
+use crate::ballast::Ballast;
+use crate::civil::Civil;
+use crate::completeness::Schedules;
+use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
+use crate::error::{DoingWith, StoreError};
+use crate::files::{self, DirLock, Month, Schema};
+use crate::hot::Hot;
+use crate::registry::{Registry, read_series, write_series};
+use crate::repair::{self, Damage};
+use crate::spool::{self, Held};
+use crate::state::{Shared, State};
+use crate::tables;
+use crate::walk::{Next, OpenRaws, walk};
+
+/// What was found when the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The newest number that was given to a reading; 0 in a new store.
+    pub head: u64,
+    /// How many readings had to be counted again into the roll-ups.
+    pub recovered: u64,
+    /// The files that were damaged: tell the operator each sentence.
+    pub damaged: Vec<Damage>,
+}
+
+pub(crate) fn open(
+    options: Options,
+    clock: Arc<dyn Clock>,
+) -> Result<(Engine, OpenReport), StoreError> {
+    let Options { dir, time_zone, ballast_bytes } = options;
+    let dir = dir.as_path();
+    let civil = Civil::of(time_zone);
+    fs::create_dir_all(dir).doing_with("make the folder", dir)?;
+    let lock = DirLock::take(dir)?;
+    let now = clock.now();
+    let mut damaged = Vec::new();
+
+    let (mut core, core_damage) = open_checked(
+        &files::core_path(dir),
+        &files::CORE,
+        "a fresh one was begun: the configuration's history, users and settings are only in \
+         the old one",
+    )?;
+    let core_is_fresh = core_damage.is_some() || cursor(&core, "epoch")?.is_none();
+    damaged.extend(core_damage);
+
+    let (mut held, raw_damages) = look_at_raws(dir)?;
+    let lost_raws = !raw_damages.is_empty();
+    damaged.extend(raw_damages);
+
+    if core_is_fresh {
+        set_cursor(&core, "epoch", new_epoch())?;
+        regain_series(&mut core, &held)?;
+    }
+    let (mut rollup, rollup_damage) = open_checked(
+        &files::rollup_path(dir),
+        &files::ROLLUP,
+        "it was made again from the raw files",
+    )?;
+    damaged.extend(rollup_damage);
+    tables::follow_zone(&mut rollup, civil)?;
+
+    let mut state = load(&core)?;
+    state.head = newest(&held);
+    let counted = tables::read_hot(&rollup)?.applied_seq;
+    let reserved = cursor(&core, "reserved")?.unwrap_or(0);
+    // Something gave numbers that no raw file has any more.
+    let missing = state.head < counted.max(state.acked);
+    if missing {
+        damaged.push(missing_damage(state.head, counted.max(state.acked)));
+    }
+    if missing || lost_raws {
+        state.head = state.head.max(reserved).max(counted).max(state.acked);
+    }
+    let head = state.head;
+    let recovered = loop {
+        state.files = Arc::new(held.clone());
+        let mut hot = tables::read_hot(&rollup)?;
+        match replay(&mut rollup, &state, &mut hot, civil) {
+            Ok(recovered) => {
+                state.hot = Arc::new(hot);
+                break recovered;
+            }
+            Err(error @ StoreError::Corrupt { .. }) => {
+                let Some(month) = month_of(&error) else { return Err(error) };
+                damaged.push(repair::raw(dir, month, &error)?);
+                held = look_at_raws(dir)?.0;
+                state.head = head.max(reserved);
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    if !damaged.is_empty() {
+        repair::note_losses(&core, &state.files, state.head, now.wall_ms())?;
+    }
+
+    let report = OpenReport { head: state.head, recovered, damaged };
+    let engine = Engine {
+        dir: dir.to_owned(),
+        clock,
+        core,
+        rollup,
+        raws: std::collections::BTreeMap::new(),
+        shared: Arc::new(Shared::new(dir.to_owned(), civil, state)),
+        ballast: Ballast::new(dir, ballast_bytes),
+        reserved,
+        written_at: now.boottime,
+        scrubbed: None,
+        _lock: lock,
+    };
+    report.damaged.iter().for_each(|damage| engine.report(damage));
+    Ok((engine, report))
+}
+
+/// What the memory of a store is made of, apart from its raw files and tallies.
+fn load(core: &Connection) -> Result<State, StoreError> {
+    let mut registry = Registry::default();
+    read_series(core)?.into_iter().for_each(|info| registry.insert(info));
+    Ok(State {
+        registry: Arc::new(registry),
+        schedules: Arc::new(Schedules::read(core)?),
+        acked: cursor(core, "acked")?.unwrap_or(0),
+        epoch: cursor(core, "epoch")?.unwrap_or(0),
+        ..State::default()
+    })
+}
+
+/// The state of a store that another process writes, as its files have it.
+pub(crate) fn beside(dir: &Path, civil: Civil) -> Result<Shared, StoreError> {
+    let mut state = load(&files::open_to_read(&files::core_path(dir))?)?;
+    let mut held = Vec::new();
+    for month in Month::all_in(dir)? {
+        let path = month.path(dir);
+        held.push(Held::ask(&files::open_to_read(&path)?, &path, month)?);
+    }
+    state.head = newest(&held);
+    state.files = Arc::new(held);
+    let rollup = files::open_to_read(&files::rollup_path(dir))?;
+    let mut hot = tables::read_hot(&rollup)?;
+    count_from_raws(&state, &mut hot, |_| Ok(()))?;
+    state.hot = Arc::new(hot);
+    Ok(Shared::new(dir.to_owned(), civil, state))
+}
+
+fn newest(held: &[Held]) -> u64 {
+    held.iter().filter_map(|held| held.seqs).map(|(_, last)| last).max().unwrap_or(0)
+}
+
+/// Counts the readings that are not in the roll-up file, and leaves the newest of them in memory.
+pub(crate) fn replay(
+    rollup: &mut Connection,
+    state: &State,
+    hot: &mut Hot,
+    civil: Civil,
+) -> Result<u64, StoreError> {
+    count_from_raws(state, hot, |hot| {
+        if hot.tallies.len() > MOST_TALLIES {
+            tables::write(rollup, hot, civil)?;
+            hot.written();
+        }
+        Ok(())
+    })
+}
+
+fn count_from_raws(
+    state: &State,
+    hot: &mut Hot,
+    mut after_row: impl FnMut(&mut Hot) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    hot.recall_answered(&state.registry);
+    let mut counted = 0;
+    let raws = OpenRaws::default();
+    walk(&state.files, &raws, hot.applied_seq + 1, |next| {
+        if let Next::Row(held, row) = next {
+            let fresh = row.last_seq() - hot.applied_seq.max(row.first_seq - 1);
+            hot.apply(&state.registry, row.first_seq, row.imported, &row.unpack(&held.path)?);
+            counted += fresh;
+            after_row(hot)?;
+        }
+        Ok(true)
+    })?;
+    Ok(counted)
+}
+
+/// Opens a database and has SQLite look at it; a damaged one is put aside and begun again.
+fn open_checked(
+    path: &Path,
+    schema: &Schema,
+    outcome: &str,
+) -> Result<(Connection, Option<Damage>), StoreError> {
+    let opened =
+        files::open(path, schema).and_then(|db| files::check_structure(&db, path).map(|()| db));
+    match opened {
+        Ok(db) => Ok((db, None)),
+        Err(error) if error.is_damage() => {
+            let aside = files::put_aside(path)?;
+            let mut damage = Damage::new(path, &error, Some(&aside));
+            outcome.clone_into(&mut damage.outcome);
+            Ok((files::open(path, schema)?, Some(damage)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What each raw file holds. The newest two are read through; damaged ones are put aside.
+fn look_at_raws(dir: &Path) -> Result<(Vec<Held>, Vec<Damage>), StoreError> {
+    let months = Month::all_in(dir)?;
+    let mut held = Vec::new();
+    let mut damaged = Vec::new();
+    for (index, month) in months.iter().enumerate() {
+        let thorough = index + 2 >= months.len();
+        match look(dir, *month, thorough) {
+            Ok(found) => held.push(found),
+            Err(error) if error.is_damage() => {
+                damaged.push(repair::raw(dir, *month, &error)?);
+                held.push(look(dir, *month, false)?);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((held, damaged))
+}
+
+fn look(dir: &Path, month: Month, thorough: bool) -> Result<Held, StoreError> {
+    let path = month.path(dir);
+    let db = files::open(&path, &files::RAW)?;
+    if thorough {
+        files::check_structure(&db, &path)?;
+        spool::check(&db, &path)?;
+    }
+    Held::ask(&db, &path, month)
+}
+
+/// Every raw file explains its own series, so core.db can have them again.
+fn regain_series(core: &mut Connection, held: &[Held]) -> Result<(), StoreError> {
+    use crate::error::Doing;
+    const DOING: &str = "write series";
+    let transaction = core.transaction().doing(DOING)?;
+    for held in held {
+        write_series(&transaction, &read_series(&files::open_to_read(&held.path)?)?)?;
+    }
+    if newest(held) > 0 {
+        transaction
+            .execute(
+                "INSERT OR REPLACE INTO cursor (name, value) VALUES ('reserved', ?1)",
+                params![newest(held)],
+            )
+            .doing(DOING)?;
+    }
+    transaction.commit().doing(DOING)
+}
+
+fn missing_damage(head: u64, given: u64) -> Damage {
+    Damage {
+        file: "the raw files".to_owned(),
+        what: format!("readings were stored up to {given}, and {head} is the last one found"),
+        kept_as: None,
+        outcome: "the missing ones are told to the cloud as lost".to_owned(),
+    }
+}
+
+fn month_of(error: &StoreError) -> Option<Month> {
+    let StoreError::Corrupt { file, .. } = error else { return None };
+    file.file_name()?.to_str()?.parse().ok()
+}
+
+/// Not 0, which no store has, and 63 bits, so that it is positive wherever it is kept.
+fn new_epoch() -> u64 {
+    (rand::rng().next_u64() >> 1).max(1)
+}

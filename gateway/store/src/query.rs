@@ -1,0 +1,709 @@
+//! Questions to the store.
+//!
+//! How use is counted: between two readings of a series that follow each other, in the quarter hour
+//! that holds the instant half an interval before the second one, but no more than 7.5 minutes.
+//!
+//! ```text
+//!        09:45:03        10:00:03                       a meter read every quarter hour:
+//!   ────────┼───────────────┼──────                     the use is of the quarter from 09:45
+//!                   ▲
+//!        17:00:02                       08:00:02        a gap over a night: the use lands in the
+//!   ────────┼──────────  ·  ·  ────────────┼────        quarter that the next reading closes, and
+//!                                       ▲               says that nobody knows its spread
+//! ```
+//!
+//! So rows of a series add up to the difference of its stands, whatever the length of the rows, and
+//! nothing is made up: a row of which nothing can be said is absent from the answer.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use metering::{
+    Identity, MeterId, NoReading, Origin, Quality, Quantity, Register, Resolution, SeriesId, Trust,
+};
+
+use crate::civil::{Civil, Step};
+use crate::error::{StoreError, free_bytes};
+use crate::files;
+use crate::readers::Desk;
+use crate::registry::{Point, SeriesInfo};
+use crate::rollup::{Tally, clamped};
+use crate::spool;
+use crate::state::State;
+use crate::tables::{self, Table};
+use crate::walk::naming;
+
+/// A view of the store while one question is answered.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    pub(crate) desk: &'a Desk,
+    pub(crate) civil: Civil,
+    pub(crate) state: State,
+}
+
+/// The rows of one series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run<R> {
+    /// Which series; its resolution is that of all the rows.
+    pub series: SeriesInfo,
+    /// By time.
+    pub rows: Vec<R>,
+}
+
+/// How many readings a row is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    /// Those that came.
+    pub got: u32,
+    /// Those that the schedule of that time expected, up to the end of the span asked for.
+    pub expected: u32,
+}
+
+/// What a counter counted in one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The period's first millisecond.
+    pub start_ms: i64,
+    /// The one after its last.
+    pub end_ms: i64,
+    /// The stand at which the row before it closed.
+    pub opening: i64,
+    /// The stand at which this one closes: `opening` plus `amount` less `fell`, unless the wall
+    /// clock was set back in between.
+    pub closing: i64,
+    /// How much was used.
+    pub amount: Quantity,
+    /// By how many steps the counter went back: it was reset, overflowed or exchanged unseen. What
+    /// was used in that moment nobody knows.
+    pub fell: i64,
+    /// How many readings there are.
+    pub coverage: Coverage,
+    /// Whether some of it was used before the period: nobody read the meter in between.
+    pub spread_unknown: bool,
+}
+
+/// Where a gauge was in one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// The period's first millisecond.
+    pub start_ms: i64,
+    /// The one after its last.
+    pub end_ms: i64,
+    /// The lowest reading, in steps of the series.
+    pub min: i64,
+    /// The highest.
+    pub max: i64,
+    /// All of them together; `None` if 64 bits do not hold it.
+    pub sum: Option<i64>,
+    /// How many.
+    pub count: u32,
+    /// The last one.
+    pub last: i64,
+    /// How many readings there are.
+    pub coverage: Coverage,
+}
+
+impl Level {
+    /// The mean in steps of the series, a half rounded away from zero.
+    pub fn mean(&self) -> Option<i64> {
+        let (sum, count) = (i128::from(self.sum?), i128::from(self.count));
+        let half = count / 2 * sum.signum();
+        Some(clamped((sum + half).checked_div(count)?))
+    }
+}
+
+/// A reading as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredReading {
+    /// Its number.
+    pub seq: u64,
+    /// Of which series.
+    pub series: SeriesId,
+    /// What the wall clock showed, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The number, or why there is none.
+    pub value: Result<Quantity, NoReading>,
+    /// How far it can be believed.
+    pub quality: Quality,
+    /// How it came.
+    pub origin: Origin,
+    /// How far the clock could be believed; `None` of an import.
+    pub trust: Option<Trust>,
+}
+
+/// The newest of a point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// Its series.
+    pub series: SeriesInfo,
+    /// When the newest reading or absence was.
+    pub at_ms: i64,
+    /// What it was.
+    pub value: Result<Quantity, NoReading>,
+    /// How far it can be believed.
+    pub quality: Quality,
+    /// How it came.
+    pub origin: Origin,
+    /// The newest value and its time, however old.
+    pub last_value: Option<(i64, Quantity)>,
+}
+
+/// A meter's failures in a row for one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// When it first failed.
+    pub from_ms: i64,
+    /// When it answered again, or failed for another reason; `None` if it still fails.
+    pub until_ms: Option<i64>,
+    /// Why.
+    pub reason: NoReading,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Readings and absences that were ever stored.
+    pub readings: u64,
+    /// Of the raw files, with their logs.
+    pub raw_bytes: u64,
+    /// The raw files.
+    pub files: usize,
+    /// What is free on the disk, if that can be told.
+    pub free_bytes: Option<u64>,
+}
+
+/// In which order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    OldestFirst,
+    /// The newest first.
+    NewestFirst,
+}
+
+impl Snapshot<'_> {
+    /// The meters that ever had a reading or an absence, in no order.
+    pub fn meters(&self) -> Vec<MeterId> {
+        self.state.registry.meters().collect()
+    }
+
+    /// The points of a meter, by register.
+    pub fn points(&self, meter: MeterId) -> Vec<Point> {
+        self.state.registry.points(meter)
+    }
+
+    /// The newest reading of each point of a meter, by register.
+    pub fn latest(&self, meter: MeterId) -> Vec<Latest> {
+        let newest = |info: &Arc<SeriesInfo>| {
+            self.state.hot.progress.get(&info.series).map(|progress| progress.newest.seq)
+        };
+        let mut by_point: BTreeMap<String, &Arc<SeriesInfo>> = BTreeMap::new();
+        for info in self.state.registry.of_meter(meter) {
+            by_point
+                .entry(info.register.to_string())
+                .and_modify(|there| {
+                    if newest(info) >= newest(there) {
+                        *there = info;
+                    }
+                })
+                .or_insert(info);
+        }
+        by_point.into_values().filter_map(|info| self.latest_of(info)).collect()
+    }
+
+    /// The newest reading of each point of each meter.
+    pub fn latest_all(&self) -> Vec<Latest> {
+        self.meters().into_iter().flat_map(|meter| self.latest(meter)).collect()
+    }
+
+    fn latest_of(&self, info: &SeriesInfo) -> Option<Latest> {
+        let progress = self.state.hot.progress.get(&info.series)?;
+        let quantity = |mantissa| Quantity::new(mantissa, info.resolution);
+        Some(Latest {
+            series: info.clone(),
+            at_ms: progress.newest.at_ms,
+            value: progress.newest.value.map(quantity),
+            quality: progress.newest.quality,
+            origin: progress.newest.origin,
+            last_value: progress.value.map(|(_, at_ms, mantissa)| (at_ms, quantity(mantissa))),
+        })
+    }
+
+    /// When a meter last told a value, in milliseconds since 1970.
+    pub fn last_answer(&self, meter: MeterId) -> Option<i64> {
+        self.state
+            .registry
+            .of_meter(meter)
+            .filter_map(|info| self.state.hot.progress.get(&info.series)?.value)
+            .max_by_key(|(seq, _, _)| *seq)
+            .map(|(_, at_ms, _)| at_ms)
+    }
+
+    /// What a meter's last answer since the start looked like on the wire.
+    pub fn telegrams(&self, meter: MeterId) -> Vec<Vec<u8>> {
+        self.state.hot.telegrams.get(&meter).map(|them| Vec::clone(them)).unwrap_or_default()
+    }
+
+    /// Which device last answered for a meter since the start.
+    pub fn identity(&self, meter: MeterId) -> Option<Identity> {
+        self.state.hot.identities.get(&meter).cloned()
+    }
+
+    /// The readings and absences of a point in `span`, by time, at most `limit`.
+    pub fn readings(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<StoredReading>, StoreError> {
+        let series: BTreeMap<u32, Resolution> = self
+            .state
+            .registry
+            .of_point(meter, register)
+            .map(|info| (info.series.get(), info.resolution))
+            .collect();
+        let mut found = Vec::new();
+        for window in self.windows(&span, order) {
+            let mut part = self.readings_in(&series, &window)?;
+            part.sort_by_key(|reading| (reading.at_ms, reading.seq));
+            if order == Order::NewestFirst {
+                part.reverse();
+            }
+            found.extend(part);
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Pieces of `span` in which there may be readings, a day at first and then longer, so that a
+    /// few readings are found without unpacking a year.
+    fn windows(&self, span: &Range<i64>, order: Order) -> Vec<Range<i64>> {
+        let times = || self.state.files.iter().filter_map(|held| held.times);
+        let Some(first) = times().map(|(first, _)| first).min() else { return Vec::new() };
+        let Some(last) = times().map(|(_, last)| last).max() else { return Vec::new() };
+        let (from, until) = (span.start.max(first), span.end.min(last.saturating_add(1)));
+        let mut windows = Vec::new();
+        let mut length = spool::DAY_MS;
+        let (mut low, mut high) = (from, until);
+        while low < high {
+            match order {
+                Order::OldestFirst => {
+                    let end = low.saturating_add(length).min(high);
+                    windows.push(low..end);
+                    low = end;
+                }
+                Order::NewestFirst => {
+                    let start = high.saturating_sub(length).max(low);
+                    windows.push(start..high);
+                    high = start;
+                }
+            }
+            length = length.saturating_mul(2);
+        }
+        windows
+    }
+
+    fn readings_in(
+        &self,
+        series: &BTreeMap<u32, Resolution>,
+        span: &Range<i64>,
+    ) -> Result<Vec<StoredReading>, StoreError> {
+        let mut found = Vec::new();
+        for held in self.state.files.iter() {
+            let reaches = |(first, last): (i64, i64)| first < span.end && last >= span.start;
+            if !held.times.is_some_and(reaches) {
+                continue;
+            }
+            let db = self.desk.raws.get(held).map_err(|error| naming(error, held))?;
+            spool::rows_in(&db, span, |row| {
+                for (seq, entry) in (row.first_seq..).zip(row.unpack(&held.path)?) {
+                    let resolution = series.get(&entry.series);
+                    let id = SeriesId::new(entry.series);
+                    if let Some((resolution, series)) = resolution.zip(id)
+                        && span.contains(&entry.at_ms)
+                    {
+                        found.push(StoredReading {
+                            seq,
+                            series,
+                            at_ms: entry.at_ms,
+                            value: entry.value.map(|it| Quantity::new(it, *resolution)),
+                            quality: entry.quality,
+                            origin: entry.origin,
+                            trust: entry.trust,
+                        });
+                    }
+                }
+                Ok(())
+            })
+            .map_err(|error| naming(error, held))?;
+        }
+        Ok(found)
+    }
+
+    /// What `register` of `meter` counted in each period that begins in `span`.
+    ///
+    /// A period without an amount is absent from the answer, so the caller can tell "nothing was
+    /// used" from "nobody knows". The period in which a new series began comes twice, once from each.
+    pub fn used(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        step: Step,
+    ) -> Result<Vec<Run<Used>>, StoreError> {
+        let mut runs = Vec::new();
+        for info in self.state.registry.of_point(meter, register) {
+            let rows = self.used_by(info, &span, step)?;
+            if !rows.is_empty() {
+                runs.push(Run { series: SeriesInfo::clone(info), rows });
+            }
+        }
+        Ok(runs)
+    }
+
+    fn used_by(
+        &self,
+        info: &SeriesInfo,
+        span: &Range<i64>,
+        step: Step,
+    ) -> Result<Vec<Used>, StoreError> {
+        let (from, until) = (span.start, span.end);
+        let tallies = self.tallies(info.series, step, span)?;
+        let newest_era = self.state.hot.progress.get(&info.series).map_or(0, |it| it.era);
+        let mut counting = Counting::new(self.civil, step, span.clone());
+        let mut stand = None;
+        for era in 0..=newest_era {
+            let before = self.beside(info.series, step, era, from, Side::Before)?;
+            // An era begins where the one before it ended, whatever the wall clock showed.
+            let earlier = before.map(|tally| (tally.last_at, tally.last)).or(stand);
+            stand = match earlier {
+                None if era == 0 => self.stand_of_coarser(info),
+                other => other,
+            };
+            for (_, tally) in tallies.range((era, i64::MIN)..=(era, i64::MAX)) {
+                counting.link(stand, tally);
+                counting.row(tally);
+                stand = Some((tally.last_at, tally.last));
+            }
+            // A reading right after the span may close its last quarter hour.
+            if let Some(after) = self.beside(info.series, step, era, until, Side::After)? {
+                counting.link(stand, &after);
+                stand = Some(self.end_of(info.series, era, after)?);
+            }
+        }
+        let coverage = self.coverage(info, &tallies, span);
+        Ok(counting.finish(info.resolution, coverage))
+    }
+
+    /// Where a series stood at the end of an era.
+    fn end_of(&self, series: SeriesId, era: u32, known: Tally) -> Result<(i64, i64), StoreError> {
+        let end = self.beside(series, Step::Quarter, era, i64::MAX, Side::Before)?;
+        let end = end.unwrap_or(known);
+        Ok((end.last_at, end.last))
+    }
+
+    /// Where the coarser series of the same device stood last, in the steps of this one: nothing
+    /// falls between the two.
+    fn stand_of_coarser(&self, info: &SeriesInfo) -> Option<(i64, i64)> {
+        let coarser = self.state.registry.get(info.continues?)?;
+        let (_, at_ms, mantissa) = self.state.hot.progress.get(&coarser.series)?.value?;
+        let stand = Quantity::new(mantissa, coarser.resolution).scaled_to(info.resolution)?;
+        Some((at_ms, stand.mantissa()))
+    }
+
+    /// Where `register` of `meter` was in each period that begins in `span`.
+    ///
+    /// A period without a reading is absent from the answer.
+    pub fn levels(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        step: Step,
+    ) -> Result<Vec<Run<Level>>, StoreError> {
+        let mut runs = Vec::new();
+        for info in self.state.registry.of_point(meter, register) {
+            let tallies = self.tallies(info.series, step, &span)?;
+            let coverage = self.coverage(info, &tallies, &span);
+            let mut periods: BTreeMap<i64, Tally> = BTreeMap::new();
+            for ((_, starts_at), tally) in tallies {
+                periods
+                    .entry(starts_at)
+                    .and_modify(|there| *there = there.plus(tally))
+                    .or_insert(tally);
+            }
+            let rows: Vec<Level> = periods
+                .into_iter()
+                .map(|(starts_at, tally)| {
+                    let period = self.civil.period(step, starts_at);
+                    Level {
+                        start_ms: period.start,
+                        end_ms: period.end,
+                        min: tally.low,
+                        max: tally.high,
+                        sum: tally.sum,
+                        count: tally.n,
+                        last: tally.last,
+                        coverage: coverage(&period),
+                    }
+                })
+                .collect();
+            if !rows.is_empty() {
+                runs.push(Run { series: SeriesInfo::clone(info), rows });
+            }
+        }
+        Ok(runs)
+    }
+
+    /// What `register` of `meter` counted in all quarter hours that begin in `span`; `None` if
+    /// nobody knows.
+    ///
+    /// The mantissas of each series are summed as they are; the sum is converted to steps of
+    /// `wanted` and rounded, a half away from zero. One series, one rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Converted`] if no factor leads to `wanted`.
+    pub fn total(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        wanted: Resolution,
+    ) -> Result<Option<Quantity>, StoreError> {
+        let edges_of = |step| {
+            [span.start, span.end].into_iter().all(|at| self.civil.period(step, at).start == at)
+        };
+        let longest = [Step::Month, Step::Day, Step::Hour].into_iter().find(|step| edges_of(*step));
+        self.used(meter, register, span.clone(), longest.unwrap_or(Step::Quarter))?
+            .into_iter()
+            .filter_map(|run| {
+                let amounts = run.rows.into_iter().map(|row| Ok(row.amount));
+                let sum = amounts.reduce(|sum, amount| sum?.plus(amount?))?;
+                Some(sum.and_then(|sum| sum.converted(wanted)))
+            })
+            .reduce(|total, sum| total?.plus(sum?))
+            .transpose()
+            .map_err(|cause| StoreError::Converted { wanted, cause })
+    }
+
+    /// The failures of a meter that reach into `span`, by time.
+    pub fn gaps(&self, meter: MeterId, span: Range<i64>) -> Result<Vec<Gap>, StoreError> {
+        let mut found = BTreeMap::new();
+        for failing in tables::failures(self.desk.rollup()?, meter, &span)? {
+            found.insert((failing.from_ms, failing.first_seq), failing);
+        }
+        let hot = &self.state.hot;
+        let fresh = hot.ended.iter().chain(hot.failing.get(&meter));
+        for failing in fresh.filter(|failing| failing.meter == meter) {
+            let reaches = failing.from_ms < span.end
+                && failing.until_ms.is_none_or(|until_ms| until_ms > span.start);
+            // One that the file still has as open may be over.
+            found.remove(&(failing.from_ms, failing.first_seq));
+            if reaches {
+                found.insert((failing.from_ms, failing.first_seq), *failing);
+            }
+        }
+        Ok(found
+            .into_values()
+            .map(|failing| Gap {
+                from_ms: failing.from_ms,
+                until_ms: failing.until_ms,
+                reason: failing.reason,
+                tries: failing.tries,
+            })
+            .collect())
+    }
+
+    /// How much there is.
+    pub fn size(&self) -> Size {
+        let files = &self.state.files;
+        Size {
+            readings: self.state.head,
+            raw_bytes: files.iter().map(|held| files::bytes(&held.path)).sum(),
+            files: files.len(),
+            free_bytes: files.first().and_then(|held| held.path.parent()).and_then(free_bytes),
+        }
+    }
+
+    /// The site's calendar.
+    pub const fn civil(&self) -> Civil {
+        self.civil
+    }
+
+    /// The tallies of a series by era and time, from the file and from memory.
+    fn tallies(
+        &self,
+        series: SeriesId,
+        step: Step,
+        span: &Range<i64>,
+    ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
+        let mut tallies = tables::tallies(self.desk.rollup()?, step, series, span)?;
+        for (key, fresh) in self.state.hot.by_step(series, self.civil, step, span) {
+            let sum = fresh.onto(tallies.get(&key).copied());
+            tallies.insert(key, sum);
+        }
+        Ok(tallies)
+    }
+
+    /// The tally next to an instant in one era.
+    fn beside(
+        &self,
+        series: SeriesId,
+        step: Step,
+        era: u32,
+        at: i64,
+        side: Side,
+    ) -> Result<Option<Tally>, StoreError> {
+        let table = Table::of(step);
+        let which = if side == Side::Before { table.before } else { table.after };
+        let stored = tables::beside(self.desk.rollup()?, which, series, era, at)?;
+        let span = if side == Side::Before { i64::MIN..at } else { at..i64::MAX };
+        let hot = self.state.hot.by_step(series, self.civil, step, &span);
+        let mut hot = hot.into_iter().filter(|((of, _), _)| *of == era).map(|(_, tally)| tally);
+        let fresh = if side == Side::Before { hot.next_back() } else { hot.next() };
+        Ok(match (stored, fresh) {
+            (Some(stored), Some(fresh)) => Some(side.nearer(stored, fresh)),
+            (stored, fresh) => stored.or(fresh),
+        })
+    }
+
+    fn coverage<'s>(
+        &'s self,
+        info: &SeriesInfo,
+        tallies: &BTreeMap<(u32, i64), Tally>,
+        span: &Range<i64>,
+    ) -> impl Fn(&Range<i64>) -> Coverage + use<'s> {
+        let mut got: BTreeMap<i64, u32> = BTreeMap::new();
+        for ((_, starts_at), tally) in tallies {
+            let sum = got.entry(*starts_at).or_default();
+            *sum = sum.saturating_add(tally.n);
+        }
+        let (meter, end) = (info.meter, span.end);
+        move |period| Coverage {
+            got: got.get(&period.start).copied().unwrap_or(0),
+            expected: self.state.schedules.expected(
+                self.civil,
+                meter,
+                &(period.start..period.end.min(end)),
+            ),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
+
+impl Side {
+    fn nearer(self, a: Tally, b: Tally) -> Tally {
+        let a_is_nearer = match self {
+            Self::Before => a.last_at > b.last_at,
+            Self::After => a.first_at < b.first_at,
+        };
+        if a_is_nearer { a } else { b }
+    }
+}
+
+/// Counts use into periods.
+struct Counting {
+    civil: Civil,
+    step: Step,
+    span: Range<i64>,
+    rows: BTreeMap<i64, Counted>,
+}
+
+struct Counted {
+    period: Range<i64>,
+    opening: i64,
+    closing: i64,
+    up: i64,
+    down: i64,
+    spread_unknown: bool,
+}
+
+/// A reading closes a quarter hour that ended at most so long before it.
+const SLACK_MS: i64 = 450_000;
+
+impl Counting {
+    const fn new(civil: Civil, step: Step, span: Range<i64>) -> Self {
+        Self { civil, step, span, rows: BTreeMap::new() }
+    }
+
+    /// Counts what lies between the stand before a row and the row's first reading.
+    fn link(&mut self, before: Option<(i64, i64)>, row: &Tally) {
+        let Some((at, stand)) = before else { return };
+        let interval = row.first_at.saturating_sub(at).max(0);
+        let instant = row.first_at.saturating_sub((interval / 2).min(SLACK_MS));
+        let difference = i128::from(row.first) - i128::from(stand);
+        let (up, down) = (clamped(difference.max(0)), clamped(-difference.min(0)));
+        if let Some(counted) = self.count(instant, stand, row.first, up, down) {
+            let outside = at < counted.period.start.saturating_sub(SLACK_MS)
+                || row.first_at > counted.period.end.saturating_add(SLACK_MS);
+            counted.spread_unknown |= outside && interval > 0;
+        }
+    }
+
+    /// Counts what lies between the first and the last reading of a row.
+    fn row(&mut self, row: &Tally) {
+        if row.n > 1 {
+            self.count(row.last_at, row.first, row.last, row.up, row.down);
+        }
+    }
+
+    fn count(
+        &mut self,
+        instant: i64,
+        from: i64,
+        to: i64,
+        up: i64,
+        down: i64,
+    ) -> Option<&mut Counted> {
+        let period = self.civil.period(self.step, instant);
+        if !self.span.contains(&period.start) {
+            return None;
+        }
+        let counted = self.rows.entry(period.start).or_insert(Counted {
+            period,
+            opening: from,
+            closing: to,
+            up: 0,
+            down: 0,
+            spread_unknown: false,
+        });
+        counted.closing = to;
+        counted.up = counted.up.saturating_add(up);
+        counted.down = counted.down.saturating_add(down);
+        Some(counted)
+    }
+
+    fn finish(
+        self,
+        resolution: Resolution,
+        coverage: impl Fn(&Range<i64>) -> Coverage,
+    ) -> Vec<Used> {
+        self.rows
+            .into_values()
+            .map(|counted| Used {
+                start_ms: counted.period.start,
+                end_ms: counted.period.end,
+                opening: counted.opening,
+                closing: counted.closing,
+                amount: Quantity::new(counted.up, resolution),
+                fell: counted.down,
+                coverage: coverage(&counted.period),
+                spread_unknown: counted.spread_unknown,
+            })
+            .collect()
+    }
+}

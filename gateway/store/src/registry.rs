@@ -1,0 +1,464 @@
+//! Which series a value belongs to.
+//!
+//! A *point* is one register of one meter of the configuration. A *series* is the part of it that
+//! one installed device counted in steps of one size; its unit and decimals never change. The rules
+//! by which a value finds its series, or begins one:
+//!
+//! | The value                               | goes                                        |
+//! |-----------------------------------------|---------------------------------------------|
+//! | counts the steps of a series            | into it                                     |
+//! | is coarser                              | into it, scaled up, exactly                 |
+//! | is finer                                | into a new series, which takes both from then on |
+//! | is coarser, but too long for finer steps | into a series of its own steps              |
+//! | has another unit                        | into a series of that unit                  |
+//! | comes from another device               | into a series of that device                |
+//! | is absent                               | where the point's last value went           |
+//!
+//! A device that comes back finds its old series. A device that does not tell its serial number is
+//! taken for the one that was there; one that tells it for the first time gives it to the series
+//! that had none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use metering::{MeterId, PointId, Quantity, Register, Resolution, SeriesId, Unit};
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use crate::error::{Doing, StoreError};
+
+/// How the numbers of a register are to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// It counts up: its differences are what was used.
+    Counter,
+    /// It goes up and down: its lowest, highest and mean are of interest.
+    Gauge,
+    /// It is a state or a set of bits: only the last one is of interest.
+    Flag,
+}
+
+impl Kind {
+    /// As in the store, on the wire and in the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Flag => "flag",
+        }
+    }
+
+    /// The kind with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Counter, Self::Gauge, Self::Flag].into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// One register of one installed device, counted in steps of one size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesInfo {
+    /// Its number.
+    pub series: SeriesId,
+    /// The point that it is a part of.
+    pub point: PointId,
+    /// Of which meter of the configuration.
+    pub meter: MeterId,
+    /// Which of the meter's numbers.
+    pub register: Register,
+    /// How to read them.
+    pub kind: Kind,
+    /// How large a step is, and of which unit.
+    pub resolution: Resolution,
+    /// When it was begun, in milliseconds since 1970.
+    pub begins_ms: i64,
+    /// Of the device; empty if it does not tell.
+    pub serial: String,
+    /// The coarser series of the same device that it goes on from.
+    pub continues: Option<SeriesId>,
+}
+
+/// One register of one meter of the configuration, over all devices that counted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Its id.
+    pub id: PointId,
+    /// Of which meter.
+    pub meter: MeterId,
+    /// Which of its numbers.
+    pub register: Register,
+    /// How to read it, as its newest series has it.
+    pub kind: Kind,
+    /// Its series, the oldest first.
+    pub series: Vec<SeriesInfo>,
+}
+
+/// All series, in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Registry {
+    /// Series `n` is at `n - 1`: numbers are given without a hole, and none is ever deleted.
+    /// A hole that a repair left is `None`.
+    series: Vec<Option<Arc<SeriesInfo>>>,
+    points: HashMap<(MeterId, String), Vec<SeriesId>>,
+    meters: HashMap<MeterId, Vec<SeriesId>>,
+}
+
+/// What a value needs to find its series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) meter: MeterId,
+    pub(crate) register: &'a Register,
+    pub(crate) kind: Kind,
+    /// Of the device that answered, if it told.
+    pub(crate) serial: Option<&'a str>,
+    pub(crate) at_ms: i64,
+}
+
+impl Registry {
+    pub(crate) fn get(&self, series: SeriesId) -> Option<&Arc<SeriesInfo>> {
+        let index = usize::try_from(series.get()).ok()?.checked_sub(1)?;
+        self.series.get(index)?.as_ref()
+    }
+
+    pub(crate) fn numbered(&self, number: u32) -> Option<&Arc<SeriesInfo>> {
+        SeriesId::new(number).and_then(|series| self.get(series))
+    }
+
+    pub(crate) fn meters(&self) -> impl Iterator<Item = MeterId> {
+        self.meters.keys().copied()
+    }
+
+    /// The series of a meter, the oldest first.
+    pub(crate) fn of_meter(&self, meter: MeterId) -> impl Iterator<Item = &Arc<SeriesInfo>> {
+        self.meters.get(&meter).into_iter().flatten().filter_map(|series| self.get(*series))
+    }
+
+    /// The series of a point, the oldest first.
+    pub(crate) fn of_point(
+        &self,
+        meter: MeterId,
+        register: &Register,
+    ) -> impl DoubleEndedIterator<Item = &Arc<SeriesInfo>> {
+        self.points
+            .get(&(meter, register.to_string()))
+            .into_iter()
+            .flatten()
+            .filter_map(|series| self.get(*series))
+    }
+
+    pub(crate) fn points(&self, meter: MeterId) -> Vec<Point> {
+        let mut points: Vec<Point> = Vec::new();
+        for info in self.of_meter(meter) {
+            match points.iter_mut().find(|point| point.id == info.point) {
+                Some(point) => {
+                    point.kind = info.kind;
+                    point.series.push(SeriesInfo::clone(info));
+                }
+                None => points.push(Point {
+                    id: info.point,
+                    meter,
+                    register: info.register.clone(),
+                    kind: info.kind,
+                    series: vec![SeriesInfo::clone(info)],
+                }),
+            }
+        }
+        points.sort_by_key(|point| point.register.to_string());
+        points
+    }
+
+    /// The series that takes `quantity` as it is; `None` if one has to be begun or changed first.
+    fn find(&self, wanted: &Wanted<'_>, quantity: Quantity) -> Option<(&Arc<SeriesInfo>, i64)> {
+        let device = self.device(wanted);
+        let unit = quantity.resolution().unit();
+        let mut fitting: Vec<_> = self
+            .of_point(wanted.meter, wanted.register)
+            .filter(|info| info.resolution.unit() == unit && info.serial == device)
+            .collect();
+        fitting.sort_by_key(|info| std::cmp::Reverse(info.resolution.decimals()));
+        for info in fitting {
+            if info.resolution.decimals() < quantity.resolution().decimals() {
+                return None;
+            }
+            if let Some(scaled) = quantity.scaled_to(info.resolution) {
+                return Some((info, scaled.mantissa()));
+            }
+        }
+        None
+    }
+
+    /// Which device a value is taken to come from.
+    fn device<'a>(&'a self, wanted: &Wanted<'a>) -> &'a str {
+        match wanted.serial {
+            Some(serial) if !serial.is_empty() => serial,
+            _ => self
+                .of_point(wanted.meter, wanted.register)
+                .next_back()
+                .map_or("", |info| info.serial.as_str()),
+        }
+    }
+
+    /// Puts in or replaces a series.
+    pub(crate) fn insert(&mut self, info: SeriesInfo) {
+        let Ok(number) = usize::try_from(info.series.get()) else { return };
+        if self.series.len() < number {
+            self.series.resize(number, None);
+        }
+        let known = self.get(info.series).is_some();
+        if !known {
+            let key = (info.meter, info.register.to_string());
+            self.points.entry(key).or_default().push(info.series);
+            self.meters.entry(info.meter).or_default().push(info.series);
+        }
+        if let Some(slot) = self.series.get_mut(number - 1) {
+            *slot = Some(Arc::new(info));
+        }
+    }
+
+    fn next(&self) -> Result<SeriesId, StoreError> {
+        u32::try_from(self.series.len() + 1)
+            .ok()
+            .and_then(SeriesId::new)
+            .ok_or(StoreError::NoSeriesLeft)
+    }
+}
+
+/// Finds series, and collects those that have to be written to core.db before a reading may
+/// speak of them.
+pub(crate) struct Placing {
+    pub(crate) registry: Arc<Registry>,
+    /// New ones and changed ones.
+    pub(crate) written: Vec<SeriesInfo>,
+}
+
+impl Placing {
+    pub(crate) const fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, written: Vec::new() }
+    }
+
+    /// The series of a value, and the value in its steps.
+    pub(crate) fn value(
+        &mut self,
+        wanted: &Wanted<'_>,
+        quantity: Quantity,
+    ) -> Result<(SeriesId, i64), StoreError> {
+        self.learn(wanted);
+        if let Some((info, mantissa)) = self.registry.find(wanted, quantity) {
+            let found = (info.series, mantissa);
+            if info.kind != wanted.kind {
+                self.write(SeriesInfo { kind: wanted.kind, ..SeriesInfo::clone(info) });
+            }
+            return Ok(found);
+        }
+        let series = self.begin(wanted, quantity.resolution())?;
+        Ok((series, quantity.mantissa()))
+    }
+
+    /// The series of an absence.
+    pub(crate) fn absence(&mut self, wanted: &Wanted<'_>) -> Result<SeriesId, StoreError> {
+        let device = self.registry.device(wanted).to_owned();
+        let of_point = || self.registry.of_point(wanted.meter, wanted.register).rev();
+        let newest = of_point().find(|info| info.serial == device).or_else(|| of_point().next());
+        if let Some(info) = newest {
+            return Ok(info.series);
+        }
+        // Nobody knows its unit yet: the series stands for the point until there is a value.
+        let resolution = Resolution::new(0, Unit::One).ok_or(StoreError::NoSeriesLeft)?;
+        self.begin(wanted, resolution)
+    }
+
+    /// A serial number that is told for the first time belongs to the series that had none.
+    fn learn(&mut self, wanted: &Wanted<'_>) {
+        let Some(serial) = wanted.serial.filter(|serial| !serial.is_empty()) else { return };
+        let of_point = || self.registry.of_point(wanted.meter, wanted.register);
+        if of_point().any(|info| !info.serial.is_empty()) {
+            return;
+        }
+        let nameless: Vec<_> = of_point()
+            .map(|info| SeriesInfo { serial: serial.to_owned(), ..SeriesInfo::clone(info) })
+            .collect();
+        for info in nameless {
+            self.write(info);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        wanted: &Wanted<'_>,
+        resolution: Resolution,
+    ) -> Result<SeriesId, StoreError> {
+        let registry = &self.registry;
+        let serial = registry.device(wanted).to_owned();
+        let of_point = || registry.of_point(wanted.meter, wanted.register);
+        let continues = of_point()
+            .filter(|info| info.serial == serial)
+            .filter(|info| info.resolution.unit() == resolution.unit())
+            .filter(|info| info.resolution.decimals() < resolution.decimals())
+            .max_by_key(|info| info.resolution.decimals())
+            .map(|info| info.series);
+        let point = of_point()
+            .next()
+            .map_or_else(|| PointId::from_uuid(new_id(wanted.at_ms)), |info| info.point);
+        let info = SeriesInfo {
+            series: registry.next()?,
+            point,
+            meter: wanted.meter,
+            register: wanted.register.clone(),
+            kind: wanted.kind,
+            resolution,
+            begins_ms: wanted.at_ms,
+            serial,
+            continues,
+        };
+        let series = info.series;
+        self.write(info);
+        Ok(series)
+    }
+
+    fn write(&mut self, info: SeriesInfo) {
+        Arc::make_mut(&mut self.registry).insert(info.clone());
+        self.written.push(info);
+    }
+}
+
+/// A version 7 UUID of that time.
+fn new_id(at_ms: i64) -> Uuid {
+    let at_ms = at_ms.max(0).cast_unsigned();
+    let nanos = u32::try_from(at_ms % 1000).unwrap_or_default() * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at_ms / 1000, nanos))
+}
+
+/// Writes series to core.db or to a raw file.
+pub(crate) fn write_series<'a>(
+    db: &Connection,
+    series: impl IntoIterator<Item = &'a SeriesInfo>,
+) -> Result<(), StoreError> {
+    const DOING: &str = "write a series";
+    let mut statement = db
+        .prepare_cached(
+            "INSERT INTO series (id, point, meter, register, kind, unit, decimals, serial,
+                                 continues, begins_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, serial = excluded.serial",
+        )
+        .doing(DOING)?;
+    for info in series {
+        statement
+            .execute(params![
+                info.series.get(),
+                info.point.uuid().as_bytes(),
+                info.meter.uuid().as_bytes(),
+                info.register.to_string(),
+                info.kind.code(),
+                info.resolution.unit().code(),
+                info.resolution.decimals(),
+                info.serial,
+                info.continues.map(SeriesId::get),
+                info.begins_ms,
+            ])
+            .doing(DOING)?;
+    }
+    Ok(())
+}
+
+/// Reads all series of core.db or of a raw file.
+pub(crate) fn read_series(db: &Connection) -> Result<Vec<SeriesInfo>, StoreError> {
+    const DOING: &str = "read the series";
+    let mut statement = db.prepare("SELECT * FROM series ORDER BY id").doing(DOING)?;
+    let mut rows = statement.query([]).doing(DOING)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().doing(DOING)? {
+        found.push(read_info(row)?);
+    }
+    Ok(found)
+}
+
+fn read_info(row: &Row<'_>) -> Result<SeriesInfo, StoreError> {
+    const DOING: &str = "read a series";
+    let register: String = row.get("register").doing(DOING)?;
+    let kind: String = row.get("kind").doing(DOING)?;
+    let unit: String = row.get("unit").doing(DOING)?;
+    let decimals: i8 = row.get("decimals").doing(DOING)?;
+    let number: u32 = row.get("id").doing(DOING)?;
+    let continues: Option<u32> = row.get("continues").doing(DOING)?;
+    let foreign = |column, found: &str| StoreError::Foreign { column, found: found.to_owned() };
+    Ok(SeriesInfo {
+        series: SeriesId::new(number).ok_or_else(|| foreign("id", &number.to_string()))?,
+        point: PointId::from_uuid(uuid(row, "point")?),
+        meter: MeterId::from_uuid(uuid(row, "meter")?),
+        register: register.parse().map_err(|_| foreign("register", &register))?,
+        kind: Kind::from_code(&kind).ok_or_else(|| foreign("kind", &kind))?,
+        resolution: Unit::from_code(&unit)
+            .and_then(|unit| Resolution::new(decimals, unit))
+            .ok_or_else(|| foreign("unit", &unit))?,
+        begins_ms: row.get("begins_ms").doing(DOING)?,
+        serial: row.get("serial").doing(DOING)?,
+        continues: continues.and_then(SeriesId::new),
+    })
+}
+
+/// The id in a column.
+pub(crate) fn uuid(row: &Row<'_>, column: &'static str) -> Result<Uuid, StoreError> {
+    let bytes: Vec<u8> = row.get(column).doing("read an id")?;
+    Uuid::from_slice(&bytes)
+        .map_err(|_| StoreError::Foreign { column, found: format!("{bytes:02x?}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of one point in order: serial, mantissa, decimals, unit; and where each must go.
+    #[track_caller]
+    fn check(values: &[(&str, i64, i8, Unit)], expected: &[&str]) {
+        let register = "energy".parse().unwrap();
+        let meter = MeterId::from_uuid(Uuid::from_u128(1));
+        let mut placing = Placing::new(Arc::default());
+        let found: Vec<_> = values
+            .iter()
+            .map(|(serial, mantissa, decimals, unit)| {
+                let wanted = Wanted {
+                    meter,
+                    register: &register,
+                    kind: Kind::Counter,
+                    serial: (!serial.is_empty()).then_some(*serial),
+                    at_ms: 0,
+                };
+                let resolution = Resolution::new(*decimals, *unit).unwrap();
+                let quantity = Quantity::new(*mantissa, resolution);
+                let (series, mantissa) = placing.value(&wanted, quantity).unwrap();
+                let info = placing.registry.get(series).unwrap();
+                format!("{series} {} {}", info.serial, Quantity::new(mantissa, info.resolution))
+            })
+            .collect();
+        assert_eq!(found, expected);
+        let points = placing.registry.points(meter);
+        assert_eq!(points.len(), 1, "all series are of one point");
+    }
+
+    #[test]
+    fn coarser_is_scaled_finer_begins_a_series_that_takes_both() {
+        use Unit::Gigajoule as GJ;
+        check(
+            &[("a", 12, 0, GJ), ("a", 123, 1, GJ), ("a", 13, 0, GJ), ("a", i64::MAX, 0, GJ)],
+            &["1 a 12 GJ", "2 a 12.3 GJ", "2 a 13.0 GJ", "1 a 9223372036854775807 GJ"],
+        );
+    }
+
+    #[test]
+    fn another_unit_or_device_has_its_own_series_and_finds_it_again() {
+        use Unit::{Gigajoule as GJ, KilowattHour as KWH};
+        check(
+            &[("a", 1, 0, GJ), ("b", 2, 0, GJ), ("b", 3, 0, KWH), ("a", 4, 0, GJ), ("", 5, 0, KWH)],
+            &["1 a 1 GJ", "2 b 2 GJ", "3 b 3 kWh", "1 a 4 GJ", "3 b 5 kWh"],
+        );
+    }
+
+    #[test]
+    fn a_serial_number_is_learnt_once() {
+        use Unit::KilowattHour as KWH;
+        check(
+            &[("", 1, 0, KWH), ("a", 2, 0, KWH), ("b", 1, 0, KWH)],
+            &["1  1 kWh", "1 a 2 kWh", "2 b 1 kWh"],
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! What is thrown away when: whole months, oldest first, and never before the cloud has had them for
+//! thirty days.
+//!
+//! | The disk is    | A month goes when                                                  |
+//! |----------------|--------------------------------------------------------------------|
+//! | up to 80 % full | it is older than `keep_days` and the cloud has it, for 30 days     |
+//! | over 80 %      | the cloud has it, for 30 days                                       |
+//! | over 90 %      | it is the oldest; what the cloud did not have is told to it as lost |
+//!
+//! Without a cloud nobody has anything, and the first and last lines hold by age alone. The newest
+//! file always stays, and so do the roll-ups, the configuration and the ledger.
+
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::engine::Engine;
+use crate::error::{Doing, StoreError, percent_used};
+use crate::files::{self, Month};
+use crate::repair::Damage;
+use crate::spool::{self, Held};
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Days for which every reading is kept; 400 unless the site wants otherwise.
+    pub keep_days: u16,
+    /// Whether there is a cloud that should have the readings first.
+    pub cloud: bool,
+}
+
+/// What was thrown away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The files' names.
+    pub files: Vec<String>,
+    /// How many readings went that the cloud never had.
+    pub lost: u64,
+}
+
+const DAY_MS: i64 = 86_400_000;
+const KEPT_AFTER_ACK_MS: i64 = 30 * DAY_MS;
+const HIGH_WATER_PERCENT: u64 = 80;
+const LAST_RESORT_PERCENT: u64 = 90;
+
+impl Engine {
+    /// Deletes the months that may go.
+    pub(crate) fn prune(&mut self, retention: Retention) -> Result<Pruned, StoreError> {
+        let mut pruned = Pruned::default();
+        let now = self.clock.now().wall_ms();
+        let had = self.had_for_30_days(now)?;
+        loop {
+            let state = self.state();
+            let Some((oldest, _)) = state.files.split_first().filter(|(_, rest)| !rest.is_empty())
+            else {
+                return Ok(pruned);
+            };
+            let full = percent_used(&self.dir).unwrap_or(0);
+            if !may_go(oldest, retention, now, had, full) {
+                return Ok(pruned);
+            }
+            // The roll-ups outlive it.
+            self.write_tallies()?;
+            let lost = self.delete(oldest, retention.cloud.then_some(state.acked), now)?;
+            pruned.lost += lost;
+            pruned.files.push(oldest.path.file_name().unwrap_or_default().to_string_lossy().into());
+        }
+    }
+
+    /// The newest number that the cloud has had for thirty days.
+    fn had_for_30_days(&self, now: i64) -> Result<u64, StoreError> {
+        self.core
+            .query_row(
+                "SELECT MAX(seq) FROM acknowledged WHERE day_ms <= ?1",
+                params![now.saturating_sub(KEPT_AFTER_ACK_MS)],
+                |row| row.get::<_, Option<u64>>(0),
+            )
+            .optional()
+            .map(|seq| seq.flatten().unwrap_or(0))
+            .doing("read what the cloud has")
+    }
+
+    fn delete(&mut self, held: &Held, acked: Option<u64>, now: i64) -> Result<u64, StoreError> {
+        self.raws.remove(&held.month);
+        let mut lost = 0;
+        let mut ranges = Vec::new();
+        if let Some(acked) = acked {
+            let db = files::open_to_read(&held.path)?;
+            spool::rows_from(&db, acked + 1, |row| {
+                let from = row.first_seq.max(acked + 1);
+                lost += row.last_seq() - from + 1;
+                ranges.push((from, row.last_seq()));
+                Ok(true)
+            })?;
+        }
+        // Told before it is done: a range that is told and still there does no harm.
+        let transaction = self.core.transaction().doing("write down a loss")?;
+        for (from, to) in ranges {
+            transaction
+                .execute(
+                    "INSERT INTO lost (from_seq, to_seq, reason, at_ms)
+                     VALUES (?1, ?2, 'retention', ?3) ON CONFLICT DO NOTHING",
+                    params![from, to, now],
+                )
+                .doing("write down a loss")?;
+        }
+        transaction.commit().doing("write down a loss")?;
+        files::remove(&held.path)?;
+        self.shared.change(|state| {
+            Arc::make_mut(&mut state.files).retain(|other| other.month != held.month);
+            state.generation += 1;
+        });
+        Ok(lost)
+    }
+
+    /// Reads the next month's file through.
+    pub(crate) fn scrub(&mut self) -> Result<Vec<Damage>, StoreError> {
+        let state = self.state();
+        let months = state.files.iter().map(|held| held.month);
+        let next = months.clone().find(|month| Some(*month) > self.scrubbed);
+        let Some(month) = next.or_else(|| months.min()) else { return Ok(Vec::new()) };
+        self.scrubbed = Some(month);
+        let path = month.path(&self.dir);
+        let checked = self.raw(month).and_then(|raw| {
+            files::check_structure(&raw.db, &path)?;
+            spool::check(&raw.db, &path)
+        });
+        match checked {
+            Err(error) if error.is_damage() => Ok(vec![self.repair_raw(month)?]),
+            other => other.map(|()| Vec::new()),
+        }
+    }
+}
+
+/// Whether a month may go; `had` is what the cloud has had for thirty days, `full` the disk's percent.
+fn may_go(held: &Held, retention: Retention, now: i64, had: u64, full: u64) -> bool {
+    let age_ms = now.saturating_sub(Month::end_ms(held.month));
+    let old = age_ms >= i64::from(retention.keep_days) * DAY_MS;
+    let had = !retention.cloud || held.seqs.is_none_or(|(_, last)| last <= had);
+    match full {
+        LAST_RESORT_PERCENT.. => true,
+        HIGH_WATER_PERCENT.. => had && (retention.cloud || old),
+        _ => had && old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(days_old: i64, last: u64, cloud: bool, full: u64, goes: bool) {
+        let month: Month = "raw-2026-01.db".parse().unwrap();
+        let held =
+            Held { path: "raw-2026-01.db".into(), month, seqs: Some((1, last)), times: None };
+        let now = month.end_ms() + days_old * DAY_MS;
+        let retention = Retention { keep_days: 400, cloud };
+        assert_eq!(may_go(&held, retention, now, 1000, full), goes);
+    }
+
+    #[test]
+    fn a_month_goes_when_it_is_old_and_the_cloud_has_it() {
+        check(400, 1000, true, 10, true);
+        check(399, 1000, true, 10, false);
+        check(400, 1001, true, 10, false);
+        check(400, 1001, false, 10, true);
+    }
+
+    #[test]
+    fn a_filling_disk_costs_months_that_the_cloud_has() {
+        check(31, 1000, true, 80, true);
+        check(31, 1001, true, 80, false);
+        check(31, 1001, false, 80, false);
+    }
+
+    #[test]
+    fn a_full_disk_costs_the_oldest_month() {
+        check(31, 1001, true, 90, true);
+        check(31, 1001, false, 90, true);
+    }
+}

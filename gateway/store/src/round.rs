@@ -1,0 +1,51 @@
+//! What comes into the store.
+
+use metering::{Identity, MeterId, Moment, NoReading, Origin, Quantity, Reading, Register};
+
+use crate::registry::Kind;
+
+/// What one meter said, or did not say, when it was asked once.
+#[derive(Clone, Debug)]
+pub struct MeterRound {
+    /// Which meter was asked.
+    pub meter: MeterId,
+    /// The how-manieth time since the start of the daemon.
+    pub cycle: u64,
+    /// When the question went out.
+    pub asked: Moment,
+    /// Which device answered, if it told.
+    pub identity: Option<Identity>,
+    /// Its readings, each with how to read it; or why there are none.
+    ///
+    /// A failure is kept as an absence of every series that the meter's last answer had; of
+    /// register `answer` if there was no answer yet.
+    pub outcome: Result<Vec<(Reading, Kind)>, NoReading>,
+    /// The answer as it came. The last one of each meter is kept in memory, up to 64 KiB.
+    pub telegrams: Vec<Vec<u8>>,
+}
+
+/// A reading from somewhere else: a file, another system, a simulated year.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Of which meter.
+    pub meter: MeterId,
+    /// Which of its numbers.
+    pub register: Register,
+    /// How to read it.
+    pub kind: Kind,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The number.
+    pub quantity: Quantity,
+    /// How it came; it is marked for ever.
+    pub origin: Origin,
+}
+
+/// What was stored, and survives a power cut from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The number of the first reading.
+    pub first_seq: u64,
+    /// How many there are; their numbers follow each other.
+    pub count: u64,
+}

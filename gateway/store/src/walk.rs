@@ -1,0 +1,105 @@
+//! Through all raw files in the order of seq.
+//!
+//! A month's file holds the readings of that month, whenever they came, so an import of last year
+//! lies between today's rounds by its numbers and a year before them by its files.
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use crate::error::StoreError;
+use crate::files::{self, Month};
+use crate::spool::{self, Held, SpoolRow};
+
+/// Raw files that are open to be read; at most [`MOST_OPEN`] at once.
+#[derive(Debug, Default)]
+pub(crate) struct OpenRaws {
+    open: RefCell<HashMap<Month, Connection>>,
+}
+
+/// A reader has so many file handles at most.
+const MOST_OPEN: usize = 16;
+
+impl OpenRaws {
+    /// The connection to a raw file.
+    pub(crate) fn get(&self, held: &Held) -> Result<Ref<'_, Connection>, StoreError> {
+        if !self.open.borrow().contains_key(&held.month) {
+            let db = files::open_to_read(&held.path)?;
+            let mut open = self.open.borrow_mut();
+            if open.len() >= MOST_OPEN {
+                open.clear();
+            }
+            open.insert(held.month, db);
+        }
+        Ref::filter_map(self.open.borrow(), |open| open.get(&held.month))
+            .map_err(|_| StoreError::Closed)
+    }
+}
+
+/// What stands next in the order of seq.
+pub(crate) enum Next<'a> {
+    /// A row of that file.
+    Row(&'a Held, SpoolRow),
+    /// Numbers that no file has, from the first to the last.
+    Hole(u64, u64),
+}
+
+/// Hands what stands from `seq` on to `take`, until that says no. The first row may begin before
+/// `seq`.
+///
+/// # Errors
+///
+/// Damage is told as [`StoreError::Corrupt`], with the file.
+pub(crate) fn walk(
+    files: &[Held],
+    raws: &OpenRaws,
+    seq: u64,
+    mut take: impl FnMut(Next<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut next = seq;
+    loop {
+        let mut nearest: Option<u64> = None;
+        let mut moved = false;
+        for held in files {
+            let Some((_, last)) = held.seqs.filter(|(_, last)| *last >= next) else { continue };
+            debug_assert!(last >= next, "the others were left out");
+            let db = raws.get(held).map_err(|error| naming(error, held))?;
+            let mut go_on = true;
+            spool::rows_from(&db, next, |row| {
+                if row.first_seq > next {
+                    nearest = Some(nearest.map_or(row.first_seq, |it| it.min(row.first_seq)));
+                    return Ok(false);
+                }
+                next = row.last_seq() + 1;
+                moved = true;
+                go_on = take(Next::Row(held, row))?;
+                Ok(go_on)
+            })
+            .map_err(|error| naming(error, held))?;
+            if !go_on {
+                return Ok(());
+            }
+        }
+        match nearest {
+            _ if moved => {}
+            None => return Ok(()),
+            Some(first) => {
+                if !take(Next::Hole(next, first - 1))? {
+                    return Ok(());
+                }
+                next = first;
+            }
+        }
+    }
+}
+
+/// Damage that SQLite found, with the file it was found in.
+pub(crate) fn naming(error: StoreError, held: &Held) -> StoreError {
+    match error {
+        StoreError::Sqlite { ref cause, .. } if error.is_damage() => {
+            StoreError::Corrupt { file: held.path.clone(), what: cause.to_string() }
+        }
+        other => other,
+    }
+}

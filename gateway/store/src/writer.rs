@@ -1,0 +1,200 @@
+//! The writer thread and its queue.
+//!
+//! One thread owns every connection that writes. It is asked by closures; at most [`QUEUE`] wait
+//! or run at once, and whoever comes then *waits*: nothing is dropped, and readings back up to the
+//! buses, which are slower than any disk.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use metering::MeterId;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::completeness;
+use crate::engine::Engine;
+use crate::error::{Doing, StoreError};
+use crate::repair::Damage;
+use crate::retention::{Pruned, Retention};
+use crate::round::{Imported, MeterRound, Stored};
+
+/// How many questions may wait for the thread.
+const QUEUE: usize = 64;
+
+/// Readings of an import in one transaction: other writers wait no longer than that.
+const CHUNK: usize = 50_000;
+
+/// Stores things. Cheap to clone.
+///
+/// # Cancellation
+///
+/// A future that is dropped no longer waits; what it asked for is done all the same.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    pub(crate) queue: Queue,
+}
+
+impl Writer {
+    /// Stores what a bus round brought, in one transaction.
+    ///
+    /// When it returns, the readings are on the disk: they survive a power cut, may be told to the
+    /// cloud and may be called stored. Empty rounds store nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`]: nothing of this round is stored, and the next one may be again.
+    /// Any other error means the same of this round.
+    pub async fn commit(&self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
+        self.queue.ask(move |engine| engine.commit(round)).await
+    }
+
+    /// Stores readings from elsewhere, of any age and in any order, in transactions of 50 000.
+    ///
+    /// One that is there already, imported with the same point, time and origin, is left out, so
+    /// an import that was interrupted is simply done again. `count` is of those that are new.
+    pub async fn import(&self, readings: Vec<Imported>) -> Result<Stored, StoreError> {
+        let mut all: Option<Stored> = None;
+        let mut rest = readings;
+        loop {
+            let after = rest.split_off(rest.len().min(CHUNK));
+            let chunk = std::mem::replace(&mut rest, after);
+            let stored = self.queue.ask(move |engine| engine.import(&chunk)).await?;
+            let first_seq = match all {
+                Some(before) if before.count > 0 => before.first_seq,
+                _ => stored.first_seq,
+            };
+            let count = all.map_or(0, |before| before.count) + stored.count;
+            let sum = Stored { first_seq, count };
+            if rest.is_empty() {
+                return Ok(sum);
+            }
+            all = Some(sum);
+        }
+    }
+
+    /// Keeps which meters are asked, and how often, from `from_ms` on: what completeness expects.
+    ///
+    /// `meters` is the whole list. What does not change is not written again.
+    pub async fn schedule(
+        &self,
+        from_ms: i64,
+        meters: Vec<(MeterId, u32)>,
+    ) -> Result<(), StoreError> {
+        self.queue
+            .ask(move |engine| {
+                let changes = engine.state().schedules.changes(from_ms, &meters);
+                completeness::write_schedule(&mut engine.core, from_ms, &changes)?;
+                engine.shared.change(|state| {
+                    let schedules = Arc::make_mut(&mut state.schedules);
+                    for (meter, every_secs) in changes {
+                        schedules.set(meter, from_ms, every_secs);
+                    }
+                });
+                Ok(())
+            })
+            .await
+    }
+
+    /// Writes the roll-ups that are in memory alone. Done every six hours and at the end anyway;
+    /// what is not written is counted again from the raw files.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.queue.ask(Engine::write_tallies).await
+    }
+
+    /// Deletes the months that may go. To be called once a day.
+    pub async fn prune(&self, retention: Retention) -> Result<Pruned, StoreError> {
+        self.queue.ask(move |engine| engine.prune(retention)).await
+    }
+
+    /// Reads the next month's file through, and repairs it if it is damaged. To be called once an
+    /// hour; with fourteen files every byte is looked at in less than a day.
+    pub async fn scrub(&self) -> Result<Vec<Damage>, StoreError> {
+        self.queue.ask(Engine::scrub).await
+    }
+}
+
+/// The way to the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    jobs: mpsc::Sender<Job>,
+    /// Bounds `jobs`: each job holds a permit until it is done.
+    room: Arc<Semaphore>,
+}
+
+enum Job {
+    Do(Box<dyn FnOnce(&mut Engine) + Send>),
+    Close(mpsc::Sender<Result<(), StoreError>>),
+}
+
+impl Queue {
+    /// Has `work` done by the thread, after what was asked before.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let permit =
+            Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Do(Box::new(move |engine| {
+            let result = work(engine).map_err(|error| error.full_if_it_is(&engine.dir));
+            if result.as_ref().is_err_and(StoreError::is_full) {
+                engine.relieve();
+            }
+            // Nobody may be waiting any more, which is their affair.
+            let _ = reply.send(result);
+            drop(permit);
+        }));
+        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Ends the thread after what was asked before, and waits for its last words.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let (reply, answer) = mpsc::channel();
+        self.jobs.send(Job::Close(reply)).map_err(|_| StoreError::Closed)?;
+        answer.recv().map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Starts the thread.
+pub(crate) fn start(engine: Engine) -> Result<Queue, StoreError> {
+    let (jobs, queue) = mpsc::channel();
+    let dir = engine.dir.clone();
+    thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || run(engine, &queue))
+        .map_err(|cause| StoreError::Io { doing: "start the thread of", path: dir, cause })?;
+    Ok(Queue { jobs, room: Arc::new(Semaphore::new(QUEUE)) })
+}
+
+fn run(mut engine: Engine, queue: &mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Do(work) => work(&mut engine),
+            Job::Close(reply) => {
+                let _ = reply.send(engine.close());
+                return;
+            }
+        }
+    }
+    // Every handle is gone: nobody closed the store, and nobody is left to hear of a failure.
+    if let Err(error) = engine.close() {
+        tracing::warn!(error = &error as &dyn std::error::Error, "store not closed properly");
+    }
+}
+
+/// Moves the cursor of what the cloud has.
+pub(crate) fn set_acked(engine: &mut Engine, seq: u64) -> Result<(), StoreError> {
+    const DOING: &str = "write what the cloud has";
+    let day_ms = engine.clock.now().wall_ms().div_euclid(86_400_000) * 86_400_000;
+    let transaction = engine.core.transaction().doing(DOING)?;
+    crate::engine::set_cursor(&transaction, "acked", seq)?;
+    transaction
+        .execute(
+            "INSERT OR REPLACE INTO acknowledged (day_ms, seq) VALUES (?1, ?2)",
+            rusqlite::params![day_ms, seq],
+        )
+        .doing(DOING)?;
+    transaction.commit().doing(DOING)?;
+    engine.shared.change(|state| state.acked = seq);
+    Ok(())
+}

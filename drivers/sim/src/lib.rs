@@ -35,6 +35,7 @@ mod control;
 mod device;
 mod dice;
 mod faults;
+mod flows;
 mod history;
 mod line;
 mod mbus;

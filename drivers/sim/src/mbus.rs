@@ -327,6 +327,9 @@ const EVERYONE_LISTENS: Primary = Primary(255);
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::building::Building;
     use crate::plan::Plan;
@@ -457,5 +460,27 @@ mod tests {
         let told = ask(&mut slaves, &short(0x5B, 10));
         assert_eq!(told[5], 11);
         assert!(Frame::read(&told).is_ok(), "it is well-formed all the same");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_heard_without_harm(chunks: Vec<Vec<u8>>) {
+            let (mut slaves, _) = line(&["Gass, restaurant"]);
+            let mut heard = Vec::new();
+            for chunk in chunks {
+                heard.extend(chunk);
+                slaves.hear(&mut heard, at());
+                prop_assert!(heard.len() < Frame::MAX_LEN, "a frame that is whole is taken");
+            }
+        }
+
+        #[test]
+        fn any_long_frame_is_answered_or_not(address: u8, control: u8, ci: u8, data in vec(any::<u8>(), 0..30)) {
+            let (mut slaves, _) = line(&["Gass, restaurant"]);
+            let mut buffer = [0; Frame::MAX_LEN];
+            let body = |w: &mut Writer<'_>| w.bytes(&data);
+            let frame = write_frame(&mut buffer, Control(control), Primary(address), ci, body).unwrap();
+            prop_assert!(ask(&mut slaves, frame).len() <= Frame::MAX_LEN);
+        }
     }
 }

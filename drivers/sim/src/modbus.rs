@@ -198,6 +198,9 @@ pub(crate) fn crc16(bytes: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -217,5 +220,33 @@ mod tests {
         let question = Question::take(Framing::Tcp, &mut heard).unwrap();
         assert_eq!((question.transaction, question.data.len()), (Some([0, 5]), 4));
         assert!(heard.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_heard_without_harm(chunks: Vec<Vec<u8>>) {
+            for framing in [Framing::Tcp, Framing::Rtu] {
+                let mut heard = Vec::new();
+                for chunk in &chunks {
+                    heard.extend(chunk);
+                    while Question::take(framing, &mut heard).is_some() {}
+                    prop_assert!(heard.len() < 270, "a frame that is whole is taken");
+                }
+            }
+        }
+
+        #[test]
+        fn a_question_is_taken_whole_whatever_stands_before_it(noise in vec(1_u8.., 0..6), unit: u8) {
+            let body = [unit, 4, 0, 7, 0, 2];
+            let mut heard = [&noise[..], &body, &crc16(&body).to_le_bytes()].concat();
+            // Noise may look like the beginning of a longer question, which is then awaited; more
+            // noise ends it.
+            heard.extend([0; 300]);
+            let mut found = false;
+            while let Some(question) = Question::take(Framing::Rtu, &mut heard) {
+                found |= question.unit == unit && question.data == [0, 7, 0, 2];
+            }
+            prop_assert!(found);
+        }
     }
 }

@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::building::{Building, Circuit, Rates, Stream, thousandths};
+use crate::building::{Building, thousandths};
 use crate::device::Device;
 use crate::dice::Dice;
+use crate::flows::{Circuit, Rates, Stream};
 
 /// What a meter can show. Its amounts are thousandths of the unit named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

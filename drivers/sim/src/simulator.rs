@@ -60,6 +60,8 @@ impl Simulator {
             return Err(SimulatorError::NoSuchBus(id.clone()));
         }
         let building = Arc::new(Building::new(plan.seed));
+        // Now, so that no master waits for it.
+        building.reach(clock.now().wall);
         let meters: HashMap<MeterId, Arc<Meter>> = plan
             .meters
             .iter()

@@ -44,16 +44,10 @@ let watch: Watch = {
   contact: () => undefined,
   loginAgain: () => Promise.resolve(false),
 };
-let csrf: string | null = null;
 
 /** Who is told of what every request may meet. */
 export function setWatch(next: Watch): void {
   watch = next;
-}
-
-/** The token that changing requests carry, where the server wants one. */
-export function setCsrf(token: string | null): void {
-  csrf = token;
 }
 
 /** The JSON that `path` under /api/v1 answers. */
@@ -78,7 +72,6 @@ async function attempt(path: string, request: Request): Promise<Response> {
   const all: Record<string, string> = { accept: 'application/json', ...headers };
   if (json !== undefined) all['content-type'] = 'application/json';
   if (text) all['content-type'] = text.type;
-  if (csrf && method !== 'GET') all['x-csrf-token'] = csrf;
   const body = json === undefined ? (text?.body ?? null) : JSON.stringify(json);
   try {
     const response = await fetch(`/api/v1${path}`, {

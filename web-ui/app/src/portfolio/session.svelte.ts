@@ -1,0 +1,36 @@
+// Who is logged in at the portfolio.
+import { ask } from '../lib/api';
+import type { Ability, Session } from './wire';
+
+let current = $state.raw<Session | null>(null);
+
+/** `null` until the portfolio has said. */
+export function session(): Session | null {
+  return current;
+}
+
+/** Whether whoever is logged in may do this. */
+export function can(ability: Ability): boolean {
+  return current?.can.includes(ability) ?? false;
+}
+
+/** Takes over what a login, a claim or a look at the session answered. */
+export function enter(next: Session): void {
+  current = next;
+}
+
+/** Asks the portfolio who is logged in. */
+export async function loadSession(): Promise<void> {
+  enter(await ask<Session>('/session'));
+}
+
+/** The portfolio has ended the session. */
+export function loggedOut(): void {
+  if (current) current = { ...current, user: null, can: [] };
+}
+
+/** Ends the session. */
+export async function logOut(): Promise<void> {
+  await ask('/session', { method: 'DELETE' });
+  await loadSession();
+}

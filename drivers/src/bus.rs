@@ -7,9 +7,10 @@ use std::time::Duration;
 use metering::{Clock, Identity, Medium, MeterId, Origin, Reading};
 
 use crate::error::ReadError;
+use crate::mbus::MbusBus;
 use crate::modbus::ModbusBus;
 use crate::port::{Parity, PortSettings};
-use crate::profile::Profile;
+use crate::profile::{Profile, Profiles};
 
 /// A bus, and the meters that can be asked over it.
 ///
@@ -18,14 +19,19 @@ use crate::profile::Profile;
 /// business; the scheduler decides, and drops the future when it has waited long enough.
 #[derive(Debug)]
 pub enum Bus {
+    /// Over a serial line or a transparent converter. (Boxed: it holds a session's buffers.)
+    Mbus(Box<MbusBus>),
     /// RTU, over TCP or not, and TCP.
     Modbus(ModbusBus),
 }
 
 impl Bus {
     /// A bus that connects when it is first asked, and again after every fault.
-    pub fn open(settings: &BusSettings) -> Self {
+    ///
+    /// A meter on an M-Bus that has no profile is read with the one of `profiles` that fits it.
+    pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
         match settings.kind {
+            BusKind::Mbus => Self::Mbus(Box::new(MbusBus::open(settings, profiles))),
             BusKind::Modbus => Self::Modbus(ModbusBus::open(settings)),
         }
     }
@@ -45,6 +51,7 @@ impl Bus {
     /// one is never taken for an answer to another.
     pub async fn read(&mut self, meter: &Meter, clock: &dyn Clock) -> Result<Readout, ReadError> {
         match self {
+            Self::Mbus(bus) => bus.read(meter, clock).await,
             Self::Modbus(bus) => bus.read(meter, clock).await,
         }
     }
@@ -53,6 +60,8 @@ impl Bus {
 /// Which protocol is spoken on a bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BusKind {
+    /// EN 13757-2 and -3.
+    Mbus,
     /// Modbus application protocol 1.1b3.
     Modbus,
 }
@@ -108,6 +117,8 @@ impl Meter {
 pub enum MeterAddress {
     /// On an M-Bus: 0 to 250.
     Primary(u8),
+    /// On an M-Bus: the meter's own address, with wildcards.
+    Secondary(::mbus::Selection),
     /// On a Modbus: 1 to 247.
     Unit(u8),
 }
@@ -116,6 +127,7 @@ impl fmt::Display for MeterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Primary(number) | Self::Unit(number) => number.fmt(f),
+            Self::Secondary(selection) => selection.fmt(f),
         }
     }
 }

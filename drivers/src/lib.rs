@@ -12,6 +12,7 @@
 //! |------------|-------------------------------------------------------------|
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
 //! | `port`     | serial line or TCP connection: bytes, faults, reconnecting   |
+//! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
 //! | [`Profiles`] | types of meters, as data                                  |
 //! | `number`   | from bits to digits, exactly                                 |
@@ -23,6 +24,7 @@
 
 mod bus;
 mod error;
+pub mod mbus;
 pub mod modbus;
 mod number;
 mod port;

@@ -12,7 +12,7 @@ use metering::{NoReading, Quantity, Resolution, Unit};
 
 /// A factor of the form digits × 10^-decimals: `0.1`, `10`, `0.005`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Not zero, and not a multiple of ten.
     digits: i64,
     decimals: i8,
@@ -20,11 +20,11 @@ pub struct Scale {
 
 impl Scale {
     /// A factor of one.
-    pub const ONE: Self = Self { digits: 1, decimals: 0 };
+    pub(crate) const ONE: Self = Self { digits: 1, decimals: 0 };
 
     /// Reads `0.1`, `10` or `1e-3`. `None` for zero, for more than six digits, beyond 10^9 and
     /// 10^-12, and for what is no number.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (figure, power) = match text.split_once(['e', 'E']) {
             Some((figure, power)) => (figure, power.parse::<i8>().ok()?),
             None => (text, 0),
@@ -47,11 +47,6 @@ impl Scale {
     pub(crate) fn shifted(self, power: i64) -> Option<Self> {
         let decimals = i8::try_from(i64::from(self.decimals).checked_sub(power)?).ok()?;
         Self::DECIMALS.contains(&decimals).then_some(Self { decimals, ..self })
-    }
-
-    /// The decimals of an integer that is multiplied by it.
-    pub const fn decimals(self) -> i8 {
-        self.decimals
     }
 
     /// With these, and six digits, a float's computation fits into 128 bits.

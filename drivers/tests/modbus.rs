@@ -273,7 +273,7 @@ const LIMITS: &str = "gap = { allow = true, max = 20 }";
 async fn check(wire: Wire, script: Vec<Act>, expected: &str) {
     let told = format!("{wire:?} {script:?}");
     let device = device(wire, script, &[]).await;
-    let mut bus = Bus::open(&device.settings);
+    let mut bus = Bus::open(&device.settings, Arc::default());
     let meter = meter(&[10, 11, 14, 30], LIMITS);
     let first = match read(&mut bus, &meter).await {
         Ok(readout) => format!("{} values", honest(&readout)),
@@ -339,7 +339,7 @@ async fn a_fault_that_stays_is_an_absence_with_its_reason() {
 async fn a_hole_that_is_refused_is_learned_and_no_value_is_lost() {
     for wire in EVERY_WIRE {
         let device = device(wire, vec![], &[12]).await;
-        let mut bus = Bus::open(&device.settings);
+        let mut bus = Bus::open(&device.settings, Arc::default());
         let meter = meter(&[10, 11, 14, 30], LIMITS);
         let mut requests = Vec::new();
         for _ in 0..4 {
@@ -354,7 +354,7 @@ async fn a_hole_that_is_refused_is_learned_and_no_value_is_lost() {
 #[tokio::test]
 async fn a_register_that_does_not_exist_costs_no_other() {
     let device = device(Wire::RtuOverTcp, vec![], &[11]).await;
-    let mut bus = Bus::open(&device.settings);
+    let mut bus = Bus::open(&device.settings, Arc::default());
     let meter = meter(&[10, 11, 12, 14], LIMITS);
     for _ in 0..3 {
         let readout = read(&mut bus, &meter).await.unwrap();
@@ -367,7 +367,7 @@ async fn a_register_that_does_not_exist_costs_no_other() {
 #[tokio::test]
 async fn a_time_out_teaches_nothing() {
     let device = device(Wire::Tcp, vec![Act::Silence; 2], &[]).await;
-    let mut bus = Bus::open(&device.settings);
+    let mut bus = Bus::open(&device.settings, Arc::default());
     let meter = meter(&[10, 11, 14, 30], LIMITS);
     assert!(read(&mut bus, &meter).await.is_err());
     device.requests.store(0, Ordering::SeqCst);
@@ -379,7 +379,7 @@ async fn a_time_out_teaches_nothing() {
 async fn a_question_that_was_dropped_does_not_answer_the_next() {
     for wire in EVERY_WIRE {
         let device = device(wire, vec![Act::Late(60)], &[]).await;
-        let mut bus = Bus::open(&device.settings);
+        let mut bus = Bus::open(&device.settings, Arc::default());
         let dropped = meter(&[50, 51, 54, 70], LIMITS);
         let _ = time::timeout(Duration::from_millis(20), bus.read(&dropped, &Noon)).await;
         let meter = meter(&[10, 11, 14, 30], LIMITS);
@@ -410,7 +410,7 @@ async fn no_late_answer_is_ever_taken_for_another() {
                 })
                 .collect();
             let device = device(wire, script, &[]).await;
-            let mut bus = Bus::open(&device.settings);
+            let mut bus = Bus::open(&device.settings, Arc::default());
             let meters = [
                 meter(&[10, 11, 12], ""),
                 meter(&[100, 101, 103, 106, 110], LIMITS),
@@ -432,7 +432,7 @@ async fn a_port_that_someone_else_uses_says_so_and_is_free_again_later() {
     let PortSettings::Serial(path) = &device.settings.port else { unreachable!() };
     let lock = std::fs::File::open(path).unwrap();
     lock.try_lock().unwrap();
-    let mut bus = Bus::open(&device.settings);
+    let mut bus = Bus::open(&device.settings, Arc::default());
     let meter = meter(&[10], "");
     let error = read(&mut bus, &meter).await.unwrap_err();
     assert!(matches!(error, ReadError::Port { cause: PortFault::Taken, .. }), "{error:?}");
@@ -458,7 +458,7 @@ async fn an_adapter_that_is_unplugged_is_told_and_its_name_may_be_gone() {
         parity: Parity::None,
         answer_within: Some(Duration::from_millis(50)),
     };
-    let mut bus = Bus::open(&settings);
+    let mut bus = Bus::open(&settings, Arc::default());
     let meter = meter(&[10], "");
     let silent = read(&mut bus, &meter).await;
     assert!(matches!(silent, Err(ReadError::Silent { .. })), "{silent:?}");
@@ -489,7 +489,7 @@ async fn a_connection_that_is_half_open_is_made_anew() {
         parity: Parity::Even,
         answer_within: Some(Duration::from_millis(50)),
     };
-    let mut bus = Bus::open(&settings);
+    let mut bus = Bus::open(&settings, Arc::default());
     assert_eq!(honest(&read(&mut bus, &meter(&[10], "")).await.unwrap()), 1);
     task.abort();
 }
@@ -497,7 +497,7 @@ async fn a_connection_that_is_half_open_is_made_anew() {
 #[tokio::test]
 async fn another_serial_number_is_another_meter() {
     let device = device(Wire::Tcp, vec![], &[]).await;
-    let mut bus = Bus::open(&device.settings);
+    let mut bus = Bus::open(&device.settings, Arc::default());
     let with_serial = "serial = { address = 20, type = \"u16\" }";
     let meter = Meter { serial: Some("21".to_owned()), ..meter(&[10], with_serial) };
     let error = read(&mut bus, &meter).await.unwrap_err();

@@ -317,6 +317,8 @@ impl Check<'_> {
             None => None,
         };
         let register = Register {
+            direction: record.direction.map(Into::into),
+            phase: record.phase.map(Into::into),
             tariff: record.tariff,
             storage: record.storage,
             function: record.function.into(),
@@ -361,7 +363,7 @@ impl Check<'_> {
                 VectorSource::Words(words)
             }
         };
-        Vector { source, expect: vector.expect }
+        Vector { line: line_of(self.text, at), source, expect: vector.expect }
     }
 
     fn plausible(

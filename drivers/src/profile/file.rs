@@ -238,6 +238,8 @@ pub(super) struct Record {
     pub(super) tariff: u32,
     #[serde(default)]
     pub(super) subunit: u16,
+    pub(super) direction: Option<Direction>,
+    pub(super) phase: Option<Phase>,
     /// What stands behind it in the record's own register, where it has VIFEs: `manufacturer`.
     pub(super) role: Option<String>,
 }

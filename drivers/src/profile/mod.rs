@@ -9,14 +9,17 @@
 //! | `file`    | the file as it is written, key by key                      |
 //! | `check`   | from there to a [`Profile`], or to everything that is wrong |
 //! | `point`   | where a register is on a Modbus device, and its decoding   |
+//! | `vector`  | the profile's own test                                     |
 //!
 //! **Never true:** a profile that was loaded asks for something that its own limits forbid.
 
 mod check;
 mod file;
 mod point;
+mod vector;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,6 +214,8 @@ pub(crate) struct RecordMatch {
 /// Words or a telegram, and the values that must come out of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Vector {
+    /// Where it stands in the file.
+    pub(crate) line: usize,
     pub(crate) source: VectorSource,
     /// By canonical text; a decimal, or the word of a [`metering::NoReading`].
     pub(crate) expect: BTreeMap<String, String>,
@@ -259,7 +264,8 @@ impl Profiles {
         let mut profiles = Self::default();
         for name in Embedded::iter().filter(|name| has_profile_name(Path::new(name.as_ref()))) {
             let text = Embedded::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
-            profiles.add(&name, &text, &mut Vec::new());
+            // Its vectors are a test of this crate.
+            profiles.add(&name, &text, None, &mut Vec::new());
         }
         profiles
     }
@@ -275,7 +281,10 @@ impl Profiles {
         paths.sort();
         for path in paths.iter().filter(|path| has_profile_name(path)) {
             match std::fs::read(path) {
-                Ok(text) => profiles.add(&path.display().to_string(), &text, &mut mistakes),
+                Ok(text) => {
+                    let file = path.display().to_string();
+                    profiles.add(&file, &text, Some(dir), &mut mistakes);
+                }
                 Err(error) => mistakes.push(Mistake {
                     file: path.display().to_string(),
                     line: 1,
@@ -286,7 +295,8 @@ impl Profiles {
         (profiles, mistakes)
     }
 
-    fn add(&mut self, file: &str, text: &[u8], mistakes: &mut Vec<Mistake>) {
+    /// Takes in a file; one out of the folder `dir` only if it does what its vectors say.
+    fn add(&mut self, file: &str, text: &[u8], dir: Option<&Path>, mistakes: &mut Vec<Mistake>) {
         let parsed = match str::from_utf8(text) {
             Ok(text) if text.len() <= MAX_FILE => Profile::parse(text),
             Ok(_) => Err(vec![Mistake {
@@ -300,7 +310,18 @@ impl Profiles {
                 advice: "the file is not UTF-8".to_owned(),
             }]),
         };
-        match parsed {
+        let tried = parsed.and_then(|profile| match dir {
+            Some(dir) => {
+                // A name, never a path out of the folder.
+                let plain = |name: &str| Path::new(name).file_name() == Some(OsStr::new(name));
+                let failures = vector::failures(&profile, |name| {
+                    plain(name).then(|| std::fs::read_to_string(dir.join(name)).ok())?
+                });
+                if failures.is_empty() { Ok(profile) } else { Err(failures) }
+            }
+            None => Ok(profile),
+        });
+        match tried {
             Ok(profile) => drop(self.by_id.insert(profile.id.clone(), Arc::new(profile))),
             Err(wrong) => {
                 mistakes.extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }))

@@ -2,19 +2,6 @@
 
 use super::*;
 
-/// The values that come out of a vector, by key.
-fn values(profile: &Profile, vector: &Vector) -> BTreeMap<String, String> {
-    let VectorSource::Words(words) = &vector.source else { return BTreeMap::new() };
-    profile
-        .registers()
-        .filter_map(|spec| {
-            let number = spec.point.as_ref()?.number(words, spec.decimals, spec.unit)?;
-            let shown = number.map_or_else(|reason| reason.as_str().to_owned(), Quantity::decimal);
-            Some((spec.register.to_string(), shown))
-        })
-        .collect()
-}
-
 #[test]
 fn every_embedded_profile_loads_and_does_what_its_vectors_say() {
     let mut count = 0;
@@ -26,12 +13,12 @@ fn every_embedded_profile_loads_and_does_what_its_vectors_say() {
             panic!("{name}: {}", all.join("\n"));
         });
         assert_eq!(*name, format!("{}.toml", profile.id.replace('.', "-")));
-        for vector in &profile.vectors {
-            let values = values(&profile, vector);
-            for (key, expected) in &vector.expect {
-                assert_eq!(values.get(key), Some(expected), "{name}: {key}");
-            }
-        }
+        let frame = |name: &str| {
+            let file = Embedded::get(name)?;
+            Some(String::from_utf8(file.data.into_owned()).unwrap())
+        };
+        let failures = vector::failures(&profile, frame);
+        assert!(failures.is_empty(), "{name}: {failures:#?}");
         count += 1;
     }
     assert_eq!(Profiles::embedded().iter().count(), count, "two have the same id");
@@ -95,7 +82,7 @@ fn the_format_is_read_as_it_is_documented() {
     assert_eq!(specs[0].every, Some(Duration::from_mins(15)));
     assert_eq!(specs[0].plausible.max_rate_per_hour.unwrap().to_string(), "100 kWh");
     assert_eq!(specs[1].kind, Kind::Flag);
-    assert_eq!(values(&profile, &profile.vectors[0])["energy_import_total"], "10000.0");
+    assert_eq!(vector::failures(&profile, |_| None), []);
     assert_eq!(profile.wires(), ["Modbus"]);
 }
 
@@ -190,6 +177,15 @@ fn a_folder_of_profiles_is_read_over_the_embedded_ones() {
 
     let (_, mistakes) = Profiles::load_over(&dir.path().join("not-there"));
     assert_eq!(mistakes, []);
+}
+
+#[test]
+fn a_profile_that_contradicts_its_vector_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine.toml"), GOOD.replace("10000.0", "1000.0")).unwrap();
+    let (profiles, mistakes) = Profiles::load_over(dir.path());
+    assert!(profiles.get("example.meter").is_none());
+    assert_eq!(mistakes[0].advice, "`energy_import_total` is 10000.0, and 1000.0 is expected");
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! An M-Bus and the meters on it: the session of `mbus-rs`, over a port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::mbus::{Action, Failure, Primary, Reason, Reset, Session, Settings, Summary, Target, Task};
+use metering::{Clock, Moment};
+use tokio::time::{self, Instant};
+
+use super::readout::{Came, readout};
+use crate::error::{Garble, ReadError};
+use crate::port::{Port, PortFault};
+use crate::profile::Profiles;
+use crate::{BusSettings, Meter, MeterAddress, OddRecord, Readout};
+
+/// An M-Bus: one wire, one master, one question at a time.
+#[derive(Debug)]
+pub struct MbusBus {
+    port: Port,
+    session: Session,
+    settings: Settings,
+    profiles: Arc<Profiles>,
+    /// From when the session's time is counted.
+    epoch: Instant,
+}
+
+/// How a task ended, and the telegrams that it brought.
+pub(crate) struct Ended {
+    pub(crate) result: Result<Summary, Failure>,
+    pub(crate) came: Vec<Came>,
+    pub(crate) took: Duration,
+}
+
+impl MbusBus {
+    /// A bus that is opened when it is first needed. A meter without a profile is read with the
+    /// one of `profiles` that fits what it says of itself, if there is one.
+    pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
+        let port = Port::new(settings.port.clone(), settings.baud, settings.parity);
+        let wire = if port.may_be_half_open() {
+            Settings::over_network(settings.baud)
+        } else {
+            Settings::new(settings.baud)
+        };
+        let settings = Settings { answer_within: settings.answer_within, ..wire };
+        let session = Session::new(settings);
+        Self { port, session, settings, profiles, epoch: Instant::now() }
+    }
+
+    /// Asks `meter` for all its telegrams.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no telegram of it.
+    ///
+    /// # Cancellation
+    ///
+    /// When the future is dropped, what the meter still says is thrown away by the next question.
+    pub async fn read(&mut self, meter: &Meter, clock: &dyn Clock) -> Result<Readout, ReadError> {
+        let address = meter.address;
+        let target = match address {
+            MeterAddress::Primary(number) => Target::Primary(Primary(number)),
+            MeterAddress::Secondary(selection) => Target::Secondary(selection),
+            MeterAddress::Unit(_) => {
+                let because =
+                    "a meter on an M-Bus has an address from 0 to 250, or a secondary one";
+                return Err(ReadError::Misfit { address, because });
+            }
+        };
+        let task = Task::Read { meter: target, reset: Reset::WhenNeeded };
+        let ended = self.run(&task, clock).await.map_err(|cause| self.out_of_reach(cause))?;
+        let Ended { result, came, took } = ended;
+        let unfinished = match result {
+            Ok(Summary { more_follow: true, .. }) => {
+                Some("the meter has more telegrams than it is asked for".to_owned())
+            }
+            Ok(_) => None,
+            // What came before is right, and stays.
+            Err(failure) if !came.is_empty() => {
+                Some(format!("the telegram after this one did not come: {failure}"))
+            }
+            Err(failure) => return Err(read_error(failure, address, took)),
+        };
+        let last = came.len().saturating_sub(1);
+        let mut readout = readout(came, meter, &self.profiles, took)?;
+        readout.odd.extend(unfinished.map(|note| OddRecord {
+            telegram: last,
+            at: 0,
+            what: "more_records_follow".to_owned(),
+            note,
+        }));
+        Ok(readout)
+    }
+
+    pub(crate) fn out_of_reach(&self, cause: PortFault) -> ReadError {
+        ReadError::Port { port: self.port.settings().clone(), cause }
+    }
+
+    /// Does one task of the session.
+    pub(crate) async fn run(
+        &mut self,
+        task: &Task<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Ended, PortFault> {
+        if self.port.open().await? {
+            // Nobody knows what a meter heard over the connection before.
+            self.session = Session::new(self.settings);
+            self.port.drain(QUIET, DRAIN_AT_MOST).await?;
+        }
+        let begun = Instant::now();
+        let Self { port, session, epoch, .. } = self;
+        if session.start(task, None, epoch.elapsed()).is_err() {
+            debug_assert!(false, "data of more than a frame is never sent");
+        }
+        let mut came = Vec::new();
+        // When the answer to the last frame that was sent began.
+        let mut began: Option<Moment> = None;
+        let mut heard = false;
+        let mut buffer = [0; 512];
+        let result = loop {
+            match session.poll(epoch.elapsed()) {
+                Action::Send(bytes) => {
+                    began = None;
+                    port.write(bytes).await?;
+                }
+                Action::Wait(until) => {
+                    let read = time::timeout_at(*epoch + until, port.read(&mut buffer)).await;
+                    if let Ok(count) = read {
+                        began.get_or_insert_with(|| clock.now());
+                        heard = true;
+                        session.received(buffer.get(..count?).unwrap_or_default(), epoch.elapsed());
+                    }
+                }
+                Action::Telegram(bytes) => {
+                    let at = *began.get_or_insert_with(|| clock.now());
+                    came.push(Came { bytes: bytes.to_vec(), at });
+                }
+                // Only a task that changes the speed makes the session say so.
+                Action::SetBaud(_) => {}
+                Action::Done(result) => break result,
+                Action::Idle => break Err(ABANDONED),
+            }
+        };
+        // A converter that is gone without a word is as silent as a meter.
+        if !heard && self.port.may_be_half_open() {
+            self.port.close();
+        }
+        Ok(Ended { result, came, took: begun.elapsed() })
+    }
+}
+
+/// What a failed session says about the meter.
+pub(crate) fn read_error(failure: Failure, address: MeterAddress, waited: Duration) -> ReadError {
+    let cause = match failure.reason {
+        Reason::Silent => return ReadError::Silent { address, waited },
+        Reason::Garbled(error) => Garble::Noise(error.to_string()),
+        Reason::Foreign => Garble::Foreign(failure.to_string()),
+        Reason::NeverSilent => Garble::Foreign("the line never falls silent".to_owned()),
+    };
+    ReadError::Garbled { address, cause }
+}
+
+/// A session that has no task although one was started: never, but it would be a silence.
+const ABANDONED: Failure =
+    Failure { step: ::mbus::Step::Command, reason: Reason::Silent, sends: 0, telegrams: 0 };
+
+/// After a connection is made: what a converter kept for whoever comes next.
+const QUIET: Duration = Duration::from_millis(50);
+const DRAIN_AT_MOST: Duration = Duration::from_millis(500);

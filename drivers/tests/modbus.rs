@@ -3,39 +3,22 @@
 //! Every register of the scripted device holds its own number, so a value in the wrong place
 //! shows itself.
 
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use drivers::{
     Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortFault, PortSettings, Profile,
     ReadError, Readout,
 };
-use metering::{Clock, Moment, NoReading, Origin, Trust};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::termios;
+use metering::{NoReading, Origin};
+use support::{Noon, pty};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time;
-
-#[derive(Debug)]
-struct Noon;
-
-impl Clock for Noon {
-    fn now(&self) -> Moment {
-        Moment {
-            wall: DateTime::<Utc>::UNIX_EPOCH,
-            boottime: Duration::ZERO,
-            boot_id: 1,
-            trust: Trust::Synced,
-        }
-    }
-}
 
 /// What the device does with one request.
 #[derive(Clone, Debug)]
@@ -130,20 +113,6 @@ async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> Device {
         answer_within: Some(Duration::from_millis(80)),
     };
     Device { settings, requests, task }
-}
-
-/// A pair of pseudo-terminals: the device's end, the name of ours, and ours, which keeps the pair
-/// alive while nobody has it open.
-fn pty() -> (impl AsyncRead + AsyncWrite + Unpin, PathBuf, OwnedFd) {
-    let pair = nix::pty::openpty(None, None).unwrap();
-    let mut raw = termios::tcgetattr(&pair.slave).unwrap();
-    termios::cfmakeraw(&mut raw);
-    termios::tcsetattr(&pair.slave, termios::SetArg::TCSANOW, &raw).unwrap();
-    let name = nix::unistd::ttyname(&pair.slave).unwrap();
-    fcntl(&pair.master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    let listen = pipe::Receiver::from_owned_fd_unchecked(pair.master.try_clone().unwrap()).unwrap();
-    let say = pipe::Sender::from_owned_fd_unchecked(pair.master).unwrap();
-    (tokio::io::join(listen, say), name, pair.slave)
 }
 
 async fn serve(

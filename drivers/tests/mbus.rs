@@ -1,0 +1,338 @@
+//! An M-Bus over real sockets and pseudo-terminals, with slaves that misbehave by a script.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivers::{
+    Bus, BusKind, BusSettings, Garble, Meter, MeterAddress, Parity, PortSettings, Profiles,
+    ReadError, Readout,
+};
+use mbus::{
+    Control, Data, Encoding, Entry, Frame, Header, Id, Manufacturer, Medium, Modifier, Primary,
+    Quantity, Request, Secondary, Status, VibBuf, Writer, ci, write_frame,
+};
+use metering::{NoReading, Origin};
+use support::{Noon, pty};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time;
+
+const KAM: Secondary = Secondary {
+    id: Id(0x6700_1122),
+    manufacturer: Manufacturer(0x2C2D), // KAM
+    version: 0x08,
+    medium: Medium::new(0x04),
+};
+
+/// What the slave does with one request for data.
+#[derive(Clone, Debug)]
+enum Act {
+    Answer,
+    Silence,
+    /// Damages the checksum.
+    Damaged,
+    /// Says so many bytes.
+    Part(usize),
+    /// Answers as the meter at this address.
+    AsAddress(u8),
+    /// Answers as another meter at its own address.
+    AsId(u32),
+    /// Sends the request back first.
+    Echo,
+    /// Another master asks somebody else in the middle of it.
+    SecondMaster,
+    /// Says that it is busy.
+    Busy,
+    HangUp,
+}
+
+struct Slave {
+    settings: BusSettings,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Slave {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn slave(on_pty: bool, script: Vec<Act>) -> Slave {
+    let (port, task) = if on_pty {
+        let (master, name, kept) = pty();
+        let task = tokio::spawn(async move {
+            let _kept = kept;
+            serve(master, &mut script.into_iter()).await;
+        });
+        (PortSettings::Serial(name), task)
+    } else {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = PortSettings::Tcp(listener.local_addr().unwrap().to_string());
+        let task = tokio::spawn(async move {
+            let mut script = script.into_iter();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                serve(stream, &mut script).await;
+            }
+        });
+        (port, task)
+    };
+    let settings = BusSettings {
+        kind: BusKind::Mbus,
+        port,
+        baud: 38_400,
+        parity: Parity::Even,
+        answer_within: Some(Duration::from_millis(80)),
+    };
+    Slave { settings, task }
+}
+
+/// The meter [`KAM`] at address 5, with two telegrams.
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    script: &mut impl Iterator<Item = Act>,
+) {
+    let mut heard = Vec::new();
+    let mut selected = false;
+    let (mut last_fcb, mut telegram) = (None, 0_u8);
+    loop {
+        let mut byte = [0];
+        if stream.read_exact(&mut byte).await.is_err() {
+            return;
+        }
+        heard.push(byte[0]);
+        let Ok(frame) = Frame::read(&heard) else {
+            // Noise before a frame is thrown away at the first byte that cannot begin one.
+            if ![0x10, 0x68].contains(&heard[0]) {
+                heard.clear();
+            }
+            continue;
+        };
+        let mine =
+            |to: Primary, selected: bool| to == Primary(5) || (to == Primary::SELECTED && selected);
+        let answer = match Request::read(&frame) {
+            Some(Request::Reset(to)) if mine(to, selected) => {
+                (last_fcb, telegram) = (None, 0);
+                selected &= to != Primary::SELECTED;
+                vec![0xE5]
+            }
+            Some(Request::Select(selection)) => {
+                selected = selection.matches(&KAM, None);
+                (last_fcb, telegram) = (None, 0);
+                if selected { vec![0xE5] } else { vec![] }
+            }
+            Some(Request::Data { to, fcb }) if mine(to, selected) => {
+                if last_fcb.is_some_and(|last| last != fcb) {
+                    telegram = (telegram + 1) % 2;
+                }
+                last_fcb = Some(fcb);
+                let right = said(telegram, 5, KAM);
+                match script.next().unwrap_or(Act::Answer) {
+                    Act::Answer => right,
+                    Act::Silence => vec![],
+                    Act::Damaged => {
+                        let mut damaged = right;
+                        let at = damaged.len() - 2;
+                        damaged[at] ^= 1;
+                        damaged
+                    }
+                    Act::Part(len) => right[..len].to_vec(),
+                    Act::AsAddress(address) => said(telegram, address, KAM),
+                    Act::AsId(id) => said(telegram, 5, Secondary { id: Id(id), ..KAM }),
+                    Act::Echo => [heard.as_slice(), &right].concat(),
+                    Act::SecondMaster => vec![0x10, 0x5B, 0x09, 0x64, 0x16],
+                    Act::Busy => {
+                        let mut buffer = [0; Frame::MAX_LEN];
+                        let busy = |w: &mut Writer<'_>| w.byte(8);
+                        write_frame(&mut buffer, Control::RSP_UD, Primary(5), ci::ERROR, busy)
+                            .unwrap()
+                            .to_vec()
+                    }
+                    Act::HangUp => return,
+                }
+            }
+            _ => vec![],
+        };
+        heard.clear();
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Telegram 0 has energy and volume, and announces the other; telegram 1 has the rest.
+fn said(telegram: u8, address: u8, meter: Secondary) -> Vec<u8> {
+    let mut buffer = [0; Frame::MAX_LEN];
+    let fill = |w: &mut Writer<'_>| {
+        Header::long(meter, telegram, Status::OK).write(w)?;
+        let entry = |quantity, unit, exponent, number| {
+            let vib = VibBuf::of(quantity, unit, exponent).unwrap();
+            Entry::new(vib, Data::int(Encoding::Int32, number).unwrap())
+        };
+        let order = mbus::ByteOrder::LsbFirst;
+        if telegram == 0 {
+            entry(Quantity::Energy, "Wh", 3, 12_345).write(w, order)?;
+            entry(Quantity::Volume, "m3", -2, 45_678).write(w, order)?;
+            w.byte(0x1F)
+        } else {
+            entry(Quantity::Volume, "m3", -2, 45_678).write(w, order)?;
+            entry(Quantity::Power, "W", 2, 234).write(w, order)?;
+            let other = VibBuf::of(Quantity::Energy, "Wh", 3).unwrap();
+            let other = other.with(Modifier::NEGATIVE_ONLY).unwrap();
+            Entry::new(other, Data::int(Encoding::Int32, 7).unwrap()).write(w, order)
+        }
+    };
+    write_frame(&mut buffer, Control::RSP_UD, Primary(address), ci::RECORDS, fill).unwrap().to_vec()
+}
+
+fn meter(address: MeterAddress) -> Meter {
+    Meter {
+        id: "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap(),
+        address,
+        profile: None,
+        serial: None,
+        origin: Origin::Live,
+    }
+}
+
+async fn read(bus: &mut Bus, meter: &Meter) -> Result<Readout, ReadError> {
+    time::timeout(Duration::from_secs(20), bus.read(meter, &Noon)).await.unwrap()
+}
+
+fn shown(readout: &Readout) -> Vec<String> {
+    let value = |value: Result<metering::Quantity, NoReading>| {
+        value.map_or_else(|reason| reason.as_str().to_owned(), |it| it.to_string())
+    };
+    let readings = readout.readings.iter();
+    readings.map(|it| format!("{} = {}", it.register, value(it.value))).collect()
+}
+
+/// Reads from a slave that follows `script`, then again from the same one, now well.
+async fn check(on_pty: bool, script: Vec<Act>, expected: &str) {
+    let told = format!("pty {on_pty}: {script:?}");
+    let slave = slave(on_pty, script).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let meter = meter(MeterAddress::Primary(5));
+    let outcome = match read(&mut bus, &meter).await {
+        Ok(readout) => format!("{} readings", readout.readings.len()),
+        Err(error) => error.no_reading().as_str().to_owned(),
+    };
+    assert_eq!(outcome, expected, "{told}");
+    let mut whole = false;
+    for _ in 0..3 {
+        whole |= read(&mut bus, &meter).await.is_ok_and(|it| it.readings.len() == 4);
+    }
+    assert!(whole, "{told}: it did not recover");
+}
+
+#[tokio::test]
+async fn the_telegrams_of_an_answer_are_joined() {
+    for on_pty in [false, true] {
+        let slave = slave(on_pty, vec![]).await;
+        let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+        for address in [
+            MeterAddress::Primary(5),
+            MeterAddress::Secondary("67001122KAM0804".parse().unwrap()),
+            MeterAddress::Secondary("6700FFFF".parse().unwrap()),
+        ] {
+            let readout = read(&mut bus, &meter(address)).await.unwrap();
+            assert_eq!(
+                shown(&readout),
+                [
+                    "energy = 12345 kWh",
+                    "volume = 456.78 m³",
+                    "power = 23.4 kW",
+                    "energy_negative_only = 7 kWh"
+                ],
+                "{address}"
+            );
+            assert_eq!(readout.telegrams.len(), 2);
+            assert_eq!(readout.identity.serial, "67001122");
+            assert_eq!(readout.identity.manufacturer, "KAM");
+            assert_eq!(readout.identity.version, "08");
+            assert_eq!(readout.medium, Some(metering::Medium::Heat));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_profile_is_found_by_identity_and_tells_what_was_left_out() {
+    let slave = slave(false, vec![]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::embedded()));
+    let readout = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap();
+    assert_eq!(readout.profile.as_deref(), Some("kamstrup.multical-601"));
+    let shown = shown(&readout);
+    assert!(shown.contains(&"energy = 12345 kWh".to_owned()), "{shown:?}");
+    assert!(shown.contains(&"flow_temperature = left_out".to_owned()), "{shown:?}");
+    assert!(shown.contains(&"energy_negative_only = 7 kWh".to_owned()), "{shown:?}");
+}
+
+#[tokio::test]
+async fn one_fault_is_survived_within_the_readout() {
+    for on_pty in [false, true] {
+        for act in [Act::Answer, Act::Silence, Act::Damaged, Act::Part(20), Act::Echo] {
+            check(on_pty, vec![act], "4 readings").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_stays_is_an_absence_with_its_reason() {
+    for on_pty in [false, true] {
+        check(on_pty, vec![Act::Silence; 3], "silent").await;
+        check(on_pty, vec![Act::Damaged; 3], "garbled").await;
+        check(on_pty, vec![Act::AsAddress(6); 3], "garbled").await;
+        check(on_pty, vec![Act::SecondMaster; 3], "garbled").await;
+        check(on_pty, vec![Act::Busy], "refused").await;
+    }
+    check(false, vec![Act::HangUp], "bus_down").await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_fault_stays() {
+    let script = [vec![Act::Answer], vec![Act::Silence; 3]].concat();
+    let slave = slave(false, script).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let readout = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap();
+    assert_eq!(shown(&readout), ["energy = 12345 kWh", "volume = 456.78 m³"]);
+    let note = &readout.odd.last().unwrap().note;
+    assert!(note.starts_with("the telegram after this one did not come"), "{note}");
+}
+
+#[tokio::test]
+async fn another_meter_is_no_value() {
+    let slave = slave(false, vec![Act::AsId(0x1234_5678); 2]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let meter = Meter { serial: Some("67001122".to_owned()), ..meter(MeterAddress::Primary(5)) };
+    let error = read(&mut bus, &meter).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "meter 5 has the serial number 12345678, and 67001122 is configured; if the meter was \
+         exchanged, put the new number into the configuration"
+    );
+    assert!(read(&mut bus, &meter).await.is_ok());
+}
+
+#[tokio::test]
+async fn telegrams_of_two_meters_are_never_joined() {
+    let slave = slave(false, vec![Act::Answer, Act::AsId(0x1234_5678)]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let error = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap_err();
+    assert!(matches!(&error, ReadError::Garbled { cause: Garble::Foreign(_), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_question_that_was_dropped_does_not_answer_the_next() {
+    for on_pty in [false, true] {
+        let slave = slave(on_pty, vec![]).await;
+        let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+        let five = meter(MeterAddress::Primary(5));
+        assert!(read(&mut bus, &five).await.is_ok());
+        let _ = time::timeout(Duration::from_millis(1), bus.read(&five, &Noon)).await;
+        assert!(read(&mut bus, &meter(MeterAddress::Primary(6))).await.is_err());
+        assert_eq!(read(&mut bus, &five).await.unwrap().readings.len(), 4);
+    }
+}

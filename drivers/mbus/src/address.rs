@@ -180,6 +180,28 @@ impl Selection {
         digits_match(self.id, id.0)
     }
 
+    /// Whether there can be a meter that both mean.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let digits = |a: u32, b: u32| {
+            (0..8).all(|digit| {
+                let (a, b) = (a >> (4 * digit) & 0xF, b >> (4 * digit) & 0xF);
+                a == b || a == 0xF || b == 0xF
+            })
+        };
+        let bytes = |a: u8, b: u8| a == b || a == 0xFF || b == 0xFF;
+        let [low, high] = self.manufacturer.to_le_bytes();
+        let [other_low, other_high] = other.manufacturer.to_le_bytes();
+        digits(self.id, other.id)
+            && bytes(low, other_low)
+            && bytes(high, other_high)
+            && bytes(self.version, other.version)
+            && bytes(self.medium, other.medium)
+            && match (self.fabrication, other.fabrication) {
+                (Some(a), Some(b)) => digits(a, b),
+                _ => true,
+            }
+    }
+
     /// Whether it can mean more than one meter.
     pub fn has_wildcards(&self) -> bool {
         (0..8).any(|digit| self.id >> (4 * digit) & 0xF == 0xF)

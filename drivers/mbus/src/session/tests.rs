@@ -1,0 +1,645 @@
+//! One test for each rule, on a clock that only these tests turn.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::{
+    ByteOrder, Control, Data, Encoding, Entry, Flaw, Frame, Full, Header, Part, Quantity, Request,
+    Status, VibBuf, ci, write_frame,
+};
+
+/// A line at 2400 baud on which meters say what the test has written down.
+struct Line {
+    session: Session,
+    now: Duration,
+    /// For each frame sent: what comes after it, and how many bit times after its end.
+    script: VecDeque<Vec<(u32, Vec<u8>)>>,
+    /// Bytes under way.
+    coming: Vec<(Duration, u8)>,
+    /// When each frame was sent, in bit times, and what it was.
+    sent: Vec<(u128, String)>,
+    telegrams: Vec<Vec<u8>>,
+    bauds: Vec<Baud>,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self::with(Settings { slack: Duration::ZERO, ..Settings::new(2400) })
+    }
+
+    fn with(settings: Settings) -> Self {
+        Self {
+            session: Session::new(settings),
+            now: Duration::from_secs(1000),
+            script: VecDeque::new(),
+            coming: Vec::new(),
+            sent: Vec::new(),
+            telegrams: Vec::new(),
+            bauds: Vec::new(),
+        }
+    }
+
+    /// After the next frame this comes, so many bit times after its end.
+    fn then(&mut self, answers: &[(u32, &[u8])]) -> &mut Self {
+        let answers = answers.iter().map(|(bits, bytes)| (*bits, bytes.to_vec())).collect();
+        self.script.push_back(answers);
+        self
+    }
+
+    /// After the next frame this comes, 50 bit times after its end.
+    fn answers(&mut self, answer: &[u8]) -> &mut Self {
+        self.then(&[(50, answer)])
+    }
+
+    fn silence(&mut self) -> &mut Self {
+        self.then(&[])
+    }
+
+    fn run(&mut self, task: &Task<'_>) -> Result<Summary, Failure> {
+        self.session.start(task, None, self.now).unwrap();
+        for _ in 0..10_000 {
+            match self.session.poll(self.now) {
+                Action::Send(frame) => {
+                    let settings = Settings::new(2400);
+                    let end = self.now + settings.characters(frame.len());
+                    self.sent.push((in_bits(self.now), hex(frame)));
+                    for (bits, bytes) in self.script.pop_front().unwrap_or_default() {
+                        // A byte is there when its last bit is.
+                        let first = end + bit_times(bits);
+                        self.coming.extend(
+                            bytes
+                                .iter()
+                                .zip(1..)
+                                .map(|(byte, count)| (first + settings.characters(count), *byte)),
+                        );
+                    }
+                    self.coming.sort_by_key(|(at, _)| *at);
+                }
+                Action::Wait(until) => match self.coming.first().copied() {
+                    Some((at, byte)) if at <= until => {
+                        self.coming.remove(0);
+                        self.now = self.now.max(at);
+                        self.session.received(&[byte], self.now);
+                    }
+                    _ => self.now = until,
+                },
+                Action::Telegram(frame) => self.telegrams.push(frame.to_vec()),
+                Action::SetBaud(baud) => self.bauds.push(baud),
+                Action::Done(result) => return result,
+                Action::Idle => panic!("idle in a task"),
+            }
+        }
+        panic!("the session runs in a circle");
+    }
+
+    fn read(&mut self, address: u8) -> Result<Summary, Failure> {
+        let meter = Target::Primary(Primary(address));
+        self.run(&Task::Read { meter, reset: Reset::WhenNeeded })
+    }
+
+    #[track_caller]
+    fn has_sent(&self, expected: &[&str]) {
+        let frames: Vec<&str> = self.sent.iter().map(|(_, frame)| frame.as_str()).collect();
+        assert_eq!(frames, expected);
+    }
+
+    /// From the end of one frame sent to the beginning of the next, in bit times.
+    fn pauses(&self) -> Vec<u128> {
+        let end = |(at, frame): &(u128, String)| at + frame.len() as u128 / 2 * 11;
+        self.sent.windows(2).map(|pair| pair[1].0 - end(&pair[0])).collect()
+    }
+}
+
+fn bit_times(count: u32) -> Duration {
+    Duration::from_secs(1) * count / 2400
+}
+
+fn in_bits(at: Duration) -> u128 {
+    (at.as_nanos() * 2400 + 500_000_000) / 1_000_000_000
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02X}"))
+}
+
+fn meter(id: &str) -> crate::Secondary {
+    let selection: Selection = id.parse().unwrap();
+    crate::Secondary {
+        id: crate::Id(selection.id),
+        manufacturer: crate::Manufacturer(selection.manufacturer),
+        version: selection.version,
+        medium: crate::Medium::new(selection.medium),
+    }
+}
+
+/// An answer of the meter `id` at `address`, with one value.
+fn answer(address: u8, id: &str, value: i64, more: bool) -> Vec<u8> {
+    let mut buffer = [0; Frame::MAX_LEN];
+    let frame = write_frame(&mut buffer, Control::RSP_UD, Primary(address), ci::RECORDS, |w| {
+        Header::long(meter(id), 7, Status::OK).write(w)?;
+        let vib = VibBuf::of(Quantity::Energy, "Wh", 3).unwrap();
+        Entry::new(vib, Data::int(Encoding::Int32, value).unwrap())
+            .write(w, ByteOrder::LsbFirst)?;
+        if more { w.byte(0x1F) } else { Ok(()) }
+    });
+    frame.unwrap().to_vec()
+}
+
+const HEAT: &str = "67001122KAM3504";
+const WATER: &str = "12345678ELS0107";
+const ACK: &[u8] = &[0xE5];
+const NKE_5: &str = "1040054516";
+const FCB_1: &str = "107B058016";
+const FCB_0: &str = "105B056016";
+
+/// 330 bit times and 50 ms.
+const SILENCE: u128 = 330 + 120;
+
+#[test]
+fn the_first_request_after_a_reset_has_fcb_1_and_each_answer_toggles_it() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, false));
+    line.answers(&answer(5, HEAT, 2, false)).answers(&answer(5, HEAT, 3, false));
+    for _ in 0..3 {
+        assert_eq!(line.read(5).map(|summary| summary.telegrams), Ok(1));
+    }
+    line.has_sent(&[NKE_5, FCB_1, FCB_0, FCB_1]);
+    assert_eq!(line.telegrams.len(), 3);
+}
+
+#[test]
+fn a_reset_comes_each_time_or_never_where_that_is_asked_for() {
+    let mut line = Line::new();
+    let meter = Target::Primary(Primary(5));
+    line.answers(&answer(5, HEAT, 1, false));
+    line.run(&Task::Read { meter, reset: Reset::Never }).unwrap();
+    line.answers(ACK).answers(&answer(5, HEAT, 2, false));
+    line.run(&Task::Read { meter, reset: Reset::Always }).unwrap();
+    line.has_sent(&[FCB_1, NKE_5, FCB_1]);
+}
+
+#[test]
+fn a_frame_ends_by_its_length_and_the_line_rests_11_bit_times() {
+    let mut line = Line::new();
+    let telegram = answer(5, HEAT, 1, false);
+    line.answers(ACK).answers(&telegram).answers(&answer(5, HEAT, 2, false));
+    line.read(5).unwrap();
+    line.read(5).unwrap();
+    let chars = |count: usize| 11 * count as u128;
+    assert_eq!(line.pauses(), [50 + chars(1) + 11, 50 + chars(telegram.len()) + 11]);
+}
+
+/// The limit: request, reaction of the meter, answer, and nothing else.
+#[test]
+fn at_least_97_percent_of_the_wire_are_used() {
+    for (baud, reaction) in [(300, 50), (2400, 50), (9600, 50), (2400, 11), (9600, 330)] {
+        let mut line = Line::new();
+        let mut telegram = answer(5, HEAT, 1, false);
+        telegram.truncate(telegram.len() - 2);
+        telegram.extend([0x2F; 120 - 27]);
+        let len = u8::try_from(telegram.len() - 4).unwrap();
+        telegram[1..3].copy_from_slice(&[len, len]);
+        let sum = telegram[4..].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        telegram.extend([sum, 0x16]);
+        line.answers(ACK).then(&[(reaction, &telegram)]);
+        line.read(5).unwrap();
+        let begin = in_bits(line.now);
+        for _ in 0..100 {
+            line.then(&[(reaction, &telegram)]);
+            line.read(5).unwrap();
+        }
+        let limit = 100 * (u128::from(reaction) + 11 * (5 + telegram.len() as u128));
+        let used = in_bits(line.now) - begin;
+        // All the session's pauses are counted in bits, so the speed does not matter to the ratio.
+        assert!(100 * limit >= 97 * used, "{limit} of {used} bit times at {baud} baud");
+    }
+}
+
+#[test]
+fn silence_is_asked_three_times_with_the_same_fcb() {
+    let mut line = Line::new();
+    line.answers(ACK);
+    let failure = line.read(5).unwrap_err();
+    assert_eq!(
+        failure,
+        Failure { step: Step::Command, reason: Reason::Silent, sends: 4, telegrams: 0 }
+    );
+    assert_eq!(failure.to_string(), "asking, 4 frames sent in all: no answer");
+    line.has_sent(&[NKE_5, FCB_1, FCB_1, FCB_1]);
+}
+
+#[test]
+fn an_answer_may_take_330_bit_times_and_50_milliseconds() {
+    let mut line = Line::new();
+    line.silence().silence().answers(ACK).answers(&answer(5, HEAT, 1, false));
+    line.read(5).unwrap();
+    assert_eq!(line.pauses()[..2], [SILENCE, SILENCE]);
+}
+
+#[test]
+fn the_transports_share_and_a_meters_own_time_are_added_to_that() {
+    let slow = Settings { slack: Duration::from_millis(100), ..Settings::new(2400) };
+    let mut line = Line::with(slow);
+    line.read(5).unwrap_err();
+    assert_eq!(line.pauses(), [SILENCE + 240; 2]);
+
+    let own = Settings { answer_within: Some(Duration::from_secs(3)), ..slow };
+    let mut line = Line::with(own);
+    line.read(5).unwrap_err();
+    assert_eq!(line.pauses(), [7200; 2]);
+
+    let mut line = Line::new();
+    let task = Task::Ping { to: Primary(5), sends: 2 };
+    line.session.start(&task, Some(Duration::from_secs(1)), line.now).unwrap();
+    assert!(matches!(line.session.poll(line.now), Action::Send(_)));
+    let until = line.now + Settings::new(2400).characters(5) + Duration::from_secs(1);
+    assert_eq!(line.session.poll(line.now), Action::Wait(until));
+}
+
+#[test]
+fn a_meter_that_is_silent_to_the_reset_is_silent() {
+    let mut line = Line::new();
+    let failure = line.read(5).unwrap_err();
+    assert_eq!((failure.step, failure.reason, failure.sends), (Step::Reset, Reason::Silent, 3));
+}
+
+#[test]
+fn a_wrong_checksum_is_asked_again_after_33_bit_times_of_rest() {
+    let mut line = Line::new();
+    let telegram = answer(5, HEAT, 1, false);
+    let mut wrong = telegram.clone();
+    wrong[10] ^= 1;
+    line.answers(ACK).answers(&wrong).answers(&telegram);
+    assert_eq!(line.read(5).map(|summary| summary.sends), Ok(3));
+    line.has_sent(&[NKE_5, FCB_1, FCB_1]);
+    assert_eq!(line.pauses()[1], 50 + 11 * telegram.len() as u128 + 33);
+    assert_eq!(line.telegrams, [telegram]);
+}
+
+#[test]
+fn after_an_error_the_line_is_drained_until_it_is_silent() {
+    let mut line = Line::new();
+    let telegram = answer(5, HEAT, 1, false);
+    let noise = [0x00; 40];
+    line.answers(ACK).answers(&noise).answers(&telegram);
+    line.read(5).unwrap();
+    assert_eq!(line.pauses()[1], 50 + 11 * 40 + 33);
+    assert_eq!(line.telegrams, [telegram]);
+}
+
+#[test]
+fn a_line_that_never_falls_silent_is_given_up() {
+    let mut line = Line::new();
+    let noise = [0x00; 2000];
+    line.then(&[(50, &noise)]);
+    let failure = line.read(5).unwrap_err();
+    assert_eq!(failure.reason, Reason::NeverSilent);
+    assert_eq!(failure.sends, 1);
+}
+
+#[test]
+fn a_frame_may_pause_but_not_for_long() {
+    let telegram = answer(5, HEAT, 1, false);
+    let (head, tail) = telegram.split_at(9);
+    let behind_head = 50 + 11 * 9;
+    let mut line = Line::new();
+    line.answers(ACK).then(&[(50, head), (behind_head + 21, tail)]);
+    assert_eq!(line.read(5).map(|summary| summary.sends), Ok(2));
+
+    let mut line = Line::new();
+    line.answers(ACK).then(&[(50, head)]).then(&[(50, head)]).then(&[(50, head)]);
+    let failure = line.read(5).unwrap_err();
+    let broken_off = DecodeError { at: 9, flaw: Flaw::Truncated(Part::Frame) };
+    assert_eq!(failure.reason, Reason::Garbled(broken_off));
+}
+
+#[test]
+fn several_telegrams_are_asked_for_until_there_are_no_more() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, true)).answers(&answer(5, HEAT, 2, true));
+    line.answers(&answer(5, HEAT, 3, false));
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.telegrams, summary.more_follow, summary.repeated), (3, false, false));
+    line.has_sent(&[NKE_5, FCB_1, FCB_0, FCB_1]);
+
+    // Such a meter is told to begin anew each time.
+    line.sent.clear();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, false));
+    line.read(5).unwrap();
+    line.has_sent(&[NKE_5, FCB_1]);
+}
+
+#[test]
+fn a_meter_that_repeats_itself_for_ever_is_stopped() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, true)).answers(&answer(5, HEAT, 2, true));
+    line.answers(&answer(5, HEAT, 1, true));
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.telegrams, summary.repeated), (2, true));
+    assert_eq!(line.telegrams.len(), 2);
+}
+
+#[test]
+fn no_meter_is_asked_for_more_telegrams_than_set() {
+    let mut line = Line::with(Settings { max_telegrams: 3, ..Settings::new(2400) });
+    line.answers(ACK);
+    for value in 0..10 {
+        line.answers(&answer(5, HEAT, value, true));
+    }
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.telegrams, summary.more_follow), (3, true));
+    assert_eq!(line.sent.len(), 4);
+}
+
+#[test]
+fn what_came_before_a_failure_has_been_given_away() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, true));
+    let failure = line.read(5).unwrap_err();
+    assert_eq!((failure.telegrams, failure.reason), (1, Reason::Silent));
+    assert_eq!(line.telegrams.len(), 1);
+}
+
+#[test]
+fn echoes_are_taken_away() {
+    let mut line = Line::new();
+    let telegram = answer(5, HEAT, 1, false);
+    let echo = |frame: &str| -> Vec<u8> {
+        (0..frame.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(frame.get(at..at + 2).unwrap(), 16).unwrap())
+            .collect()
+    };
+    // The echo is there when the frame has been sent.
+    let mut line_with_echo = |answer: &[u8], sent: &str| {
+        line.then(&[(0, &echo(sent)), (11 * 5 + 50, answer)]);
+    };
+    line_with_echo(ACK, NKE_5);
+    line_with_echo(&telegram, FCB_1);
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.sends, summary.foreign), (2, 0));
+    assert!(line.session.echoes());
+    assert_eq!(line.telegrams, [telegram]);
+}
+
+#[test]
+fn an_echo_alone_is_silence() {
+    let mut line = Line::new();
+    line.then(&[(0, &[0x10, 0x40, 0x05, 0x45, 0x16])]);
+    let failure = line.run(&Task::Ping { to: Primary(5), sends: 1 }).unwrap_err();
+    assert_eq!(failure.reason, Reason::Silent);
+}
+
+#[test]
+fn another_meters_answer_is_thrown_away_and_the_wait_goes_on() {
+    let mut line = Line::new();
+    let (foreign, right) = (answer(6, WATER, 9, false), answer(5, HEAT, 1, false));
+    line.answers(ACK).then(&[(30, &foreign), (30 + 11 * 30, &right)]);
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.sends, summary.foreign), (2, 1));
+    assert_eq!(line.telegrams, [right]);
+}
+
+#[test]
+fn another_meters_answer_alone_is_no_answer() {
+    let mut line = Line::new();
+    let foreign = answer(6, WATER, 9, false);
+    line.answers(ACK).answers(&foreign).answers(&foreign).answers(&foreign);
+    assert_eq!(line.read(5).unwrap_err().reason, Reason::Foreign);
+    assert!(line.telegrams.is_empty());
+}
+
+#[test]
+fn a_masters_frame_and_an_acknowledge_are_no_telegrams() {
+    let mut line = Line::new();
+    let mut of_master = answer(5, HEAT, 1, false);
+    of_master[4] = 0x53;
+    let checksum_at = of_master.len() - 2;
+    of_master[checksum_at] = of_master[checksum_at].wrapping_add(0x53 - 0x08);
+    line.answers(ACK).answers(&of_master).answers(ACK).silence();
+    assert_eq!(line.read(5).unwrap_err().reason, Reason::Silent);
+    assert!(line.telegrams.is_empty());
+}
+
+#[test]
+fn a_telegram_is_no_acknowledge() {
+    let mut line = Line::new();
+    let telegram = answer(5, HEAT, 1, false);
+    line.answers(&telegram).answers(ACK).answers(&telegram);
+    line.read(5).unwrap();
+    line.has_sent(&[NKE_5, NKE_5, FCB_1]);
+    assert_eq!(line.telegrams, [telegram]);
+}
+
+/// The answer to the first saying comes after the second one: it is the meter's answer to this
+/// request, but another one is still to come, and must not be taken for the next telegram.
+#[test]
+fn after_a_repetition_the_second_answer_is_waited_for() {
+    let mut line = Line::new();
+    let (first, second) = (answer(5, HEAT, 1, true), answer(5, HEAT, 2, false));
+    let late = u32::try_from(SILENCE).unwrap() + 100;
+    line.answers(ACK).then(&[(late, &first)]).then(&[(400, &first)]).answers(&second);
+    assert_eq!(line.read(5).map(|summary| summary.repeated), Ok(false));
+    line.has_sent(&[NKE_5, FCB_1, FCB_1, FCB_0]);
+    assert_eq!(line.pauses()[2], 400 + 11 * first.len() as u128 + 33);
+    assert_eq!(line.telegrams, [first, second]);
+}
+
+/// The answer to a request that was given up comes when the meter is asked again.
+#[test]
+fn an_answer_to_an_earlier_readout_is_never_taken() {
+    let mut line = Line::new();
+    let (old, new) = (answer(5, HEAT, 1, false), answer(5, HEAT, 2, false));
+    let late = u32::try_from(SILENCE).unwrap() + 90;
+    line.answers(ACK).silence().silence().then(&[(late, &old)]);
+    assert_eq!(line.read(5).unwrap_err().reason, Reason::Silent);
+    // The reset's acknowledge comes behind it, so what comes behind that is new.
+    line.then(&[(400, ACK)]).answers(&new);
+    let summary = line.read(5).unwrap();
+    assert_eq!((summary.telegrams, summary.foreign), (1, 1));
+    assert_eq!(line.telegrams, [new]);
+}
+
+#[test]
+fn without_a_reset_a_late_answer_is_waited_out() {
+    let mut line = Line::new();
+    let meter = Target::Primary(Primary(5));
+    let task = Task::Read { meter, reset: Reset::Never };
+    let (old, new) = (answer(5, HEAT, 1, false), answer(5, HEAT, 2, false));
+    let late = u32::try_from(SILENCE).unwrap() + 90;
+    line.silence().silence().then(&[(late, &old)]).answers(&new);
+    assert_eq!(line.run(&task).unwrap_err().reason, Reason::Silent);
+    assert_eq!(line.run(&task).map(|summary| summary.foreign), Ok(0));
+    assert_eq!(line.telegrams, [new]);
+}
+
+#[test]
+fn a_task_that_is_given_up_leaves_no_answer_behind() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(5, HEAT, 1, false));
+    line.read(5).unwrap();
+    line.telegrams.clear();
+    // Its request has just been sent; its answer will come.
+    let meter = Target::Primary(Primary(5));
+    let task = Task::Read { meter, reset: Reset::Never };
+    line.session.start(&task, None, line.now).unwrap();
+    while !matches!(line.session.poll(line.now), Action::Send(_)) {
+        line.now += bit_times(1);
+    }
+    let old = answer(5, HEAT, 2, false);
+    let begin = line.now + bit_times(55 + 300);
+    line.coming =
+        old.iter().zip(0..).map(|(byte, at)| (begin + bit_times(11 * at), *byte)).collect();
+    let new = answer(5, HEAT, 3, false);
+    line.answers(&new);
+    line.run(&task).unwrap();
+    assert_eq!(line.telegrams, [new]);
+}
+
+#[test]
+fn a_meter_is_selected_by_its_own_address_and_asked_as_253() {
+    let mut line = Line::new();
+    let telegram = answer(0, HEAT, 1, false);
+    line.answers(ACK).answers(&telegram);
+    let meter = Target::Secondary(HEAT.parse().unwrap());
+    line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap();
+    line.has_sent(&["680B0B6853FD52221100672D2C3504CE16", "107BFD7816"]);
+    assert_eq!(line.telegrams, [telegram]);
+}
+
+#[test]
+fn an_enhanced_selection_names_the_fabrication_number() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(&answer(0, HEAT, 1, false));
+    let meter = Target::Secondary("67001122KAM3504/00000012".parse().unwrap());
+    line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap();
+    assert_eq!(
+        line.sent[0].1,
+        "68111168 53FD52 22110067 2D2C3504 0C7812000000 6416".replace(' ', "")
+    );
+}
+
+#[test]
+fn a_selected_meter_must_be_the_one_that_was_meant() {
+    let mut line = Line::new();
+    let other = answer(0, WATER, 9, false);
+    line.answers(ACK).answers(&other).answers(&other).answers(&other);
+    let meter = Target::Secondary("67001122".parse().unwrap());
+    let failure = line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap_err();
+    assert_eq!((failure.step, failure.reason), (Step::Command, Reason::Foreign));
+    assert!(line.telegrams.is_empty());
+}
+
+/// Otherwise it would take the next request, with FCB 1 again, for a repetition.
+#[test]
+fn a_meter_that_is_still_selected_is_deselected_before_it_is_selected_again() {
+    let mut line = Line::new();
+    let [heat, water] = [HEAT, WATER].map(|id| Task::Read {
+        meter: Target::Secondary(id.parse().unwrap()),
+        reset: Reset::WhenNeeded,
+    });
+    line.answers(ACK).answers(&answer(0, HEAT, 1, false));
+    line.run(&heat).unwrap();
+    line.answers(ACK).answers(ACK).answers(&answer(0, HEAT, 2, false));
+    line.run(&heat).unwrap();
+    line.answers(ACK).answers(&answer(0, WATER, 3, false));
+    line.run(&water).unwrap();
+    let frames: Vec<&str> = line.sent.iter().map(|(_, frame)| frame.get(..4).unwrap()).collect();
+    assert_eq!(frames, ["680B", "107B", "1040", "680B", "107B", "680B", "107B"]);
+    // One that does not answer to that any more has lost its supply, and is selected all the same.
+    line.silence().answers(ACK).answers(&answer(0, WATER, 4, false));
+    line.run(&water).unwrap();
+    assert_eq!(line.telegrams.len(), 4);
+}
+
+#[test]
+fn a_probe_tells_silence_one_meter_and_several() {
+    let probe = |sends| Task::Probe { selection: Selection::ALL, sends };
+    let mut line = Line::new();
+    assert_eq!(line.run(&probe(2)).unwrap_err().reason, Reason::Silent);
+    assert_eq!(line.sent.len(), 2);
+
+    let mut line = Line::new();
+    line.silence().answers(ACK);
+    assert_eq!(line.run(&probe(2)).map(|summary| summary.sends), Ok(2));
+
+    let several: [&[u8]; 4] = [&[0xE5, 0xE5], &[0xA5], &[0xE5, 0x00], &[0x68, 0xE5]];
+    for garbled in several {
+        let mut line = Line::new();
+        line.answers(garbled);
+        let failure = line.run(&probe(3)).unwrap_err();
+        assert!(matches!(failure.reason, Reason::Garbled(_)), "{garbled:02X?}");
+        assert_eq!(line.sent.len(), 1);
+    }
+}
+
+#[test]
+fn data_is_sent_after_a_reset_with_fcb_1() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(ACK).answers(ACK);
+    let data = Request::set_address(Primary(7)).unwrap();
+    let meter = Target::Primary(Primary(5));
+    let task = Task::Send { meter, ci: ci::DATA, data: &data };
+    line.run(&task).unwrap();
+    line.run(&task).unwrap();
+    line.has_sent(
+        &[NKE_5, "680606687305 51017A07 4B16", "680606685305 51017A07 2B16"]
+            .map(|frame| &*frame.replace(' ', "").leak()),
+    );
+}
+
+#[test]
+fn data_finds_a_meter_by_its_own_address_too() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(ACK);
+    let meter = Target::Secondary(HEAT.parse().unwrap());
+    line.run(&Task::Send { meter, ci: ci::DATA, data: &[0x01, 0x7A, 0x07] }).unwrap();
+    line.has_sent(&["680B0B6853FD52221100672D2C3504CE16", "6806066873FD51017A074316"]);
+}
+
+#[test]
+fn data_that_no_frame_can_hold_is_refused() {
+    let mut line = Line::new();
+    let meter = Target::Primary(Primary(5));
+    let task = Task::Send { meter, ci: ci::DATA, data: &[0; 253] };
+    assert_eq!(line.session.start(&task, None, line.now), Err(Full));
+    assert_eq!(line.session.poll(line.now), Action::Idle);
+}
+
+#[test]
+fn a_new_speed_begins_after_the_acknowledge() {
+    let mut line = Line::new();
+    line.answers(ACK);
+    line.run(&Task::SetBaud { meter: Primary(5), baud: Baud::B9600 }).unwrap();
+    line.has_sent(&["680303685305BD1516"]);
+    assert_eq!(line.bauds, [Baud::B9600]);
+    assert_eq!(line.session.settings().baud, 9600);
+}
+
+#[test]
+fn an_alarm_is_a_telegram_or_nothing() {
+    let mut line = Line::new();
+    line.answers(ACK).answers(ACK);
+    assert_eq!(line.run(&Task::Alarm(Primary(5))).map(|summary| summary.telegrams), Ok(0));
+    let mut buffer = [0; 16];
+    let alarm = write_frame(&mut buffer, Control::RSP_UD, Primary(5), ci::ALARM, |w| w.byte(4));
+    line.answers(alarm.unwrap());
+    assert_eq!(line.run(&Task::Alarm(Primary(5))).map(|summary| summary.telegrams), Ok(1));
+    line.has_sent(&[NKE_5, "107A057F16", "105A055F16"]);
+}
+
+#[test]
+fn nobody_answers_to_255() {
+    let mut line = Line::new();
+    line.run(&Task::Ping { to: Primary::ALL_SILENT, sends: 3 }).unwrap();
+    line.has_sent(&["1040FF3F16"]);
+}
+
+#[test]
+fn the_slowest_answer_is_told() {
+    let mut line = Line::new();
+    line.then(&[(20, ACK)]).then(&[(60, &answer(5, HEAT, 1, false))]);
+    let slowest = line.read(5).unwrap().slowest_answer;
+    // To the end of its first character.
+    assert_eq!(in_bits(slowest), 60 + 11);
+}

@@ -2,6 +2,7 @@
 // with an index.html and an output folder that one of the two Rust binaries embeds.
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
+import svelteConfig from './svelte.config.js';
 
 export default defineConfig(({ mode }) => {
   const entry = mode === 'portfolio' ? 'portfolio' : 'gateway';
@@ -9,8 +10,7 @@ export default defineConfig(({ mode }) => {
   return {
     root: mode === 'test' ? '.' : `src/${entry}`,
     publicDir: false,
-    // The same options as svelte.config.js, which tools look for beside package.json and not in `root`.
-    plugins: [svelte({ configFile: '../../svelte.config.js' })],
+    plugins: [svelte({ ...svelteConfig, configFile: false })],
     build: {
       outDir: `../../../dist/${entry}`,
       emptyOutDir: true,

@@ -89,16 +89,14 @@ export function periodTitle(
   }
 }
 
-/** What a step is called: `14.00–15.00`, `21. nov.`; an instant with its day where it needs one. */
+/** What a step is called: `21. nov. 14.00–15.00`, `lør. 21. nov.`, `November 2026`. */
 export function slotTitle(
-  step: Step | 'instant',
+  step: Step,
   { start, end }: { start: number; end: number },
   zone: string,
   lang: Lang,
 ): string {
   switch (step) {
-    case 'instant':
-      return clock(start, zone, lang);
     case 'quarter':
     case 'hour': {
       const day = dayShort(start, zone, lang, start);

@@ -1,0 +1,671 @@
+// Made from the wire structs by `UPDATE=1 cargo test -p web-ui`. Do not edit.
+
+/** What a failure is; the language files have a sentence for each. */
+export type ProblemCode =
+  | 'busy'
+  | 'claim_expired'
+  | 'claim_spent'
+  | 'claim_wrong'
+  | 'config_changed'
+  | 'config_failed'
+  | 'config_wrong'
+  | 'enrol_clock'
+  | 'enrol_code'
+  | 'enrol_failed'
+  | 'enrol_unreachable'
+  | 'host'
+  | 'if_match_missing'
+  | 'last_owner'
+  | 'login_again'
+  | 'login_wrong'
+  | 'malformed'
+  | 'media_type'
+  | 'method'
+  | 'name_taken'
+  | 'name_wrong'
+  | 'no_config'
+  | 'no_such_meter'
+  | 'no_such_register'
+  | 'no_such_route'
+  | 'no_such_user'
+  | 'not_allowed'
+  | 'not_claimed'
+  | 'not_logged_in'
+  | 'origin'
+  | 'password_common'
+  | 'password_long'
+  | 'password_short'
+  | 'slowed'
+  | 'span'
+  | 'stopping'
+  | 'store'
+  | 'too_large'
+  | 'too_slow';
+
+/** An exact amount: `1396.317 MWh`. */
+export interface Amount {
+  /** The ASCII code of the unit: `kWh`, `m3`, `C`; `1` for a bare number. */
+  unit: string;
+  /** Decimal text, with the digits that the meter shows. */
+  value: string;
+}
+
+/** A bus and how it is doing. Its counts are those since the daemon started. */
+export interface Bus {
+  /** Questions that were answered. */
+  answered: number;
+  /** Questions that were not. */
+  failed: number;
+  id: string;
+  /** `mbus`, `modbus`. */
+  kind: string;
+  last_error: BusError | null;
+  /** Half of the answers came within this. */
+  median_ms: number | null;
+  /** Meters on it. */
+  meters: number;
+  name: string;
+  /** 19 of 20 answers came within this. */
+  p95_ms: number | null;
+  port: string;
+  /** How long the last round over all meters took. */
+  round_ms: number | null;
+  /** Of these, how many do not answer. */
+  silent: number;
+  /** `up`, `down`, `starting`. */
+  state: string;
+}
+
+/** What went wrong last on a bus, in English. */
+export interface BusError {
+  at: Time;
+  text: string;
+}
+
+/** What the label or the terminal says, and who the owner will be. */
+export interface Claim {
+  /** Capitals, spaces and dashes do not matter. */
+  code: string;
+  name: string;
+  password: string;
+}
+
+/** The sync, and a month of uptime. */
+export interface Cloud {
+  sync: Sync | null;
+  uptime: Uptime | null;
+}
+
+/** An amount beside the usual one. */
+export interface Comparison {
+  /** `above`, `below`, `as_usual`. */
+  kind: string;
+  /** `null` for `as_usual`. */
+  percent: number | null;
+}
+
+/** How many of the answers that were expected today have come. */
+export interface Completeness {
+  expected: number;
+  from_memory: number;
+  /** Those from the meters' memory among them. */
+  got: number;
+  missing: number;
+  /** Those that have ended. */
+  quarters: Quarter[];
+}
+
+/** Why a newer configuration is not in force. */
+export interface ConfigProblem {
+  mistakes: Mistake[];
+  since: Time;
+}
+
+/** The local day. */
+export interface Day {
+  /** `2026-11-21` */
+  date: string;
+  /** 23, 24 or 25 hours later. */
+  end: Time;
+  start: Time;
+}
+
+/** Which cloud, and the one-time code that it gave. */
+export interface Enrolment {
+  code: string;
+  /** `https://portfolio.example:9443` */
+  url: string;
+}
+
+/** When nothing was read, and why. */
+export interface Gap {
+  from: Time;
+  /** `silent`, `garbled`, `bus_down`, ... */
+  reason: string;
+  /** How often the meter was asked in it. */
+  tries: number;
+  until: Time | null;
+}
+
+/** The pages are served. */
+export interface Health {
+  /** Always `ok`. */
+  status: string;
+  /** Of the program. */
+  version: string;
+}
+
+/** What a register did. */
+export interface History {
+  /** When nothing was read, and why. */
+  gaps: Gap[];
+  /** `counter`, `gauge`, `flag`. */
+  kind: string;
+  meter: string;
+  register: string;
+  /** One for each device, unit and step, in order of time. */
+  runs: Run[];
+  /** `quarter`, `hour`, `day`, `month`. */
+  step: string;
+  total: Amount | null;
+}
+
+/** An hour of the day. */
+export interface Hour {
+  /** `null` if nothing is known of it. */
+  mantissa: number | null;
+  /** Readings are missing in it. */
+  missing: boolean;
+  start: Time;
+}
+
+/** Which device answers. */
+export interface Identity {
+  manufacturer: string;
+  serial: string;
+  version: string;
+}
+
+/** Meters whose newest values a page does not know yet. */
+export interface LiveEvent {
+  at: Time;
+  /** By id. */
+  meters: Record<string, LiveMeter>;
+  revision: number;
+}
+
+/** How a meter is doing, and what its last answer held. */
+export interface LiveMeter {
+  /** When it was asked last. */
+  at: Time;
+  last_answer: Time | null;
+  /** Why the newest question has no answer. */
+  reason: string | null;
+  /** `ok`, `late`, `silent`, `new`. */
+  state: string;
+  /** How long the last answer took. */
+  took_ms: number | null;
+  values: Register[];
+}
+
+/** A name and its password. */
+export interface Login {
+  name: string;
+  password: string;
+}
+
+/** The value that a meter is known by. */
+export interface MainValue {
+  at: Time;
+  register: string;
+  /** ASCII code. */
+  unit: string;
+  /** Decimal text. */
+  value: string;
+}
+
+/** One medium: the meters that are part of no other of the same medium, added up. */
+export interface Medium {
+  comparison: Comparison | null;
+  decimals: number | null;
+  /** Those of the day that have begun. */
+  hours: Hour[];
+  live: Amount | null;
+  /** The meter whose figures these are, if they are those of one alone. */
+  main: string | null;
+  /** `heat`, `electricity`, `cooling`, `water`, `hot_water`, `gas`, `solar`, `climate`, `other`. */
+  medium: string;
+  /** All of this medium, sub-meters too. */
+  meters: number;
+  /** Of these, how many do not answer. */
+  silent: number;
+  today: MediumToday | null;
+  /** ASCII code, of `hours` and `usual_hours`. */
+  unit: string | null;
+  /** What is usual at each local hour of such a day: 24 mantissas; `null` where nothing is usual. */
+  usual_hours: (number | null)[];
+}
+
+/** What was used since local midnight. */
+export interface MediumToday {
+  /** Readings that were expected. */
+  expected: number;
+  /** Readings that came. */
+  got: number;
+  /** ASCII code. */
+  unit: string;
+  /** Decimal text. */
+  value: string;
+}
+
+/** A meter in a list. */
+export interface Meter {
+  at: Time | null;
+  bus: string;
+  id: string;
+  last_answer: Time | null;
+  main: MainValue | null;
+  /** `heat`, `electricity`, `cooling`, `water`, `hot_water`, `gas`, `solar`, `climate`, `other`; `null` until something tells. */
+  medium: string | null;
+  name: string;
+  /** The meter whose consumption includes this one's. */
+  part_of: string | null;
+  /** Why the newest question has no answer; `null` if it has. */
+  reason: string | null;
+  simulated: boolean;
+  /** `ok`, `late`, `silent`, `new`. */
+  state: string;
+  today: Today | null;
+}
+
+/** A meter with everything that is known of it. */
+export type MeterDetail = Meter & {
+  /** On its bus. */
+  address: string;
+  /** What went wrong last, in English. Only for those who may inspect. */
+  error: string | null;
+  identity: Identity | null;
+  poll_every_secs: number;
+  /** Of its device profile. */
+  profile: string | null;
+  /** Those of the last answer, then those that only earlier ones held. */
+  registers: Register[];
+  /** The last answer in hexadecimal digits; `null` for those who may not inspect. */
+  telegrams: string[] | null;
+  /** How long its last answer took. */
+  took_ms: number | null;
+};
+
+/** One thing that is wrong with a configuration. */
+export interface Mistake {
+  /** What was found, what is allowed, what to write instead. */
+  advice: string;
+  /** Counted from 1; 0 concerns the file as a whole. */
+  line: number;
+}
+
+/** The old password and the new one. */
+export interface NewPassword {
+  new_password: string;
+  password: string;
+}
+
+/** Somebody new. */
+export interface NewUser {
+  /** The meters of a tenant. */
+  meters?: string[];
+  name: string;
+  /** At least 12 characters. */
+  password: string;
+  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  role: string;
+}
+
+/** Something to look at. */
+export interface Notice {
+  /** The bus it is about. */
+  bus: string | null;
+  /** `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `clock`, `cloud`. */
+  code: string;
+  /** The meter it is about. */
+  meter: string | null;
+  params: Record<string, string>;
+  since: Time | null;
+}
+
+/** One time during which the reports could not be had. */
+export interface Outage {
+  /** How many of its seconds count in this month; 0 if it is too short. */
+  counted_s: number;
+  from: Time;
+  until: Time;
+}
+
+/** How cold it is. */
+export interface Outdoor {
+  at: Time;
+  /** ASCII code. */
+  unit: string;
+  /** Decimal text. */
+  value: string;
+}
+
+/** The building at a glance. */
+export interface Overview {
+  at: Time;
+  completeness: Completeness;
+  day: Day;
+  /** The worst first. */
+  look_at: Notice[];
+  /** In the order of the dashboard; only those that have meters. */
+  media: Medium[];
+  outdoor: Outdoor | null;
+  sentence: Sentence;
+}
+
+/** What a failure looks like on the wire. */
+export interface Problem {
+  /** What it is; the language files have a sentence for each. */
+  code: string;
+  /** And in particular. */
+  detail: string;
+  /** What is wrong with a configuration; empty for every other problem. */
+  mistakes: Mistake[];
+  /** What that sentence needs. */
+  params: Record<string, string>;
+  /** The HTTP status. */
+  status: number;
+  /** The same in English, in general. */
+  title: string;
+}
+
+/** A quarter hour of all meters. */
+export interface Quarter {
+  expected: number;
+  from_memory: number;
+  got: number;
+  start: Time;
+}
+
+/** What a register showed at one instant, or why nobody knows. */
+export interface Reading {
+  at: Time;
+  /** `live`, `meter_memory`, `correction`, `import`, `simulated`. */
+  origin: string;
+  /** `good`, `implausible`, `stale`, `time_estimated`. */
+  quality: string;
+  /** Why there is no value. */
+  reason: string | null;
+  /** Of the gateway; it changes with the device. */
+  series: number;
+  /** ASCII code. */
+  unit: string;
+  /** Decimal text. */
+  value: string | null;
+}
+
+/** A page of readings. */
+export interface Readings {
+  /** The cursor of the next page; `null` on the last. */
+  next: string | null;
+  /** The newest first. */
+  readings: Reading[];
+}
+
+/** One register and what it showed last. */
+export interface Register {
+  at: Time;
+  decimals: number | null;
+  /** `counter`, `gauge`, `flag`. */
+  kind: string;
+  /** `live`, `meter_memory`, `correction`, `import`, `simulated`. */
+  origin: string;
+  /** `good`, `implausible`, `stale`, `time_estimated`. */
+  quality: string;
+  /** Why there is no value. */
+  reason: string | null;
+  register: string;
+  /** ASCII code; `null` until a value tells. */
+  unit: string | null;
+  /** Decimal text. */
+  value: string | null;
+}
+
+/** One period. */
+export interface Row {
+  end: Time;
+  /** Readings that were expected. */
+  expected: number;
+  /** Readings that came. */
+  got: number;
+  /** Of a counter: what was used, in steps of the run. */
+  mantissa: number | null;
+  /** The most. */
+  max: number | null;
+  /** The mean, rounded to the run's steps. */
+  mean: number | null;
+  /** Of everything else: the least. */
+  min: number | null;
+  /** Something in it was used during a gap before it, nobody knows when. */
+  spread_unknown: boolean;
+  start: Time;
+}
+
+/** Rows that count the same steps: 3 with 3 decimals in GJ are 0.003 GJ. JavaScript is exact up to fifteen digits, more than a meter shows. */
+export interface Run {
+  decimals: number;
+  rows: Row[];
+  /** Of the gateway; it changes with the device. */
+  series: number;
+  /** ASCII code. */
+  unit: string;
+}
+
+/** The version that was made. */
+export interface Saved {
+  version: number;
+}
+
+/** What a person would say first. */
+export interface Sentence {
+  /** `commissioning`, `no_meters`, `starting`, `all_well`, `one_silent`, `some_silent`, `all_silent`. */
+  code: string;
+  params: Record<string, string>;
+}
+
+/** Who is logged in. */
+export interface Session {
+  /** What they may: `see`, `inspect`, `ask`, `configure`, `administer`. */
+  can: string[];
+  /** Whether the gateway has an owner. If not, the page is the first run. */
+  claimed: boolean;
+  /** SHA-256 of the certificate, to be compared with the label. */
+  fingerprint: string;
+  /** Whether changes are taken without another login. */
+  fresh: boolean;
+  user: SessionUser | null;
+  /** Of the program. */
+  version: string;
+}
+
+/** A user as they see themselves. */
+export interface SessionUser {
+  id: string;
+  name: string;
+  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  role: string;
+}
+
+/** What is installed. */
+export interface Site {
+  /** Only for those who may inspect, else empty. */
+  buses: SiteBus[];
+  /** No configuration has ever loaded: nothing is read. */
+  commissioning: boolean;
+  config_problem: ConfigProblem | null;
+  gateway: string;
+  /** `null` while the gateway is being commissioned. */
+  id: string | null;
+  /** Those that the visitor sees. */
+  meters: SiteMeter[];
+  name: string;
+  place: string | null;
+  /** IANA: `Europe/Oslo`. */
+  time_zone: string;
+  /** Of the configuration in force. */
+  version: number;
+}
+
+/** A bus of the configuration. */
+export interface SiteBus {
+  id: string;
+  /** `mbus`, `modbus`. */
+  kind: string;
+  name: string;
+  port: string;
+}
+
+/** A meter of the configuration. */
+export interface SiteMeter {
+  address: string;
+  bus: string;
+  id: string;
+  /** `heat`, `electricity`, `cooling`, `water`, `hot_water`, `gas`, `solar`, `climate`, `other`. */
+  medium: string | null;
+  name: string;
+  /** The meter whose consumption includes this one's. */
+  part_of: string | null;
+  poll_every_secs: number;
+  profile: string | null;
+  simulated: boolean;
+}
+
+/** Seconds in a row that were not up. */
+export interface Span {
+  /** `down_proven`, `down_single`, or why nobody knows. */
+  code: string;
+  from: Time;
+  until: Time;
+}
+
+/** How the gateway is doing. */
+export interface Status {
+  buses: Bus[];
+  /** `untrusted`, `floor`, `holdover`, `synced`. */
+  clock: string;
+  /** SHA-256 of the certificate. */
+  fingerprint: string;
+  started_at: Time;
+  store: Store;
+  sync: Sync | null;
+  version: string;
+}
+
+/** The store and its disk. */
+export interface Store {
+  /** Bytes. */
+  disk_free: number;
+  /** Bytes. */
+  disk_size: number;
+  /** Readings stored since the daemon started. */
+  stored: number;
+  /** In English; `null` if all is well. */
+  trouble: string | null;
+}
+
+/** Where the sync to the cloud stands. */
+export interface Sync {
+  /** The cloud has confirmed every reading up to this number. */
+  acked: number;
+  /** How many readings are still to be confirmed. */
+  backlog: number;
+  /** Whether the gateway has a certificate of that cloud. */
+  enrolled: boolean;
+  /** The newest reading has this number. */
+  head: number;
+  last_contact: Time | null;
+  /** In English; `null` once it works again. */
+  last_error: string | null;
+  url: string;
+}
+
+/** An instant: RFC 3339, UTC, with `Z`. */
+export type Time = string;
+
+/** What a meter has counted since local midnight. */
+export interface Today {
+  /** Readings that were expected. */
+  expected: number;
+  /** Readings that came. */
+  got: number;
+  register: string;
+  /** ASCII code. */
+  unit: string;
+  /** Decimal text. */
+  value: string;
+}
+
+/** Unknown time by its reason. */
+export interface Unknown {
+  /** `gap`, `clock`, `link`, `ambiguous`, `rate_limited`, `refused`. */
+  code: string;
+  seconds: number;
+}
+
+/** A month of the cloud's uptime. */
+export interface Uptime {
+  /** Those that have begun. */
+  days: UptimeDay[];
+  /** Seconds of the month by the contract, of which the percentage is. */
+  denominator_s: number;
+  /** Seconds that count as down. */
+  down_s: number;
+  end: Time;
+  /** More than 5 % of the month is unknown. */
+  incomplete: boolean;
+  /** `2026-11` */
+  month: string;
+  outages: Outage[];
+  /** `99.9712`: four decimals, cut, not rounded. */
+  percent: string;
+  /** It has not ended. */
+  running: boolean;
+  /** Seconds in outages that are too short to count. */
+  short_s: number;
+  /** Whatever was not up, in order of time. */
+  spans: Span[];
+  start: Time;
+  /** The credit in percent of the month's fee: 0, 10, 25 or 50. */
+  tier: number;
+  /** The credit if all unknown time had been down. */
+  tier_if_unknown_down: number;
+  /** The longest first. */
+  unknown: Unknown[];
+  /** Seconds of which nobody knows, and which count as up. */
+  unknown_s: number;
+}
+
+/** A civil day of the month. */
+export interface UptimeDay {
+  /** `2026-11-01` */
+  date: string;
+  /** Seconds that count as down. */
+  down_s: number;
+  end: Time;
+  /** Seconds in outages that are too short to count. */
+  short_s: number;
+  start: Time;
+  unknown_s: number;
+}
+
+/** Somebody who can log in. */
+export interface User {
+  id: string;
+  /** When they were let in. */
+  made: Time;
+  /** The meters of a tenant; empty for every other role. */
+  meters: string[];
+  name: string;
+  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  role: string;
+}

@@ -1,1 +1,37 @@
-//! The service for owners of many buildings.
+//! The service for owners of many buildings: takes what gateways send, and shows it to people.
+//!
+//! ```text
+//!  gateways ──HTTPS, mutual TLS──▶ gateways.rs ──▶ Repository ◀── people.rs ◀──HTTPS── browsers
+//!                                   receive.rs      sqlite.rs      sites.rs
+//! ```
+//!
+//! The two listeners share the database and nothing else: a gateway has a certificate and no
+//! password, a person a password and no certificate.
+//!
+//! **Invariant:** a batch is acknowledged after the commit that stored it, never before.
+//!
+//! **Invariant:** the service never calls a gateway; it answers.
+
+mod assets;
+mod authority;
+mod clock;
+pub mod config;
+mod gateways;
+mod history;
+mod listen;
+mod people;
+mod problem;
+mod receive;
+pub mod repository;
+mod service;
+mod session;
+mod sites;
+mod sqlite;
+mod tls;
+
+pub use authority::AuthorityError;
+pub use clock::SystemClock;
+pub use config::Config;
+pub use service::{EnrolCodeMade, Service, StartError, enrol_code};
+pub use sqlite::Sqlite;
+pub use tls::TlsError;

@@ -1,0 +1,151 @@
+//! The command line: what can be asked of the program, and in what words it answers.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, SecondsFormat};
+use clap::{Parser, Subcommand};
+use portfolio::{Config, Service, SystemClock, enrol_code};
+use sd_notify::NotifyState;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The Fyrhus portfolio: takes the readings of many buildings' gateways, and shows them.
+#[derive(Debug, Parser)]
+#[command(name = "fyrhus-portfolio", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service until it is told to stop (Ctrl-C, SIGTERM)
+    Run(Where),
+    /// Make a one-time code with which one gateway joins; good for an hour
+    EnrolCode {
+        #[command(flatten)]
+        place: Where,
+        /// The building's name; a building that is new is made
+        #[arg(long, value_name = "NAME")]
+        site_name: String,
+        /// Town or address, of a new building
+        #[arg(long, value_name = "PLACE")]
+        place_name: Option<String>,
+    },
+    /// Look for mistakes in the configuration, all at once
+    CheckConfig(Where),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Where {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/fyrhus/portfolio.toml")]
+    config: PathBuf,
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does what was asked, and tells it on the standard output.
+pub(crate) async fn answer(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Run(place) => run(&place).await,
+        Command::EnrolCode { place, site_name, place_name } => {
+            let config = load(&place)?;
+            let made = enrol_code(&config, &SystemClock::new(), site_name, place_name).await?;
+            let until = DateTime::from_timestamp_millis(made.expires_ms).unwrap_or_default();
+            let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+            if place.json {
+                let (code, url, site) = (made.code, made.url, made.site);
+                return say(&json!({
+                    "code": code, "url": url, "expires_at": until, "site": site,
+                })
+                .to_string());
+            }
+            say(&format!(
+                "{}\n\nOn the gateway's page \"Cloud\", or with `fyrhus enrol`, give it \
+                          this code and the address {}.\nIt is good once, until {until}.",
+                made.code, made.url
+            ))
+        }
+        Command::CheckConfig(place) => {
+            load(&place)?;
+            say(&format!("{} has no mistakes", place.config.display()))
+        }
+    }
+}
+
+async fn run(place: &Where) -> anyhow::Result<()> {
+    let config = load(place)?;
+    let filter = EnvFilter::try_new(&config.log_filter)
+        .with_context(|| format!("filter = {:?} of [log] is not understood", config.log_filter))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let (mut asked, mut ended) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+
+    let service = Service::start(&config, Arc::new(SystemClock::new())).await?;
+    say(&ready(&service, place.json))?;
+    tell_systemd(NotifyState::Ready);
+    tokio::select! {
+        _ = asked.recv() => {}
+        _ = ended.recv() => {}
+    }
+    tell_systemd(NotifyState::Stopping);
+    service.stop().await;
+    Ok(())
+}
+
+fn ready(service: &Service, in_json: bool) -> String {
+    let Service { people_url, gateways_url, claim_code, fingerprint, .. } = service;
+    if in_json {
+        return json!({
+            "ready": true,
+            "people_url": people_url,
+            "gateways_url": gateways_url,
+            "claim_code": claim_code,
+        })
+        .to_string();
+    }
+    let mut lines = vec![format!("Pages:    {people_url}"), format!("Gateways: {gateways_url}")];
+    if !fingerprint.is_empty() {
+        lines.push(format!("The pages' certificate (SHA-256): {fingerprint}"));
+    }
+    if let Some(code) = claim_code {
+        lines.push(format!(
+            "\nNobody owns this service yet. Open the pages and type in {code}\n\
+             within an hour to become its owner."
+        ));
+    }
+    lines.join("\n")
+}
+
+fn load(place: &Where) -> anyhow::Result<Config> {
+    let path = &place.config;
+    let file = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration {} cannot be read", path.display()))?;
+    match Config::load(&file) {
+        Ok(config) => Ok(config),
+        Err(mistakes) => {
+            let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            bail!("{} has mistakes:\n{}", path.display(), lines.join("\n"))
+        }
+    }
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// Where no systemd listens this does nothing.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(error = &error as &dyn Error, "systemd was not told");
+    }
+}

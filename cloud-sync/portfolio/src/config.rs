@@ -1,0 +1,350 @@
+//! `portfolio.toml`: where the service keeps its files, and where it listens.
+//!
+//! ```toml
+//! [paths]
+//! state = "/var/lib/fyrhus-portfolio"  # database, authority, certificates
+//!
+//! [gateways]
+//! listen = "0.0.0.0:9443"
+//! names = ["portfolio.example"]        # what gateways call it: host names or IP addresses
+//!
+//! [people]
+//! listen = "0.0.0.0:8443"
+//! names = ["portfolio.example"]        # optional; what browsers call it, beside IP addresses
+//! plain_http = false                   # optional; true only on loopback, behind a proxy
+//!
+//! [log]
+//! filter = "info"                      # optional; as in RUST_LOG
+//! ```
+//!
+//! All that is wrong with the file is told at once, each mistake with its line and what to write
+//! instead. What has loaded is right and is not checked again.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The whole file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The folder of everything that is kept.
+    pub state: PathBuf,
+    /// The listener for gateways.
+    pub gateways: GatewaysListener,
+    /// The listener for people.
+    pub people: PeopleListener,
+    /// What is logged, as in `RUST_LOG`.
+    pub log_filter: String,
+}
+
+/// Where gateways come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaysListener {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Host names and IP addresses, at least one; the first stands in the address that a person is
+    /// told.
+    pub names: Vec<String>,
+}
+
+/// Where people come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeopleListener {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Names of ours beside IP addresses and `localhost`.
+    pub names: Vec<String>,
+    /// HTTP instead of HTTPS; only on loopback.
+    pub plain_http: bool,
+}
+
+/// One thing that is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where, counted from 1.
+    pub line: usize,
+    /// What was found, what is allowed, and what to do.
+    pub advice: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.advice)
+    }
+}
+
+impl Config {
+    /// Reads `file`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of its lines.
+    pub fn load(file: &str) -> Result<Self, Vec<Mistake>> {
+        let (root, errors) = DeTable::parse_recoverable(file);
+        let mut check = Check { file, mistakes: Vec::new() };
+        for error in errors {
+            let at = error.span().unwrap_or_default().start;
+            check.mistake(at, error.message().to_owned());
+        }
+
+        let root = Section { name: "", keys: root.get_ref(), at: 0 };
+        check.keys(root, &["paths", "gateways", "people", "log"]);
+        let paths = check.section(root, "paths", &["state"]);
+        let gateways = check.section(root, "gateways", &["listen", "names"]);
+        let people = check.section(root, "people", &["listen", "names", "plain_http"]);
+
+        let state = paths.and_then(|section| check.text(section, "state"));
+        let gateways = gateways.and_then(|section| check.gateways(section));
+        let people = people.and_then(|section| check.people(section));
+        let log_filter = if root.keys.contains_key("log") {
+            let log = check.section(root, "log", &["filter"]);
+            log.and_then(|section| check.text(section, "filter"))
+        } else {
+            Some("info".to_owned())
+        };
+
+        check.mistakes.sort_by_key(|mistake| mistake.line);
+        match (state, gateways, people, log_filter) {
+            (Some(state), Some(gateways), Some(people), Some(log_filter))
+                if check.mistakes.is_empty() =>
+            {
+                Ok(Self { state: state.into(), gateways, people, log_filter })
+            }
+            _ => Err(check.mistakes),
+        }
+    }
+}
+
+/// A part of the file, and the byte it starts at.
+#[derive(Clone, Copy)]
+struct Section<'v> {
+    name: &'static str,
+    keys: &'v DeTable<'v>,
+    at: usize,
+}
+
+/// Reads on past what is wrong, and keeps account of it.
+struct Check<'a> {
+    file: &'a str,
+    mistakes: Vec<Mistake>,
+}
+
+impl Check<'_> {
+    fn gateways(&mut self, section: Section<'_>) -> Option<GatewaysListener> {
+        let listen = self.listen(section);
+        let names = self.names(section)?;
+        let none = section.keys.get("names").and_then(|names| names.get_ref().as_array());
+        if none.is_none_or(|names| names.is_empty()) {
+            let advice = "names is missing: names = [\"portfolio.example\"], what gateways call \
+                          this service";
+            self.mistake(section.at, advice.to_owned());
+        }
+        Some(GatewaysListener { listen: listen?, names })
+    }
+
+    fn people(&mut self, section: Section<'_>) -> Option<PeopleListener> {
+        let listen = self.listen(section);
+        let names = self.names(section);
+        let value = section.keys.get("plain_http");
+        let plain_http = match value.map(Spanned::get_ref) {
+            None => false,
+            Some(DeValue::Boolean(plain_http)) => *plain_http,
+            Some(_) => {
+                self.found(value, section, "plain_http is true or false");
+                false
+            }
+        };
+        let listen = listen?;
+        if plain_http && !listen.ip().is_loopback() {
+            let advice = format!(
+                "plain_http = true is only for loopback, and {listen} is open to the network: \
+                 listen on 127.0.0.1, or leave plain_http out"
+            );
+            self.found(value, section, &advice);
+        }
+        Some(PeopleListener { listen, names: names?, plain_http })
+    }
+
+    fn listen(&mut self, section: Section<'_>) -> Option<SocketAddr> {
+        let text = self.text(section, "listen")?;
+        let listen = text.parse().ok();
+        if listen.is_none() {
+            let advice = format!(
+                "listen = \"{text}\" is not an IP address and a port, such as \"0.0.0.0:9443\""
+            );
+            self.found(section.keys.get("listen"), section, &advice);
+        }
+        listen
+    }
+
+    /// None at all if the key is missing.
+    fn names(&mut self, section: Section<'_>) -> Option<Vec<String>> {
+        let value = section.keys.get("names");
+        let Some(list) = value else { return Some(Vec::new()) };
+        let Some(list) = list.get_ref().as_array() else {
+            self.found(value, section, "names is a list: names = [\"portfolio.example\"]");
+            return None;
+        };
+        let mut names = Vec::new();
+        for name in list {
+            let found = name.get_ref().as_str().unwrap_or_default();
+            if is_host(found) {
+                names.push(found.to_lowercase());
+            } else {
+                let advice = format!(
+                    "`{found}` in names is neither a host name nor an IP address, such as \
+                     \"portfolio.example\" or \"10.0.0.7\", without a port"
+                );
+                self.found(Some(name), section, &advice);
+            }
+        }
+        Some(names)
+    }
+
+    fn section<'v>(
+        &mut self,
+        root: Section<'v>,
+        name: &'static str,
+        known: &[&str],
+    ) -> Option<Section<'v>> {
+        let value = root.keys.get(name);
+        let Some(keys) = value.and_then(|value| value.get_ref().as_table()) else {
+            let advice = format!("the section [{name}] is missing");
+            self.found(value, root, &advice);
+            return None;
+        };
+        let at = value.map_or(0, |value| value.span().start);
+        let section = Section { name, keys, at };
+        self.keys(section, known);
+        Some(section)
+    }
+
+    fn keys(&mut self, section: Section<'_>, known: &[&str]) {
+        for key in section.keys.keys() {
+            if !known.contains(&key.get_ref().as_ref()) {
+                let place = match section.name {
+                    "" => String::new(),
+                    name => format!(" of [{name}]"),
+                };
+                let advice =
+                    format!("`{}` is not one of {}{place}", key.get_ref(), known.join(", "));
+                self.mistake(key.span().start, advice);
+            }
+        }
+    }
+
+    fn text(&mut self, section: Section<'_>, key: &str) -> Option<String> {
+        let value = section.keys.get(key);
+        let text = value.and_then(|value| value.get_ref().as_str()).filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.found(value, section, &format!("{key} is a text: {key} = \"…\""));
+        }
+        text.map(ToOwned::to_owned)
+    }
+
+    /// A mistake at a value, or where it should be.
+    fn found(&mut self, value: Option<&Spanned<DeValue<'_>>>, section: Section<'_>, advice: &str) {
+        let at = value.map_or(section.at, |value| value.span().start);
+        self.mistake(at, advice.to_owned());
+    }
+
+    fn mistake(&mut self, at: usize, advice: String) {
+        let line = 1 + self.file.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        self.mistakes.push(Mistake { line, advice });
+    }
+}
+
+/// An IP address, or labels of letters, digits and hyphens, joined by points.
+fn is_host(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[paths]
+state = "/var/lib/fyrhus-portfolio"
+
+[gateways]
+listen = "0.0.0.0:9443"
+names = ["Portfolio.example", "10.0.0.7", "::1"]
+
+[people]
+listen = "127.0.0.1:8080"
+plain_http = true
+"#;
+
+    #[test]
+    fn a_good_file_is_taken_as_it_stands() {
+        let config = Config::load(GOOD).unwrap();
+        assert_eq!(config.state, PathBuf::from("/var/lib/fyrhus-portfolio"));
+        assert_eq!(config.gateways.names, ["portfolio.example", "10.0.0.7", "::1"]);
+        assert_eq!(config.gateways.listen.port(), 9443);
+        assert!(config.people.plain_http);
+        assert_eq!(config.log_filter, "info");
+    }
+
+    #[track_caller]
+    fn check(file: &str, expected: &[&str]) {
+        let mistakes = Config::load(file).unwrap_err();
+        assert_eq!(mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_each_with_its_line() {
+        check(
+            r#"
+[path]
+state = "/var/lib/fyrhus-portfolio"
+
+[gateways]
+listen = "9443"
+names = ["https://portfolio.example", "portfolio.example:9443"]
+
+[people]
+listen = "0.0.0.0:8080"
+plain_http = true
+port = 8080
+
+[log]
+filter = 3
+"#,
+            &[
+                "line 1: the section [paths] is missing",
+                "line 2: `path` is not one of paths, gateways, people, log",
+                "line 6: listen = \"9443\" is not an IP address and a port, such as \"0.0.0.0:9443\"",
+                "line 7: `https://portfolio.example` in names is neither a host name nor an IP \
+                 address, such as \"portfolio.example\" or \"10.0.0.7\", without a port",
+                "line 7: `portfolio.example:9443` in names is neither a host name nor an IP \
+                 address, such as \"portfolio.example\" or \"10.0.0.7\", without a port",
+                "line 11: plain_http = true is only for loopback, and 0.0.0.0:8080 is open to the \
+                 network: listen on 127.0.0.1, or leave plain_http out",
+                "line 12: `port` is not one of listen, names, plain_http of [people]",
+                "line 15: filter is a text: filter = \"…\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_empty_file_hears_what_belongs_in_it() {
+        check(
+            "",
+            &[
+                "line 1: the section [paths] is missing",
+                "line 1: the section [gateways] is missing",
+                "line 1: the section [people] is missing",
+            ],
+        );
+    }
+}

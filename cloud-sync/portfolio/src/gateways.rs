@@ -1,0 +1,380 @@
+//! What gateways ask for, over HTTPS with a certificate of their own.
+//!
+//! | Request               | Needs                              | Answer                            |
+//! |-----------------------|------------------------------------|-----------------------------------|
+//! | POST /v1/enrol        | a one-time code                    | a certificate                     |
+//! | POST /v1/renew        | a certificate, expired or not      | the next one                      |
+//! | POST /v1/batch        | a certificate                      | how far it is, after the commit   |
+//! | POST /v1/series       | a certificate                      | how far it is                     |
+//! | POST /v1/latest       | a certificate                      | how far it is                     |
+//! | GET /v1/report/{n}    | a certificate                      | the newest reading of a series    |
+//!
+//! A certificate is good while it stands on the list, whatever it says of itself. Where the
+//! database cannot answer the gateway hears that we are busy, and keeps what it has.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use access::{Pace, Slowing};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use chrono::{DateTime, SecondsFormat};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sync_wire::{
+    Ack, Certificate, Enrol, Envelope, Latest, MEDIA_TYPE, Refusal, Renew, SeriesTable, limits,
+    path,
+};
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use crate::authority::{Authority, RENEWABLE, RequestError, ms};
+use crate::listen::Peer;
+use crate::repository::{Reported, Repository, RepositoryError, SpendCode, StoredReading};
+
+/// What the gateways' listener needs. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateways<R> {
+    repository: R,
+    authority: Arc<Authority>,
+    clock: Arc<dyn Clock>,
+    slowing: Arc<Mutex<Slowing<IpAddr>>>,
+    bodies: Arc<Semaphore>,
+}
+
+/// Bodies that are read at once: at a quarter of a megabyte each 16 MB. The next is sent away.
+const BODIES: usize = 64;
+
+/// For how long a body may take: 256 KiB over a link of 4 kB/s.
+const BODY: Duration = Duration::from_secs(65);
+
+/// After how long a gateway that was sent away comes again, before its own jitter.
+const RETRY_SECS: u32 = 10;
+
+impl<R: Repository> Gateways<R> {
+    /// With these.
+    pub(crate) fn new(repository: R, authority: Arc<Authority>, clock: Arc<dyn Clock>) -> Self {
+        let slowing = Arc::new(Mutex::new(Slowing::new(Pace::SOURCE)));
+        let bodies = Arc::new(Semaphore::new(BODIES));
+        Self { repository, authority, clock, slowing, bodies }
+    }
+
+    /// The routes. Every request needs a [`Peer`] among its extensions.
+    pub(crate) fn router(self) -> Router {
+        Router::new()
+            .route(path::BATCH, post(batch::<R>))
+            .route(path::ENROL, post(enrol::<R>))
+            .route(path::LATEST, post(latest::<R>))
+            .route(path::RENEW, post(renew::<R>))
+            .route(&format!("{}{{series}}", path::REPORT), get(report::<R>))
+            .route(path::SERIES, post(series::<R>))
+            .with_state(self)
+    }
+
+    /// Whose certificate it is, if it is good now.
+    async fn who(&self, peer: Peer) -> Result<GatewayId, Sent> {
+        let (gateway, ends_ms) = self.listed(peer).await?;
+        if ends_ms <= self.now_ms() {
+            let day = DateTime::from_timestamp_millis(ends_ms).unwrap_or_default();
+            let sentence = format!(
+                "its certificate ended on {}; it may renew it, and do nothing else",
+                day.format("%Y-%m-%d")
+            );
+            return Err(Sent::Refusal(Refusal::NotAllowed { sentence }));
+        }
+        Ok(gateway)
+    }
+
+    /// Whose certificate it is, and when it ends, if it is on the list.
+    async fn listed(&self, peer: Peer) -> Result<(GatewayId, i64), Sent> {
+        let no =
+            |sentence: &str| Sent::Refusal(Refusal::NotAllowed { sentence: sentence.to_owned() });
+        let certificate = peer.certificate.ok_or_else(|| no("it shows no certificate"))?;
+        match self.repository.certificate(certificate).await? {
+            Some(listed) if listed.revoked => {
+                Err(no("its certificate was taken off the list; enrol it again"))
+            }
+            Some(listed) => Ok((listed.gateway, listed.ends_ms)),
+            None => Err(no("its certificate is not on the list; enrol it again")),
+        }
+    }
+
+    /// The body, if there is room for it and it comes in time.
+    async fn body(&self, body: Body) -> Result<Bytes, Sent> {
+        let _room = self.bodies.try_acquire().map_err(|_| Sent::busy())?;
+        let read = Limited::new(body, limits::POSTED_BYTES).collect();
+        match time::timeout(BODY, read).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            // Only what is too long is the message's own fault; what was cut off may come whole.
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let sentence = format!("it is longer than {} bytes", limits::POSTED_BYTES);
+                Err(Sent::Refusal(Refusal::Malformed { sentence }))
+            }
+            Ok(Err(_)) | Err(_) => Err(Sent::busy()),
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.clock.now().wall_ms()
+    }
+}
+
+async fn batch<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let gateway = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let envelope = Envelope::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    let header = envelope.header;
+    own(gateway, header.gateway)?;
+    let batch = envelope.open().map_err(|wrong| malformed(gateway, wrong.into()))?;
+
+    let count = batch.readings().len();
+    let answer = gateways.repository.store_batch(header, batch, gateways.now_ms()).await?;
+    match &answer {
+        Ok(Ack { acked }) => {
+            tracing::debug!(%gateway, header.from, header.to, count, acked, "batch stored");
+        }
+        Err(Refusal::Clone) => {
+            tracing::error!(%gateway, header.from, header.to, "two gateways under one identity");
+        }
+        Err(refusal) => {
+            let because = refusal as &dyn Error;
+            tracing::info!(%gateway, header.from, header.to, because, "batch refused");
+        }
+    }
+    answer.map(Sent::Ack).map_err(Sent::Refusal)
+}
+
+async fn series<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let gateway = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let table = SeriesTable::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, table.gateway)?;
+    let answer = gateways.repository.store_table(table, gateways.now_ms()).await?;
+    answer.map(Sent::Ack).map_err(Sent::Refusal)
+}
+
+async fn latest<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let gateway = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let latest = Latest::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, latest.gateway)?;
+    let answer = gateways.repository.store_latest(latest, gateways.now_ms()).await?;
+    answer.map(Sent::Ack).map_err(Sent::Refusal)
+}
+
+async fn enrol<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let now = gateways.clock.now();
+    let source = peer.address.ip();
+    let wait = gateways.slowing().wait(&source, now.boottime);
+    if let Some(wait) = wait {
+        let retry_after_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+        return Err(Sent::Refusal(Refusal::Busy { retry_after_secs }));
+    }
+
+    let body = gateways.body(body).await?;
+    let Enrol { secret, gateway, request } =
+        Enrol::read(&body).map_err(|wrong| Sent::Refusal(wrong.into()))?;
+    let signed = gateways.authority.sign(&request, gateway, now.wall_ms())?;
+    let spend = SpendCode {
+        sha256: Sha256::digest(secret).into(),
+        gateway,
+        key_sha256: signed.key_sha256,
+        certificate: signed.certificate,
+    };
+    match gateways.repository.spend_code(spend, now.wall_ms()).await? {
+        Ok(certificate) => {
+            tracing::info!(%gateway, %source, "gateway enrolled");
+            Ok(gateways.certificate(certificate))
+        }
+        Err(refusal) => {
+            gateways.slowing().count(source, now.boottime);
+            let because = &refusal as &dyn Error;
+            tracing::warn!(%gateway, %source, because, "gateway not enrolled");
+            Err(Sent::Refusal(refusal))
+        }
+    }
+}
+
+async fn renew<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let now_ms = gateways.now_ms();
+    let (gateway, ends_ms) = gateways.listed(peer).await?;
+    if now_ms > ends_ms.saturating_add(ms(RENEWABLE)) {
+        let sentence = "its certificate ended too long ago; enrol it again".to_owned();
+        return Err(Sent::Refusal(Refusal::NotAllowed { sentence }));
+    }
+    let body = gateways.body(body).await?;
+    let Renew { request } = Renew::read(&body).map_err(|wrong| Sent::Refusal(wrong.into()))?;
+    let signed = gateways.authority.sign(&request, gateway, now_ms)?;
+    let der = signed.certificate.der.clone();
+    gateways.repository.add_certificate(gateway, signed.certificate).await?;
+    tracing::info!(%gateway, "certificate renewed");
+    Ok(gateways.certificate(der))
+}
+
+/// `GET /v1/report/7?at_ms=…`: what a gateway asks to learn whether the service keeps its promise.
+async fn report<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    Path(series): Path<u32>,
+    Query(question): Query<Question>,
+) -> Result<Json<Report>, Sent> {
+    let gateway = gateways.who(peer).await?;
+    let found = match SeriesId::new(series) {
+        Some(series) => gateways.repository.report(gateway, series, question.at_ms).await?,
+        None => None,
+    };
+    Ok(Json(Report { series, reading: found.map(ReportedReading::of) }))
+}
+
+/// Without it, the newest.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    at_ms: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    series: u32,
+    reading: Option<ReportedReading>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedReading {
+    at: String,
+    at_ms: i64,
+    seq: u64,
+    mantissa: Option<i64>,
+    value: Option<String>,
+    reason: Option<&'static str>,
+    unit: String,
+    decimals: i8,
+}
+
+impl ReportedReading {
+    fn of(reported: Reported) -> Self {
+        let Reported { reading: StoredReading { at_ms, value, .. }, seq, resolution } = reported;
+        let at = DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+        Self {
+            at: at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            at_ms,
+            seq,
+            mantissa: value.ok(),
+            value: value.ok().map(|mantissa| Quantity::new(mantissa, resolution).decimal()),
+            reason: value.err().map(NoReading::as_str),
+            unit: resolution.unit().code().to_owned(),
+            decimals: resolution.decimals(),
+        }
+    }
+}
+
+impl<R: Repository> Gateways<R> {
+    fn certificate(&self, certificate: Vec<u8>) -> Sent {
+        Sent::Certificate(Certificate {
+            certificate,
+            authority: self.authority.certificate().to_vec(),
+        })
+    }
+
+    fn slowing(&self) -> std::sync::MutexGuard<'_, Slowing<IpAddr>> {
+        self.slowing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A gateway speaks for itself alone.
+fn own(certificate: GatewayId, message: GatewayId) -> Result<(), Sent> {
+    if certificate == message {
+        return Ok(());
+    }
+    let sentence = format!("its certificate is that of {certificate}, its message of {message}");
+    Err(Sent::Refusal(Refusal::NotAllowed { sentence }))
+}
+
+fn malformed(gateway: GatewayId, refusal: Refusal) -> Sent {
+    tracing::warn!(%gateway, because = &refusal as &dyn Error, "message refused");
+    Sent::Refusal(refusal)
+}
+
+/// An answer to a gateway.
+#[derive(Debug)]
+enum Sent {
+    Ack(Ack),
+    Certificate(Certificate),
+    Refusal(Refusal),
+}
+
+impl Sent {
+    const fn busy() -> Self {
+        Self::Refusal(Refusal::Busy { retry_after_secs: RETRY_SECS })
+    }
+}
+
+impl IntoResponse for Sent {
+    fn into_response(self) -> Response {
+        let (status, body, retry) = match self {
+            Self::Ack(ack) => (200, ack.write(), None),
+            Self::Certificate(certificate) => (200, certificate.write(), None),
+            Self::Refusal(refusal) => {
+                let retry = match refusal {
+                    Refusal::Busy { retry_after_secs } => Some(retry_after_secs),
+                    _ => None,
+                };
+                (refusal.status(), refusal.write(), retry)
+            }
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let media_type = HeaderValue::from_static(MEDIA_TYPE);
+        let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
+        if let Some(secs) = retry {
+            response.headers_mut().insert(header::RETRY_AFTER, secs.into());
+        }
+        response
+    }
+}
+
+impl From<RepositoryError> for Sent {
+    fn from(error: RepositoryError) -> Self {
+        tracing::error!(error = &error as &dyn Error, "the database did not answer");
+        Self::busy()
+    }
+}
+
+impl From<RequestError> for Sent {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Authority(error) => {
+                tracing::error!(error = &error as &dyn Error, "no certificate was made");
+                Self::busy()
+            }
+            error => Self::Refusal(Refusal::Malformed { sentence: error.to_string() }),
+        }
+    }
+}

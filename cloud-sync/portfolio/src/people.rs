@@ -1,0 +1,270 @@
+//! What people ask for: pages, and the API that the pages use.
+//!
+//! ```text
+//!  request ──▶ guard: Host, Origin, time ──▶ route: session, role ──▶ handler ──▶ Repository
+//! ```
+//!
+//! **Invariant:** a route that shows or changes something stands in [`routes`](People::router) with
+//! what it takes to use it; nothing else decides that.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use access::{Act, Pace, Session, SessionId, Slowing, Standing, User};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::uri::Authority as HostAndPort;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use metering::Clock;
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use crate::assets;
+use crate::authority::Authority;
+use crate::problem::{Code, Problem};
+use crate::repository::{Repository, RepositoryError};
+use crate::{session, sites};
+
+/// What the people's listener needs. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct People<R> {
+    pub(crate) repository: R,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
+    by_account: Arc<Mutex<Slowing<String>>>,
+    by_source: Arc<Mutex<Slowing<IpAddr>>>,
+    pub(crate) hashing: Arc<Semaphore>,
+}
+
+/// How the listener is set up.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Signs one-time codes.
+    pub(crate) authority: Arc<Authority>,
+    /// What a person tells a gateway: `https://portfolio.example:9443`.
+    pub(crate) gateways_url: String,
+    /// Names of ours beside IP addresses and `localhost`.
+    pub(crate) own_hosts: BTreeSet<String>,
+    /// Whether the listener speaks HTTPS, so that the cookie may say so.
+    pub(crate) secure: bool,
+    /// SHA-256 of the listener's certificate; empty without HTTPS.
+    pub(crate) fingerprint: String,
+}
+
+/// Two passwords at once: more would be a way to stop the service.
+const HASHINGS: usize = 2;
+
+/// Names, passwords and codes; nothing that people send is larger.
+const BODY: usize = 16 * 1024;
+
+impl<R: Repository> People<R> {
+    /// With these.
+    pub(crate) fn new(repository: R, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        Self {
+            repository,
+            clock,
+            settings: Arc::new(settings),
+            by_account: Arc::new(Mutex::new(Slowing::new(Pace::ACCOUNT))),
+            by_source: Arc::new(Mutex::new(Slowing::new(Pace::SOURCE))),
+            hashing: Arc::new(Semaphore::new(HASHINGS)),
+        }
+    }
+
+    /// The routes. Every request needs a [`Peer`](crate::Peer) among its extensions.
+    pub(crate) fn router(self) -> Router {
+        let open: [(&str, MethodRouter<Self>); 3] = [
+            ("/health", get(session::health)),
+            ("/claim", post(session::claim::<R>)),
+            (
+                "/session",
+                get(session::show::<R>).post(session::login::<R>).delete(session::logout::<R>),
+            ),
+        ];
+        let guarded: [(&str, MethodRouter<Self>, Act); 8] = [
+            ("/sites", get(sites::list::<R>), Act::See),
+            ("/sites/{site}", get(sites::show::<R>), Act::See),
+            ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
+            ("/sites/{site}/alarms/{alarm}", delete(sites::clear_alarm::<R>), Act::Ask),
+            ("/sites/{site}/meters/{meter}", get(sites::meter::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/history", get(sites::history::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/readings", get(sites::readings::<R>), Act::See),
+            ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
+        ];
+
+        let mut api = Router::new();
+        for (path, route) in open {
+            api = api.route(path, route);
+        }
+        for (path, route, act) in guarded {
+            let allow = middleware::from_fn_with_state((self.clone(), act), allow::<R>);
+            api = api.route(path, route.route_layer(allow));
+        }
+        let api = api
+            .fallback(async || Problem::new(Code::NoSuchRoute, "The API has no such route."))
+            .method_not_allowed_fallback(async || {
+                Problem::new(Code::Method, "The route is there, but not for this method.")
+            });
+        Router::new()
+            .nest("/api/v1", api)
+            .fallback(assets::asset)
+            .layer(DefaultBodyLimit::max(BODY))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::<R>))
+            .with_state(self)
+    }
+
+    /// The session of a request, and whose it is, if it has not ended.
+    pub(crate) async fn session(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<(Session, User, Standing)>, RepositoryError> {
+        let Some(cookie) = self.cookie(headers) else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        let found = self.repository.session(SessionId::hash_of(cookie)).await?;
+        let Some((mut session, person)) = found else {
+            return Ok(None);
+        };
+        let standing = session.standing(&now);
+        if standing == Standing::Ended {
+            return Ok(None);
+        }
+        if session.touch(&now) {
+            self.repository.keep_session(session.clone(), now.wall_ms()).await?;
+        }
+        Ok(Some((session, person.user, standing)))
+    }
+
+    fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|cookies| cookies.to_str().ok())
+            .flat_map(|cookies| cookies.split(';'))
+            .filter_map(|cookie| cookie.trim().split_once('='))
+            .find(|(name, _)| *name == self.cookie_name())
+            .map(|(_, value)| value)
+    }
+
+    /// `__Host-` binds a cookie to HTTPS and to this very host.
+    pub(crate) fn cookie_name(&self) -> &'static str {
+        if self.settings.secure { "__Host-fyrhus-portfolio" } else { "fyrhus-portfolio" }
+    }
+
+    pub(crate) fn by_account(&self) -> MutexGuard<'_, Slowing<String>> {
+        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn by_source(&self) -> MutexGuard<'_, Slowing<IpAddr>> {
+        self.by_source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets those through who may do what the route does; the handler finds the [`User`] among the
+/// extensions.
+async fn allow<R: Repository>(
+    State((people, act)): State<(People<R>, Act)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some((_, user, standing)) = people.session(request.headers()).await? else {
+        return Err(Problem::new(Code::NotLoggedIn, "Log in first."));
+    };
+    if !user.may(act) {
+        let detail = format!("The role {} may not do this.", user.role);
+        return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
+    }
+    if act.changes() && standing != Standing::Fresh {
+        let detail = "The last login is too long ago for a change; log in again.";
+        return Err(Problem::new(Code::LoginAgain, detail));
+    }
+    request.extensions_mut().insert(user);
+    Ok(next.run(request).await)
+}
+
+/// What every request has to pass, and what every answer carries.
+async fn guard<R: Repository>(
+    State(people): State<People<R>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let api = request.uri().path().starts_with("/api/");
+    let checked = check(&people.settings, request.headers(), request.uri(), request.method());
+    let mut response = match checked {
+        Ok(()) => match time::timeout(LONGEST, next.run(request)).await {
+            Ok(response) => response,
+            Err(_elapsed) => {
+                let detail = format!("There was no answer within {} s.", LONGEST.as_secs());
+                Problem::new(Code::TooSlow, detail).into_response()
+            }
+        },
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in &HEADERS {
+        headers.insert(name.clone(), HeaderValue::from_static(value));
+    }
+    if api {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Eleven years of one meter's minutes take some seconds.
+const LONGEST: Duration = Duration::from_secs(30);
+
+static HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src \
+         'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+/// Another name in front of our address (DNS rebinding), or a page of somebody else.
+fn check(
+    settings: &Settings,
+    headers: &HeaderMap,
+    uri: &Uri,
+    method: &Method,
+) -> Result<(), Problem> {
+    let host: HostAndPort = uri
+        .authority()
+        .cloned()
+        .or_else(|| headers.get(header::HOST)?.to_str().ok()?.parse().ok())
+        .ok_or_else(|| Problem::malformed("the request does not say which host it is for"))?;
+    let name = host.host().trim_matches(['[', ']']).to_lowercase();
+    let ours =
+        name == "localhost" || name.parse::<IpAddr>().is_ok() || settings.own_hosts.contains(&name);
+    if !ours {
+        let detail = format!(
+            "`{name}` is not a name of this service. Add it to `names` of [people], or use the \
+             IP address."
+        );
+        return Err(Problem::new(Code::Host, detail).with("host", &name));
+    }
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe || same_origin(headers, &host) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Origin, "A page of another host may not change anything here."))
+}
+
+/// Whether the request was made by one of our own pages, or by no page at all: a browser sends
+/// `Origin` with every unsafe request, and what is none has no cookie that a page could abuse.
+fn same_origin(headers: &HeaderMap, host: &HostAndPort) -> bool {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        return origin.as_ref().and_then(Uri::authority) == Some(host);
+    }
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    matches!(site, None | Some(b"same-origin" | b"none"))
+}

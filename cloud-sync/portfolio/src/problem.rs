@@ -1,0 +1,178 @@
+//! Why a person's request has no answer, as `application/problem+json` (RFC 9457).
+//!
+//! The page makes its sentence, in its language, of `code` and `params`; `title` and `detail` say
+//! the same in English to whoever reads the wire. What went wrong inside the service is in its log,
+//! never in the answer.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::repository::RepositoryError;
+
+macro_rules! codes {
+    ($($name:ident = $status:literal $code:literal $title:literal,)*) => {
+        /// Every way in which a request can fail.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $($name,)*
+        }
+
+        impl Code {
+            const fn status(self) -> u16 {
+                match self { $(Self::$name => $status,)* }
+            }
+
+            const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)* }
+            }
+
+            const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    ClaimExpired = 410 "claim_expired" "The code is too old",
+    ClaimSpent = 410 "claim_spent" "The service has an owner",
+    ClaimWrong = 403 "claim_wrong" "This is not the code",
+    Host = 421 "host" "This is not a name of the service",
+    LoginAgain = 403 "login_again" "Log in again first",
+    LoginWrong = 401 "login_wrong" "The name or the password is wrong",
+    Malformed = 400 "malformed" "The request makes no sense",
+    MediaType = 415 "media_type" "This is not the format that is expected",
+    Method = 405 "method" "This cannot be done here",
+    NameWrong = 422 "name_wrong" "This cannot be a name",
+    NoSuchAlarm = 404 "no_such_alarm" "There is no such alarm",
+    NoSuchMeter = 404 "no_such_meter" "There is no such meter",
+    NoSuchRegister = 404 "no_such_register" "The meter has no such register",
+    NoSuchRoute = 404 "no_such_route" "There is nothing here",
+    NoSuchSite = 404 "no_such_site" "There is no such site",
+    NotAllowed = 403 "not_allowed" "Not allowed",
+    NotLoggedIn = 401 "not_logged_in" "Nobody is logged in",
+    Origin = 403 "origin" "The request comes from another page",
+    PasswordCommon = 422 "password_common" "The password is easily guessed",
+    PasswordLong = 422 "password_long" "The password is too long",
+    PasswordShort = 422 "password_short" "The password is too short",
+    Slowed = 429 "slowed" "Too many wrong tries",
+    Span = 400 "span" "The span of time makes no sense",
+    Store = 500 "store" "The database did not answer",
+    TooLarge = 413 "too_large" "The request is too large",
+    TooSlow = 408 "too_slow" "It took too long",
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    code: Code,
+    params: BTreeMap<&'static str, String>,
+    detail: String,
+    retry_after_secs: Option<u64>,
+}
+
+impl Problem {
+    /// `detail` is one English sentence.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, params: BTreeMap::new(), detail: detail.into(), retry_after_secs: None }
+    }
+
+    /// With a parameter of the page's sentence.
+    pub(crate) fn with(mut self, name: &'static str, value: &dyn ToString) -> Self {
+        self.params.insert(name, value.to_string());
+        self
+    }
+
+    /// The next try is taken after `wait`, in whole seconds, of which there is at least one.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after_secs = Some(seconds);
+        self.with("seconds", &seconds)
+    }
+
+    /// The request cannot be read, because `why`.
+    pub(crate) fn malformed(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::new(Code::Malformed, why.clone()).with("why", &why)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Body {
+    status: u16,
+    code: &'static str,
+    params: BTreeMap<&'static str, String>,
+    title: &'static str,
+    detail: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let body = Body {
+            status,
+            code: self.code.as_str(),
+            params: self.params,
+            title: self.code.title(),
+            detail: self.detail,
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem);
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(header::RETRY_AFTER, secs.into());
+        }
+        response
+    }
+}
+
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        tracing::error!(error = &error as &dyn Error, "the database did not answer");
+        Self::new(Code::Store, "The log of the service says more.")
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new(Code::TooLarge, "The body is larger than this route takes.")
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(Code::MediaType, "Send `content-type: application/json`.")
+            }
+            _ => Self::malformed(innermost(&rejection)),
+        }
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::malformed(innermost(&rejection))
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::malformed(innermost(&rejection))
+    }
+}
+
+/// The innermost cause says what is wrong; those around it say that something is.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,252 @@
+//! From a configuration to two open listeners, and back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metering::{Clock, SiteId};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::{task, time};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authority::{self, Authority, AuthorityError, ms};
+use crate::config::Config;
+use crate::gateways::Gateways;
+use crate::listen::listen;
+use crate::people::{People, Settings};
+use crate::repository::{NewCode, Repository, RepositoryError};
+use crate::session::open_claim;
+use crate::sites::CODE_LASTS;
+use crate::sqlite::Sqlite;
+use crate::tls::{self, Renewed, TlsError};
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct Service {
+    /// What a gateway is told: the first of the configured names, and the port.
+    pub gateways_url: String,
+    /// Where the pages are.
+    pub people_url: String,
+    /// What makes its first visitor the owner; `None` once there is one.
+    pub claim_code: Option<String>,
+    /// SHA-256 of the people's certificate, in hexadecimal pairs; empty without HTTPS.
+    pub fingerprint: String,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The authority, or a certificate.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A port.
+    #[error("cannot listen on {address}; is the service running already, or another on this port?")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the operating system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The folder for everything that is kept.
+    #[error("the folder {} cannot be made", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// The listener's certificate lasts for ninety days; a service runs for longer.
+const RENEW_EVERY: Duration = Duration::from_hours(30 * 24);
+
+/// For how long requests that are under way may go on after the service is told to stop.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// The database's file in the state folder.
+const DATABASE: &str = "portfolio.db";
+
+impl Service {
+    /// Opens the database, makes what is missing, and listens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let (repository, authority) = open(config, &*clock).await?;
+        let now_ms = clock.now().wall_ms();
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+
+        let gateways_names = &config.gateways.names;
+        let certificate = Arc::new(Renewed::new(authority.server(gateways_names, now_ms)?));
+        let tls = tls::gateways(authority.certificate(), Arc::clone(&certificate))?;
+        let (listener, port) = bind(config.gateways.listen).await?;
+        let name = gateways_names.first().map_or("localhost", String::as_str);
+        let gateways_url = url("https", name, port);
+        let router =
+            Gateways::new(repository.clone(), Arc::clone(&authority), Arc::clone(&clock)).router();
+        let tls = Some(TlsAcceptor::from(Arc::new(tls)));
+        tasks.spawn(listen(listener, tls, router, shutdown.clone()));
+        let renewal =
+            renew(Arc::clone(&authority), gateways_names.clone(), certificate, clock.clone());
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            stop.run_until_cancelled(renewal).await;
+        });
+
+        let (people_tls, fingerprint) = people_tls(config, now_ms).await?;
+        let (listener, port) = bind(config.people.listen).await?;
+        let claim_code = open_claim(&repository, &*clock).await?;
+        let settings = Settings {
+            authority,
+            gateways_url: gateways_url.clone(),
+            own_hosts: config.people.names.iter().cloned().collect(),
+            secure: people_tls.is_some(),
+            fingerprint: fingerprint.clone(),
+        };
+        let router = People::new(repository, clock, settings).router();
+        let scheme = if people_tls.is_some() { "https" } else { "http" };
+        let host = match config.people.names.first() {
+            Some(name) => name.clone(),
+            None if config.people.listen.ip().is_unspecified() => "localhost".to_owned(),
+            None => config.people.listen.ip().to_string(),
+        };
+        let people_url = url(scheme, &host, port);
+        tasks.spawn(listen(listener, people_tls, router, shutdown.clone()));
+        tasks.close();
+        Ok(Self { gateways_url, people_url, claim_code, fingerprint, shutdown, tasks })
+    }
+
+    /// Closes the listeners, finishes what is under way, and gives up on it after four seconds.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some requests took too long and are given up");
+        }
+    }
+}
+
+/// Makes a one-time code for a gateway of this site; the service may run meanwhile.
+///
+/// # Errors
+///
+/// [`StartError`]
+pub async fn enrol_code(
+    config: &Config,
+    clock: &dyn Clock,
+    site_name: String,
+    place: Option<String>,
+) -> Result<EnrolCodeMade, StartError> {
+    let (repository, authority) = open(config, clock).await?;
+    let now_ms = clock.now().wall_ms();
+    let code = authority.new_code();
+    let expires_ms = now_ms.saturating_add(ms(CODE_LASTS));
+    let sha256 = Sha256::digest(code.secret()).into();
+    let site =
+        repository.add_code(NewCode { sha256, site_name, place, expires_ms }, now_ms).await?;
+    let name = config.gateways.names.first().map_or("localhost", String::as_str);
+    let url = url("https", name, config.gateways.listen.port());
+    Ok(EnrolCodeMade { code: code.to_string(), url, expires_ms, site })
+}
+
+/// A one-time code, and what goes with it.
+#[derive(Clone, Debug)]
+pub struct EnrolCodeMade {
+    /// The code itself: a secret.
+    pub code: String,
+    /// Where the gateway has to go with it.
+    pub url: String,
+    /// Until when it is good.
+    pub expires_ms: i64,
+    /// For which site.
+    pub site: SiteId,
+}
+
+async fn open(config: &Config, clock: &dyn Clock) -> Result<(Sqlite, Arc<Authority>), StartError> {
+    let (state, now_ms) = (config.state.clone(), clock.now().wall_ms());
+    let opened = task::spawn_blocking(move || {
+        std::fs::create_dir_all(&state)
+            .map_err(|cause| StartError::State { path: state.clone(), cause })?;
+        let authority = Authority::open(&state, now_ms)?;
+        let repository = Sqlite::open(&state.join(DATABASE))?;
+        Ok((repository, Arc::new(authority)))
+    });
+    opened.await.unwrap_or_else(|died| {
+        Err(RepositoryError::Failed { doing: "be opened", cause: died.into() }.into())
+    })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, u16), StartError> {
+    let failed = |cause| StartError::Listen { address, cause };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
+}
+
+async fn people_tls(
+    config: &Config,
+    now_ms: i64,
+) -> Result<(Option<TlsAcceptor>, String), StartError> {
+    if config.people.plain_http {
+        return Ok((None, String::new()));
+    }
+    let mut names = config.people.names.clone();
+    for name in ["localhost".to_owned(), config.people.listen.ip().to_string()] {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let state = config.state.clone();
+    let made = task::spawn_blocking(move || authority::people(&state, &names, now_ms)).await;
+    let certificate = made.unwrap_or_else(|died| {
+        let path = PathBuf::from("people.pem");
+        Err(AuthorityError::File { path, cause: io::Error::other(died) })
+    })?;
+    let der = certificate.cert.first().map(|der| der.as_ref().to_vec()).unwrap_or_default();
+    let pairs: Vec<String> = Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
+    let tls = TlsAcceptor::from(Arc::new(tls::people(certificate)?));
+    Ok((Some(tls), pairs.join(":")))
+}
+
+async fn renew(
+    authority: Arc<Authority>,
+    names: Vec<String>,
+    certificate: Arc<Renewed>,
+    clock: Arc<dyn Clock>,
+) {
+    loop {
+        time::sleep(RENEW_EVERY).await;
+        match authority.server(&names, clock.now().wall_ms()) {
+            Ok(fresh) => certificate.renew(fresh),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the listener's certificate was not renewed");
+            }
+        }
+    }
+}
+
+/// An IPv6 address stands in brackets.
+fn url(scheme: &str, host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("{scheme}://[{host}]:{port}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    }
+}

@@ -1,0 +1,330 @@
+//! The database of a service on one machine: SQLite, one writer, many readers.
+//!
+//! `journal_mode=WAL` and `synchronous=FULL`: a commit has reached the disk before it is answered.
+//! Writers wait for each other here and not in SQLite; when more than [`WAITING`] wait, the next is
+//! told that the database is busy, and the gateway comes again later.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use access::{SecretHash, Session};
+use metering::{GatewayId, MeterId, Register, SeriesId, SiteId};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use sync_wire::{Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use tokio::sync::Semaphore;
+use tokio::task;
+
+use crate::repository::{
+    Listed, MeterState, NewCertificate, NewCode, Person, Reported, Repository, RepositoryError,
+    Series, SeriesHistory, Site, SpendCode, StoredReading,
+};
+
+mod buildings;
+mod enrolment;
+mod gateways;
+mod people;
+mod rows;
+
+use rows::Trouble;
+
+/// A database in one file. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Sqlite(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    may_write: Semaphore,
+    may_read: Semaphore,
+}
+
+/// How many writes may be under way or waiting: at 20 ms for a full batch some seconds of work.
+const WAITING: usize = 128;
+
+/// How many questions are answered at once; further ones wait.
+const READERS: usize = 8;
+
+/// For how long a command line that writes beside the service may hold it up.
+const BUSY: Duration = Duration::from_secs(5);
+
+impl Sqlite {
+    /// Opens the database, and makes or renews its tables. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError`] if the file is no database, of a newer version, or out of reach.
+    pub fn open(path: &Path) -> Result<Self, RepositoryError> {
+        let failed = |cause| RepositoryError::Failed { doing: "be opened", cause };
+        // SQLite makes its other files with the mode of this one.
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|cause: io::Error| failed(cause.into()))?;
+        let open = || {
+            let mut writer = Connection::open(path)?;
+            writer.busy_timeout(BUSY)?;
+            writer.pragma_update(None, "journal_mode", "wal")?;
+            writer.pragma_update(None, "synchronous", "full")?;
+            writer.pragma_update(None, "foreign_keys", true)?;
+            writer.set_prepared_statement_cache_capacity(64);
+            migrate(&mut writer)?;
+            Ok::<_, Trouble>(writer)
+        };
+        let writer = open().map_err(|trouble| trouble.when("be opened"))?;
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            may_write: Semaphore::new(WAITING),
+            may_read: Semaphore::new(READERS),
+        })))
+    }
+
+    /// Runs `work` in a transaction; its answer is given after the commit.
+    ///
+    /// # Cancellation
+    ///
+    /// A dropped future does not undo `work`: it is done or refused as a whole.
+    async fn write<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
+        let _permit = self.0.may_write.try_acquire().map_err(|_| RepositoryError::Busy)?;
+        let inner = Arc::clone(&self.0);
+        let written = task::spawn_blocking(move || {
+            let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let answer = work(&transaction)?;
+            transaction.commit()?;
+            Ok::<_, Trouble>(answer)
+        });
+        match written.await {
+            Ok(written) => written.map_err(|trouble| trouble.when(doing)),
+            Err(died) => Err(RepositoryError::Failed { doing, cause: died.into() }),
+        }
+    }
+
+    /// Runs `question` on a view that does not change.
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        question: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
+        let permit = self.0.may_read.acquire().await;
+        let _permit = permit.map_err(|_| RepositoryError::Busy)?;
+        let inner = Arc::clone(&self.0);
+        let answered = task::spawn_blocking(move || {
+            let free = inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut reader = match free {
+                Some(reader) => reader,
+                None => inner.reader()?,
+            };
+            let transaction = reader.transaction()?;
+            let answer = question(&transaction)?;
+            transaction.commit()?;
+            inner.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            Ok::<_, Trouble>(answer)
+        });
+        match answered.await {
+            Ok(answered) => answered.map_err(|trouble| trouble.when(doing)),
+            Err(died) => Err(RepositoryError::Failed { doing, cause: died.into() }),
+        }
+    }
+}
+
+impl Inner {
+    fn reader(&self) -> Result<Connection, Trouble> {
+        let reader = Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        reader.busy_timeout(BUSY)?;
+        Ok(reader)
+    }
+}
+
+/// Runs the migrations that the database has not seen, each in a transaction.
+fn migrate(db: &mut Connection) -> Result<(), Trouble> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let newest = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    if done > newest {
+        return Err(Trouble::foreign("its version", done));
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(done).unwrap_or_default()) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "user_version", newest)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Append only.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_begin.sql")];
+
+impl Repository for Sqlite {
+    async fn store_batch(
+        &self,
+        header: Header,
+        batch: Batch,
+        now_ms: i64,
+    ) -> Result<Result<Ack, Refusal>, RepositoryError> {
+        self.write("store a batch", move |db| gateways::store_batch(db, &header, &batch, now_ms))
+            .await
+    }
+
+    async fn store_table(
+        &self,
+        table: SeriesTable,
+        now_ms: i64,
+    ) -> Result<Result<Ack, Refusal>, RepositoryError> {
+        self.write("store a series table", move |db| gateways::store_table(db, &table, now_ms))
+            .await
+    }
+
+    async fn store_latest(
+        &self,
+        latest: Latest,
+        now_ms: i64,
+    ) -> Result<Result<Ack, Refusal>, RepositoryError> {
+        self.write("store the latest values", move |db| gateways::store_latest(db, &latest, now_ms))
+            .await
+    }
+
+    async fn report(
+        &self,
+        gateway: GatewayId,
+        series: SeriesId,
+        at_ms: Option<i64>,
+    ) -> Result<Option<Reported>, RepositoryError> {
+        self.read("report a reading", move |db| gateways::report(db, gateway, series, at_ms)).await
+    }
+
+    async fn add_code(&self, code: NewCode, now_ms: i64) -> Result<SiteId, RepositoryError> {
+        self.write("keep a one-time code", move |db| enrolment::add_code(db, &code, now_ms)).await
+    }
+
+    async fn spend_code(
+        &self,
+        spend: SpendCode,
+        now_ms: i64,
+    ) -> Result<Result<Vec<u8>, Refusal>, RepositoryError> {
+        self.write("enrol a gateway", move |db| enrolment::spend_code(db, &spend, now_ms)).await
+    }
+
+    async fn certificate(&self, sha256: [u8; 32]) -> Result<Option<Listed>, RepositoryError> {
+        self.read("look up a certificate", move |db| enrolment::certificate(db, &sha256)).await
+    }
+
+    async fn add_certificate(
+        &self,
+        gateway: GatewayId,
+        certificate: NewCertificate,
+    ) -> Result<(), RepositoryError> {
+        self.write("keep a certificate", move |db| {
+            enrolment::add_certificate(db, gateway, &certificate)
+        })
+        .await
+    }
+
+    async fn revoke(&self, site: SiteId, now_ms: i64) -> Result<usize, RepositoryError> {
+        self.write("revoke certificates", move |db| enrolment::revoke(db, site, now_ms)).await
+    }
+
+    async fn sites(&self) -> Result<Vec<Site>, RepositoryError> {
+        self.read("list the sites", buildings::sites).await
+    }
+
+    async fn site(&self, id: SiteId) -> Result<Option<Site>, RepositoryError> {
+        self.read("find a site", move |db| buildings::site(db, id)).await
+    }
+
+    async fn newest(&self, site: SiteId) -> Result<Vec<MeterState>, RepositoryError> {
+        self.read("read the newest values", move |db| buildings::newest(db, site)).await
+    }
+
+    async fn history(
+        &self,
+        site: SiteId,
+        meter: MeterId,
+        register: Register,
+        span: Range<i64>,
+    ) -> Result<Vec<SeriesHistory>, RepositoryError> {
+        self.read("read a history", move |db| buildings::history(db, site, meter, &register, &span))
+            .await
+    }
+
+    async fn readings(
+        &self,
+        site: SiteId,
+        meter: MeterId,
+        register: Register,
+        span: Range<i64>,
+        limit: usize,
+    ) -> Result<Vec<(Series, StoredReading)>, RepositoryError> {
+        self.read("read readings", move |db| {
+            buildings::readings(db, site, meter, &register, &span, limit)
+        })
+        .await
+    }
+
+    async fn clear_alarm(
+        &self,
+        site: SiteId,
+        alarm: i64,
+        now_ms: i64,
+    ) -> Result<bool, RepositoryError> {
+        self.write("clear an alarm", move |db| buildings::clear_alarm(db, site, alarm, now_ms))
+            .await
+    }
+
+    async fn add_first_person(&self, person: Person) -> Result<bool, RepositoryError> {
+        self.write("keep a person", move |db| people::add_first(db, &person)).await
+    }
+
+    async fn claimed(&self) -> Result<bool, RepositoryError> {
+        self.read("look for people", people::claimed).await
+    }
+
+    async fn person_named(&self, folded: String) -> Result<Option<Person>, RepositoryError> {
+        self.read("find a person", move |db| people::named(db, &folded)).await
+    }
+
+    async fn session(
+        &self,
+        hash: SecretHash,
+    ) -> Result<Option<(Session, Person)>, RepositoryError> {
+        self.read("find a session", move |db| people::session(db, hash)).await
+    }
+
+    async fn keep_session(&self, session: Session, now_ms: i64) -> Result<(), RepositoryError> {
+        self.write("keep a session", move |db| people::keep_session(db, &session, now_ms)).await
+    }
+
+    async fn end_session(&self, hash: SecretHash) -> Result<(), RepositoryError> {
+        self.write("end a session", move |db| people::end_session(db, hash)).await
+    }
+
+    async fn setting(&self, key: &'static str) -> Result<Option<String>, RepositoryError> {
+        self.read("read a setting", move |db| people::setting(db, key)).await
+    }
+
+    async fn put_setting(
+        &self,
+        key: &'static str,
+        value: Option<String>,
+    ) -> Result<(), RepositoryError> {
+        self.write("keep a setting", move |db| people::put_setting(db, key, value.as_deref())).await
+    }
+}

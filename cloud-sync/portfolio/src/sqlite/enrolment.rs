@@ -1,0 +1,151 @@
+//! One-time codes and the list of certificates.
+
+use metering::{GatewayId, SiteId};
+use rusqlite::{Connection, OptionalExtension, named_params};
+use sync_wire::Refusal;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::rows::{self, Trouble};
+use crate::repository::{Listed, NewCertificate, NewCode, SpendCode};
+
+pub(super) fn add_code(db: &Connection, code: &NewCode, now_ms: i64) -> Result<SiteId, Trouble> {
+    // Codes of a month ago are forgotten: until then a spent one is told from a wrong one.
+    db.execute("DELETE FROM enrol_code WHERE expires_ms < ?1", [now_ms - MONTH_MS])?;
+    let found: Option<[u8; 16]> = db
+        .query_row(
+            "SELECT id FROM site WHERE name = ?1 ORDER BY id LIMIT 1",
+            [&code.site_name],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let site = found.map_or_else(|| uuid_v7(now_ms), Uuid::from_bytes);
+    db.execute(
+        "INSERT INTO site (id, name, place, made_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO NOTHING",
+        (site.as_bytes(), &code.site_name, &code.place, now_ms),
+    )?;
+    db.execute(
+        "INSERT INTO enrol_code (sha256, site, expires_ms) VALUES (?1, ?2, ?3)",
+        (code.sha256, site.as_bytes(), code.expires_ms),
+    )?;
+    Ok(SiteId::from_uuid(site))
+}
+
+pub(super) fn spend_code(
+    db: &Connection,
+    spend: &SpendCode,
+    now_ms: i64,
+) -> Result<Result<Vec<u8>, Refusal>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT site, expires_ms, spent_by, spent_key, certificate
+           FROM enrol_code
+          WHERE sha256 = ?1",
+    )?;
+    let mut found = statement.query([spend.sha256])?;
+    let Some(row) = found.next()? else {
+        return Ok(Err(Refusal::CodeWrong));
+    };
+    let site = rows::uuid(row, "site")?;
+    let expires_ms: i64 = row.get("expires_ms")?;
+    let spent: (Option<[u8; 16]>, Option<[u8; 32]>) = (row.get("spent_by")?, row.get("spent_key")?);
+    let given: Option<Vec<u8>> = row.get("certificate")?;
+    let gateway = spend.gateway.uuid();
+    match (spent, given) {
+        ((None, _), _) if expires_ms <= now_ms => return Ok(Err(Refusal::CodeExpired)),
+        ((None, _), _) => {}
+        // The same gateway with the same key: it did not hear the first answer.
+        ((Some(by), Some(key)), Some(given))
+            if by == *gateway.as_bytes() && key == spend.key_sha256 && expires_ms > now_ms =>
+        {
+            return Ok(Ok(given));
+        }
+        _ => return Ok(Err(Refusal::CodeSpent)),
+    }
+
+    let elsewhere: Option<String> = db
+        .query_row(
+            "SELECT name FROM gateway JOIN site ON site.id = site WHERE gateway.id = ?1 AND site <> ?2",
+            (gateway.as_bytes(), site.as_bytes()),
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(name) = elsewhere {
+        let sentence = format!("it belongs to the site {name}; ask for a code for that site");
+        return Ok(Err(Refusal::NotAllowed { sentence }));
+    }
+    db.execute(
+        "INSERT INTO gateway (id, site, enrolled_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT (id) DO UPDATE SET enrolled_ms = excluded.enrolled_ms",
+        (gateway.as_bytes(), site.as_bytes(), now_ms),
+    )?;
+    // Whoever enrols anew has lost the old key, or somebody else has it.
+    db.execute(
+        "UPDATE certificate
+            SET revoked_ms = ?2
+          WHERE gateway = (SELECT gateway FROM gateway WHERE id = ?1) AND revoked_ms IS NULL",
+        (gateway.as_bytes(), now_ms),
+    )?;
+    add_certificate(db, spend.gateway, &spend.certificate)?;
+    db.execute(
+        "UPDATE enrol_code
+            SET spent_by = :by, spent_key = :key, certificate = :certificate
+          WHERE sha256 = :sha256",
+        named_params! {
+            ":sha256": spend.sha256,
+            ":by": gateway.as_bytes(),
+            ":key": spend.key_sha256,
+            ":certificate": spend.certificate.der,
+        },
+    )?;
+    Ok(Ok(spend.certificate.der.clone()))
+}
+
+pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<Listed>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked
+           FROM certificate
+           JOIN gateway USING (gateway)
+          WHERE sha256 = ?1",
+    )?;
+    let mut found = statement.query([sha256])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(Listed {
+        gateway: GatewayId::from_uuid(rows::uuid(row, "id")?),
+        ends_ms: row.get("ends_ms")?,
+        revoked: row.get("revoked")?,
+    }))
+}
+
+pub(super) fn add_certificate(
+    db: &Connection,
+    gateway: GatewayId,
+    certificate: &NewCertificate,
+) -> Result<(), Trouble> {
+    db.execute(
+        "INSERT INTO certificate (sha256, gateway, ends_ms)
+         SELECT ?1, gateway, ?2 FROM gateway WHERE id = ?3",
+        (certificate.sha256, certificate.ends_ms, gateway.uuid().as_bytes()),
+    )?;
+    Ok(())
+}
+
+pub(super) fn revoke(db: &Connection, site: SiteId, now_ms: i64) -> Result<usize, Trouble> {
+    let count = db.execute(
+        "UPDATE certificate
+            SET revoked_ms = ?2
+          WHERE gateway IN (SELECT gateway FROM gateway WHERE site = ?1) AND revoked_ms IS NULL",
+        (site.uuid().as_bytes(), now_ms),
+    )?;
+    Ok(count)
+}
+
+/// Version 7, so that sites sort by age.
+pub(super) fn uuid_v7(now_ms: i64) -> Uuid {
+    let ms = u64::try_from(now_ms).unwrap_or_default();
+    let nanos = u32::try_from(ms % 1_000).unwrap_or_default() * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1_000, nanos))
+}
+
+const MONTH_MS: i64 = 30 * 24 * 3_600_000;

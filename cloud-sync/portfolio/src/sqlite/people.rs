@@ -1,0 +1,113 @@
+//! Who may log in, and who has.
+
+use access::{SecretHash, Session, Stamp};
+use metering::UserId;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::rows::{self, Trouble};
+use crate::repository::Person;
+
+pub(super) fn add_first(db: &Connection, person: &Person) -> Result<bool, Trouble> {
+    if claimed(db)? {
+        return Ok(false);
+    }
+    db.execute(
+        "INSERT INTO person (id, name, folded, role, password, made_ms)
+         VALUES (:id, :name, :folded, :role, :password, :made_ms)",
+        named_params! {
+            ":id": person.user.id.uuid().as_bytes(),
+            ":name": person.user.name.as_str(),
+            ":folded": person.user.name.folded(),
+            ":role": person.user.role.as_str(),
+            ":password": person.password,
+            ":made_ms": person.made_ms,
+        },
+    )?;
+    Ok(true)
+}
+
+pub(super) fn claimed(db: &Connection) -> Result<bool, Trouble> {
+    Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM person)", [], |row| row.get(0))?)
+}
+
+pub(super) fn named(db: &Connection, folded: &str) -> Result<Option<Person>, Trouble> {
+    let mut statement = db
+        .prepare_cached("SELECT id, name, role, password, made_ms FROM person WHERE folded = ?1")?;
+    let mut found = statement.query([folded])?;
+    found.next()?.map(person).transpose()
+}
+
+pub(super) fn session(
+    db: &Connection,
+    hash: SecretHash,
+) -> Result<Option<(Session, Person)>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT login, used, id, name, role, password, made_ms
+           FROM session
+           JOIN person ON person.id = session.person
+          WHERE sha256 = ?1",
+    )?;
+    let mut found = statement.query([hash.bytes()])?;
+    let Some(row) = found.next()? else {
+        return Ok(None);
+    };
+    let person = person(row)?;
+    let login: Option<String> = row.get("login")?;
+    let used: String = row.get("used")?;
+    let used: Stamp = used.parse().map_err(|_| Trouble::foreign("a time", &used))?;
+    let login = login.and_then(|login| login.parse().ok());
+    Ok(Some((Session { hash, user: person.user.id, login, used }, person)))
+}
+
+pub(super) fn keep_session(db: &Connection, session: &Session, now_ms: i64) -> Result<(), Trouble> {
+    db.execute("DELETE FROM session WHERE ends_ms < ?1", [now_ms])?;
+    let lasts_ms = i64::try_from(Session::ENDS_AFTER.as_millis()).unwrap_or(i64::MAX);
+    db.execute(
+        "INSERT INTO session (sha256, person, login, used, ends_ms)
+         VALUES (:sha256, :person, :login, :used, :ends_ms)
+             ON CONFLICT (sha256)
+             DO UPDATE SET login = excluded.login, used = excluded.used,
+                           ends_ms = excluded.ends_ms",
+        named_params! {
+            ":sha256": session.hash.bytes(),
+            ":person": session.user.uuid().as_bytes(),
+            ":login": session.login.map(|login| login.to_string()),
+            ":used": session.used.to_string(),
+            ":ends_ms": session.used.wall_ms.saturating_add(lasts_ms),
+        },
+    )?;
+    Ok(())
+}
+
+pub(super) fn end_session(db: &Connection, hash: SecretHash) -> Result<(), Trouble> {
+    db.execute("DELETE FROM session WHERE sha256 = ?1", [hash.bytes()])?;
+    Ok(())
+}
+
+pub(super) fn setting(db: &Connection, key: &str) -> Result<Option<String>, Trouble> {
+    let found = db
+        .query_row("SELECT value FROM setting WHERE key = ?1", [key], |row| row.get(0))
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn put_setting(db: &Connection, key: &str, value: Option<&str>) -> Result<(), Trouble> {
+    match value {
+        Some(value) => {
+            db.execute("INSERT OR REPLACE INTO setting (key, value) VALUES (?1, ?2)", (key, value))?
+        }
+        None => db.execute("DELETE FROM setting WHERE key = ?1", [key])?,
+    };
+    Ok(())
+}
+
+fn person(row: &Row<'_>) -> Result<Person, Trouble> {
+    let (name, role): (String, String) = (row.get("name")?, row.get("role")?);
+    let user = access::User {
+        id: UserId::from_uuid(rows::uuid(row, "id")?),
+        name: name.parse().map_err(|_| Trouble::foreign("a person's name", &name))?,
+        role: role.parse().map_err(|_| Trouble::foreign("a role", &role))?,
+        meters: Vec::new(),
+    };
+    Ok(Person { user, password: row.get("password")?, made_ms: row.get("made_ms")? })
+}

@@ -19,10 +19,10 @@ use crate::profile::{Profile, Profiles};
 /// business; the scheduler decides, and drops the future when it has waited long enough.
 #[derive(Debug)]
 pub enum Bus {
-    /// Over a serial line or a transparent converter. (Boxed: it holds a session's buffers.)
+    /// Over a serial line or a transparent converter.
     Mbus(Box<MbusBus>),
     /// RTU, over TCP or not, and TCP.
-    Modbus(ModbusBus),
+    Modbus(Box<ModbusBus>),
 }
 
 impl Bus {
@@ -32,7 +32,7 @@ impl Bus {
     pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
         match settings.kind {
             BusKind::Mbus => Self::Mbus(Box::new(MbusBus::open(settings, profiles))),
-            BusKind::Modbus => Self::Modbus(ModbusBus::open(settings)),
+            BusKind::Modbus => Self::Modbus(Box::new(ModbusBus::open(settings))),
         }
     }
 

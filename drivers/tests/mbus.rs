@@ -1,5 +1,11 @@
 //! An M-Bus over real sockets and pseudo-terminals, with slaves that misbehave by a script.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -3,6 +3,12 @@
 //! Every register of the scripted device holds its own number, so a value in the wrong place
 //! shows itself.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+
 mod support;
 
 use std::sync::Arc;
@@ -199,17 +205,19 @@ fn meter(addresses: &[u16], limits: &str) -> Meter {
         "schema = 1\nid = \"test.meter\"\nvendor = \"Test\"\nmodels = []\nmedium = \"other\"\n\
          status = \"document\"\nsource = \"this test\"\n[modbus]\nfunction = \"input\"\n{limits}\n"
     );
-    for address in addresses {
-        text += &format!(
+    text.extend(addresses.iter().map(|address| {
+        format!(
             "[[register]]\nkey = \"value_r{address}x\"\nquantity = \"value_r{address}x\"\n\
-             unit = \"1\"\nkind = \"gauge\"\n[register.modbus]\naddress = {address}\ntype = \"u16\"\n"
-        );
-    }
+             unit = \"1\"\nkind = \"gauge\"\n\
+             [register.modbus]\naddress = {address}\ntype = \"u16\"\n"
+        )
+    }));
     let first = addresses[0];
-    text += &format!(
+    let vector = format!(
         "[[vector]]\nread = [{{ function = \"input\", address = {first}, words = [\"1\"] }}]\n\
          expect = {{ value_r{first}x = \"1\" }}\n"
     );
+    text.push_str(&vector);
     Meter {
         id: "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap(),
         address: MeterAddress::Unit(7),

@@ -190,7 +190,7 @@ impl ModbusBus {
             }
             match self.ask(round.unit, part.request, round.modbus, clock).await {
                 Ok(answer) => {
-                    if let Some((left, right)) = &tries.cut {
+                    if let Some((left, right)) = tries.cut {
                         round.cut_succeeded(left, right);
                     }
                     round.take(&part, answer);
@@ -489,13 +489,13 @@ impl<'p> Round<'p> {
     }
 
     /// Of a cut request one part has succeeded; with the second one its seam is known.
-    fn cut_succeeded(&mut self, left: &Request, right: &Request) {
-        match self.half_cut.iter().position(|cut| *cut == (*left, *right)) {
+    fn cut_succeeded(&mut self, left: Request, right: Request) {
+        match self.half_cut.iter().position(|cut| *cut == (left, right)) {
             Some(at) => {
                 self.half_cut.remove(at);
-                self.seams.push(*right);
+                self.seams.push(right);
             }
-            None => self.half_cut.push((*left, *right)),
+            None => self.half_cut.push((left, right)),
         }
     }
 

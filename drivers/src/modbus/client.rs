@@ -229,10 +229,10 @@ impl Client {
                 Ok(answer) => return Heard::Answer(answer),
                 // A late answer is no surprise: it is taken off the list, and the right one may
                 // stand behind it.
-                Err(mismatch) => match take_overdue(&mut self.overdue, found_unit, pdu) {
-                    true => drop(self.buffer.drain(..len)),
-                    false => return Heard::Wrong(Garble::Foreign(mismatch.to_string())),
-                },
+                Err(_) if take_overdue(&mut self.overdue, found_unit, pdu) => {
+                    self.buffer.drain(..len);
+                }
+                Err(mismatch) => return Heard::Wrong(Garble::Foreign(mismatch.to_string())),
             }
         }
     }
@@ -309,14 +309,11 @@ fn echo(buffer: &[u8], asked: &Asked) -> Echo {
     if !buffer.starts_with(&asked.frame) {
         return Echo::No;
     }
-    match rtu_len(buffer) {
-        Some(Ok(len)) => match buffer.get(..len) {
-            Some(frame) if crc(frame) == 0 => Echo::No,
-            Some(_) => Echo::Yes,
-            None if buffer.get(2) == Some(&asked.request.answer_bytes()) => Echo::Perhaps,
-            None => Echo::Yes,
-        },
-        _ => Echo::Yes,
+    let Some(Ok(len)) = rtu_len(buffer) else { return Echo::Yes };
+    match buffer.get(..len) {
+        Some(frame) if crc(frame) == 0 => Echo::No,
+        None if buffer.get(2) == Some(&asked.request.answer_bytes()) => Echo::Perhaps,
+        Some(_) | None => Echo::Yes,
     }
 }
 

@@ -361,7 +361,8 @@ mod tests {
                     prop_assert!(end_of(point) <= end_of(planned.request));
                 }
             }
-            let adjacent = plan(&points, &Limits { max_gap: 0, ..limits.clone() }, &Learned::default(), cost);
+            let adjacent = Limits { max_gap: 0, ..limits };
+            let adjacent = plan(&points, &adjacent, &Learned::default(), cost);
             prop_assert!(of(&best) <= of(&adjacent));
         }
     }

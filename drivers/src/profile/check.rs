@@ -182,15 +182,14 @@ impl Check<'_> {
         let (invalid, invalid_at) = (it.invalid.map(|it| it.raw).unwrap_or_default(), key_at);
         let mut ranges = Vec::new();
         for raw in &invalid {
-            match raw_range(raw.get_ref()) {
-                Some(range) => ranges.push(range),
-                None => {
-                    let advice = format!(
-                        "`{}` is not a value of the raw words: write 0x7FFF or 0x7FFF_0000..0x7FFF_FFFF",
-                        raw.get_ref()
-                    );
-                    self.mistake(raw, advice);
-                }
+            if let Some(range) = raw_range(raw.get_ref()) {
+                ranges.push(range);
+            } else {
+                let advice = format!(
+                    "`{}` is not a value of the raw words: write 0x7FFF or 0x7FFF_0000..0x7FFF_FFFF",
+                    raw.get_ref()
+                );
+                self.mistake(raw, advice);
             }
         }
         let point = it.modbus.map(|point| {
@@ -246,7 +245,7 @@ impl Check<'_> {
             match Scale::parse(text) {
                 Some(scale) => read.scale = scale,
                 None => {
-                    self.at(at, format!("scale = \"{text}\" is not a factor such as 0.1 or 10"))
+                    self.at(at, format!("scale = \"{text}\" is not a factor such as 0.1 or 10"));
                 }
             }
         }
@@ -404,12 +403,11 @@ impl Check<'_> {
             _ => None,
         };
         let number: Option<u32> = number.parse().ok().filter(|number| *number > 0);
-        match (number, seconds) {
-            (Some(number), Some(seconds)) => Some(Duration::from_secs(u64::from(number) * seconds)),
-            _ => {
-                self.at(at, format!("every = \"{text}\" is not a time such as 10s, 15m or 2h"));
-                None
-            }
+        if let (Some(number), Some(seconds)) = (number, seconds) {
+            Some(Duration::from_secs(u64::from(number) * seconds))
+        } else {
+            self.at(at, format!("every = \"{text}\" is not a time such as 10s, 15m or 2h"));
+            None
         }
     }
 

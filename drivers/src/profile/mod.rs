@@ -324,7 +324,8 @@ impl Profiles {
         match tried {
             Ok(profile) => drop(self.by_id.insert(profile.id.clone(), Arc::new(profile))),
             Err(wrong) => {
-                mistakes.extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }))
+                mistakes
+                    .extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }));
             }
         }
     }
@@ -349,8 +350,8 @@ impl Profiles {
         let mut table = "| Profile | Meter | Medium | Wire | Registers | Known from |\n\
                          |---|---|---|---|---|---|\n"
             .to_owned();
-        for profile in self.iter() {
-            table += &format!(
+        let row = |profile: &Arc<Profile>| {
+            format!(
                 "| `{}` | {} {} | {} | {} | {} | {} |\n",
                 profile.id,
                 profile.vendor,
@@ -359,8 +360,9 @@ impl Profiles {
                 profile.wires().join(", "),
                 profile.registers.len(),
                 profile.status,
-            );
-        }
+            )
+        };
+        table.extend(self.iter().map(row));
         table
     }
 }

@@ -95,7 +95,7 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let digits: String = lines.flat_map(str::split_whitespace).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-    (digits.len() % 2 == 0).then_some(())?;
+    digits.len().is_multiple_of(2).then_some(())?;
     digits.as_bytes().chunks_exact(2).map(byte).collect()
 }
 

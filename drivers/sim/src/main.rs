@@ -2,7 +2,7 @@
 
 mod clock;
 
-use std::io::{BufWriter, Write, stdout};
+use std::io::{BufRead, BufWriter, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use meter_sim::{Captured, Options, Plan, Port, Replay, Simulator};
 use meter_sim::{command, site_toml, write_history};
 use metering::Clock;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use crate::clock::{FastClock, SystemClock};
 
@@ -152,25 +152,36 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
     }
     say(&announcement(&simulator))?;
 
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let mut hears = true;
+    let mut lines = lines_of_stdin();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = tokio::signal::ctrl_c() => break,
-            line = lines.next_line(), if hears => match line {
-                Ok(Some(line)) if line.trim().is_empty() => {}
-                Ok(Some(line)) => say(&match command(&simulator, &line) {
-                    Ok(done) => json!({ "done": done.command, "meter": done.meter }),
-                    Err(error) => json!({ "error": error.to_string() }),
-                })?,
-                // Whoever closes standard input has no more commands; the building stays.
-                Ok(None) | Err(_) => hears = false,
-            },
+            // Whoever closes standard input has no more commands; the building stays.
+            Some(line) = lines.recv() => say(&match command(&simulator, &line) {
+                Ok(done) => json!({ "done": done.command, "meter": done.meter }),
+                Err(error) => json!({ "error": error.to_string() }),
+            })?,
         }
     }
     simulator.stop().await;
     Ok(())
+}
+
+/// The lines of standard input that are not empty.
+///
+/// A thread of its own reads them, which ends with the process: the runtime would wait at its
+/// end for a line that nobody writes. While 16 lines wait to be done, no more are read.
+fn lines_of_stdin() -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        for line in stdin().lock().lines().map_while(Result::ok) {
+            if !line.trim().is_empty() && sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 /// One line that says where everything is.

@@ -327,6 +327,8 @@ const EVERYONE_LISTENS: Primary = Primary(255);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -340,13 +342,14 @@ mod tests {
 
     /// The demo's meters of `names` on one line, unpaced.
     fn line(names: &[&str]) -> (Slaves, Vec<Arc<Meter>>) {
+        // One for all tests: its days are added up once.
+        static BUILDING: LazyLock<Arc<Building>> = LazyLock::new(|| Arc::new(Building::new(1)));
         let plan = Plan::demo(1).unwrap();
-        let building = Arc::new(Building::new(1));
         let meters: Vec<Arc<Meter>> = names
             .iter()
             .map(|name| {
                 let meter = plan.meters.iter().find(|meter| meter.name == *name).unwrap();
-                Arc::new(Meter::new(&plan, meter, &building))
+                Arc::new(Meter::new(&plan, meter, &BUILDING))
             })
             .collect();
         let slaves = meters.iter().map(|meter| Slave::of_meter(Arc::clone(meter))).collect();

@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 fn meter_sim(arguments: &[&str]) -> Command {
@@ -45,6 +47,12 @@ fn it_says_when_it_is_ready_and_does_what_it_is_told() {
         west.map(|it| (&it["name"], &it["id"])).find(|(name, _)| *name == "Kaldtvann 3. etg. vest");
     assert_eq!(done["meter"], *west.unwrap().1);
     assert!(next()["error"].as_str().unwrap().starts_with("`boom` is no command"));
+
+    // With standard input still open.
+    let pid = Pid::from_raw(running.0.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(running.0.wait().unwrap().success());
+    drop(input);
 }
 
 #[test]

@@ -1,1 +1,51 @@
-//! The daemon and command line fyrhus.
+//! The daemon and command line `fyrhus`.
+//!
+//! ```text
+//!  bus A ─ poll ┐                     ┌▶ store (writer thread) ─▶ Readers ─▶ web-ui
+//!  bus B ─ poll ┼─ mpsc(256) ─ ingest ┤        ▲                ─▶ Outbox  ─▶ cloud-sync
+//!  bus C ─ poll ┘   waits when full   │        └─ attempts ◀─ probe (cloud, references)
+//!                                     └▶ live (watch, last value wins) ─▶ web-ui
+//!
+//!  site.toml, SIGHUP, wishes of the pages ─▶ supervise ─▶ takeover ─▶ buses
+//! ```
+//!
+//! One task owns each bus, the writer and the uploader; [`supervise`] starts them in order, starts
+//! again what ends unasked, and stops them in reverse within five seconds, with everything that
+//! was read stored.
+//!
+//! **Invariant:** nothing that a licence, a cloud, a broken meter, a full disk or a bad
+//! configuration can do keeps the daemon from reading the rest.
+//!
+//! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
+
+mod board;
+mod buses;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod control;
+mod cycle;
+mod housekeeping;
+mod ingest;
+pub mod keys;
+mod live;
+mod poll;
+mod restart;
+pub mod supervise;
+mod takeover;
+mod web;
+mod wire;
+
+use std::error::Error;
+
+/// `error` and what caused it, in one line: `bus port … cannot be used: the host refused …`.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}

@@ -1,0 +1,184 @@
+//! The command line: what an installer types in a basement.
+//!
+//! Every command prints text for people, or JSON with `--json`; what went wrong is one sentence on
+//! stderr. A reader of the output that goes away (`| head`) ends the command quietly.
+
+mod check;
+mod claim;
+mod decode;
+mod import;
+mod out;
+mod read;
+mod readings;
+mod run;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+
+use crate::config::{Machine, kept};
+use out::{Broken, Out};
+
+/// Reads a building's meters, keeps their values, shows them on the building's network and sends
+/// them on.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fyrhus",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done; 1 not done, or something was found wrong: the reason is on \
+                  stderr; 2 wrong usage."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway until it is told to stop (SIGTERM, Ctrl-C); SIGHUP reads site.toml anew
+    Run(run::Run),
+    /// Check fyrhus.toml or site.toml: every mistake with its line and what to write instead
+    CheckConfig(check::CheckConfig),
+    /// Print what every key of fyrhus.toml and site.toml is for
+    ConfigKeys,
+    /// Ask meters on an M-Bus, or take a telegram apart
+    #[command(subcommand)]
+    Mbus(Mbus),
+    /// Ask a meter on a Modbus
+    #[command(subcommand)]
+    Modbus(Modbus),
+    /// List the types of meters whose registers are known
+    Profiles(read::ListProfiles),
+    /// Show the last readings that are stored of a meter; the gateway may be running
+    Readings(readings::ShowReadings),
+    /// Take readings from a CSV file into the store; the gateway must not be running
+    Import(import::Import),
+    /// Make a new one-time code for the first user, while there is none
+    ClaimCode(claim::ClaimCode),
+}
+
+#[derive(Debug, Subcommand)]
+enum Mbus {
+    /// Ask one meter for everything it has to say
+    Read(read::ReadMbus),
+    /// Take telegrams apart: hex digits, or - for one telegram a line of standard input
+    Decode(decode::Decode),
+}
+
+#[derive(Debug, Subcommand)]
+enum Modbus {
+    /// Ask one device for the registers of its profile
+    Read(read::ReadModbus),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> ExitCode {
+        let mut out = Out::new(self.json);
+        let done = match self.command {
+            Command::Run(command) => command.run(&mut out),
+            Command::CheckConfig(command) => command.run(&mut out),
+            Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
+            Command::Mbus(Mbus::Read(command)) => command.run(&mut out),
+            Command::Mbus(Mbus::Decode(command)) => command.run(&mut out),
+            Command::Modbus(Modbus::Read(command)) => command.run(&mut out),
+            Command::Profiles(command) => command.run(&mut out),
+            Command::Readings(command) => command.run(&mut out),
+            Command::Import(command) => command.run(&mut out),
+            Command::ClaimCode(command) => command.run(&mut out),
+        };
+        match done {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) if error.is::<Broken>() => ExitCode::SUCCESS,
+            Err(error) => {
+                out.trouble(&format!("fyrhus: {error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Where the gateway's files are, for a command that looks into them.
+#[derive(Debug, clap::Args)]
+struct Where {
+    /// The machine's configuration
+    #[arg(long, value_name = "FILE", default_value = "/etc/fyrhus/fyrhus.toml")]
+    config: PathBuf,
+}
+
+impl Where {
+    /// What the file says. Unlike the daemon, a command does not go on without.
+    fn machine(&self) -> anyhow::Result<Machine> {
+        let text = read_config(&self.config)?;
+        Machine::load(&text).map_err(|mistakes| {
+            let lines: Vec<String> = mistakes.iter().map(|it| format!("\n  {it}")).collect();
+            anyhow::anyhow!("{} has mistakes:{}", self.config.display(), lines.concat())
+        })
+    }
+}
+
+/// The text of a configuration file.
+fn read_config(file: &Path) -> anyhow::Result<String> {
+    match kept::read(file) {
+        Ok(text) => Ok(text),
+        Err(mistakes) if mistakes.is_empty() => bail!("there is no file {}", file.display()),
+        Err(mistakes) => {
+            let advice: Vec<&str> = mistakes.iter().map(|it| it.advice.as_str()).collect();
+            bail!("{}: {}", file.display(), advice.join("; "))
+        }
+    }
+}
+
+/// The building of the state directory, if its file loads.
+fn site(machine: &Machine, profiles: &drivers::Profiles) -> Option<crate::config::Site> {
+    match crate::takeover::find(&machine.state, profiles) {
+        kept::Found::Good { site, .. } | kept::Found::LastGood { site, .. } => Some(*site),
+        kept::Found::Commissioning { .. } => None,
+    }
+}
+
+/// Runs `task` to its end, on a runtime of its own.
+fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().worker_threads(2).build().context("no runtime")?.block_on(task)
+}
+
+/// Logs to stderr what `filter` lets through.
+fn log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default();
+    let to_stderr = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // The journal has the time of every line already.
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        to_stderr.without_time().with_ansi(false).init();
+    } else {
+        let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        to_stderr.with_ansi(colours).init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        let help = Cli::command().render_long_help().to_string();
+        for name in ["run", "check-config", "mbus", "modbus", "readings", "import", "claim-code"] {
+            assert!(help.contains(&format!("\n  {name}")), "{name}:\n{help}");
+        }
+    }
+}

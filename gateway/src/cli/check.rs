@@ -1,0 +1,79 @@
+//! `fyrhus check-config`.
+
+use std::path::PathBuf;
+
+use drivers::Profiles;
+use serde::Serialize;
+
+use super::{Out, read_config};
+use crate::config::{Kind, Machine, Mistake, Site};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckConfig {
+    /// fyrhus.toml or site.toml, whatever it is called: it is known by its sections
+    file: PathBuf,
+    /// The state directory, for device profiles that were added there
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/fyrhus")]
+    state: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    file: String,
+    kind: &'a str,
+    ok: bool,
+    mistakes: Vec<MistakeLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MistakeLine<'a> {
+    line: usize,
+    advice: &'a str,
+}
+
+impl CheckConfig {
+    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let text = read_config(&self.file)?;
+        let kind = Kind::of(&text);
+        let (summary, mistakes) = match kind {
+            Kind::Machine => match Machine::load(&text) {
+                Ok(machine) => (format!("pages at https://{}", machine.listen), Vec::new()),
+                Err(mistakes) => (String::new(), mistakes),
+            },
+            Kind::Site => self.site(&text),
+        };
+        let (file, name) = (self.file.display().to_string(), kind.file_name());
+        if out.json {
+            let mistakes: Vec<_> = mistakes
+                .iter()
+                .map(|it| MistakeLine { line: it.line, advice: &it.advice })
+                .collect();
+            out.object(&Checked { file, kind: name, ok: mistakes.is_empty(), mistakes })?;
+        } else if mistakes.is_empty() {
+            out.line(&format!("{file} is a good {name}: {summary}"))?;
+        } else {
+            for mistake in &mistakes {
+                out.line(&format!("{file}:{}: {}", mistake.line, mistake.advice))?;
+            }
+            let count = mistakes.len();
+            out.line(&match count {
+                1 => format!("1 mistake: this {name} would not be taken over"),
+                _ => format!("{count} mistakes: this {name} would not be taken over"),
+            })?;
+        }
+        Ok(mistakes.is_empty())
+    }
+
+    fn site(&self, text: &str) -> (String, Vec<Mistake>) {
+        let (profiles, _wrong_profiles) = Profiles::load_over(&self.state.join("profiles"));
+        let ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
+        match Site::load(text, &ids) {
+            Ok(site) => {
+                let meters: usize = site.buses.iter().map(|bus| bus.meters.len()).sum();
+                let buses = site.buses.len();
+                (format!("{}, {buses} buses, {meters} meters", site.name), Vec::new())
+            }
+            Err(mistakes) => (String::new(), mistakes),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! `fyrhus mbus read`, `fyrhus modbus read` and `fyrhus profiles`: one question, no gateway.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use drivers::{
+    Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortSettings, Profile, Profiles,
+    ReadError, Readout,
+};
+use metering::{MeterId, Origin};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::decode::to_hex;
+use super::{Out, block_on};
+use crate::clock::SystemClock;
+
+/// A wire, as far as a command has to know it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wire {
+    /// Where it is plugged in: `tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `serial:///dev/NAME`
+    #[arg(long)]
+    port: PortSettings,
+    /// The rate of the wire, also behind a converter [default: 2400 on M-Bus, 9600 on Modbus]
+    #[arg(long)]
+    baud: Option<u32>,
+    /// The parity of a serial line: even, none or odd
+    #[arg(long, default_value = "even")]
+    parity: Parity,
+    /// How long a meter may take to begin its answer [default: as the bus's standard says]
+    #[arg(long, value_name = "MS")]
+    answer_within_ms: Option<u64>,
+}
+
+impl Wire {
+    pub(super) fn settings(self, kind: BusKind) -> BusSettings {
+        let usual = match kind {
+            BusKind::Mbus => 2_400,
+            BusKind::Modbus => 9_600,
+        };
+        BusSettings {
+            kind,
+            port: self.port,
+            baud: self.baud.unwrap_or(usual),
+            parity: self.parity,
+            answer_within: self.answer_within_ms.map(Duration::from_millis),
+        }
+    }
+}
+
+/// Where the profiles are that are not in the program.
+#[derive(Debug, clap::Args)]
+pub(super) struct Types {
+    /// The state directory, for device profiles that were added there
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/fyrhus")]
+    state: PathBuf,
+}
+
+impl Types {
+    fn load(&self, out: &Out) -> Profiles {
+        let (profiles, mistakes) = Profiles::load_over(&self.state.join("profiles"));
+        for mistake in mistakes {
+            out.trouble(&format!("{}:{}: {}", mistake.file, mistake.line, mistake.advice));
+        }
+        profiles
+    }
+}
+
+fn named(profiles: &Profiles, id: &str) -> anyhow::Result<Arc<Profile>> {
+    let profile = profiles.get(id);
+    profile.with_context(|| format!("there is no profile {id}; see `fyrhus profiles`"))
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReadMbus {
+    #[command(flatten)]
+    wire: Wire,
+    /// The meter's primary address, 0 to 250 (254 asks whoever is there, if it is one alone)
+    #[arg(long, conflicts_with = "secondary", required_unless_present = "secondary")]
+    address: Option<u8>,
+    /// Its secondary address: eight digits, F for any, then maker, version and medium if wanted
+    #[arg(long)]
+    secondary: Option<String>,
+    /// Its type, if it is not to be found by what the meter answers
+    #[arg(long, value_name = "ID")]
+    profile: Option<String>,
+    #[command(flatten)]
+    types: Types,
+}
+
+impl ReadMbus {
+    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let address = match (self.address, &self.secondary) {
+            (Some(address), _) => MeterAddress::Primary(address),
+            (None, Some(written)) => {
+                MeterAddress::Secondary(written.parse().ok().with_context(|| {
+                    format!("{written} is not a secondary address such as 67001122KAM3504")
+                })?)
+            }
+            (None, None) => bail!("give --address or --secondary"),
+        };
+        let profiles = self.types.load(out);
+        let profile = self.profile.map(|id| named(&profiles, &id)).transpose()?;
+        ask(out, &self.wire.settings(BusKind::Mbus), address, profile, profiles.into())
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReadModbus {
+    #[command(flatten)]
+    wire: Wire,
+    /// The device's unit, 1 to 247, or 255 for the device itself on Modbus TCP
+    #[arg(long)]
+    unit: u8,
+    /// Its type, such as eastron.sdm630: `fyrhus profiles` lists them
+    #[arg(long, value_name = "ID")]
+    profile: String,
+    #[command(flatten)]
+    types: Types,
+}
+
+impl ReadModbus {
+    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let profiles = self.types.load(out);
+        let profile = named(&profiles, &self.profile)?;
+        let settings = self.wire.settings(BusKind::Modbus);
+        ask(out, &settings, MeterAddress::Unit(self.unit), Some(profile), profiles.into())
+    }
+}
+
+fn ask(
+    out: &mut Out,
+    settings: &BusSettings,
+    address: MeterAddress,
+    profile: Option<Arc<Profile>>,
+    profiles: Arc<Profiles>,
+) -> anyhow::Result<bool> {
+    let id = MeterId::from_uuid(Uuid::nil());
+    let meter = Meter { id, address, profile, serial: None, origin: Origin::Live };
+    let readout = block_on(async {
+        Ok(Bus::open(settings, profiles).read(&meter, &SystemClock::new()).await)
+    })?;
+    match readout {
+        Ok(readout) => {
+            if out.json {
+                out.object(&Answer::of(&readout))?;
+            } else {
+                out.text(&for_people(&readout))?;
+            }
+            Ok(true)
+        }
+        Err(error) => {
+            if out.json {
+                out.object(&Failure::of(&error))?;
+            } else {
+                out.trouble(&format!("fyrhus: {}", crate::chain(&error)));
+            }
+            Ok(false)
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    ok: bool,
+    serial: String,
+    manufacturer: String,
+    version: String,
+    medium: Option<&'static str>,
+    profile: Option<String>,
+    took_ms: u128,
+    readings: Vec<ReadingLine>,
+    odd: Vec<OddLine>,
+    telegrams: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadingLine {
+    register: String,
+    value: Option<String>,
+    unit: Option<String>,
+    reason: Option<&'static str>,
+    quality: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct OddLine {
+    what: String,
+    note: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    ok: bool,
+    reason: &'static str,
+    error: String,
+}
+
+impl Answer {
+    fn of(readout: &Readout) -> Self {
+        let readings = readout.readings.iter().map(|reading| ReadingLine {
+            register: reading.register.to_string(),
+            value: reading.value.ok().map(metering::Quantity::decimal),
+            unit: reading.value.ok().map(|it| it.resolution().unit().code().to_owned()),
+            reason: reading.value.err().map(metering::NoReading::as_str),
+            quality: reading.quality.as_str(),
+        });
+        let odd =
+            readout.odd.iter().map(|it| OddLine { what: it.what.clone(), note: it.note.clone() });
+        let identity = readout.identity.clone();
+        Self {
+            ok: true,
+            serial: identity.serial,
+            manufacturer: identity.manufacturer,
+            version: identity.version,
+            medium: readout.medium.map(metering::Medium::code),
+            profile: readout.profile.clone(),
+            took_ms: readout.took.as_millis(),
+            readings: readings.collect(),
+            odd: odd.collect(),
+            telegrams: readout.telegrams.iter().map(|it| to_hex(it)).collect(),
+        }
+    }
+}
+
+impl Failure {
+    fn of(error: &ReadError) -> Self {
+        Self { ok: false, reason: error.no_reading().as_str(), error: crate::chain(error) }
+    }
+}
+
+/// A head that says who answered, and a line for each number.
+fn for_people(readout: &Readout) -> String {
+    let identity = &readout.identity;
+    let told = |name: &str, text: &str| match text {
+        "" => String::new(),
+        text => format!("  {name} {text}"),
+    };
+    let mut lines = vec![format!(
+        "answered in {} ms{}{}{}{}{}",
+        readout.took.as_millis(),
+        told("serial", &identity.serial),
+        told("maker", &identity.manufacturer),
+        told("version", &identity.version),
+        told("medium", readout.medium.map_or("", |medium| medium.code())),
+        told("profile", readout.profile.as_deref().unwrap_or_default()),
+    )];
+    for reading in &readout.readings {
+        let shown = match reading.value {
+            Ok(value) => value.to_string(),
+            Err(reason) => format!("- ({})", reason.as_str()),
+        };
+        lines.push(format!("  {:<32} {shown}", reading.register.to_string()));
+    }
+    for odd in &readout.odd {
+        lines.push(format!("  {:<32} {}", odd.what, odd.note));
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListProfiles {
+    #[command(flatten)]
+    types: Types,
+}
+
+#[derive(Debug, Serialize)]
+struct ProfileLine<'a> {
+    id: &'a str,
+    vendor: &'a str,
+    models: &'a [String],
+    medium: &'static str,
+    wires: Vec<&'static str>,
+    registers: Vec<String>,
+}
+
+impl ListProfiles {
+    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let profiles = self.types.load(out);
+        for profile in profiles.iter() {
+            if out.json {
+                out.object(&ProfileLine {
+                    id: &profile.id,
+                    vendor: &profile.vendor,
+                    models: &profile.models,
+                    medium: profile.medium.code(),
+                    wires: profile.wires(),
+                    registers: profile.registers().map(|it| it.register.to_string()).collect(),
+                })?;
+            } else {
+                let (id, medium) = (&profile.id, profile.medium);
+                let models = profile.models.join(", ");
+                let wires = profile.wires().join(", ");
+                out.line(&format!("{id:<28} {medium:<12} {wires:<8} {} {models}", profile.vendor))?;
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,698 @@
+//! `site.toml`: the building, its buses and the meters on them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use drivers::{BusKind, MeterAddress, Parity, PortSettings};
+use metering::{Medium, MeterId, SiteId};
+
+use super::check::{Check, Mistake, Root, Section, nearest};
+use super::key::{Key, Table, Takes, Without};
+use super::schedule::PollEvery;
+
+/// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Which building.
+    pub id: SiteId,
+    /// What people call it.
+    pub name: String,
+    /// The town, for people.
+    pub place: Option<String>,
+    /// Whose midnight begins a day.
+    pub time_zone: Tz,
+    /// One entry for each wire, in the order of the file.
+    pub buses: Vec<Bus>,
+    /// The portfolio service that this building belongs to.
+    pub cloud: Option<Cloud>,
+}
+
+/// One wire and the meters on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bus {
+    /// What the file and the API call it.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What is spoken on it.
+    pub kind: BusKind,
+    /// Where it is plugged in.
+    pub port: PortSettings,
+    /// Bits a second on the wire itself, behind a converter too. No meaning on Modbus TCP.
+    pub baud: u32,
+    /// Of the serial line.
+    pub parity: Parity,
+    /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.
+    pub answer_within: Option<Duration>,
+    /// Who is on the wire, in the order of the file.
+    pub meters: Vec<Meter>,
+}
+
+/// One meter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// Its name for ever.
+    pub id: MeterId,
+    /// What people call it.
+    pub name: String,
+    /// Where it answers on its bus.
+    pub address: MeterAddress,
+    /// Which of its numbers is which; an M-Bus meter may be recognised by what it answers.
+    pub profile: Option<String>,
+    /// What it counts, where the file says so.
+    pub medium: Option<Medium>,
+    /// The serial number it must tell.
+    pub serial: Option<String>,
+    /// The meter whose consumption includes this one's.
+    pub part_of: Option<MeterId>,
+    /// How often it is asked.
+    pub poll_every: PollEvery,
+    /// Whether its readings are marked as simulated.
+    pub simulated: bool,
+}
+
+/// The portfolio service of the building's owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// Its gateways' address, `https://…`.
+    pub url: String,
+    /// How the building is connected to it.
+    pub profile: LineProfile,
+}
+
+/// How a building is connected to the world, and so how much may be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineProfile {
+    /// Sent bytes cost nothing.
+    #[default]
+    Wired,
+    /// Each one is paid for.
+    Metered,
+}
+
+impl Site {
+    /// Reads `file`, of a building whose meters may have the device profiles `profiles`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of its lines.
+    pub fn load(file: &str, profiles: &[&str]) -> Result<Self, Vec<Mistake>> {
+        Check::file(file, TABLES, |check, root| site(check, root, profiles))
+    }
+}
+
+fn site(check: &mut Check<'_>, root: Root<'_>, profiles: &[&str]) -> Option<Site> {
+    let whole = root.section(check, &SITE);
+    if whole.is_none() && !root.has(&SITE) {
+        check.mistake(0, "[site] is missing: it has the building's id and name".to_owned());
+    }
+    let head = whole.map(|section| {
+        (
+            check.text(section, &SITE_ID).and_then(|id| id.parse().ok()),
+            check.text(section, &SITE_NAME).map(str::to_owned),
+            check.text(section, &PLACE).map(str::to_owned),
+            time_zone(check, section),
+        )
+    });
+
+    let mut buses = Buses::default();
+    for section in root.sections(check, &BUS) {
+        buses.bus(check, section);
+    }
+    let mut ids = BTreeMap::new();
+    for section in root.sections(check, &METER) {
+        buses.meter(check, section, profiles, &mut ids);
+    }
+    buses.parts(check, &ids);
+    let cloud = root.section(check, &CLOUD).and_then(|section| cloud(check, section));
+
+    let (id, name, place, time_zone) = head?;
+    let buses = buses.known.into_iter().map(|known| known.bus).collect();
+    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud })
+}
+
+fn time_zone(check: &mut Check<'_>, section: Section<'_>) -> Option<Tz> {
+    let written = check.text(section, &TIME_ZONE)?;
+    if let Ok(zone) = written.parse() {
+        return Some(zone);
+    }
+    let names: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+    let near = nearest(written, &names).map(|near| format!("\"{near}\""));
+    check.refuse(section, &TIME_ZONE, near);
+    None
+}
+
+fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
+    let url = check.text(section, &URL);
+    let profile = check.text(section, &LINE);
+    let named = url.and_then(|url| url.strip_prefix("https://"));
+    if url.is_some() && named.is_none_or(|host| host.is_empty() || host.contains([' ', '@'])) {
+        check.refuse(section, &URL, None);
+        return None;
+    }
+    let profile = match profile? {
+        "metered" => LineProfile::Metered,
+        _ => LineProfile::Wired,
+    };
+    Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile })
+}
+
+/// The buses so far, and what has been said of them.
+#[derive(Default)]
+struct Buses {
+    known: Vec<KnownBus>,
+    /// Ids of buses that have a mistake: their meters are not blamed for it.
+    broken: Vec<String>,
+    /// Which meter says that it is part of which.
+    parts: Vec<Part>,
+}
+
+struct Part {
+    id: MeterId,
+    whole: MeterId,
+    at: usize,
+}
+
+struct KnownBus {
+    bus: Bus,
+    line: usize,
+    poll_every: PollEvery,
+    taken: BTreeMap<String, usize>,
+}
+
+impl Buses {
+    fn bus(&mut self, check: &mut Check<'_>, section: Section<'_>) {
+        let id = check.text(section, &BUS_ID).map(str::to_owned);
+        let line = check.line(section.at);
+        let mut unique = true;
+        if let Some(id) = &id
+            && let Some(other) = self.known.iter().find(|known| known.bus.id == *id)
+        {
+            let advice = format!("bus `{id}` is there already, on line {}", other.line);
+            check.mistake(section.place(&BUS_ID), advice);
+            unique = false;
+        }
+        match Self::settings(check, section, id.as_deref()) {
+            Some((bus, poll_every)) if unique => {
+                let twin = self.known.iter().find(|known| known.bus.port == bus.port);
+                if let Some(twin) = twin {
+                    let advice = format!(
+                        "port {} is taken by bus `{}` on line {}: a wire has one master, so put \
+                         all its meters on one bus",
+                        bus.port, twin.bus.id, twin.line
+                    );
+                    check.mistake(section.place(&PORT), advice);
+                }
+                self.known.push(KnownBus { bus, line, poll_every, taken: BTreeMap::new() });
+            }
+            _ => self.broken.extend(id),
+        }
+    }
+
+    /// The bus without its meters.
+    fn settings(
+        check: &mut Check<'_>,
+        section: Section<'_>,
+        id: Option<&str>,
+    ) -> Option<(Bus, PollEvery)> {
+        let name = check.text(section, &BUS_NAME).map(str::to_owned);
+        let kind = check.text(section, &KIND).and_then(|kind| match kind {
+            "mbus" => Some(BusKind::Mbus),
+            "modbus" => Some(BusKind::Modbus),
+            _ => None,
+        });
+        let port = check.text(section, &PORT).and_then(|written| {
+            let port = written.parse::<PortSettings>();
+            if let Err(wrong) = &port {
+                let near = nearest_port(written).map(|near| format!("; did you mean \"{near}\"?"));
+                let advice = format!("{wrong}{}", near.unwrap_or_default());
+                check.mistake(section.place(&PORT), advice);
+            }
+            port.ok()
+        });
+        let poll_every = check.number(section, &POLL_EVERY).and_then(PollEvery::new);
+        let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
+        let baud = check.number(section, &BAUD);
+        let parity = check.text(section, &PARITY);
+
+        match (kind, &port) {
+            (Some(BusKind::Mbus), Some(PortSettings::RtuOverTcp(_))) => {
+                let advice = "rtu+tcp:// carries Modbus: an M-Bus behind a converter is tcp://";
+                check.mistake(section.place(&PORT), advice.to_owned());
+            }
+            (Some(BusKind::Modbus), Some(PortSettings::Tcp(_))) => {
+                for key in [&BAUD, &PARITY] {
+                    if section.has(key) {
+                        let advice = format!(
+                            "`{}` means nothing on Modbus TCP: leave it out, or write \
+                             rtu+tcp:// if a converter carries Modbus RTU",
+                            key.name
+                        );
+                        check.mistake(section.place(key), advice);
+                    }
+                }
+            }
+            _ => {}
+        }
+        if kind == Some(BusKind::Mbus)
+            && let Some(baud @ (57_600 | 115_200)) = baud
+        {
+            let advice = format!("baud = {baud} is not a rate of M-Bus: 300 to 38400, mostly 2400");
+            check.mistake(section.place(&BAUD), advice);
+        }
+
+        let (id, kind) = (id?.to_owned(), kind?);
+        let default_baud = match kind {
+            BusKind::Mbus => 2_400,
+            BusKind::Modbus => 9_600,
+        };
+        let bus = Bus {
+            name: name.unwrap_or_else(|| id.clone()),
+            id,
+            kind,
+            port: port?,
+            baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(default_baud),
+            parity: parity?.parse().ok()?,
+            answer_within,
+            meters: Vec::new(),
+        };
+        Some((bus, poll_every?))
+    }
+
+    fn meter(
+        &mut self,
+        check: &mut Check<'_>,
+        section: Section<'_>,
+        profiles: &[&str],
+        ids: &mut BTreeMap<MeterId, usize>,
+    ) {
+        let line = check.line(section.at);
+        let id = check.text(section, &METER_ID).and_then(|id| id.parse().ok());
+        if let Some(id) = id
+            && let Some(other) = ids.insert(id, line)
+        {
+            let advice = format!(
+                "meter {id} is there already, on line {other}: each meter has an id of its own, \
+                 which `uuidgen -t7` makes"
+            );
+            check.mistake(section.place(&METER_ID), advice);
+        }
+        let name = check.text(section, &METER_NAME).map(str::to_owned);
+        let bus_id = check.text(section, &METER_BUS);
+        let serial = check.text(section, &SERIAL).map(str::to_owned);
+        let medium = check.text(section, &MEDIUM).and_then(|medium| medium.parse().ok());
+        let own_interval = check.number(section, &METER_POLL_EVERY).and_then(PollEvery::new);
+        let part_of = check.text(section, &PART_OF).and_then(|id| id.parse().ok());
+        if let (Some(id), Some(whole)) = (id, part_of) {
+            self.parts.push(Part { id, whole, at: section.place(&PART_OF) });
+        }
+        let simulated = check.flag(section, &SIMULATED);
+        let profile = check.text(section, &PROFILE).map(str::to_owned);
+        if let Some(profile) = &profile
+            && !profiles.contains(&profile.as_str())
+        {
+            let near = nearest(profile, profiles).map_or_else(
+                || "`fyrhus profiles` lists those that there are".to_owned(),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            let advice = format!("profile \"{profile}\" is not known: {near}");
+            check.mistake(section.place(&PROFILE), advice);
+        }
+
+        let Some(bus_id) = bus_id else { return };
+        let Some(at) = self.known.iter().position(|known| known.bus.id == bus_id) else {
+            if !self.broken.iter().any(|broken| broken == bus_id) {
+                let names: Vec<&str> = self.known.iter().map(|it| it.bus.id.as_str()).collect();
+                let hint = match nearest(bus_id, &names) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None if names.is_empty() => "the file has no [[bus]]".to_owned(),
+                    None => format!("there are {}", names.join(", ")),
+                };
+                let advice = format!("bus \"{bus_id}\" is not there: {hint}");
+                check.mistake(section.place(&METER_BUS), advice);
+            }
+            return;
+        };
+        let Some(known) = self.known.get_mut(at) else { return };
+        let address = known.address(check, section, line);
+        if known.bus.kind == BusKind::Modbus && profile.is_none() && !section.has(&PROFILE) {
+            let advice = "`profile` is missing: a Modbus meter does not say what its registers \
+                          mean; `fyrhus profiles` lists the known types";
+            check.mistake(section.at, advice.to_owned());
+        }
+        if let (Some(id), Some(name), Some(address)) = (id, name, address) {
+            let poll_every = own_interval.unwrap_or(known.poll_every);
+            known.bus.meters.push(Meter {
+                id,
+                name,
+                address,
+                profile,
+                medium,
+                serial,
+                part_of,
+                poll_every,
+                simulated,
+            });
+        }
+    }
+}
+
+impl Buses {
+    /// A meter is part of one that there is, and no meter of itself in the end.
+    fn parts(&self, check: &mut Check<'_>, ids: &BTreeMap<MeterId, usize>) {
+        let whole_of: BTreeMap<MeterId, MeterId> =
+            self.parts.iter().map(|part| (part.id, part.whole)).collect();
+        for Part { id, whole, at } in &self.parts {
+            if !ids.contains_key(whole) {
+                let advice = format!("part_of = \"{whole}\" is not the id of a meter of this file");
+                check.mistake(*at, advice);
+                continue;
+            }
+            let chain = std::iter::successors(Some(*whole), |whole| whole_of.get(whole).copied());
+            if chain.take(ids.len()).any(|above| above == *id) {
+                check.mistake(*at, format!("meter {id} is part of itself: see `part_of` here"));
+            }
+        }
+    }
+}
+
+impl KnownBus {
+    /// Where the meter answers; taken from now on.
+    fn address(
+        &mut self,
+        check: &mut Check<'_>,
+        section: Section<'_>,
+        line: usize,
+    ) -> Option<MeterAddress> {
+        let number = check.number(section, &ADDRESS);
+        let secondary = check.text(section, &SECONDARY).map(str::to_uppercase);
+        let (address, place) = match (section.has(&ADDRESS), section.has(&SECONDARY)) {
+            (true, true) => {
+                let advice = "`address` and `secondary` are both given: keep the one that the \
+                              meter is to be asked by";
+                check.mistake(section.place(&SECONDARY), advice.to_owned());
+                return None;
+            }
+            (false, false) => {
+                let advice = match self.bus.kind {
+                    BusKind::Mbus => "`address` (0 to 250) or `secondary` is missing",
+                    BusKind::Modbus => "`address` is missing: the Modbus unit, 1 to 247",
+                };
+                check.mistake(section.at, advice.to_owned());
+                return None;
+            }
+            (true, false) => {
+                let number = u8::try_from(number?).ok()?;
+                let place = section.place(&ADDRESS);
+                let allowed = match self.bus.kind {
+                    BusKind::Mbus => (MeterAddress::Primary(number), number <= 250, "0 to 250"),
+                    BusKind::Modbus => {
+                        let direct = number == 255 && matches!(self.bus.port, PortSettings::Tcp(_));
+                        let unit = (1..=247).contains(&number) || direct;
+                        (MeterAddress::Unit(number), unit, "1 to 247, or 255 on Modbus TCP")
+                    }
+                };
+                let (address, true, _) = allowed else {
+                    let advice = format!("address = {number} is not {} here", allowed.2);
+                    check.mistake(place, advice);
+                    return None;
+                };
+                (address, place)
+            }
+            (false, true) => {
+                let written = secondary?;
+                let place = section.place(&SECONDARY);
+                if self.bus.kind == BusKind::Modbus {
+                    let advice = "`secondary` is an address of M-Bus: on Modbus write `address`";
+                    check.mistake(place, advice.to_owned());
+                    return None;
+                }
+                let Ok(secondary) = written.parse() else {
+                    check.refuse(section, &SECONDARY, None);
+                    return None;
+                };
+                (MeterAddress::Secondary(secondary), place)
+            }
+        };
+        if let Some(other) = self.taken.insert(address.to_string(), line) {
+            let advice = format!(
+                "address {address} on bus `{}` is taken by the meter on line {other}",
+                self.bus.id
+            );
+            check.mistake(place, advice);
+            return None;
+        }
+        Some(address)
+    }
+}
+
+/// The port that someone who wrote only its end may have meant.
+fn nearest_port(written: &str) -> Option<String> {
+    let whole = ["serial://", "tcp://"].map(|kind| format!("{kind}{written}"));
+    whole.into_iter().find(|whole| whole.parse::<PortSettings>().is_ok())
+}
+
+pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD];
+
+static SITE: Table = Table {
+    name: "site",
+    repeats: false,
+    says: "The building.",
+    keys: &[&SITE_ID, &SITE_NAME, &PLACE, &TIME_ZONE],
+};
+
+static SITE_ID: Key = Key {
+    name: "id",
+    takes: Takes::Id,
+    without: Without::Mistake,
+    says: "The building's id, for ever; `uuidgen -t7` makes one.",
+};
+
+static SITE_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Mistake,
+    says: "What people call the building.",
+};
+
+static PLACE: Key = Key {
+    name: "place",
+    takes: Takes::Text(80),
+    without: Without::Told("no place"),
+    says: "The town, shown beside the name.",
+};
+
+static TIME_ZONE: Key = Key {
+    name: "time_zone",
+    takes: Takes::Written("a time zone such as \"Europe/Oslo\""),
+    without: Without::Word("Europe/Oslo"),
+    says: "Where the building is: its midnight begins a day.",
+};
+
+static BUS: Table = Table {
+    name: "bus",
+    repeats: true,
+    says: "A wire with meters on it. A wire has one master, so it is one bus.",
+    keys: &[&BUS_ID, &BUS_NAME, &KIND, &PORT, &BAUD, &PARITY, &POLL_EVERY, &ANSWER_WITHIN],
+};
+
+static BUS_ID: Key = Key {
+    name: "id",
+    takes: Takes::Slug,
+    without: Without::Mistake,
+    says: "What the meters' sections call it.",
+};
+
+static BUS_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Told("its id"),
+    says: "What people call it.",
+};
+
+static KIND: Key = Key {
+    name: "kind",
+    takes: Takes::OneWord(&["mbus", "modbus"]),
+    without: Without::Mistake,
+    says: "What is spoken on it.",
+};
+
+static PORT: Key = Key {
+    name: "port",
+    takes: Takes::Written("a port such as \"tcp://10.0.4.2:10001\" or \"serial:///dev/ttyUSB0\""),
+    without: Without::Mistake,
+    says: "Where it is plugged in. M-Bus: `tcp://HOST:PORT` for a converter that passes bytes \
+           through, `serial:///dev/NAME` for a level converter on this machine. Modbus: \
+           `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
+           Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine.",
+};
+
+static BAUD: Key = Key {
+    name: "baud",
+    takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
+    without: Without::Told("2400 on M-Bus, 9600 on Modbus"),
+    says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
+};
+
+static PARITY: Key = Key {
+    name: "parity",
+    takes: Takes::OneWord(&["even", "none", "odd"]),
+    without: Without::Word("even"),
+    says: "The parity of the serial line.",
+};
+
+static POLL_EVERY: Key = Key {
+    name: "poll_every_secs",
+    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
+    without: Without::Number(900),
+    says: "How often its meters are asked, counted from midnight.",
+};
+
+static ANSWER_WITHIN: Key = Key {
+    name: "answer_within_ms",
+    takes: Takes::Number(50, 60_000),
+    without: Without::Told("by the standard of the bus, and some more behind a converter"),
+    says: "How long a meter may take to begin its answer.",
+};
+
+static METER: Table = Table {
+    name: "meter",
+    repeats: true,
+    says: "A meter or sensor on one of the buses.",
+    keys: &[
+        &METER_ID,
+        &METER_NAME,
+        &METER_BUS,
+        &ADDRESS,
+        &SECONDARY,
+        &PROFILE,
+        &MEDIUM,
+        &SERIAL,
+        &PART_OF,
+        &METER_POLL_EVERY,
+        &SIMULATED,
+    ],
+};
+
+static METER_ID: Key = Key {
+    name: "id",
+    takes: Takes::Id,
+    without: Without::Mistake,
+    says: "The meter's id, for ever: it stays when the device is exchanged. `uuidgen -t7` makes \
+           one.",
+};
+
+static METER_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Mistake,
+    says: "What people call it.",
+};
+
+static METER_BUS: Key = Key {
+    name: "bus",
+    takes: Takes::Slug,
+    without: Without::Mistake,
+    says: "The id of the bus it is on.",
+};
+
+static ADDRESS: Key = Key {
+    name: "address",
+    takes: Takes::Number(0, 255),
+    without: Without::Told("`secondary` must be given"),
+    says: "M-Bus: its primary address, 0 to 250. Modbus: its unit, 1 to 247, or 255 for the \
+           device itself on Modbus TCP.",
+};
+
+static SECONDARY: Key = Key {
+    name: "secondary",
+    takes: Takes::Written(
+        "a secondary address such as \"67001122\" or \"67001122KAM3504\": eight digits (F for \
+         any), then maker, version and medium",
+    ),
+    without: Without::Told("`address` must be given"),
+    says: "M-Bus: its secondary address, instead of `address`. Eight digits as on the meter, `F` \
+           where any will do, then, if wanted, the maker's three letters, the version and the \
+           medium, both in hexadecimal.",
+};
+
+static PROFILE: Key = Key {
+    name: "profile",
+    takes: Takes::Written("a device profile such as \"kamstrup.multical-601\""),
+    without: Without::Told("M-Bus: found by what the meter answers; Modbus: must be given"),
+    says: "Which type of meter it is, and so what its numbers mean.",
+};
+
+static MEDIUM: Key = Key {
+    name: "medium",
+    takes: Takes::OneWord(&[
+        "heat",
+        "electricity",
+        "cooling",
+        "water",
+        "hot_water",
+        "gas",
+        "solar",
+        "climate",
+        "other",
+    ]),
+    without: Without::Told("what the profile or the meter's answer says"),
+    says: "What it counts, where its answer does not say so, as a water meter on a warm pipe.",
+};
+
+static SERIAL: Key = Key {
+    name: "serial",
+    takes: Takes::Text(40),
+    without: Without::Told("any; another one begins a new series"),
+    says: "The serial number it must tell. If another device answers, nothing of it is kept, and \
+           the meter is shown as exchanged.",
+};
+
+static PART_OF: Key = Key {
+    name: "part_of",
+    takes: Takes::Id,
+    without: Without::Told("part of no other"),
+    says: "The id of the meter whose consumption includes this one's, as a flat's meter behind the \
+           building's: the total of a medium counts only meters that are part of no other.",
+};
+
+static METER_POLL_EVERY: Key = Key {
+    name: "poll_every_secs",
+    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
+    without: Without::Told("that of its bus"),
+    says: "How often it is asked, counted from midnight.",
+};
+
+static SIMULATED: Key = Key {
+    name: "simulated",
+    takes: Takes::Flag,
+    without: Without::Told("`false`"),
+    says: "Marks its readings as simulated, for demonstrations and training.",
+};
+
+static CLOUD: Table = Table {
+    name: "cloud",
+    repeats: false,
+    says: "The portfolio service that the building's owner uses. Without it the gateway works on \
+           its own.",
+    keys: &[&URL, &LINE],
+};
+
+static URL: Key = Key {
+    name: "url",
+    takes: Takes::Written("an address such as \"https://portfolio.example:9443\""),
+    without: Without::Mistake,
+    says: "Where gateways reach it.",
+};
+
+static LINE: Key = Key {
+    name: "profile",
+    takes: Takes::OneWord(&["wired", "metered"]),
+    without: Without::Word("wired"),
+    says: "`metered` where each sent byte is paid for, as on a mobile line: sends and probes less \
+           often.",
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! What has to be done now and then: the time is saved, old readings go, files are checked, the
+//! disk is looked at, leaps of the clock are written down.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metering::{Clock, Moment};
+use store::{Core, Retention, Writer};
+use tokio::time::{self, MissedTickBehavior};
+
+use crate::board::Board;
+use crate::restart::Task;
+
+/// What it looks after.
+#[derive(Clone, Debug)]
+pub(crate) struct Housekeeping {
+    pub(crate) state: PathBuf,
+    pub(crate) core: Core,
+    pub(crate) writer: Writer,
+    pub(crate) board: Board,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Whether readings have to be kept until a cloud has them.
+    pub(crate) cloud: bool,
+}
+
+impl Task for Housekeeping {
+    fn name(&self) -> String {
+        "housekeeping".to_owned()
+    }
+
+    async fn live(&mut self) {
+        self.run().await;
+    }
+}
+
+impl Housekeeping {
+    async fn run(&self) {
+        let mut every = time::interval(Duration::from_secs(10));
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut before = self.clock.now();
+        for tick in 0_u64.. {
+            every.tick().await;
+            let now = self.clock.now();
+            self.leap(before, now).await;
+            before = now;
+            self.board.change(|status| status.trust = now.trust);
+            self.disk().await;
+            // Not at the first tick: a start has better things to do.
+            if tick % FLOOR == 1 {
+                self.save_floor(now).await;
+            }
+            if tick % SCRUB == SCRUB - 1 {
+                self.scrub().await;
+            }
+            if tick % PRUNE == PRUNE / 24 {
+                self.prune().await;
+            }
+        }
+    }
+
+    /// Writes down when the wall clock went another way than time did.
+    async fn leap(&self, before: Moment, now: Moment) {
+        let wall = now.wall_ms() - before.wall_ms();
+        let real = now.boottime.saturating_sub(before.boottime).as_millis();
+        let leap = i64::try_from(real).map_or(0, |real| wall - real);
+        if leap.abs() <= LEAP_MS {
+            return;
+        }
+        tracing::warn!(leap_ms = leap, "the clock was set");
+        let detail = format!("{leap} ms, from {} on", before.wall);
+        if let Err(error) = self.core.audit("clock".into(), "set".into(), detail).await {
+            failed("the leap of the clock is not written down", &error);
+        }
+    }
+
+    async fn disk(&self) {
+        let state = self.state.clone();
+        let space = tokio::task::spawn_blocking(move || nix::sys::statvfs::statvfs(&state)).await;
+        let Ok(Ok(space)) = space else { return };
+        let bytes = |blocks: u64| blocks.saturating_mul(space.fragment_size());
+        self.board.change(|status| {
+            status.store.disk_free = bytes(space.blocks_available());
+            status.store.disk_size = bytes(space.blocks());
+        });
+    }
+
+    async fn save_floor(&self, now: Moment) {
+        let saved = self.core.put_setting(FLOOR_SETTING, now.wall_ms().to_string()).await;
+        if let Err(error) = saved {
+            failed("the time is not saved", &error);
+        }
+    }
+
+    async fn scrub(&self) {
+        match self.writer.scrub().await {
+            Ok(damages) => {
+                for damage in damages {
+                    tracing::error!("{damage}");
+                }
+            }
+            Err(error) => failed("the files of the store are not checked", &error),
+        }
+    }
+
+    async fn prune(&self) {
+        let retention = Retention { keep_days: KEEP_DAYS, cloud: self.cloud };
+        if let Err(error) = self.writer.prune(retention).await {
+            failed("old readings are not thrown away", &error);
+        }
+    }
+}
+
+fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
+    tracing::error!(error, "{what}");
+}
+
+/// The newest time that was saved: at the next start the clock is no earlier.
+pub(crate) const FLOOR_SETTING: &str = "clock_floor_ms";
+
+/// In ticks of 10 s: ten minutes, an hour and a day.
+const FLOOR: u64 = 60;
+const SCRUB: u64 = 360;
+const PRUNE: u64 = 8_640;
+
+/// A step of the clock that is no correction of a good one any more.
+const LEAP_MS: i64 = 2_000;
+
+/// A year and what a late month's close needs.
+const KEEP_DAYS: u16 = 400;

@@ -1,0 +1,261 @@
+//! Takes what the buses said to the store and to the live values: the only task that sees all of
+//! it.
+//!
+//! ```text
+//! poll ──mpsc(256)──▶ ingest ──▶ unsaved ──commit──▶ store
+//!                        └─────▶ live values (at once: they are shown, not yet stored)
+//! ```
+//!
+//! A commit begins when a bus's round is over, and 60 s after the oldest unsaved reading at the
+//! latest. While one runs, more is taken in. When the store refuses, because its disk is full or
+//! broken, what is unsaved stays here and is tried again; after [`MOST_UNSAVED`] questions nothing
+//! more is taken, and so the buses wait: readings are late, never lost.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivers::{Profiles, Readout};
+use futures_util::FutureExt as _;
+use futures_util::future::OptionFuture;
+use metering::{Clock, MeterId, NoReading, Reading};
+use store::{MeterRound, StoreError, Stored, Writer};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{self, Instant};
+use web_ui::{LiveValue, Site};
+
+use crate::board::Board;
+use crate::live::Newest;
+use crate::poll::{Asked, Outcome, Polled};
+use crate::wire;
+
+/// Where readings go.
+pub(crate) trait Save: Send {
+    /// As [`Writer::commit`].
+    fn save(
+        &mut self,
+        rounds: Vec<MeterRound>,
+    ) -> impl Future<Output = Result<Stored, StoreError>> + Send;
+}
+
+impl Save for Writer {
+    async fn save(&mut self, rounds: Vec<MeterRound>) -> Result<Stored, StoreError> {
+        self.commit(rounds).await
+    }
+}
+
+/// Shows what came and keeps what is unsaved.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    /// The newest values.
+    pub(crate) newest: Newest,
+    /// What is installed: a meter's telegram may tell its medium.
+    pub(crate) site: Arc<watch::Sender<Arc<Site>>>,
+    /// What kind of number each register is.
+    pub(crate) profiles: Arc<Profiles>,
+    /// How the store is doing goes there.
+    pub(crate) board: Board,
+    /// For the age of answers.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// Takes in what is polled until every bus has let go of its end, and all that came is stored.
+///
+/// If the store refuses to the end it is tried on and on: the caller has the deadline.
+pub(crate) async fn ingest(
+    mut ingest: Ingest,
+    polled: &mut mpsc::Receiver<Polled>,
+    store: &mut impl Save,
+) {
+    let mut unsaved = Unsaved::default();
+    let mut open = true;
+    let mut ages = time::interval(AGE_EVERY);
+    loop {
+        // One commit after the other; while it runs, more is taken in.
+        let rounds = unsaved.begin(Instant::now());
+        let kept = rounds.clone();
+        let mut commit = pin!(OptionFuture::from(rounds.map(|rounds| store.save(rounds))).fuse());
+        loop {
+            let due = unsaved.due();
+            let room = unsaved.rounds.len() < MOST_UNSAVED;
+            tokio::select! {
+                biased;
+                Some(outcome) = &mut commit, if kept.is_some() => {
+                    let kept = kept.unwrap_or_default();
+                    ingest.saved(&mut unsaved, kept, outcome);
+                    break;
+                }
+                message = polled.recv(), if open && room => match message {
+                    Some(Polled::Meter(asked)) => {
+                        unsaved.push(ingest.take(*asked), Instant::now());
+                    }
+                    Some(Polled::RoundOver) => unsaved.round_over(),
+                    None => {
+                        open = false;
+                        unsaved.round_over();
+                    }
+                },
+                _ = ages.tick() => ingest.newest.age(ingest.clock.now().wall),
+                () = time::sleep_until(due.unwrap_or_else(Instant::now)),
+                    if kept.is_none() && due.is_some() => break,
+            }
+            if !open && kept.is_none() && unsaved.rounds.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Ingest {
+    /// Shows what came of a question, tells whoever waits for it, and makes of it what is stored.
+    fn take(&mut self, mut asked: Asked) -> MeterRound {
+        let waiting = std::mem::take(&mut asked.reply);
+        let readings: Vec<_> = match &mut asked.outcome {
+            Outcome::Answered(readout) => {
+                let readings = std::mem::take(&mut readout.readings);
+                let profile = readout.profile.as_deref();
+                let kind =
+                    |reading: &Reading| wire::kind(&self.profiles, profile, &reading.register);
+                readings.into_iter().map(|reading| (kind(&reading), reading)).collect()
+            }
+            Outcome::Failed(_) | Outcome::NotAsked => Vec::new(),
+        };
+        let values = readings.iter().map(|(kind, reading)| LiveValue {
+            register: reading.register.clone(),
+            value: reading.value,
+            kind: *kind,
+            quality: reading.quality,
+            origin: reading.origin,
+            at: reading.at.wall,
+        });
+        let live = self.newest.asked(&asked, values.collect());
+        for reply in waiting {
+            // Whoever asked may have gone away.
+            drop(reply.send(Ok(Arc::clone(&live))));
+        }
+
+        let Asked { meter, at, cycle, outcome, .. } = asked;
+        let (identity, outcome, telegrams) = match outcome {
+            Outcome::Answered(readout) => {
+                self.learn(meter, &readout);
+                let readings = readings.into_iter().map(|(kind, reading)| (reading, kind));
+                (Some(readout.identity), Ok(readings.collect()), readout.telegrams)
+            }
+            Outcome::Failed(error) => (None, Err(error.no_reading()), Vec::new()),
+            Outcome::NotAsked => (None, Err(NoReading::NotAsked), Vec::new()),
+        };
+        MeterRound { meter, cycle, asked: at, identity, outcome, telegrams }
+    }
+
+    /// Completes what is known of a meter by what it says of itself.
+    fn learn(&self, meter: MeterId, readout: &Readout) {
+        self.site.send_if_modified(|site| {
+            let info = site.meters.iter().position(|info| info.id == meter);
+            let Some(at) = info else { return false };
+            let known = site.meters.get(at);
+            let new_medium = readout.medium.filter(|_| known.is_some_and(|it| it.medium.is_none()));
+            let new_profile =
+                readout.profile.clone().filter(|_| known.is_some_and(|it| it.profile.is_none()));
+            if new_medium.is_none() && new_profile.is_none() {
+                return false;
+            }
+            if let Some(info) = Arc::make_mut(site).meters.get_mut(at) {
+                info.medium = info.medium.or(new_medium);
+                info.profile = info.profile.take().or(new_profile);
+            }
+            true
+        });
+    }
+
+    fn saved(
+        &self,
+        unsaved: &mut Unsaved,
+        kept: Vec<MeterRound>,
+        outcome: Result<Stored, StoreError>,
+    ) {
+        match outcome {
+            Ok(stored) => {
+                unsaved.pause = FIRST_PAUSE;
+                self.board.change(|status| {
+                    status.store.stored += stored.count;
+                    status.store.trouble = None;
+                });
+            }
+            Err(error) => {
+                let trouble = crate::chain(&error);
+                let waiting = kept.len() + unsaved.rounds.len();
+                tracing::error!(error = trouble, waiting, "readings are not stored yet");
+                self.board.change(|status| status.store.trouble = Some(trouble));
+                unsaved.put_back(kept, Instant::now());
+            }
+        }
+    }
+}
+
+/// What has come and is not stored.
+#[derive(Debug)]
+struct Unsaved {
+    /// In the order in which they came.
+    rounds: Vec<MeterRound>,
+    /// When they are to be stored; `None` if there are none.
+    due: Option<Instant>,
+    /// Not before: the store has just refused.
+    not_before: Option<Instant>,
+    /// How long the store is left alone when it refuses again.
+    pause: Duration,
+}
+
+impl Default for Unsaved {
+    fn default() -> Self {
+        Self { rounds: Vec::new(), due: None, not_before: None, pause: FIRST_PAUSE }
+    }
+}
+
+impl Unsaved {
+    fn push(&mut self, round: MeterRound, now: Instant) {
+        self.rounds.push(round);
+        self.due.get_or_insert(now + UNSAVED_AT_MOST);
+    }
+
+    /// There is no reason to wait any longer.
+    fn round_over(&mut self) {
+        self.due = (!self.rounds.is_empty()).then(Instant::now);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due.max(self.due.and(self.not_before))
+    }
+
+    /// What is to be stored now.
+    fn begin(&mut self, now: Instant) -> Option<Vec<MeterRound>> {
+        self.due().filter(|due| *due <= now)?;
+        self.due = None;
+        self.not_before = None;
+        Some(std::mem::take(&mut self.rounds))
+    }
+
+    /// What the store refused goes before what has come since.
+    fn put_back(&mut self, mut refused: Vec<MeterRound>, now: Instant) {
+        refused.append(&mut self.rounds);
+        self.rounds = refused;
+        self.due = Some(now);
+        self.not_before = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// So old may a reading become that a power cut would take.
+const UNSAVED_AT_MOST: Duration = Duration::from_mins(1);
+
+/// Twenty minutes of 250 meters that are asked every minute, some 20 MB.
+const MOST_UNSAVED: usize = 5_000;
+
+/// A store that refused is asked again after so long, and then after twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A page that shows an old answer as new may be wrong for so long.
+const AGE_EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Who this gateway is: its id and its two keys, made at the first start.
+//!
+//! ```text
+//! keys/gateway-id   UUIDv7, as text; there before any enrolment, and for ever
+//! keys/device.key   Ed25519: signs the ledger, day chains and configurations
+//! keys/tls.key      P-256: the key of the pages' certificate
+//! keys/tls.crt      that certificate, signed with its own key
+//! ```
+//!
+//! The folder is open to the daemon's user alone, and so is every file in it. Who takes the disk
+//! takes the keys: without a TPM nothing can be done about that.
+//!
+//! **Never true:** that a key is made anew because its file cannot be read. A gateway that forgot
+//! who it is must not pretend to be a new one; it says which file is the trouble, and stops.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use metering::{Clock, GatewayId};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// The id and the keys.
+pub struct Keys {
+    /// Which appliance this is.
+    pub gateway: GatewayId,
+    /// Signs what has to be believed later: ledger, day chains, configurations.
+    pub device: SigningKey,
+    /// The pages' certificate.
+    pub certificate: CertificateDer<'static>,
+    /// The key of that certificate.
+    pub certificate_key: PrivateKeyDer<'static>,
+}
+
+impl std::fmt::Debug for Keys {
+    /// Never the keys themselves.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("gateway", &self.gateway).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Reads them from the state directory, or makes those that were never made.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`] if a file cannot be read, made or understood.
+    pub fn open(state: &Path, clock: &dyn Clock) -> Result<Self, KeysError> {
+        let folder = state.join("keys");
+        private_folder(&folder)?;
+
+        let gateway = kept(&folder.join("gateway-id"), || Ok(new_id(clock).to_string()))?;
+        let gateway = gateway.parse(|text| text.trim().parse().ok(), "an id")?;
+
+        let device = kept(&folder.join("device.key"), || {
+            let pem = SigningKey::from_bytes(&rand::random()).to_pkcs8_pem(LineEnding::LF);
+            pem.map(|pem| pem.to_string()).map_err(|error| error.to_string())
+        })?;
+        let device =
+            device.parse(|pem| SigningKey::from_pkcs8_pem(pem).ok(), "an Ed25519 key in PEM")?;
+
+        let tls_key = kept(&folder.join("tls.key"), || {
+            let pair = KeyPair::generate().map_err(|error| error.to_string())?;
+            Ok(pair.serialize_pem())
+        })?;
+        let pair = tls_key.parse(|pem| KeyPair::from_pem(pem).ok(), "a P-256 key in PEM")?;
+        let certificate_key = tls_key
+            .parse(|pem| PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok(), "a key in PEM")?;
+        let certificate = kept(&folder.join("tls.crt"), || {
+            let made =
+                certificate(gateway).self_signed(&pair).map_err(|error| error.to_string())?;
+            Ok(made.pem())
+        })?;
+        let certificate = certificate.parse(
+            |pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok(),
+            "a certificate in PEM",
+        )?;
+        Ok(Self { gateway, device, certificate, certificate_key })
+    }
+
+    /// The certificate's SHA-256 as browsers show it: `4F:1A:…`.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(&self.certificate);
+        digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+}
+
+/// Why the keys are not there.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file system says no.
+    #[error("{} cannot be read or made; check its owner and its rights", file.display())]
+    Io {
+        /// Which one.
+        file: PathBuf,
+        /// What it says.
+        #[source]
+        cause: io::Error,
+    },
+    /// A key could not be made.
+    #[error("{} cannot be made: {because}", file.display())]
+    Make {
+        /// Which one.
+        file: PathBuf,
+        /// What the library says.
+        because: String,
+    },
+    /// The file holds something else.
+    #[error(
+        "{} is not {expected}; put it back from a backup (a gateway without it is another one)",
+        file.display()
+    )]
+    Broken {
+        /// Which one.
+        file: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Others may read the keys.
+    #[error("{0} is open to other users; run: chmod 0700 {0}", folder.display())]
+    Open {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+/// A file's text, and the file for the message when the text is not what it should be.
+struct Kept {
+    file: PathBuf,
+    text: String,
+}
+
+impl Kept {
+    fn parse<T>(
+        &self,
+        parse: impl FnOnce(&str) -> Option<T>,
+        expected: &'static str,
+    ) -> Result<T, KeysError> {
+        parse(&self.text).ok_or_else(|| KeysError::Broken { file: self.file.clone(), expected })
+    }
+}
+
+/// What `file` holds; `make` makes it the first time, to the disk before anyone uses it.
+fn kept(file: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<Kept, KeysError> {
+    let io = |cause| KeysError::Io { file: file.to_owned(), cause };
+    match fs::read_to_string(file) {
+        Ok(text) => return Ok(Kept { file: file.to_owned(), text }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io(error)),
+    }
+    let text = make().map_err(|because| KeysError::Make { file: file.to_owned(), because })?;
+
+    // Beside it first: a power cut must not leave half a key under the key's name.
+    let beside = file.with_extension("new");
+    let mut open = OpenOptions::new();
+    open.write(true).create(true).truncate(true).mode(0o600);
+    let mut new = open.open(&beside).map_err(io)?;
+    new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(io)?;
+    fs::rename(&beside, file).map_err(io)?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    Ok(Kept { file: file.to_owned(), text })
+}
+
+fn private_folder(folder: &Path) -> Result<(), KeysError> {
+    let io = |cause| KeysError::Io { file: folder.to_owned(), cause };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    let mode = fs::metadata(folder).map_err(io)?.mode();
+    let others = mode & 0o077;
+    if others == 0 { Ok(()) } else { Err(KeysError::Open { folder: folder.to_owned() }) }
+}
+
+fn new_id(clock: &dyn Clock) -> Uuid {
+    let wall = clock.now().wall;
+    let seconds = u64::try_from(wall.timestamp()).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, wall.timestamp_subsec_nanos()))
+}
+
+/// A certificate for everything this machine is called now. It names no other later: its
+/// fingerprint is what people compare, so it does not change with an address.
+fn certificate(gateway: GatewayId) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, format!("Fyrhus {gateway}"));
+    params.distinguished_name = name;
+    // The clock may be wrong at the first start, and nobody can renew a certificate whose
+    // fingerprint is on a label: from before any device was made to the end of X.509's time,
+    // which stands for "no end" (RFC 5280, section 4.1.2.5).
+    params.not_before = date_time_ymd(2025, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let names = [host.to_owned(), format!("{host}.local"), "localhost".to_owned()];
+    let names = names.into_iter().filter_map(|name| name.try_into().ok().map(SanType::DnsName));
+    let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let addresses = addresses.into_iter().chain(own_addresses()).map(SanType::IpAddress);
+    params.subject_alt_names = names.chain(addresses).collect();
+    params
+}
+
+/// The addresses by which this machine reaches others. Nothing is sent: to connect a datagram
+/// socket only chooses a route. (The two targets are reserved for documentation.)
+pub(crate) fn own_addresses() -> Vec<IpAddr> {
+    let via = |bind: IpAddr, target: IpAddr| {
+        let socket = UdpSocket::bind((bind, 0)).ok()?;
+        socket.connect((target, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let v4 = via(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let documentation = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let v6 = via(Ipv6Addr::UNSPECIFIED.into(), documentation.into());
+    v4.into_iter().chain(v6).filter(|address| !address.is_loopback()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn they_are_made_once_and_only_their_user_may_read_them() {
+        let state = tempfile::tempdir().unwrap();
+        let made = Keys::open(state.path(), &SystemClock::new()).unwrap();
+        let read = Keys::open(state.path(), &SystemClock::new()).unwrap();
+        assert_eq!(made.gateway, read.gateway);
+        assert_eq!(made.gateway.uuid().get_version_num(), 7);
+        assert_eq!(made.device.to_bytes(), read.device.to_bytes());
+        assert_eq!(made.fingerprint(), read.fingerprint());
+        assert_eq!(made.fingerprint().len(), 32 * 3 - 1);
+
+        let mut names = Vec::new();
+        for file in fs::read_dir(state.path().join("keys")).unwrap() {
+            let file = file.unwrap();
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            names.push(file.file_name().into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["device.key", "gateway-id", "tls.crt", "tls.key"]);
+    }
+
+    #[track_caller]
+    fn check(spoil: impl FnOnce(&Path), expected: &str) {
+        let state = tempfile::tempdir().unwrap();
+        Keys::open(state.path(), &SystemClock::new()).unwrap();
+        spoil(&state.path().join("keys"));
+        let error = Keys::open(state.path(), &SystemClock::new()).unwrap_err();
+        let folder = state.path().to_str().unwrap();
+        assert_eq!(error.to_string().replace(folder, "STATE"), expected);
+    }
+
+    #[test]
+    fn a_broken_key_is_named_and_never_replaced() {
+        check(
+            |keys| fs::write(keys.join("device.key"), "rubbish").unwrap(),
+            "STATE/keys/device.key is not an Ed25519 key in PEM; put it back from a backup (a \
+             gateway without it is another one)",
+        );
+        check(
+            |keys| fs::write(keys.join("gateway-id"), "7\n").unwrap(),
+            "STATE/keys/gateway-id is not an id; put it back from a backup (a gateway without it \
+             is another one)",
+        );
+    }
+
+    #[test]
+    fn keys_that_others_may_read_are_not_used() {
+        check(
+            |keys| fs::set_permissions(keys, fs::Permissions::from_mode(0o755)).unwrap(),
+            "STATE/keys is open to other users; run: chmod 0700 STATE/keys",
+        );
+    }
+}

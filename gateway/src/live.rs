@@ -1,0 +1,187 @@
+//! The newest values of every meter, for the pages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use metering::MeterId;
+use store::{Latest, Snapshot};
+use tokio::sync::watch;
+use web_ui::{Live, LiveMeter, LiveValue, MeterState, Site};
+
+use crate::poll::{Asked, Outcome};
+
+/// Keeps the values and shows them. Only the newest state is ever shown, and nobody waits.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    live: watch::Sender<Arc<Live>>,
+    site: watch::Receiver<Arc<Site>>,
+}
+
+impl Newest {
+    /// What the store still knows of the meters of `site`, so that a page after a restart shows
+    /// old values with their age rather than none.
+    pub(crate) fn new(
+        site: watch::Receiver<Arc<Site>>,
+        known: Vec<LiveSeed>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut meters = HashMap::new();
+        for seed in known {
+            meters.insert(seed.meter, Arc::new(seed.live));
+        }
+        let live = watch::Sender::new(Arc::new(Live { revision: 0, meters }));
+        let mut newest = Self { live, site };
+        newest.age(now);
+        newest
+    }
+
+    /// For whoever looks at it.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Live>> {
+        self.live.subscribe()
+    }
+
+    /// Takes over what came of a question. A slot without one changes nothing: what is known of
+    /// the meter is still the newest.
+    pub(crate) fn asked(&mut self, asked: &Asked, values: Vec<LiveValue>) -> Arc<LiveMeter> {
+        let before = self.live.borrow().meters.get(&asked.meter).cloned();
+        let before = before.unwrap_or_else(|| Arc::new(never_asked(asked.at.wall)));
+        let after = match &asked.outcome {
+            Outcome::NotAsked => return before,
+            Outcome::Answered(readout) => {
+                let at = values.iter().map(|value| value.at).min().unwrap_or(asked.at.wall);
+                LiveMeter {
+                    at,
+                    state: MeterState::Ok,
+                    absent: None,
+                    error: None,
+                    values,
+                    last_answer: Some(at),
+                    took: Some(readout.took),
+                    identity: Some(readout.identity.clone()),
+                    telegrams: readout.telegrams.clone(),
+                }
+            }
+            Outcome::Failed(error) => LiveMeter {
+                at: asked.at.wall,
+                state: MeterState::Silent,
+                absent: Some(error.no_reading()),
+                error: Some(crate::chain(error)),
+                ..(*before).clone()
+            },
+        };
+        let after = Arc::new(after);
+        self.live.send_modify(|live| {
+            let live = Arc::make_mut(live);
+            live.revision += 1;
+            live.meters.insert(asked.meter, Arc::clone(&after));
+        });
+        after
+    }
+
+    /// Says which answers have grown old by `now`, and forgets meters that are no longer there.
+    pub(crate) fn age(&mut self, now: DateTime<Utc>) {
+        let site = Arc::clone(&self.site.borrow());
+        self.live.send_if_modified(|live| {
+            let aged: Vec<_> = site
+                .meters
+                .iter()
+                .filter_map(|info| {
+                    let meter = live.meters.get(&info.id)?;
+                    let old = TimeDelta::from_std(info.poll_every).unwrap_or_default() * 2;
+                    let late = meter.last_answer.is_none_or(|at| now - at > old);
+                    (meter.state == MeterState::Ok && late).then_some(info.id)
+                })
+                .collect();
+            let gone: Vec<_> =
+                live.meters.keys().filter(|id| site.meter(**id).is_none()).copied().collect();
+            if aged.is_empty() && gone.is_empty() {
+                return false;
+            }
+            let live = Arc::make_mut(live);
+            live.revision += 1;
+            for id in aged {
+                if let Some(meter) = live.meters.get_mut(&id) {
+                    Arc::make_mut(meter).state = MeterState::Late;
+                }
+            }
+            live.meters.retain(|id, _| !gone.contains(id));
+            true
+        });
+    }
+}
+
+/// What the store knows of a meter.
+#[derive(Debug)]
+pub(crate) struct LiveSeed {
+    pub(crate) meter: MeterId,
+    pub(crate) live: LiveMeter,
+}
+
+/// What the store knows of `meters`.
+pub(crate) fn known(store: &Snapshot<'_>, meters: &[MeterId]) -> Vec<LiveSeed> {
+    let mut latest: HashMap<MeterId, Vec<Latest>> = HashMap::new();
+    for point in store.latest_all() {
+        latest.entry(point.series.meter).or_default().push(point);
+    }
+    let mut seeds = Vec::new();
+    for meter in meters {
+        let Some(points) = latest.remove(meter) else { continue };
+        let Some(at) = points.iter().map(|point| point.at_ms).max().and_then(time) else {
+            continue;
+        };
+        let absent = points.iter().find_map(|point| match point.value {
+            Err(reason) if Some(at) == time(point.at_ms) => Some(reason),
+            _ => None,
+        });
+        // One register that the meter leaves out does not make it silent.
+        let absent = absent.filter(|_| points.iter().all(|point| point.value.is_err()));
+        let live = LiveMeter {
+            at,
+            state: if absent.is_some() { MeterState::Silent } else { MeterState::Ok },
+            absent,
+            error: None,
+            values: points.iter().filter_map(value).collect(),
+            last_answer: store.last_answer(*meter).and_then(time),
+            took: None,
+            identity: store.identity(*meter),
+            telegrams: store.telegrams(*meter),
+        };
+        seeds.push(LiveSeed { meter: *meter, live });
+    }
+    seeds
+}
+
+/// The newest value of a point, however old.
+fn value(point: &Latest) -> Option<LiveValue> {
+    let (at_ms, value) = match (point.value, point.last_value) {
+        (Err(_), Some((at_ms, quantity))) => (at_ms, Ok(quantity)),
+        (value, _) => (point.at_ms, value),
+    };
+    Some(LiveValue {
+        register: point.series.register.clone(),
+        value,
+        kind: point.series.kind,
+        quality: point.quality,
+        origin: point.origin,
+        at: time(at_ms)?,
+    })
+}
+
+fn time(ms: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(ms)
+}
+
+fn never_asked(at: DateTime<Utc>) -> LiveMeter {
+    LiveMeter {
+        at,
+        state: MeterState::New,
+        absent: None,
+        error: None,
+        values: Vec::new(),
+        last_answer: None,
+        took: None,
+        identity: None,
+        telegrams: Vec::new(),
+    }
+}

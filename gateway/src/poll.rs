@@ -1,0 +1,297 @@
+//! One task for each bus: asks its meters when they are due and hands on what they said.
+//!
+//! ```text
+//!  wishes ──mpsc(8)──▶ poll_bus ──mpsc(256)──▶ ingest ──▶ store, live values
+//!                          └────▶ board (how the bus is doing; the last one holds)
+//! ```
+//!
+//! The task owns its bus, so a wire is never asked two things at once and needs no lock. When the
+//! queue to the store is full the task waits and the bus is polled less often: readings are late,
+//! never lost. A slot that a slow bus made us miss is recorded as not asked, and not made up for.
+//! A person's wish that finds eight others before it is told that the bus is busy.
+
+mod queue;
+mod times;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use drivers::{ReadError, Readout};
+use metering::{Clock, MeterId, Moment};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
+use web_ui::{BusState, LiveMeter, NotRead};
+
+use crate::board::Board;
+use crate::config::PollEvery;
+use crate::cycle::Cycles;
+use queue::{Next, Queue};
+use times::Times;
+
+/// What is asked of a bus. One method, so that a test can be a bus in ten lines.
+pub(crate) trait Wire: Send {
+    /// As [`drivers::Bus::read`], cancellation and all.
+    fn read(
+        &mut self,
+        meter: &drivers::Meter,
+        clock: &dyn Clock,
+    ) -> impl Future<Output = Result<Readout, ReadError>> + Send;
+}
+
+impl Wire for drivers::Bus {
+    async fn read(
+        &mut self,
+        meter: &drivers::Meter,
+        clock: &dyn Clock,
+    ) -> Result<Readout, ReadError> {
+        Self::read(self, meter, clock).await
+    }
+}
+
+/// A bus and when its meters are asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// As in the configuration.
+    pub(crate) bus: String,
+    /// The building's, whose midnight the slots are counted from.
+    pub(crate) zone: Tz,
+    /// The longest that one question may take.
+    pub(crate) longest: Duration,
+    /// In the order of the configuration.
+    pub(crate) meters: Vec<Planned>,
+}
+
+/// A meter and when it is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) meter: drivers::Meter,
+    pub(crate) poll_every: PollEvery,
+    /// When it last answered; in the slot under way it is not asked again.
+    pub(crate) answered: Option<DateTime<Utc>>,
+}
+
+/// What goes to the store.
+#[derive(Debug)]
+pub(crate) enum Polled {
+    /// A meter's slot came to its end, or a person's wish.
+    Meter(Box<Asked>),
+    /// Nobody on the bus is due any more: what was read is to be stored.
+    RoundOver,
+}
+
+/// What one meter said when it was asked, or why it said nothing.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Who.
+    pub(crate) meter: MeterId,
+    /// When, for the last time. Readings have a time of their own: that of the answer.
+    pub(crate) at: Moment,
+    /// Which question of this gateway: a later one has a higher number.
+    pub(crate) cycle: u64,
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// Who waits for it.
+    pub(crate) reply: Vec<Reply>,
+}
+
+/// How a slot of a meter ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// With an answer.
+    Answered(Readout),
+    /// With the last of its tries.
+    Failed(ReadError),
+    /// Without a question.
+    NotAsked,
+}
+
+/// A wish to ask a meter at once.
+#[derive(Debug)]
+pub(crate) struct AskNow {
+    /// Which one.
+    pub(crate) meter: MeterId,
+    /// The entry of the live values that comes of it.
+    pub(crate) reply: Reply,
+}
+
+/// Where somebody waits for a meter's answer.
+pub(crate) type Reply = oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>;
+
+/// The ends of the queues that a bus's task holds.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    /// Wishes come in.
+    pub(crate) wishes: mpsc::Receiver<AskNow>,
+    /// Answers go out.
+    pub(crate) polled: mpsc::Sender<Polled>,
+    /// How the bus is doing goes there.
+    pub(crate) board: Board,
+    /// Numbers of questions come from there.
+    pub(crate) cycles: Arc<Cycles>,
+    /// Ends the task after the question that is under way: another plan takes over.
+    pub(crate) leave: CancellationToken,
+    /// Ends it at once. The question under way is dropped: its answer would find no store.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Asks the meters of `plan` over `wire` until it is told to leave.
+pub(crate) async fn poll_bus(
+    wire: &mut impl Wire,
+    plan: Plan,
+    clock: Arc<dyn Clock>,
+    lines: &mut Lines,
+) {
+    let shutdown = lines.shutdown.clone();
+    let mut bus = Poll::new(wire, plan, clock, lines);
+    shutdown.run_until_cancelled(bus.run()).await;
+}
+
+struct Poll<'a, W> {
+    wire: &'a mut W,
+    plan: Plan,
+    clock: Arc<dyn Clock>,
+    lines: &'a mut Lines,
+    queue: Queue,
+    /// Who waits for which meter.
+    waiting: Vec<(usize, Reply)>,
+    times: Times,
+    /// When the round under way began.
+    round: Option<Instant>,
+}
+
+/// The queue to the store is gone: nobody wants to know any more.
+struct Gone;
+
+impl<'a, W: Wire> Poll<'a, W> {
+    fn new(wire: &'a mut W, plan: Plan, clock: Arc<dyn Clock>, lines: &'a mut Lines) -> Self {
+        let meters = plan.meters.iter().map(|planned| (planned.poll_every, planned.answered));
+        let queue = Queue::new(plan.zone, plan.longest, meters, clock.now().wall);
+        let times = Times::default();
+        Self { wire, plan, clock, lines, queue, waiting: Vec::new(), times, round: None }
+    }
+
+    async fn run(&mut self) {
+        while !self.lines.leave.is_cancelled() {
+            while let Ok(wish) = self.lines.wishes.try_recv() {
+                self.wish(wish);
+            }
+            if self.step().await.is_err() {
+                return;
+            }
+        }
+        // What was read is stored before the next plan's task reads on.
+        let _gone = self.round_over().await;
+    }
+
+    async fn step(&mut self) -> Result<(), Gone> {
+        let now = self.clock.now();
+        for missed in self.queue.begin_slots(now.wall) {
+            let outcome = missed.error.map_or(Outcome::NotAsked, Outcome::Failed);
+            self.tell(missed.index, now, outcome).await?;
+        }
+        match self.queue.next(now.wall) {
+            Next::Ask(index, within) => self.ask(index, within).await,
+            Next::Wait { until, idle } => {
+                if idle {
+                    self.round_over().await?;
+                }
+                // A clock that is set while we wait is noticed half a minute later.
+                let wait = (until - now.wall).to_std().unwrap_or_default();
+                let wait = wait.min(Duration::from_secs(30));
+                tokio::select! {
+                    () = time::sleep(wait) => {}
+                    () = self.lines.leave.cancelled() => {}
+                    wish = self.lines.wishes.recv() => match wish {
+                        Some(wish) => self.wish(wish),
+                        // The supervisor that held the other end is gone.
+                        None => return Err(Gone),
+                    },
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn ask(&mut self, index: usize, within: Duration) -> Result<(), Gone> {
+        let Some(planned) = self.plan.meters.get(index) else { return Ok(()) };
+        let begun = Instant::now();
+        self.round.get_or_insert(begun);
+        let at = self.clock.now();
+        let asked = self.wire.read(&planned.meter, &*self.clock);
+        let outcome = time::timeout(within, asked).await.unwrap_or_else(|_elapsed| {
+            let address = planned.meter.address;
+            Err(ReadError::Silent { address, waited: within })
+        });
+        let took = begun.elapsed();
+        let bus_is_up = !matches!(outcome, Err(ReadError::Port { .. }));
+        match outcome {
+            Ok(readout) => {
+                self.queue.answered(index, took);
+                self.times.answered(took);
+                self.show(|bus| bus.state = BusState::Up);
+                self.tell(index, at, Outcome::Answered(readout)).await
+            }
+            Err(error) => {
+                let sentence = crate::chain(&error);
+                let meter = planned.meter.id;
+                tracing::debug!(bus = self.plan.bus, %meter, error = sentence, "no answer");
+                self.times.failed();
+                let wall = at.wall;
+                self.show(move |bus| {
+                    bus.state = if bus_is_up { BusState::Up } else { BusState::Down };
+                    bus.last_error = Some((wall, sentence));
+                });
+                match self.queue.failed(index, error, self.clock.now().wall) {
+                    Some(error) => self.tell(index, at, Outcome::Failed(error)).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn wish(&mut self, wish: AskNow) {
+        match self.plan.meters.iter().position(|it| it.meter.id == wish.meter) {
+            Some(index) => {
+                self.queue.ask_now(index, self.clock.now().wall);
+                self.waiting.push((index, wish.reply));
+            }
+            // Whoever asked has gone away if this fails, and so for every reply.
+            None => drop(wish.reply.send(Err(NotRead::Unknown))),
+        }
+    }
+
+    async fn tell(&mut self, index: usize, at: Moment, outcome: Outcome) -> Result<(), Gone> {
+        let Some(planned) = self.plan.meters.get(index) else { return Ok(()) };
+        let answers_wishes = !matches!(outcome, Outcome::NotAsked);
+        let mut reply = Vec::new();
+        if answers_wishes {
+            for (_, waiting) in self.waiting.extract_if(.., |(waiting, _)| *waiting == index) {
+                reply.push(waiting);
+            }
+        }
+        let (meter, cycle) = (planned.meter.id, self.lines.cycles.next());
+        let asked = Asked { meter, at, cycle, outcome, reply };
+        self.lines.polled.send(Polled::Meter(Box::new(asked))).await.map_err(|_gone| Gone)
+    }
+
+    async fn round_over(&mut self) -> Result<(), Gone> {
+        let Some(begun) = self.round.take() else { return Ok(()) };
+        let round = begun.elapsed();
+        self.show(|bus| bus.round = Some(round));
+        self.lines.polled.send(Polled::RoundOver).await.map_err(|_gone| Gone)
+    }
+
+    /// Shows how the bus is doing, after `change`.
+    fn show(&self, change: impl FnOnce(&mut web_ui::BusStatus)) {
+        self.lines.board.bus(&self.plan.bus, |bus| {
+            self.times.show(bus);
+            change(bus);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,450 @@
+//! Starts the parts of the daemon in order, keeps them running, and stops them in reverse.
+//!
+//! ```text
+//! start   keys ▶ store ▶ site.toml ▶ ingest ▶ buses ▶ housekeeping, cloud ▶ pages ▶ READY
+//! stop    buses ▶ ingest, to the last reading ▶ cloud, pages ▶ store       within 5 s
+//! ```
+
+use std::future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use metering::Clock;
+use sd_notify::NotifyState;
+use store::{Core, Options, Store, StoreError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{self, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use web_ui::{Handles, NotEnrolled, NotRead, WebUi, Wish};
+
+use crate::board::Board;
+use crate::buses::{self, Buses};
+use crate::clock::{SystemClock, TrustWatch};
+use crate::config::Machine;
+use crate::control::{self, Reply, Request};
+use crate::cycle::Cycles;
+use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
+use crate::ingest::{self, Ingest};
+use crate::keys::Keys;
+use crate::live::{self, Newest};
+use crate::restart::{Task, restarted};
+use crate::takeover::{self, InForce};
+use crate::web::Served;
+use crate::wire;
+
+/// What is told once the pages are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Where the pages are served over TLS.
+    pub https: SocketAddr,
+    /// Where they are served in the clear, if at all.
+    pub http: Option<SocketAddr>,
+    /// The SHA-256 of the certificate.
+    pub fingerprint: String,
+    /// What makes the first user; `None` once there is one.
+    pub claim_code: Option<String>,
+}
+
+/// Runs the daemon until `shutdown`. `ready` is called once the pages are there.
+///
+/// # Errors
+///
+/// If the state directory, the keys or the store cannot be used: without them nothing could be
+/// kept. Nothing else ends it.
+pub async fn run(
+    machine: Machine,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(Ready),
+) -> anyhow::Result<()> {
+    let clock = Arc::new(SystemClock::new());
+    let keys = open_keys(&machine, &clock)?;
+    tracing::info!(version = VERSION, gateway = %keys.gateway, "starting");
+    let profiles = wire::profiles(&machine.state);
+    let found = takeover::find(&machine.state, &profiles);
+    let store = open_store(&machine.state, takeover::zone(&found), Arc::clone(&clock)).await?;
+    let daemon = Daemon::start(&machine, clock, &keys, profiles, found, &store, &shutdown).await?;
+    daemon.serve(&machine, &keys, ready).await?;
+    let close = tokio::task::spawn_blocking(move || store.close());
+    match time::timeout(CLOSE_WITHIN, close).await {
+        Ok(Ok(Ok(()))) => tracing::info!("stopped; everything is stored"),
+        Ok(Ok(Err(error))) => tracing::error!(error = crate::chain(&error), "the store"),
+        Ok(Err(_)) | Err(_) => tracing::error!("the store did not close in time"),
+    }
+    Ok(())
+}
+
+/// The identity of this gateway.
+fn open_keys(machine: &Machine, clock: &SystemClock) -> anyhow::Result<Keys> {
+    let state = &machine.state;
+    std::fs::create_dir_all(state)
+        .with_context(|| format!("the state directory {} cannot be made", state.display()))?;
+    Keys::open(state, clock).context("the gateway's keys cannot be used")
+}
+
+async fn open_store(
+    state: &std::path::Path,
+    zone: chrono_tz::Tz,
+    clock: Arc<SystemClock>,
+) -> anyhow::Result<Store> {
+    let options = Options::new(state.to_owned(), zone);
+    let open = tokio::task::spawn_blocking(move || Store::open(options, clock));
+    let (store, report) = open
+        .await?
+        .with_context(|| format!("the store in {} cannot be opened", state.display()))?;
+    for damage in &report.damaged {
+        tracing::error!("{damage}");
+    }
+    tracing::info!(head = report.head, recovered = report.recovered, "store opened");
+    Ok(store)
+}
+
+/// The parts, once they run.
+struct Daemon {
+    clock: Arc<SystemClock>,
+    core: Core,
+    in_force: InForce,
+    buses: Buses,
+    handles: Handles,
+    wishes: mpsc::Receiver<Wish>,
+    ingest: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+impl Daemon {
+    async fn start(
+        machine: &Machine,
+        clock: Arc<SystemClock>,
+        keys: &Keys,
+        profiles: Arc<drivers::Profiles>,
+        found: crate::config::kept::Found,
+        store: &Store,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let (core, writer, readers) = (store.core(), store.writer(), store.readers());
+        if let Some(floor) = core.setting(FLOOR_SETTING).await? {
+            clock.set_floor(floor.parse().unwrap_or(i64::MAX));
+        }
+        let board = Board::new(clock.now().wall);
+        let cycles = Arc::new(Cycles::of_start(count_start(&core).await?));
+
+        let parts = takeover::Parts {
+            state: machine.state.clone(),
+            profiles: Arc::clone(&profiles),
+            gateway: keys.gateway,
+            core: core.clone(),
+            writer: writer.clone(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        };
+        let in_force = InForce::start(parts, found).await?;
+        let shown = Arc::clone(in_force.shown());
+
+        let meters: Vec<_> = shown.borrow().meters.iter().map(|meter| meter.id).collect();
+        let seeds = readers.ask(move |snapshot| Ok(live::known(snapshot, &meters))).await?;
+        let newest = Newest::new(shown.subscribe(), seeds, clock.now().wall);
+        let live = newest.watch();
+
+        let (polled, mut from_buses) = mpsc::channel(MOST_POLLED);
+        let ingest = Ingest {
+            newest,
+            site: Arc::clone(&shown),
+            profiles: Arc::clone(&profiles),
+            board: board.clone(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        };
+        let mut saved_to = writer.clone();
+        let ingest = tokio::spawn(async move {
+            ingest::ingest(ingest, &mut from_buses, &mut saved_to).await;
+        });
+
+        let mut buses = Buses::new(buses::Parts {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            profiles,
+            polled,
+            board: board.clone(),
+            cycles,
+            live: live.clone(),
+            shutdown: shutdown.clone(),
+        });
+        if let Some(site) = in_force.site() {
+            buses.take_over(site);
+        }
+
+        let watch = TrustWatch { clock: Arc::clone(&clock), source: machine.clock };
+        background(watch, shutdown);
+        let housekeeping = Housekeeping {
+            state: machine.state.clone(),
+            core: core.clone(),
+            writer,
+            board: board.clone(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            cloud: false,
+        };
+        background(housekeeping, shutdown);
+
+        let (wish, wishes) = mpsc::channel(MOST_WISHES);
+        let handles = Handles {
+            readers,
+            core: core.clone(),
+            site: shown.subscribe(),
+            live,
+            status: board.watch(),
+            wishes: wish,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            tls_fingerprint: keys.fingerprint(),
+            version: VERSION,
+        };
+        background(BackDoor { state: machine.state.clone(), handles: handles.clone() }, shutdown);
+        let shutdown = shutdown.clone();
+        Ok(Self { clock, core, in_force, buses, handles, wishes, ingest, shutdown })
+    }
+
+    /// Serves the pages, answers wishes and takes over changed files, until the shutdown.
+    async fn serve(
+        mut self,
+        machine: &Machine,
+        keys: &Keys,
+        ready: impl FnOnce(Ready),
+    ) -> anyhow::Result<()> {
+        let claim_code = web_ui::open_claim(&self.core, &*self.clock).await?;
+        if let Some(code) = &claim_code {
+            tracing::warn!(
+                code,
+                "nobody has claimed this gateway: whoever enters this code within an hour does"
+            );
+        }
+        let fingerprint = keys.fingerprint();
+        tracing::info!(fingerprint, "the certificate of the pages");
+
+        let pages = WebUi::new(self.handles.clone(), own_hosts());
+        let https = Served::https(&pages, keys, machine.listen, self.shutdown.clone())
+            .context("the pages' certificate cannot be used")?;
+        let http = machine.http;
+        let http = http.map(|address| Served::plain(&pages, address, self.shutdown.clone()));
+        let (mut https_at, mut http_at) = (https.listening(), http.as_ref().map(Served::listening));
+        let listeners: Vec<_> = [Some(https), http]
+            .into_iter()
+            .flatten()
+            .map(|served| tokio::spawn(restarted(served, self.shutdown.clone())))
+            .collect();
+
+        let listening = async {
+            let https = address(&mut https_at).await?;
+            let http = match &mut http_at {
+                Some(http_at) => Some(address(http_at).await?),
+                None => None,
+            };
+            Some(Ready { https, http, fingerprint, claim_code })
+        };
+        let up = async {
+            if let Ok(Some(addresses)) = time::timeout(LISTEN_WITHIN, listening).await {
+                notify(&[NotifyState::Ready]);
+                ready(addresses);
+            } else {
+                // Better read meters without a page than be restarted again and again.
+                let status = "the pages cannot be served: see the log";
+                notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+            }
+            future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = up => {}
+            done = self.events() => done?,
+        }
+        notify(&[NotifyState::Stopping]);
+        self.stop(listeners).await;
+        Ok(())
+    }
+
+    /// What the daemon is asked, and what it looks for, until the shutdown.
+    async fn events(&mut self) -> anyhow::Result<()> {
+        let mut hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
+        let mut looks = time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let watchdog = sd_notify::watchdog_enabled().map(|within| within / 2);
+        let mut beats = time::interval(watchdog.unwrap_or(Duration::from_hours(1)));
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return Ok(()),
+                Some(()) = hangups.recv() => self.look().await,
+                _ = looks.tick() => self.look().await,
+                Some(wish) = self.wishes.recv() => self.grant(wish).await,
+                _ = beats.tick() => notify(&[NotifyState::Watchdog]),
+            }
+        }
+    }
+
+    /// Takes over `site.toml` if somebody has changed it.
+    async fn look(&mut self) {
+        match self.in_force.look().await {
+            Ok(true) => self.take_over(),
+            Ok(false) => {}
+            // It is looked at again; until then the old one holds.
+            Err(error) => {
+                tracing::error!(error = crate::chain(&error), "site.toml is not taken over");
+            }
+        }
+    }
+
+    fn take_over(&mut self) {
+        if let Some(site) = self.in_force.site() {
+            self.buses.take_over(site);
+        }
+    }
+
+    /// Whoever wished may have gone away: then the reply fails, and nobody misses it.
+    async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::ReadNow { meter, reply } => {
+                let bus = self.handles.site.borrow().meter(meter).map(|meter| meter.bus.clone());
+                match bus {
+                    Some(bus) => self.buses.ask_now(&bus, meter, reply),
+                    None => drop(reply.send(Err(NotRead::Unknown))),
+                }
+            }
+            Wish::SaveSite { text, expected, who, reply } => {
+                let saved = self.in_force.save(text, expected, who).await;
+                if saved.is_ok() {
+                    self.take_over();
+                }
+                drop(reply.send(saved));
+            }
+            Wish::Enrol { reply, .. } => drop(reply.send(Err(NotEnrolled::Clock))),
+        }
+    }
+
+    /// Stops in reverse. Everything together has less than five seconds.
+    async fn stop(self, listeners: Vec<JoinHandle<()>>) {
+        let Self { in_force, buses, ingest, .. } = self;
+        drop(in_force);
+        let (tasks, polled) = buses.stop();
+        for task in tasks {
+            drop(task.await);
+        }
+        // The last of its senders: ingest ends once it has stored what is left.
+        drop(polled);
+        if time::timeout(INGEST_WITHIN, ingest).await.is_err() {
+            tracing::error!("the last readings could not be stored: the store refuses them");
+        }
+        for listener in listeners {
+            drop(time::timeout(PAGES_WITHIN, listener).await);
+        }
+    }
+}
+
+async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<SocketAddr> {
+    *listening.wait_for(Option::is_some).await.ok()?
+}
+
+/// How often this daemon has been started, this time included.
+async fn count_start(core: &Core) -> Result<u32, StoreError> {
+    let starts = core.setting(STARTS_SETTING).await?;
+    let starts = starts.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
+    core.put_setting(STARTS_SETTING, starts.to_string()).await?;
+    Ok(starts)
+}
+
+/// Runs `task` beside the others until the shutdown, which drops it.
+fn background(task: impl Task + 'static, shutdown: &CancellationToken) {
+    let stop = shutdown.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(restarted(task, stop.clone())).await });
+}
+
+/// Serves the commands of whoever may read the keys.
+#[derive(Debug)]
+struct BackDoor {
+    state: PathBuf,
+    handles: Handles,
+}
+
+impl Task for BackDoor {
+    fn name(&self) -> String {
+        "control".to_owned()
+    }
+
+    async fn live(&mut self) {
+        let state = self.state.clone();
+        if let Err(error) = control::serve(&state, self).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "commands cannot reach the gateway");
+        }
+    }
+}
+
+impl control::Answer for BackDoor {
+    async fn answer(&mut self, request: Request) -> Reply {
+        match request {
+            Request::ClaimCode => {
+                match web_ui::open_claim(&self.handles.core, &*self.handles.clock).await {
+                    Ok(code) => Reply::ClaimCode(code),
+                    Err(error) => Reply::Refused(crate::chain(&error)),
+                }
+            }
+            Request::Enrol { url, code } => {
+                let (reply, answer) = oneshot::channel();
+                let wish = Wish::Enrol { url, code, reply };
+                if self.handles.wishes.send(wish).await.is_err() {
+                    return Reply::Refused("the gateway is stopping".to_owned());
+                }
+                match answer.await {
+                    Ok(Ok(())) => Reply::Done,
+                    Ok(Err(refused)) => Reply::Refused(not_enrolled(&refused)),
+                    Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
+                }
+            }
+        }
+    }
+}
+
+/// As one sentence.
+pub(crate) fn not_enrolled(because: &NotEnrolled) -> String {
+    match because {
+        NotEnrolled::Code => "the code is wrong, spent or too old: ask for a new one".to_owned(),
+        NotEnrolled::Clock => "the clock of this machine is not trusted yet, so no certificate \
+                               can be checked: see [clock] in fyrhus.toml"
+            .to_owned(),
+        NotEnrolled::Unreachable(why) | NotEnrolled::Failed(why) => why.clone(),
+    }
+}
+
+/// The names under which people reach this machine without an address.
+fn own_hosts() -> Vec<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    if host.is_empty() { Vec::new() } else { vec![host.to_owned(), format!("{host}.local")] }
+}
+
+/// Tells systemd, if it started us.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "systemd is not told");
+    }
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How often the daemon was started.
+const STARTS_SETTING: &str = "starts";
+
+/// Questions of all buses that may wait for ingest; then the buses wait.
+const MOST_POLLED: usize = 256;
+
+/// Wishes that may wait for the supervisor; then people are told that the gateway is busy.
+const MOST_WISHES: usize = 16;
+
+/// How soon a file that was changed by hand is seen.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A listener whose port is taken for longer does not keep systemd waiting.
+const LISTEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// The parts of the five seconds of a stop.
+const INGEST_WITHIN: Duration = Duration::from_millis(1_500);
+const PAGES_WITHIN: Duration = Duration::from_millis(1_200);
+const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);

@@ -1,0 +1,299 @@
+//! Which `site.toml` is in force, and how a new one comes into force.
+//!
+//! ```text
+//! the file changes, SIGHUP ─┐            ┌─▶ version in the store
+//! a page saves ─────────────┴─▶ checked ─┼─▶ last good copy
+//!                                 │      ├─▶ schedule: which readings are expected from now on
+//!                                 ▼      └─▶ buses, pages
+//!                              mistakes: said in the log and on the pages; the old one holds
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use drivers::{BusKind, Profiles};
+use metering::{Clock, GatewayId};
+use store::{Core, StoreError, Writer};
+use tokio::sync::watch;
+use web_ui::{BusInfo, ConfigProblem, MeterInfo, NotSaved};
+
+use crate::config::kept::{self, Found};
+use crate::config::{Mistake, Site};
+
+/// What is in force.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    state: PathBuf,
+    profiles: Arc<Profiles>,
+    gateway: GatewayId,
+    core: Core,
+    writer: Writer,
+    clock: Arc<dyn Clock>,
+    /// What the pages show.
+    shown: Arc<watch::Sender<Arc<web_ui::Site>>>,
+    /// The text of the file that is in force.
+    text: Option<String>,
+    /// The file's text when it was looked at last, good or not.
+    seen: Option<String>,
+    site: Option<Site>,
+}
+
+/// The parts that it is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) state: PathBuf,
+    pub(crate) profiles: Arc<Profiles>,
+    pub(crate) gateway: GatewayId,
+    pub(crate) core: Core,
+    pub(crate) writer: Writer,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl InForce {
+    /// What was found at the start comes into force.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub(crate) async fn start(parts: Parts, found: Found) -> Result<Self, StoreError> {
+        let Parts { state, profiles, gateway, core, writer, clock } = parts;
+        let shown = Arc::new(watch::Sender::new(Arc::new(no_site(gateway))));
+        let (text, seen, site) = (None, None, None);
+        let mut in_force =
+            Self { state, profiles, gateway, core, writer, clock, shown, text, seen, site };
+        match found {
+            Found::Good { site, text } => in_force.by_hand(*site, text).await?,
+            Found::LastGood { site, text, mistakes } => {
+                in_force.by_hand(*site, text).await?;
+                in_force.refuse(&mistakes);
+            }
+            Found::Commissioning { mistakes } => {
+                tracing::warn!("no site.toml yet: only the pages are served");
+                if !mistakes.is_empty() {
+                    in_force.refuse(&mistakes);
+                }
+            }
+        }
+        Ok(in_force)
+    }
+
+    /// What the pages show.
+    pub(crate) fn shown(&self) -> &Arc<watch::Sender<Arc<web_ui::Site>>> {
+        &self.shown
+    }
+
+    /// The building, once there is one.
+    pub(crate) const fn site(&self) -> Option<&Site> {
+        self.site.as_ref()
+    }
+
+    /// Looks whether the file has changed. Tells whether another building is in force now.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub(crate) async fn look(&mut self) -> Result<bool, StoreError> {
+        let file = kept::site_file(&self.state);
+        let text = match kept::read(&file) {
+            Ok(text) => text,
+            Err(mistakes) => {
+                if self.seen.take().is_some() || !mistakes.is_empty() {
+                    let gone = [Mistake { line: 1, advice: "the file is gone".to_owned() }];
+                    self.refuse(if mistakes.is_empty() { &gone } else { &mistakes });
+                }
+                return Ok(false);
+            }
+        };
+        if self.seen.as_ref() == Some(&text) {
+            return Ok(false);
+        }
+        self.seen = Some(text.clone());
+        match self.load(&text) {
+            Ok(site) => {
+                let changed = self.text.as_ref() != Some(&text);
+                self.by_hand(site, text).await?;
+                Ok(changed)
+            }
+            Err(mistakes) => {
+                self.refuse(&mistakes);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Takes over what a person wrote on a page.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not in force; the one before it is.
+    pub(crate) async fn save(
+        &mut self,
+        text: String,
+        expected: u64,
+        who: String,
+    ) -> Result<u64, NotSaved> {
+        let site = self.load(&text).map_err(|mistakes| NotSaved::Mistakes(for_pages(&mistakes)))?;
+        let failed = |error: &dyn std::error::Error| NotSaved::Failed(crate::chain(error));
+        // The version first: it is what tells two people who save at the same time apart.
+        let expected = Some(expected);
+        let why = "saved on a page".to_owned();
+        let version = match self.core.save_version(text.clone(), who, why, expected).await {
+            Ok(version) => version,
+            Err(StoreError::Outdated { .. }) => return Err(self.changed().await),
+            Err(error) => return Err(failed(&error)),
+        };
+        kept::save(&self.state, &text).map_err(|error| failed(&error))?;
+        self.take_over(site, text, version).await.map_err(|error| failed(&error))?;
+        Ok(version)
+    }
+
+    fn load(&self, text: &str) -> Result<Site, Vec<Mistake>> {
+        let ids: Vec<&str> = self.profiles.iter().map(|profile| profile.id.as_str()).collect();
+        Site::load(text, &ids)
+    }
+
+    /// Takes over the file as somebody has written it.
+    async fn by_hand(&mut self, site: Site, text: String) -> Result<(), StoreError> {
+        let current = self.core.current_version().await?;
+        let version = match current {
+            Some(version) if version.text == text => version.number,
+            _ => {
+                let (who, why) = ("file".to_owned(), "site.toml was changed by hand".to_owned());
+                self.core.save_version(text.clone(), who, why, None).await?
+            }
+        };
+        self.take_over(site, text, version).await
+    }
+
+    async fn take_over(
+        &mut self,
+        site: Site,
+        text: String,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        if let Err(error) = kept::keep(&self.state, &text) {
+            // It is in force all the same; only the next broken file finds an older copy.
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "the last good copy of site.toml cannot be written");
+        }
+        let meters = site.buses.iter().flat_map(|bus| &bus.meters);
+        let schedule = meters.clone().map(|meter| (meter.id, meter.poll_every.secs())).collect();
+        self.writer.schedule(self.clock.now().wall_ms(), schedule).await?;
+        let (buses, count) = (site.buses.len(), meters.count());
+        tracing::info!(version, site = site.name, buses, meters = count, "site.toml is in force");
+
+        let before = Arc::clone(&self.shown.borrow());
+        let shown = shown(&site, self.gateway, version, &self.profiles, &before);
+        self.shown.send_replace(Arc::new(shown));
+        self.seen = Some(text.clone());
+        self.text = Some(text);
+        self.site = Some(site);
+        Ok(())
+    }
+
+    /// Says what is wrong with a file that is therefore not in force.
+    fn refuse(&self, mistakes: &[Mistake]) {
+        for mistake in mistakes {
+            tracing::error!(line = mistake.line, "site.toml is not in force: {}", mistake.advice);
+        }
+        let since = self.clock.now().wall;
+        let problem = ConfigProblem { mistakes: for_pages(mistakes), since };
+        self.shown.send_modify(|site| Arc::make_mut(site).config_problem = Some(problem));
+    }
+
+    /// Who was quicker.
+    async fn changed(&self) -> NotSaved {
+        match self.core.current_version().await {
+            Ok(Some(current)) => NotSaved::Changed {
+                version: current.number,
+                who: current.who,
+                at: chrono::DateTime::from_timestamp_millis(current.at_ms).unwrap_or_default(),
+            },
+            Ok(None) => NotSaved::Failed("there is no version to compare with".to_owned()),
+            Err(error) => NotSaved::Failed(crate::chain(&error)),
+        }
+    }
+}
+
+/// The zone of the site that is found, for the store's civil days.
+pub(crate) fn zone(found: &Found) -> Tz {
+    match found {
+        Found::Good { site, .. } | Found::LastGood { site, .. } => site.time_zone,
+        Found::Commissioning { .. } => Tz::Europe__Oslo,
+    }
+}
+
+/// What is there at the start.
+pub(crate) fn find(state: &Path, profiles: &Profiles) -> Found {
+    let ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
+    kept::find(state, &ids)
+}
+
+fn for_pages(mistakes: &[Mistake]) -> Vec<web_ui::Mistake> {
+    let for_page = |it: &Mistake| web_ui::Mistake { line: it.line, advice: it.advice.clone() };
+    mistakes.iter().map(for_page).collect()
+}
+
+fn no_site(gateway: GatewayId) -> web_ui::Site {
+    web_ui::Site {
+        id: None,
+        gateway,
+        name: String::new(),
+        place: None,
+        time_zone: Tz::Europe__Oslo,
+        buses: Vec::new(),
+        meters: Vec::new(),
+        version: 0,
+        config_problem: None,
+        commissioning: true,
+    }
+}
+
+/// `site` as the pages show it. What a meter told of itself `before` is still known.
+fn shown(
+    site: &Site,
+    gateway: GatewayId,
+    version: u64,
+    profiles: &Profiles,
+    before: &web_ui::Site,
+) -> web_ui::Site {
+    let buses = site.buses.iter().map(|bus| BusInfo {
+        id: bus.id.clone(),
+        name: bus.name.clone(),
+        kind: match bus.kind {
+            BusKind::Mbus => "mbus",
+            BusKind::Modbus => "modbus",
+        },
+        port: bus.port.to_string(),
+    });
+    let meters = site.buses.iter().flat_map(|bus| bus.meters.iter().map(move |meter| (bus, meter)));
+    let meters = meters.map(|(bus, meter)| {
+        let told = before.meter(meter.id);
+        let by_profile =
+            meter.profile.as_deref().and_then(|id| profiles.get(id)).map(|it| it.medium);
+        MeterInfo {
+            id: meter.id,
+            name: meter.name.clone(),
+            bus: bus.id.clone(),
+            address: meter.address.to_string(),
+            medium: meter.medium.or(by_profile).or(told.and_then(|told| told.medium)),
+            profile: meter.profile.clone().or_else(|| told.and_then(|told| told.profile.clone())),
+            part_of: meter.part_of,
+            poll_every: meter.poll_every.length(),
+            simulated: meter.simulated,
+        }
+    });
+    web_ui::Site {
+        id: Some(site.id),
+        gateway,
+        name: site.name.clone(),
+        place: site.place.clone(),
+        time_zone: site.time_zone,
+        buses: buses.collect(),
+        meters: meters.collect(),
+        version,
+        config_problem: None,
+        commissioning: false,
+    }
+}

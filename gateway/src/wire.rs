@@ -1,0 +1,140 @@
+//! From the configuration's words to the drivers': which bus to open, which meters to ask on it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use drivers::{BusSettings, PortSettings, Profiles};
+use metering::{MeterId, Origin, Register};
+use store::Kind;
+
+use crate::config;
+use crate::poll::{Plan, Planned};
+
+/// What a bus's task is made from. Two that are equal read the same in the same way, whatever
+/// people call them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wiring {
+    bus: config::Bus,
+    zone: Tz,
+}
+
+impl Wiring {
+    /// `bus` of a building in `zone`, without what is only for people.
+    pub(crate) fn of(bus: &config::Bus, zone: Tz) -> Self {
+        let mut bus = bus.clone();
+        bus.name.clear();
+        for meter in &mut bus.meters {
+            meter.name.clear();
+            meter.medium = None;
+            meter.part_of = None;
+        }
+        Self { bus, zone }
+    }
+
+    /// As in the configuration.
+    pub(crate) fn id(&self) -> &str {
+        &self.bus.id
+    }
+
+    /// Where it is plugged in.
+    pub(crate) fn port(&self) -> &PortSettings {
+        &self.bus.port
+    }
+
+    /// How many there are on it.
+    pub(crate) fn meters(&self) -> usize {
+        self.bus.meters.len()
+    }
+
+    /// How its wire is opened.
+    pub(crate) fn settings(&self) -> BusSettings {
+        settings(&self.bus)
+    }
+
+    /// When its meters are asked; `answered` tells when those did that need not be asked at once.
+    pub(crate) fn plan(
+        &self,
+        profiles: &Profiles,
+        answered: &HashMap<MeterId, DateTime<Utc>>,
+    ) -> Plan {
+        let planned = |meter: &config::Meter| Planned {
+            meter: self::meter(meter, profiles),
+            poll_every: meter.poll_every,
+            answered: answered.get(&meter.id).copied(),
+        };
+        Plan {
+            bus: self.bus.id.clone(),
+            zone: self.zone,
+            longest: longest(&self.bus),
+            meters: self.bus.meters.iter().map(planned).collect(),
+        }
+    }
+
+    /// The meters that `before` asked in the same way: these need not be asked again at once.
+    pub(crate) fn unchanged_meters(&self, before: &Self) -> impl Iterator<Item = MeterId> {
+        let same = |meter: &&config::Meter| before.bus.meters.contains(meter);
+        self.bus.meters.iter().filter(same).map(|meter| meter.id)
+    }
+}
+
+/// How the wire of `bus` is opened.
+fn settings(bus: &config::Bus) -> BusSettings {
+    BusSettings {
+        kind: bus.kind,
+        port: bus.port.clone(),
+        baud: bus.baud,
+        parity: bus.parity,
+        answer_within: bus.answer_within,
+    }
+}
+
+fn meter(meter: &config::Meter, profiles: &Profiles) -> drivers::Meter {
+    drivers::Meter {
+        id: meter.id,
+        address: meter.address,
+        profile: meter.profile.as_deref().and_then(|id| profiles.get(id)),
+        serial: meter.serial.clone(),
+        origin: if meter.simulated { Origin::Simulated } else { Origin::Live },
+    }
+}
+
+/// The longest that one question may take: eight full telegrams of a slow meter, each with as much
+/// time before it begins.
+///
+/// The bus has time-outs of its own for a meter that is silent; this one is for a meter that goes
+/// on and on.
+fn longest(bus: &config::Bus) -> Duration {
+    let answer_within = bus.answer_within.unwrap_or(Duration::from_secs(1));
+    let telegram = match bus.port {
+        PortSettings::Tcp(_) if bus.kind == drivers::BusKind::Modbus => Duration::ZERO,
+        // 261 characters of 11 bits.
+        _ => Duration::from_secs(261 * 11) / bus.baud.max(300),
+    };
+    (8 * (telegram + answer_within)).clamp(Duration::from_secs(8), Duration::from_mins(2))
+}
+
+/// The kind of a register, by the profile that its meter is read with or by what it counts.
+pub(crate) fn kind(profiles: &Profiles, profile: Option<&str>, register: &Register) -> Kind {
+    let profile = profile.and_then(|id| profiles.get(id));
+    let of_profile = profile.as_ref().and_then(|profile| {
+        profile.registers().find(|spec| spec.register == *register).map(|spec| spec.kind)
+    });
+    match of_profile.unwrap_or_else(|| drivers::kind_of(register)) {
+        drivers::Kind::Counter => Kind::Counter,
+        drivers::Kind::Gauge => Kind::Gauge,
+        drivers::Kind::Flag => Kind::Flag,
+    }
+}
+
+/// The profiles that this machine knows: those in the program, and over them those in the state
+/// directory. What is wrong with one of the latter is logged, and that one is left out.
+pub(crate) fn profiles(state: &std::path::Path) -> Arc<Profiles> {
+    let (profiles, mistakes) = Profiles::load_over(&state.join("profiles"));
+    for mistake in mistakes {
+        tracing::error!(file = mistake.file, line = mistake.line, "{}", mistake.advice);
+    }
+    Arc::new(profiles)
+}

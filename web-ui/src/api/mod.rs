@@ -1,0 +1,12 @@
+//! `/api/v1`, one file for each resource: its handlers, its wire structs, and how these are made.
+
+pub(crate) mod buses;
+pub(crate) mod cloud;
+pub(crate) mod health;
+pub(crate) mod history;
+pub(crate) mod meters;
+pub(crate) mod overview;
+pub(crate) mod readings;
+pub(crate) mod session;
+pub(crate) mod site;
+pub(crate) mod users;

@@ -1,0 +1,351 @@
+//! Which of a meter's numbers a page leads with, and what a medium's meters come to.
+//!
+//! ```text
+//! medium        counts           flows                summed in
+//! heat, ...     energy           power                kWh, kW
+//! water, gas    volume           volume_flow          m3, m3/h
+//! ```
+//!
+//! Meters of one medium may count in `GJ`, `MWh` and `kWh`. Each one's steps are summed first, and the
+//! sum is converted once. The total has the fewest decimals of its parts: more would be invented.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Timelike};
+use chrono_tz::Tz;
+use energy::{Day, HOURS};
+use metering::{Direction, Function, Medium, MeterId, Phase, Quantity, Register, Resolution, Unit};
+use store::{Coverage, Kind, Snapshot, Step, StoreError};
+
+use crate::handles::{LiveMeter, LiveValue};
+
+/// What a medium is counted in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measure {
+    counts: &'static [&'static str],
+    flows: &'static [&'static str],
+    /// Of totals.
+    pub(crate) total: Unit,
+    /// Of what flows now.
+    pub(crate) flow: Unit,
+}
+
+impl Measure {
+    /// `None` for a medium that is not consumed.
+    pub(crate) const fn of(medium: Medium) -> Option<Self> {
+        match medium {
+            Medium::Heat | Medium::Electricity | Medium::Cooling | Medium::Solar => Some(Self {
+                counts: &["energy"],
+                flows: &["power"],
+                total: Unit::KilowattHour,
+                flow: Unit::Kilowatt,
+            }),
+            Medium::Water | Medium::HotWater | Medium::Gas => Some(Self {
+                counts: &["volume"],
+                flows: &["volume_flow"],
+                total: Unit::CubicMetre,
+                flow: Unit::CubicMetrePerHour,
+            }),
+            Medium::Climate | Medium::Other => None,
+        }
+    }
+}
+
+/// The counter of what `medium` uses, among `registers`.
+pub(crate) fn counter<'r>(
+    medium: Option<Medium>,
+    registers: impl Iterator<Item = &'r Register>,
+) -> Option<&'r Register> {
+    let medium = medium?;
+    leading(medium, Measure::of(medium)?.counts, registers)
+}
+
+/// The value that a list of meters shows: what flows now, or else the first thing that is
+/// measured, or else what the meter counts.
+pub(crate) fn main_value(medium: Option<Medium>, meter: &LiveMeter) -> Option<&LiveValue> {
+    let registers = || meter.values.iter().map(|value| &value.register);
+    let measure = medium.and_then(Measure::of);
+    let flow = medium.zip(measure).and_then(|(medium, it)| leading(medium, it.flows, registers()));
+    let of = |register: &Register| meter.values.iter().find(|value| value.register == *register);
+    let plain = |value: &&LiveValue| value.register.storage == 0;
+    flow.and_then(of)
+        .or_else(|| meter.values.iter().filter(plain).find(|value| value.kind == Kind::Gauge))
+        .or_else(|| counter(medium, registers()).and_then(of))
+        .or_else(|| meter.values.first())
+}
+
+/// What flows through `meter` now.
+pub(crate) fn flow(medium: Medium, meter: &LiveMeter) -> Option<Quantity> {
+    let registers = meter.values.iter().map(|value| &value.register);
+    let register = leading(medium, Measure::of(medium)?.flows, registers)?;
+    let value = meter.values.iter().find(|value| value.register == *register)?;
+    value.value.ok()
+}
+
+/// The plainest register of one of `quantities`: now, in all tariffs, over all conductors, into
+/// the building.
+fn leading<'r>(
+    medium: Medium,
+    quantities: &[&str],
+    registers: impl Iterator<Item = &'r Register>,
+) -> Option<&'r Register> {
+    let rank = |register: &Register| {
+        let quantity = quantities.iter().position(|it| *it == register.quantity.as_str())?;
+        let now = register.storage == 0 && register.function == Function::Instantaneous;
+        if !now || register.tariff != 0 || register.role.is_some() {
+            return None;
+        }
+        let direction = match register.direction {
+            None => 0,
+            Some(Direction::Import) => 1,
+            // What a solar meter counts leaves it.
+            Some(Direction::Export) if medium == Medium::Solar => 2,
+            Some(Direction::Export) => return None,
+        };
+        let phase = match register.phase {
+            None => 0,
+            Some(Phase::Total) => 1,
+            Some(Phase::L1 | Phase::L2 | Phase::L3) => return None,
+        };
+        Some((quantity, direction, phase))
+    };
+    let ranked = registers.filter_map(|register| Some((rank(register)?, register)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, register)| register)
+}
+
+/// The most decimals of `unit` whose steps are no finer than those of `resolution`: 0.001 `MWh`
+/// is told in whole `kWh`, and so is 0.001 `GJ`.
+///
+/// `None` if the one is not of the other's dimension.
+pub(crate) fn decimals_in(unit: Unit, resolution: Resolution) -> Option<i8> {
+    (-6..=6).rev().find(|decimals| {
+        let step = Resolution::new(*decimals, unit).map(|steps| Quantity::new(1, steps));
+        let told = step.and_then(|step| step.converted(resolution).ok());
+        told.is_some_and(|told| told.mantissa() >= 1)
+    })
+}
+
+/// `amounts`, each converted to steps of `wanted`; `None` if there are none or one cannot be.
+pub(crate) fn sum(amounts: &[Quantity], wanted: Resolution) -> Option<Quantity> {
+    let converted = amounts.iter().map(|amount| amount.converted(wanted).ok());
+    converted.reduce(|sum, amount| sum?.plus(amount?).ok()).flatten()
+}
+
+/// What flows through several meters now, with the fewest decimals of any of them.
+pub(crate) fn flows(medium: Medium, meters: &[&LiveMeter]) -> Option<Quantity> {
+    let unit = Measure::of(medium)?.flow;
+    let flows: Vec<Quantity> = meters.iter().filter_map(|meter| flow(medium, meter)).collect();
+    let decimals = flows.iter().map(|flow| decimals_in(unit, flow.resolution()));
+    let wanted = Resolution::new(decimals.min()??, unit)?;
+    sum(&flows, wanted)
+}
+
+/// What one meter used in each period of a span.
+#[derive(Debug, Default)]
+pub(crate) struct UsedBy {
+    /// By the start of the period; of two series in one period both.
+    periods: BTreeMap<i64, Vec<(Quantity, Coverage)>>,
+}
+
+impl UsedBy {
+    pub(crate) fn ask(
+        store: &Snapshot<'_>,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        step: Step,
+    ) -> Result<Self, StoreError> {
+        let mut used = Self::default();
+        for run in store.used(meter, register, span, step)? {
+            for row in run.rows {
+                let period = used.periods.entry(row.start_ms).or_default();
+                period.push((row.amount, row.coverage));
+            }
+        }
+        Ok(used)
+    }
+
+    /// The sum over all periods of each resolution, so that it is converted once.
+    pub(crate) fn totals(&self) -> Vec<Quantity> {
+        let mut totals: Vec<Quantity> = Vec::new();
+        for (amount, _) in self.periods.values().flatten() {
+            let same = totals.iter_mut().find(|it| it.resolution() == amount.resolution());
+            match same {
+                Some(total) => *total = total.plus(*amount).unwrap_or(*total),
+                None => totals.push(*amount),
+            }
+        }
+        totals
+    }
+
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.periods.values().flatten().fold(Coverage { got: 0, expected: 0 }, |all, (_, it)| {
+            Coverage { got: all.got + it.got, expected: all.expected + it.expected }
+        })
+    }
+
+    /// The period that starts at `start_ms`: its amount in steps of `wanted`, and whether
+    /// readings are missing in it.
+    pub(crate) fn at(&self, start_ms: i64, wanted: Resolution) -> (Option<i64>, bool) {
+        let Some(rows) = self.periods.get(&start_ms) else {
+            return (None, true);
+        };
+        let amounts: Vec<Quantity> = rows.iter().map(|(amount, _)| *amount).collect();
+        let missing = rows.iter().any(|(_, coverage)| coverage.got < coverage.expected);
+        (sum(&amounts, wanted).map(Quantity::mantissa), missing)
+    }
+}
+
+/// The resolution in which `meters` are added up: `unit`, with the fewest decimals of any.
+pub(crate) fn resolution(meters: &[UsedBy], unit: Unit) -> Option<Resolution> {
+    let amounts = meters.iter().flat_map(UsedBy::totals);
+    let decimals = amounts.map(|amount| decimals_in(unit, amount.resolution())).min()??;
+    Resolution::new(decimals, unit)
+}
+
+/// What is usual for a day, by the meters that were added up. It is asked of six weeks of hours, so
+/// it is kept for a quarter of an hour.
+#[derive(Debug, Default)]
+pub(crate) struct UsualDays {
+    kept: HashMap<Vec<MeterId>, Usual>,
+}
+
+/// For one group of meters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual {
+    date: NaiveDate,
+    resolution: Resolution,
+    asked: Duration,
+    pub(crate) hours: [Option<i64>; HOURS],
+}
+
+impl UsualDays {
+    pub(crate) fn get(
+        &self,
+        meters: &[MeterId],
+        date: NaiveDate,
+        resolution: Resolution,
+        now: Duration,
+    ) -> Option<[Option<i64>; HOURS]> {
+        let kept = self.kept.get(meters)?;
+        let young = now.saturating_sub(kept.asked) < Duration::from_mins(15);
+        (kept.date == date && kept.resolution == resolution && young).then_some(kept.hours)
+    }
+
+    /// Keeps it. When there are too many the oldest is dropped.
+    pub(crate) fn put(
+        &mut self,
+        meters: Vec<MeterId>,
+        date: NaiveDate,
+        resolution: Resolution,
+        asked: Duration,
+        hours: &[Option<i64>; HOURS],
+    ) {
+        if self.kept.len() >= 64 {
+            let oldest = self.kept.iter().min_by_key(|(_, usual)| usual.asked);
+            if let Some(oldest) = oldest.map(|(meters, _)| meters.clone()) {
+                self.kept.remove(&oldest);
+            }
+        }
+        self.kept.insert(meters, Usual { date, resolution, asked, hours: *hours });
+    }
+}
+
+/// What `meters` used together in each local hour of the days of `span`. An hour that one of them
+/// has not measured in full is unknown for all.
+pub(crate) fn days(
+    store: &Snapshot<'_>,
+    meters: &[(MeterId, Register)],
+    span: &Range<i64>,
+    wanted: Resolution,
+    zone: Tz,
+) -> Result<Vec<Day>, StoreError> {
+    let mut days: BTreeMap<NaiveDate, [Option<i64>; HOURS]> = BTreeMap::new();
+    for (index, (meter, register)) in meters.iter().enumerate() {
+        let used = UsedBy::ask(store, *meter, register, span.clone(), Step::Hour)?;
+        let mut own: BTreeMap<NaiveDate, [Option<i64>; HOURS]> = BTreeMap::new();
+        for start_ms in used.periods.keys() {
+            let (Some(amount), false) = used.at(*start_ms, wanted) else {
+                continue;
+            };
+            let Some(local) = DateTime::from_timestamp_millis(*start_ms) else {
+                continue;
+            };
+            let local = local.with_timezone(&zone);
+            let hours = own.entry(local.date_naive()).or_default();
+            let hour = usize::try_from(local.hour()).ok().and_then(|hour| hours.get_mut(hour));
+            if let Some(hour) = hour {
+                *hour = Some(hour.unwrap_or(0).saturating_add(amount));
+            }
+        }
+        if index == 0 {
+            days = own;
+            continue;
+        }
+        for (date, hours) in &mut days {
+            let own = own.get(date).copied().unwrap_or_default();
+            for (hour, own) in hours.iter_mut().zip(own) {
+                *hour = hour.zip(own).map(|(sum, own)| sum.saturating_add(own));
+            }
+        }
+    }
+    Ok(days.into_iter().map(|(date, hours)| Day { date, hours }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(medium: Medium, registers: &[&str], expected: Option<&str>) {
+        let registers: Vec<Register> = registers.iter().map(|it| it.parse().unwrap()).collect();
+        let found = counter(Some(medium), registers.iter()).map(Register::to_string);
+        assert_eq!(found.as_deref(), expected);
+    }
+
+    #[test]
+    fn the_plain_total_leads() {
+        check(
+            Medium::Heat,
+            &["energy_s1", "energy_t1", "volume", "energy", "power"],
+            Some("energy"),
+        );
+        check(
+            Medium::Electricity,
+            &["energy_export_total", "energy_import_l1", "energy_import_total"],
+            Some("energy_import_total"),
+        );
+        check(Medium::Solar, &["energy_export_total"], Some("energy_export_total"));
+        check(Medium::Electricity, &["energy_export_total"], None);
+        check(Medium::Water, &["volume_s1_max", "energy"], None);
+        check(Medium::Climate, &["temperature_room"], None);
+    }
+
+    fn amount(mantissa: i64, decimals: i8, unit: Unit) -> Quantity {
+        Quantity::new(mantissa, Resolution::new(decimals, unit).unwrap())
+    }
+
+    #[test]
+    fn a_total_has_the_decimals_that_its_parts_support() {
+        let decimals = |decimals, unit| {
+            decimals_in(Unit::KilowattHour, Resolution::new(decimals, unit).unwrap())
+        };
+        assert_eq!(decimals(3, Unit::MegawattHour), Some(0));
+        assert_eq!(decimals(3, Unit::Gigajoule), Some(0));
+        assert_eq!(decimals(1, Unit::KilowattHour), Some(1));
+        assert_eq!(decimals(-1, Unit::WattHour), Some(2));
+        assert_eq!(decimals(1, Unit::MegawattHour), Some(-2));
+        assert_eq!(decimals(3, Unit::CubicMetre), None);
+    }
+
+    #[test]
+    fn meters_of_different_units_are_added_up() {
+        let kwh = Resolution::new(0, Unit::KilowattHour).unwrap();
+        let parts = [amount(1_200, 3, Unit::MegawattHour), amount(36, 1, Unit::Gigajoule)];
+        assert_eq!(sum(&parts, kwh).unwrap().to_string(), "2200 kWh");
+        assert_eq!(sum(&[], kwh), None, "nothing is not zero");
+        assert_eq!(sum(&[amount(1, 0, Unit::Litre)], kwh), None);
+    }
+}

@@ -1,0 +1,355 @@
+//! What the daemon hands to the pages, and what the pages may ask of it.
+//!
+//! ```text
+//! daemon ──watch──▶ Site     what is installed, from the configuration in force
+//!        ──watch──▶ Live     the newest values of every meter
+//!        ──watch──▶ Status   how buses, store, cloud and clock are doing
+//!        ◀──mpsc─── Wish     what a person asks for; each carries its reply channel
+//! ```
+//!
+//! A `watch` holds one value: whoever looks late sees the newest and nothing is queued. The queue of
+//! wishes is bounded by whoever makes it; when it is full the person is told that the gateway is
+//! busy, and nothing waits.
+//!
+//! **Invariant:** nothing in this crate sees the daemon. These types carry facts and no behaviour.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use metering::{
+    GatewayId, Identity, Medium, MeterId, NoReading, Origin, Quality, Quantity, Register, SiteId,
+    Trust,
+};
+use tokio::sync::oneshot;
+
+/// What is installed: the configuration in force, as the pages show it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Of the building; `None` while the gateway is being commissioned and has no site yet.
+    pub id: Option<SiteId>,
+    /// Of this appliance. It exists from the first start on.
+    pub gateway: GatewayId,
+    /// What people call the building; empty without a site.
+    pub name: String,
+    /// Town or district, if the configuration tells one.
+    pub place: Option<String>,
+    /// In which days begin and end.
+    pub time_zone: Tz,
+    /// In the order of the configuration.
+    pub buses: Vec<BusInfo>,
+    /// In the order of the configuration.
+    pub meters: Vec<MeterInfo>,
+    /// The version of the configuration in force, as `Core` counts them; 0 when there is none.
+    pub version: u64,
+    /// What is wrong with a newer configuration that is therefore *not* in force.
+    pub config_problem: Option<ConfigProblem>,
+    /// No configuration has ever loaded: nothing is read, only the pages run.
+    pub commissioning: bool,
+}
+
+impl Site {
+    /// The meter with this id, if it is installed.
+    pub fn meter(&self, id: MeterId) -> Option<&MeterInfo> {
+        self.meters.iter().find(|meter| meter.id == id)
+    }
+}
+
+/// A wire with meters on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusInfo {
+    /// As in the configuration: `riser-a`.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// `mbus` or `modbus`.
+    pub kind: &'static str,
+    /// As in the configuration: `tcp://10.0.4.2:10001`, `serial:///dev/ttyUSB0`.
+    pub port: String,
+}
+
+/// A meter of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterInfo {
+    /// Stays when the device is exchanged.
+    pub id: MeterId,
+    /// What people call it.
+    pub name: String,
+    /// The [`BusInfo::id`] of its bus.
+    pub bus: String,
+    /// Its address there as text: `5`, `67001122KAM3504`.
+    pub address: String,
+    /// What it counts, by configuration, profile or telegram; `None` until one of them tells.
+    pub medium: Option<Medium>,
+    /// The id of its device profile: `kamstrup.multical-601`.
+    pub profile: Option<String>,
+    /// The meter whose consumption includes this one's. A medium's total sums only the meters
+    /// that are part of no other, so that nothing is counted twice.
+    pub part_of: Option<MeterId>,
+    /// How often it is asked.
+    pub poll_every: Duration,
+    /// Its readings come from a simulation and are marked so.
+    pub simulated: bool,
+}
+
+/// Why the newest configuration is not in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// All of them, in the order of the lines.
+    pub mistakes: Vec<Mistake>,
+    /// When it was first seen.
+    pub since: DateTime<Utc>,
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Counted from 1; 0 if it concerns the file as a whole.
+    pub line: usize,
+    /// What was found, what is allowed, what to write instead.
+    pub advice: String,
+}
+
+/// The newest of everything.
+///
+/// At its start the daemon fills it from the store, so that a page shows old values with their age
+/// rather than none.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Grows with every change.
+    pub revision: u64,
+    /// By meter. An entry that has not changed stays the same `Arc`: that is how the server-sent
+    /// events know what to leave out.
+    pub meters: HashMap<MeterId, Arc<LiveMeter>>,
+}
+
+/// What a meter said last, and how it is doing.
+#[derive(Clone, Debug)]
+pub struct LiveMeter {
+    /// When it was asked last: when the answer began, or of a failure when it was asked.
+    pub at: DateTime<Utc>,
+    /// Whether it delivers.
+    pub state: MeterState,
+    /// Why the newest question has no answer; `None` if it has one.
+    pub absent: Option<NoReading>,
+    /// The same for a technician, as one English sentence: `meter 5 did not answer within 330 ms`.
+    pub error: Option<String>,
+    /// What the last *answer* held. It stays when a later question has none.
+    pub values: Vec<LiveValue>,
+    /// When that answer began.
+    pub last_answer: Option<DateTime<Utc>>,
+    /// How long the last answer took.
+    pub took: Option<Duration>,
+    /// Which device gave it.
+    pub identity: Option<Identity>,
+    /// Its bytes: one telegram or several.
+    pub telegrams: Vec<Vec<u8>>,
+}
+
+/// One register of the last answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveValue {
+    /// Which of the meter's numbers.
+    pub register: Register,
+    /// The number, or why the answer holds none.
+    pub value: Result<Quantity, NoReading>,
+    /// Whether it only ever grows, or goes up and down.
+    pub kind: store::Kind,
+    /// How far it can be believed.
+    pub quality: Quality,
+    /// How it came.
+    pub origin: Origin,
+    /// When it was read.
+    pub at: DateTime<Utc>,
+}
+
+/// Whether a meter delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MeterState {
+    /// It answered within its last two intervals.
+    Ok,
+    /// The last answer is older than two intervals, and it is still being tried.
+    Late,
+    /// It did not answer, after all tries.
+    Silent,
+    /// It has not been asked yet.
+    New,
+}
+
+impl MeterState {
+    /// As in the API; the language files have a word for each.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Late => "late",
+            Self::Silent => "silent",
+            Self::New => "new",
+        }
+    }
+}
+
+/// How the parts of the gateway are doing.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// When the daemon started.
+    pub started_at: DateTime<Utc>,
+    /// Whether the wall clock can be believed.
+    pub trust: Trust,
+    /// One for each bus of the configuration in force, in its order.
+    pub buses: Vec<BusStatus>,
+    /// The store and its disk.
+    pub store: StoreStatus,
+    /// `None` if no cloud is configured.
+    pub sync: Option<SyncStatus>,
+}
+
+/// How a bus is doing. The counts are those since the daemon started.
+#[derive(Clone, Debug)]
+pub struct BusStatus {
+    /// The [`BusInfo::id`].
+    pub id: String,
+    /// Whether its port can be used.
+    pub state: BusState,
+    /// What went wrong last on it, as one English sentence, and when.
+    pub last_error: Option<(DateTime<Utc>, String)>,
+    /// Questions that were answered.
+    pub answered: u64,
+    /// Questions that were not.
+    pub failed: u64,
+    /// Half of the answers came within this.
+    pub median: Option<Duration>,
+    /// 19 of 20 answers came within this.
+    pub p95: Option<Duration>,
+    /// How long the last round over all of its meters took.
+    pub round: Option<Duration>,
+}
+
+/// Whether a bus can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BusState {
+    /// Nothing has been asked on it yet.
+    Starting,
+    /// Its port works.
+    Up,
+    /// Its port cannot be opened or broke; it is being tried again.
+    Down,
+}
+
+impl BusState {
+    /// As in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// The store and its disk.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStatus {
+    /// How many readings were stored since the daemon started.
+    pub stored: u64,
+    /// Bytes free on the disk of the state directory.
+    pub disk_free: u64,
+    /// Bytes of that disk in all.
+    pub disk_size: u64,
+    /// What is wrong with it, as one English sentence; `None` if all is well.
+    pub trouble: Option<String>,
+}
+
+/// Where the sync to the cloud stands.
+#[derive(Clone, Debug)]
+pub struct SyncStatus {
+    /// As in the configuration, or as enrolled.
+    pub url: String,
+    /// Whether the gateway has a certificate of that cloud.
+    pub enrolled: bool,
+    /// The cloud has confirmed every reading up to this number.
+    pub acked: u64,
+    /// The newest reading has this number.
+    pub head: u64,
+    /// When the cloud was last heard.
+    pub last_contact: Option<DateTime<Utc>>,
+    /// What went wrong last, as one English sentence; `None` once it works again.
+    pub last_error: Option<String>,
+}
+
+/// What a person asks of the daemon.
+///
+/// The daemon answers every wish. If it drops the reply instead, because it stops, the person is
+/// told that the gateway did not answer.
+#[derive(Debug)]
+pub enum Wish {
+    /// Ask a meter now, between the polls.
+    ReadNow {
+        /// Which one.
+        meter: MeterId,
+        /// What it said: the new entry of [`Live`]. A meter that stays silent is an answer too
+        /// ([`LiveMeter::absent`]).
+        reply: oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>,
+    },
+    /// Check a new text of `site.toml`, keep it as a version and take it over.
+    SaveSite {
+        /// The whole file.
+        text: String,
+        /// The version that it was made from.
+        expected: u64,
+        /// Who wants it, by name: kept with the version.
+        who: String,
+        /// The new version's number.
+        reply: oneshot::Sender<Result<u64, NotSaved>>,
+    },
+    /// Enrol with a cloud.
+    Enrol {
+        /// `https://portfolio.example:9443`
+        url: String,
+        /// The one-time code.
+        code: String,
+        /// Whether it worked.
+        reply: oneshot::Sender<Result<(), NotEnrolled>>,
+    },
+}
+
+/// Why a meter could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// No such meter is in force.
+    Unknown,
+    /// Its bus has too many wishes waiting; it can be tried again in a moment.
+    Busy,
+}
+
+/// Why a configuration was not saved. The one before it stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotSaved {
+    /// It is wrong; all mistakes.
+    Mistakes(Vec<Mistake>),
+    /// Somebody saved another one first.
+    Changed {
+        /// The version in force now.
+        version: u64,
+        /// Who saved it.
+        who: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It could not be kept, as one English sentence.
+    Failed(String),
+}
+
+/// Why the gateway was not enrolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotEnrolled {
+    /// The code is wrong, spent or too old.
+    Code,
+    /// The wall clock cannot be believed yet, so no certificate could be checked.
+    Clock,
+    /// The cloud could not be reached, as one English sentence.
+    Unreachable(String),
+    /// Something else, as one English sentence.
+    Failed(String),
+}

@@ -1,0 +1,184 @@
+//! `GET /api/v1/live`: what changed, as server-sent events.
+//!
+//! ```text
+//! event: live      {"revision":12,"at":"…","meters":{"019a…":{"state":"ok", …}}}
+//! event: status    as GET /api/v1/status, for those who may inspect
+//! ```
+//!
+//! The first event has every meter, the later ones those that changed. The stream looks at a
+//! `watch` when the network takes another event, so a slow page gets the newest state and nothing
+//! is ever queued for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::Act;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream;
+use metering::{MeterId, NoReading};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use utoipa::ToSchema;
+
+use crate::Web;
+use crate::api::buses::StatusBody;
+use crate::api::meters::RegisterBody;
+use crate::handles::{Live, LiveMeter, Site, Status};
+use crate::problem::{Code, Problem};
+use crate::session::Visitor;
+use crate::wire::Time;
+
+/// The stream. It ends after five minutes, and the page connects again by itself: that is how a
+/// session that was taken away stops seeing values.
+pub(crate) async fn live(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+) -> Result<impl IntoResponse, Problem> {
+    let place = Arc::clone(&web.doors.streams).try_acquire_owned().map_err(|_| {
+        let detail = "Too many pages listen to live values. Close some of them.";
+        Problem::new(Code::Busy, detail).retry_after(Duration::from_secs(30))
+    })?;
+    let mut feed = Feed {
+        live: web.handles.live.clone(),
+        site: web.handles.site.clone(),
+        status: web.handles.status.clone(),
+        web,
+        visitor,
+        sent: HashMap::new(),
+        begun: false,
+        ends: Instant::now() + LONGEST,
+        _place: place,
+    };
+    feed.live.mark_changed();
+    feed.status.mark_changed();
+    let events = stream::unfold(feed, |mut feed| async move {
+        let event = feed.next().await?;
+        Some((Ok::<_, Infallible>(event), feed))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}
+
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Meters of one round answer close to each other; they are told together.
+const TOGETHER: Duration = Duration::from_millis(200);
+
+struct Feed {
+    live: watch::Receiver<Arc<Live>>,
+    site: watch::Receiver<Arc<Site>>,
+    status: watch::Receiver<Arc<Status>>,
+    web: Arc<Web>,
+    visitor: Visitor,
+    /// What the page knows.
+    sent: HashMap<MeterId, Arc<LiveMeter>>,
+    begun: bool,
+    ends: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Change {
+    Live,
+    Status,
+}
+
+impl Feed {
+    /// The next event; `None` when the stream has lasted long enough, or the daemon stops.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let change = tokio::select! {
+                biased;
+                () = sleep_until(self.ends) => return None,
+                changed = self.live.changed() => changed.ok().map(|()| Change::Live)?,
+                changed = self.status.changed() => changed.ok().map(|()| Change::Status)?,
+                changed = self.site.changed() => changed.ok().map(|()| Change::Live)?,
+            };
+            if self.begun {
+                sleep(TOGETHER).await;
+            }
+            let event = match change {
+                Change::Live => self.live_event(),
+                Change::Status if self.visitor.may(Act::Inspect) => self.status_event(),
+                Change::Status => None,
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// What the page does not know yet; `None` if that is nothing.
+    fn live_event(&mut self) -> Option<Event> {
+        let live = Arc::clone(&self.live.borrow_and_update());
+        let site = Arc::clone(&self.site.borrow_and_update());
+        let mut meters = BTreeMap::new();
+        for meter in site.meters.iter().filter(|meter| self.visitor.user.sees(meter.id)) {
+            let Some(newest) = live.meters.get(&meter.id) else {
+                continue;
+            };
+            let known = self.sent.get(&meter.id).is_some_and(|sent| Arc::ptr_eq(sent, newest));
+            if !known {
+                meters.insert(meter.id.to_string(), LiveBody::of(newest));
+                self.sent.insert(meter.id, Arc::clone(newest));
+            }
+        }
+        if self.begun && meters.is_empty() {
+            return None;
+        }
+        self.begun = true;
+        let at = Time(self.web.now().wall);
+        event("live", &LiveEvent { revision: live.revision, at, meters })
+    }
+
+    fn status_event(&mut self) -> Option<Event> {
+        self.status.mark_unchanged();
+        event("status", &StatusBody::of(&self.web))
+    }
+}
+
+fn event(name: &str, body: &impl Serialize) -> Option<Event> {
+    Event::default().event(name).json_data(body).ok()
+}
+
+/// Meters whose newest values a page does not know yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveEvent {
+    revision: u64,
+    at: Time,
+    /// By id.
+    meters: BTreeMap<String, LiveBody>,
+}
+
+/// How a meter is doing, and what its last answer held.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LiveMeter)]
+pub(crate) struct LiveBody {
+    /// `ok`, `late`, `silent`, `new`.
+    state: &'static str,
+    /// When it was asked last.
+    at: Time,
+    /// When it answered last.
+    last_answer: Option<Time>,
+    /// Why the newest question has no answer.
+    reason: Option<&'static str>,
+    /// How long the last answer took.
+    took_ms: Option<u64>,
+    values: Vec<RegisterBody>,
+}
+
+impl LiveBody {
+    fn of(meter: &LiveMeter) -> Self {
+        Self {
+            state: meter.state.as_str(),
+            at: Time(meter.at),
+            last_answer: meter.last_answer.map(Time),
+            reason: meter.absent.map(NoReading::as_str),
+            took_ms: meter.took_ms(),
+            values: meter.values.iter().map(RegisterBody::of_live).collect(),
+        }
+    }
+}

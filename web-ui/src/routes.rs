@@ -1,0 +1,356 @@
+//! The one table of routes: method, path, what a visitor must be allowed, and the entry in the
+//! API's description. The router and `openapi.json` are both made from it, so neither can have a
+//! route that the other has not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use access::{Act, Role};
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::{Json, Router};
+use serde_json::json;
+use tower_http::compression::CompressionLayer;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, Schema, Type,
+};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use crate::api::{buses, cloud, health, history, meters, overview, readings, session, site, users};
+use crate::problem::{Code, Problem, ProblemBody};
+use crate::session::{Need, admit};
+use crate::{Web, assets, guard, live};
+
+#[rustfmt::skip]
+fn table() -> Vec<Route> {
+    use Act::{Administer, Ask, Configure, Inspect, See};
+    use Need::{Login, May, Nobody};
+
+    vec![
+        Route::get("/health", Nobody, "Whether the pages are served", health::health)
+            .answers::<health::Health>(200),
+
+        Route::get("/session", Nobody, "Who is logged in, and whether the gateway is claimed", session::session)
+            .answers::<session::SessionBody>(200),
+        Route::post("/claim", Nobody, "Become the first owner, with the one-time code", session::claim)
+            .takes::<session::Claim>().answers::<session::SessionBody>(201),
+        Route::post("/session", Nobody, "Log in", session::log_in)
+            .takes::<session::Login>().answers::<session::SessionBody>(200),
+        Route::delete("/session", Login, "Log out here", session::log_out)
+            .answers_nothing(),
+        Route::delete("/sessions", Login, "Log out everywhere", session::log_out_everywhere)
+            .answers_nothing(),
+        Route::put("/password", Login, "Change your own password", session::change_password)
+            .takes::<session::NewPassword>().answers_nothing(),
+
+        Route::get("/site", May(See), "What is installed", site::site)
+            .answers::<site::SiteBody>(200),
+        Route::get("/overview", May(See), "The building at a glance", overview::overview)
+            .answers::<overview::Overview>(200),
+        Route::get("/meters", May(See), "All meters", meters::meters)
+            .answers_list::<meters::MeterBody>(),
+        Route::get("/meters/{meter}", May(See), "One meter with its registers", meters::meter)
+            .answers::<meters::MeterDetail>(200),
+        Route::post("/meters/{meter}/read", May(Ask), "Have a meter read now", meters::read)
+            .answers::<meters::MeterDetail>(200),
+        Route::get("/meters/{meter}/history", May(See), "What a register did, period by period", history::history)
+            .asks::<history::Question>().answers::<history::History>(200),
+        Route::get("/meters/{meter}/history.csv", May(See), "The same as a file", history::csv)
+            .asks::<history::Question>().answers_text("text/csv"),
+        Route::get("/meters/{meter}/readings", May(See), "What a register showed, reading by reading", readings::readings)
+            .asks::<readings::Question>().answers::<readings::Readings>(200),
+        Route::get("/live", May(See), "What changes, as server-sent events `live` and `status`", live::live)
+            .answers_text("text/event-stream").mentions::<live::LiveEvent>(),
+
+        Route::get("/buses", May(Inspect), "How the buses are doing", buses::buses)
+            .answers_list::<buses::BusBody>(),
+        Route::get("/status", May(Inspect), "How the gateway is doing", buses::status)
+            .answers::<buses::StatusBody>(200),
+        Route::get("/cloud", May(Inspect), "The sync, and a month of the cloud's uptime", cloud::cloud)
+            .asks::<cloud::Question>().answers::<cloud::Cloud>(200),
+
+        Route::post("/cloud/enrol", May(Configure), "Enrol with a cloud", cloud::enrol)
+            .takes::<cloud::Enrolment>().answers_nothing(),
+        Route::get("/site/config", May(Configure), "The newest `site.toml`; its version is the ETag", site::config)
+            .answers_text("application/toml"),
+        Route::put("/site/config", May(Configure), "Save a `site.toml` and take it over; If-Match names the version that was changed", site::save_config)
+            .takes_text("application/toml", MOST_CONFIG).answers::<site::Saved>(200),
+
+        Route::get("/users", May(Administer), "Who may log in", users::users)
+            .answers_list::<users::UserBody>(),
+        Route::post("/users", May(Administer), "Let somebody in", users::add)
+            .takes::<users::NewUser>().answers::<users::UserBody>(201),
+        Route::delete("/users/{user}", May(Administer), "Take somebody's access away", users::remove)
+            .answers_nothing(),
+    ]
+}
+
+/// No body but a configuration is larger.
+const MOST_BODY: usize = 64 << 10;
+
+/// A building with a thousand meters has a quarter of this.
+const MOST_CONFIG: usize = 1 << 20;
+
+/// Everything that is served.
+pub(crate) fn router(web: Arc<Web>) -> Router {
+    let mut api = Router::new();
+    for Route { path, need, serve, .. } in table() {
+        let admit = from_fn_with_state((Arc::clone(&web), need), admit);
+        api = api.route(path, serve.route_layer(admit));
+    }
+    let description = Json(description());
+    let api = api
+        .route("/openapi.json", get(async move || description.clone()))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method);
+    Router::new()
+        .nest("/api/v1", api)
+        .fallback(assets::page)
+        .layer(CompressionLayer::new())
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(from_fn_with_state(Arc::clone(&web), guard::guard))
+        .with_state(web)
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    Problem::new(Code::NoSuchRoute, format!("The API has no route {}.", uri.path()))
+}
+
+async fn method() -> Problem {
+    Problem::new(Code::Method, "The route has no such method.")
+}
+
+/// One line of the table.
+struct Route {
+    method: HttpMethod,
+    path: &'static str,
+    need: Need,
+    serve: MethodRouter<Arc<Web>>,
+    operation: OperationBuilder,
+    /// What only answers hold: every key of it is always there.
+    answered: Vec<(String, RefOr<Schema>)>,
+    taken: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Route {
+    fn get<T: 'static>(
+        path: &'static str,
+        need: Need,
+        summary: &str,
+        handler: impl Handler<T, Arc<Web>>,
+    ) -> Self {
+        Self::new(HttpMethod::Get, path, need, summary, on(MethodFilter::GET, handler))
+    }
+
+    fn put<T: 'static>(
+        path: &'static str,
+        need: Need,
+        summary: &str,
+        handler: impl Handler<T, Arc<Web>>,
+    ) -> Self {
+        Self::new(HttpMethod::Put, path, need, summary, on(MethodFilter::PUT, handler))
+    }
+
+    fn post<T: 'static>(
+        path: &'static str,
+        need: Need,
+        summary: &str,
+        handler: impl Handler<T, Arc<Web>>,
+    ) -> Self {
+        Self::new(HttpMethod::Post, path, need, summary, on(MethodFilter::POST, handler))
+    }
+
+    fn delete<T: 'static>(
+        path: &'static str,
+        need: Need,
+        summary: &str,
+        handler: impl Handler<T, Arc<Web>>,
+    ) -> Self {
+        Self::new(HttpMethod::Delete, path, need, summary, on(MethodFilter::DELETE, handler))
+    }
+
+    fn new(
+        method: HttpMethod,
+        path: &'static str,
+        need: Need,
+        summary: &str,
+        serve: MethodRouter<Arc<Web>>,
+    ) -> Self {
+        let roles = Role::ALL.into_iter().filter(|role| match need {
+            Need::Nobody | Need::Login => true,
+            Need::May(act) => role.may(act),
+        });
+        let roles: Vec<&str> = roles.map(Role::as_str).collect();
+        let mut operation = OperationBuilder::new()
+            .summary(Some(summary))
+            .extensions(Some(ExtensionsBuilder::new().add("x-roles", json!(roles)).build()))
+            .response("default", failure());
+        if need != Need::Nobody {
+            let scopes: [&str; 0] = [];
+            operation = operation.security(SecurityRequirement::new("session", scopes));
+        }
+        for segment in path.split('/') {
+            let name = segment.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+            if let Some(name) = name {
+                let text = ObjectBuilder::new().schema_type(Type::String).build();
+                let parameter = ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Path)
+                    .required(Required::True)
+                    .schema(Some(text));
+                operation = operation.parameter(parameter);
+            }
+        }
+        let (answered, taken) = (Vec::new(), Vec::new());
+        Self { method, path, need, serve, operation, answered, taken }
+    }
+
+    /// With a query string.
+    fn asks<Q: IntoParams>(mut self) -> Self {
+        for parameter in Q::into_params(|| Some(ParameterIn::Query)) {
+            self.operation = self.operation.parameter(parameter);
+        }
+        self
+    }
+
+    /// With a JSON body.
+    fn takes<B: ToSchema>(mut self) -> Self {
+        self.taken.push((B::name().into_owned(), B::schema()));
+        B::schemas(&mut self.taken);
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(B::name())));
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::True))
+            .content("application/json", content.build());
+        self.operation = self.operation.request_body(Some(body.build()));
+        self
+    }
+
+    /// With a text as its body, of `most` bytes.
+    fn takes_text(mut self, media_type: &str, most: usize) -> Self {
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::True))
+            .content(media_type, text_content());
+        self.operation = self.operation.request_body(Some(body.build()));
+        self.serve = self.serve.layer(DefaultBodyLimit::max(most));
+        self
+    }
+
+    fn answers<A: ToSchema>(mut self, status: u16) -> Self {
+        self = self.mentions::<A>();
+        self.answer(status, Ref::from_schema_name(A::name()).into())
+    }
+
+    fn answers_list<A: ToSchema>(mut self) -> Self {
+        self = self.mentions::<A>();
+        let list = ArrayBuilder::new().items(Ref::from_schema_name(A::name())).build();
+        self.answer(200, RefOr::T(Schema::Array(list)))
+    }
+
+    fn answers_text(mut self, media_type: &str) -> Self {
+        let response = ResponseBuilder::new().description("OK").content(media_type, text_content());
+        self.operation = self.operation.response("200", response.build());
+        self
+    }
+
+    fn answers_nothing(mut self) -> Self {
+        let response = ResponseBuilder::new().description("Done").build();
+        self.operation = self.operation.response("204", response);
+        self
+    }
+
+    /// Its answer holds an `A`, whether or not the description can say where.
+    fn mentions<A: ToSchema>(mut self) -> Self {
+        self.answered.push((A::name().into_owned(), A::schema()));
+        A::schemas(&mut self.answered);
+        self
+    }
+
+    fn answer(mut self, status: u16, schema: RefOr<Schema>) -> Self {
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(if status == 201 { "Made" } else { "OK" })
+            .content("application/json", content);
+        self.operation = self.operation.response(status.to_string(), response.build());
+        self
+    }
+}
+
+fn text_content() -> utoipa::openapi::Content {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    ContentBuilder::new().schema(Some(text)).build()
+}
+
+fn failure() -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description("Why there is no answer");
+    response.content("application/problem+json", content).build()
+}
+
+/// The API's description.
+pub(crate) fn description() -> OpenApi {
+    let mut paths = Paths::new();
+    let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
+    let mut answered = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
+    ProblemBody::schemas(&mut answered);
+    for route in table() {
+        let operation: Operation = route.operation.build();
+        paths.add_path_operation(route.path, vec![route.method], operation);
+        schemas.extend(route.taken);
+        answered.extend(route.answered);
+    }
+    schemas.extend(answered.into_iter().map(|(name, schema)| (name, always_there(schema))));
+
+    let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-fyrhus"));
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let info = InfoBuilder::new().title("Fyrhus gateway").version("1").description(Some(
+        "The API of one gateway, as its own pages use it. Exact amounts are decimal text; columns \
+         of charts are integers with unit and decimals; times are UTC. `x-roles` says who may.",
+    ));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .servers(Some([utoipa::openapi::Server::new("/api/v1")]))
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
+}
+
+/// An answer always has every key; what is not known is `null`.
+fn always_there(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required = object.properties.keys().cloned().collect();
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::AllOf(mut all)) => {
+            all.items = all.items.into_iter().map(always_there).collect();
+            RefOr::T(Schema::AllOf(all))
+        }
+        other => other,
+    }
+}
+
+/// What a test needs to try every route.
+#[cfg(test)]
+pub(crate) fn listed() -> Vec<(&'static str, &'static str, Need)> {
+    let verb = |method| match method {
+        HttpMethod::Get => "GET",
+        HttpMethod::Put => "PUT",
+        HttpMethod::Post => "POST",
+        HttpMethod::Delete => "DELETE",
+        _ => "other",
+    };
+    table().into_iter().map(|route| (verb(route.method), route.path, route.need)).collect()
+}

@@ -1,0 +1,299 @@
+//! What the pages show of a known day.
+
+use ledger::{Attempt, Failure, Outcome, References};
+use serde_json::json;
+use store::{AttemptRow, Imported};
+
+use super::*;
+
+/// 2026-11-20T23:00:00Z: local midnight.
+const MIDNIGHT_MS: i64 = 1_795_215_600_000;
+const HOUR_MS: i64 = 3_600_000;
+
+impl Gateway {
+    /// A stand for each of `registers` every quarter hour from `from_ms` until now, a step more
+    /// each time.
+    async fn import(&self, meter: &str, register: &str, from_ms: i64, resolution: Resolution) {
+        let until_ms = self.clock.now().wall_ms();
+        let quarters = (from_ms..until_ms).step_by(900_000).zip(1_000..);
+        let readings = quarters.map(|(at_ms, mantissa)| Imported {
+            meter: id(meter),
+            register: register.parse().unwrap(),
+            kind: if register == "power" { Kind::Gauge } else { Kind::Counter },
+            at_ms,
+            quantity: Quantity::new(mantissa, resolution),
+            origin: Origin::Simulated,
+        });
+        self.store.writer().import(readings.collect()).await.unwrap();
+    }
+
+    async fn with_a_day() -> Self {
+        let gateway = Self::new().await;
+        let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
+        let kw = Resolution::new(1, Unit::Kilowatt).unwrap();
+        let m3 = Resolution::new(3, Unit::CubicMetre).unwrap();
+        let yesterday = MIDNIGHT_MS - 24 * HOUR_MS;
+        gateway.import(HEAT, "energy", yesterday, mwh).await;
+        gateway.import(HEAT, "power", yesterday, kw).await;
+        gateway.import(HEAT_FLAT, "energy", yesterday, mwh).await;
+        gateway.import(WATER, "volume", yesterday, m3).await;
+        gateway.live.send_replace(Arc::new(all_well()));
+        gateway
+    }
+}
+
+#[tokio::test]
+async fn the_overview_adds_up_what_is_part_of_nothing_else() {
+    let gateway = Gateway::with_a_day().await;
+    let cookie = gateway.visitor(Role::Owner).await;
+    let overview = gateway.get("/overview", &cookie).await.json();
+    assert_eq!(
+        overview["day"],
+        json!({
+            "date": "2026-11-21",
+            "start": "2026-11-20T23:00:00Z",
+            "end": "2026-11-21T23:00:00Z",
+        })
+    );
+    assert_eq!(
+        overview["sentence"],
+        json!({"code": "all_well", "params": {"delivering": "3", "meters": "3"}})
+    );
+    let heat = &overview["media"][0];
+    assert_eq!(heat["medium"], "heat");
+    assert_eq!((&heat["meters"], &heat["main"]), (&json!(2), &json!(HEAT)));
+    assert_eq!(heat["live"], json!({"value": "113.5", "unit": "kW"}), "without the flat's 20");
+    assert_eq!((&heat["unit"], &heat["decimals"]), (&json!("kWh"), &json!(0)));
+    // A kWh every quarter hour; the running hour has the quarters from 13:00 and 13:15.
+    let hours = heat["hours"].as_array().unwrap();
+    assert_eq!(hours.len(), 15);
+    assert_eq!(hours[3], json!({"start": "2026-11-21T02:00:00Z", "mantissa": 4, "missing": false}));
+    assert_eq!(heat["today"]["value"], "58");
+    assert_eq!(heat["usual_hours"], json!(vec![Value::Null; 24]), "one day is no habit");
+    assert_eq!(heat["comparison"], Value::Null);
+
+    let water = &overview["media"][1];
+    assert_eq!(water["live"], json!({"value": "0.700", "unit": "m3/h"}));
+    assert_eq!(water["today"]["value"], "0.058");
+    assert_eq!(overview["look_at"], json!([]));
+}
+
+#[tokio::test]
+async fn six_weeks_make_a_habit() {
+    let gateway = Gateway::new().await;
+    let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
+    gateway.import(HEAT, "energy", MIDNIGHT_MS - 43 * 24 * HOUR_MS, mwh).await;
+    gateway.live.send_replace(Arc::new(all_well()));
+    let cookie = gateway.visitor(Role::Wall).await;
+    for _ in 0..2 {
+        let heat = gateway.get("/overview", &cookie).await.json()["media"][0].clone();
+        assert_eq!(heat["usual_hours"], json!(vec![4; 24]));
+        assert_eq!(heat["comparison"], json!({"kind": "as_usual", "percent": null}));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_meter_is_the_first_thing_that_is_said() {
+    let gateway = Gateway::with_a_day().await;
+    let mut live = all_well();
+    let silent = gone_silent(&live.meters[&id(WATER)]);
+    live.meters.insert(id(WATER), silent);
+    gateway.live.send_replace(Arc::new(live));
+    let cookie = gateway.visitor(Role::Operator).await;
+
+    let overview = gateway.get("/overview", &cookie).await.json();
+    assert_eq!(
+        overview["sentence"],
+        json!({
+            "code": "one_silent",
+            "params": {"meter": "Kaldtvann 3. etg. vest", "medium": "water"},
+        })
+    );
+    assert_eq!(
+        overview["look_at"],
+        json!([{
+            "code": "silent",
+            "params": {"meter": "Kaldtvann 3. etg. vest", "reason": "silent"},
+            "meter": WATER, "bus": null, "since": "2026-11-21T13:30:01Z",
+        }])
+    );
+    let water = &overview["media"][1];
+    assert_eq!((&water["silent"], &water["live"]), (&json!(1), &Value::Null), "no value now");
+
+    let meter = gateway.post(&format!("/meters/{WATER}/read"), &cookie, json!({})).await.json();
+    assert_eq!((&meter["state"], &meter["reason"]), (&json!("silent"), &json!("silent")));
+    assert_eq!(meter["error"], "meter 19 did not answer within 330 ms");
+}
+
+#[tokio::test]
+async fn a_meter_shows_its_registers_and_its_bytes() {
+    let gateway = Gateway::with_a_day().await;
+    let cookie = gateway.visitor(Role::Installer).await;
+    let list = gateway.get("/meters", &cookie).await.json();
+    assert_eq!(
+        list[0]["main"],
+        json!({
+            "register": "power", "value": "113.5", "unit": "kW", "at": "2026-11-21T13:30:01Z",
+        })
+    );
+    assert_eq!(list[0]["today"]["value"], "0.058");
+    assert_eq!(list[1]["part_of"], HEAT);
+
+    let meter = gateway.get(&format!("/meters/{HEAT}"), &cookie).await.json();
+    assert_eq!(meter["name"], "Fjernvarme");
+    assert_eq!(meter["telegrams"], json!(["68353568"]));
+    assert_eq!(
+        meter["registers"][0],
+        json!({
+            "register": "energy", "kind": "counter", "unit": "MWh", "decimals": 3,
+            "value": "1396.317", "reason": null, "at": "2026-11-21T13:30:01Z",
+            "quality": "good", "origin": "live",
+        })
+    );
+}
+
+#[tokio::test]
+async fn registers_that_only_the_store_knows_are_shown_too() {
+    let gateway = Gateway::with_a_day().await;
+    gateway.live.send_replace(Arc::new(Live::default()));
+    let cookie = gateway.visitor(Role::Wall).await;
+    let meter = gateway.get(&format!("/meters/{WATER}"), &cookie).await.json();
+    assert_eq!((&meter["state"], &meter["main"]), (&json!("new"), &Value::Null));
+    assert_eq!(meter["registers"][0]["register"], "volume");
+    assert_eq!(meter["registers"][0]["origin"], "simulated");
+    let overview = gateway.get("/overview", &cookie).await.json();
+    assert_eq!(overview["sentence"], json!({"code": "starting", "params": {"meters": "3"}}));
+}
+
+#[tokio::test]
+async fn a_history_has_unit_and_decimals_once_for_each_run() {
+    let gateway = Gateway::with_a_day().await;
+    let cookie = gateway.visitor(Role::Wall).await;
+    let span = "from=2026-11-21T00:00:00Z&until=2026-11-21T02:00:00Z";
+    let history =
+        |register, step| format!("/meters/{HEAT}/history?register={register}&{span}&step={step}");
+    let counter = gateway.get(&history("energy", "hour"), &cookie).await.json();
+    assert_eq!((&counter["kind"], &counter["step"]), (&json!("counter"), &json!("hour")));
+    assert_eq!(counter["total"], json!({"value": "0.008", "unit": "MWh"}));
+    let run = &counter["runs"][0];
+    assert_eq!((&run["unit"], &run["decimals"]), (&json!("MWh"), &json!(3)));
+    assert_eq!(run["rows"].as_array().unwrap().len(), 2);
+    let row = &run["rows"][0];
+    assert_eq!((&row["start"], &row["mantissa"]), (&json!("2026-11-21T00:00:00Z"), &json!(4)));
+    assert_eq!(row["min"], Value::Null);
+
+    let gauge = gateway.get(&history("power", "hour"), &cookie).await.json();
+    assert_eq!((&gauge["kind"], &gauge["total"]), (&json!("gauge"), &Value::Null));
+    let row = &gauge["runs"][0]["rows"][0];
+    // 100 quarters after the first, which showed 100.0 kW.
+    assert_eq!((&row["min"], &row["max"]), (&json!(1_100), &json!(1_103)));
+    assert_eq!((&row["mean"], &row["mantissa"]), (&json!(1_102), &Value::Null));
+
+    let path = history("energy", "hour").replace("history?", "history.csv?");
+    let file = gateway.get(&path, &cookie).await;
+    assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"energy-hour.csv\"");
+    let mut lines = file.body.split("\r\n");
+    assert_eq!(lines.next(), Some("start,end,series,used,unit,got,expected,spread_unknown"));
+    let line = lines.next().unwrap();
+    assert!(line.starts_with("2026-11-21T00:00:00Z,2026-11-21T01:00:00Z,1,0.004,MWh,4,"), "{line}");
+}
+
+#[tokio::test]
+async fn pages_of_readings_have_every_reading_once() {
+    let gateway = Gateway::with_a_day().await;
+    let cookie = gateway.visitor(Role::Wall).await;
+    let span = "from=2026-11-21T00:00:00Z&until=2026-11-21T03:00:00Z";
+    let mut cursor = String::new();
+    let mut values = Vec::new();
+    let mut pages = 0;
+    loop {
+        let path = format!("/meters/{HEAT}/readings?register=energy&{span}&limit=5{cursor}");
+        let page = gateway.get(&path, &cookie).await.json();
+        pages += 1;
+        for reading in page["readings"].as_array().unwrap() {
+            assert_eq!(reading["unit"], "MWh");
+            values.push(reading["value"].as_str().unwrap().to_owned());
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let expected: Vec<String> =
+        (1_100..1_112).rev().map(|it| format!("1.{:03}", it - 1_000)).collect();
+    assert_eq!((pages, values), (3, expected));
+}
+
+#[tokio::test]
+async fn a_month_of_uptime_begins_with_the_first_probe() {
+    let gateway = Gateway::new().await;
+    let cookie = gateway.visitor(Role::Operator).await;
+    let cloud = gateway.get("/cloud", &cookie).await.json();
+    assert_eq!(cloud, json!({"sync": null, "uptime": null}), "never probed");
+
+    let now = gateway.clock.now().wall.timestamp();
+    let begins = now - 3_600;
+    let down = begins + 600..begins + 1_200;
+    let attempts = (begins..now).step_by(20).map(|at| {
+        let outcome = if down.contains(&at) {
+            Outcome::Failed(Failure::Status(503))
+        } else {
+            Outcome::Success
+        };
+        let references = References { asked: 3, answered: 3, link_down: false };
+        let attempt = Attempt { at, outcome, references, clock_trusted: true };
+        AttemptRow { at_ms: 1_000 * at, body: attempt.to_bytes().to_vec() }
+    });
+    gateway.store.core().append_attempts(attempts.collect()).await.unwrap();
+
+    let uptime = gateway.get("/cloud?month=2026-11", &cookie).await.json()["uptime"].clone();
+    assert_eq!((&uptime["month"], &uptime["running"]), (&json!("2026-11"), &json!(true)));
+    assert_eq!(uptime["unknown_s"], 0, "before the first probe there was no promise");
+    assert_eq!(uptime["down_s"], 600);
+    // 600 of 2 592 000 seconds.
+    assert_eq!((&uptime["percent"], &uptime["tier"]), (&json!("99.9768"), &json!(0)));
+    assert_eq!(uptime["outages"].as_array().unwrap().len(), 1);
+    assert_eq!(uptime["spans"][0]["code"], "down_proven");
+    let days = uptime["days"].as_array().unwrap();
+    assert_eq!(days.len(), 21);
+    assert_eq!(days[20]["date"], "2026-11-21");
+    assert_eq!((&days[20]["down_s"], &days[19]["down_s"]), (&json!(600), &json!(0)));
+    assert_eq!(gateway.get("/cloud?month=2026-10", &cookie).await.json()["uptime"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_ails_the_gateway_is_told_to_those_who_may_inspect() {
+    let gateway = Gateway::with_a_day().await;
+    let mut status = status_of_a_good_day();
+    status.trust = Trust::Untrusted;
+    status.buses[0].state = BusState::Down;
+    let error = "bus port /dev/ttyUSB0 cannot be used".to_owned();
+    status.buses[0].last_error = Some((NOW.parse().unwrap(), error.clone()));
+    status.store.disk_free = 100 << 20;
+    status.sync = Some(SyncStatus {
+        url: "https://portfolio.example:9443".into(),
+        enrolled: true,
+        acked: 812,
+        head: 815,
+        last_contact: None,
+        last_error: Some("the cloud did not answer".into()),
+    });
+    gateway.status.send_replace(Arc::new(status));
+    let operator = gateway.visitor(Role::Operator).await;
+    let codes = |overview: &Value| {
+        let notices = overview["look_at"].as_array().unwrap().iter();
+        notices.map(|it| it["code"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let overview = gateway.get("/overview", &operator).await.json();
+    assert_eq!(codes(&overview), ["bus_down", "disk_full", "clock", "cloud"]);
+    assert_eq!(overview["look_at"][0]["params"], json!({"bus": "Stigeledning A", "error": error}));
+    let buses = gateway.get("/buses", &operator).await.json();
+    assert_eq!(buses[0]["last_error"], json!({"at": NOW, "text": error}));
+    assert_eq!((&buses[0]["median_ms"], &buses[0]["meters"]), (&json!(64), &json!(3)));
+    let status = gateway.get("/status", &operator).await.json();
+    assert_eq!((&status["sync"]["backlog"], &status["clock"]), (&json!(3), &json!("untrusted")));
+
+    let wall = gateway.visitor(Role::Wall).await;
+    assert_eq!(codes(&gateway.get("/overview", &wall).await.json()), Vec::<String>::new());
+}

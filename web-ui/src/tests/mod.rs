@@ -1,0 +1,344 @@
+//! Tests through the whole router, on a real store in a folder of its own.
+
+mod config;
+mod data;
+mod doors;
+mod login;
+mod requests;
+mod roles;
+mod stream;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Role, Session};
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use http_body_util::BodyExt;
+use metering::{Clock, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit};
+use serde_json::Value;
+use store::testing::FixedClock;
+use store::{Kind, Options, Store, StoreError};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use crate::handles::*;
+use crate::people::{self, Person};
+use crate::{Handles, Listener, WebUi};
+
+const HEAT: &str = "019a8f3e-7c52-7b3e-9d41-000000000001";
+const HEAT_FLAT: &str = "019a8f3e-7c52-7b3e-9d41-000000000002";
+const WATER: &str = "019a8f3e-7c52-7b3e-9d41-000000000003";
+
+/// 14:32:05 in Trondheim.
+const NOW: &str = "2026-11-21T13:32:05Z";
+
+/// A gateway that was claimed by nobody, with three meters and one bus.
+struct Gateway {
+    pages: WebUi,
+    store: Store,
+    clock: Arc<FixedClock>,
+    site: watch::Sender<Arc<Site>>,
+    live: watch::Sender<Arc<Live>>,
+    status: watch::Sender<Arc<Status>>,
+    _dir: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// `403 not_allowed`, or the status alone.
+    fn said(&self) -> String {
+        match self.json()["code"].as_str() {
+            Some(code) if !self.status.is_success() => format!("{} {code}", self.status.as_u16()),
+            _ => self.status.as_u16().to_string(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    fn cookie(&self) -> String {
+        let cookie = self.headers[header::SET_COOKIE].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+}
+
+impl Gateway {
+    async fn new() -> Self {
+        let now: DateTime<Utc> = NOW.parse().unwrap();
+        let clock = FixedClock::at(now.timestamp_millis());
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = Options::new(dir.path(), chrono_tz::Europe::Oslo);
+        options.ballast_bytes = 0;
+        let opened = Arc::clone(&clock) as Arc<dyn Clock>;
+        let (store, _) =
+            tokio::task::spawn_blocking(|| Store::open(options, opened)).await.unwrap().unwrap();
+
+        let (site, site_seen) = watch::channel(Arc::new(site()));
+        let (live, live_seen) = watch::channel(Arc::new(Live::default()));
+        let (status, status_seen) = watch::channel(Arc::new(status_of_a_good_day()));
+        let (wishes, asked) = mpsc::channel(4);
+        let handles = Handles {
+            readers: store.readers(),
+            core: store.core(),
+            site: site_seen,
+            live: live_seen.clone(),
+            status: status_seen,
+            wishes,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            tls_fingerprint: "4F:1A".into(),
+            version: "0.1.0",
+        };
+        tokio::spawn(daemon(asked, store.core(), live_seen));
+        let pages = WebUi::new(handles, vec!["fyrhus-7k2m.local".into()]);
+        Self { pages, store, clock, site, live, status, _dir: dir }
+    }
+
+    async fn ask(&self, request: Request<Body>) -> Response {
+        self.pages.router(Listener::Https).oneshot(request).await.unwrap()
+    }
+
+    /// The answer to `request`, without its body if that is a stream of events.
+    async fn head_of(&self, request: Request<Body>) -> Answer {
+        let response = self.ask(request).await;
+        if !response.status().is_success() {
+            return Answer::of(response).await;
+        }
+        let (parts, _) = response.into_parts();
+        Answer { status: parts.status, headers: parts.headers, body: String::new() }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.ask(request).await).await
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.send(request(Method::GET, path, cookie, Body::empty())).await
+    }
+
+    async fn post(&self, path: &str, cookie: &str, body: Value) -> Answer {
+        self.send(request(Method::POST, path, cookie, Body::from(body.to_string()))).await
+    }
+
+    async fn put(&self, path: &str, cookie: &str, body: Value) -> Answer {
+        self.send(request(Method::PUT, path, cookie, Body::from(body.to_string()))).await
+    }
+
+    async fn delete(&self, path: &str, cookie: &str) -> Answer {
+        self.send(request(Method::DELETE, path, cookie, Body::empty())).await
+    }
+
+    /// The cookie of a new session of a user with `role`, who sees [`WATER`] if a tenant.
+    async fn visitor(&self, role: Role) -> String {
+        let core = self.store.core();
+        let now = self.clock.now();
+        let name = format!("a {role}").parse().unwrap();
+        let person = if let Some(person) = people::named(&core, &name).await.unwrap() {
+            person
+        } else {
+            let meters = vec![WATER.parse().unwrap()];
+            let person = Person::new(name, role, meters, String::new(), &now);
+            core.put_user(person.row()).await.unwrap();
+            person
+        };
+        let (id, session) = Session::open(person.user.id, &now);
+        people::keep_session(&core, &session).await.unwrap();
+        format!("__Host-fyrhus={}", id.cookie())
+    }
+
+    async fn claim_code(&self) -> String {
+        crate::open_claim(&self.store.core(), &*self.clock).await.unwrap().unwrap()
+    }
+}
+
+/// With the headers that a page of our own sends.
+fn request(method: Method, path: &str, cookie: &str, body: Body) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header(header::HOST, "10.0.4.2:8443")
+        .header(header::ORIGIN, "https://10.0.4.2:8443")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::COOKIE, cookie)
+        .body(body)
+        .unwrap()
+}
+
+/// Answers wishes as the daemon does, as far as a page can tell.
+async fn daemon(
+    mut wishes: mpsc::Receiver<Wish>,
+    core: store::Core,
+    live: watch::Receiver<Arc<Live>>,
+) {
+    while let Some(wish) = wishes.recv().await {
+        match wish {
+            Wish::ReadNow { meter, reply } => {
+                let read = live.borrow().meters.get(&meter).cloned().ok_or(NotRead::Unknown);
+                let _ = reply.send(read);
+            }
+            Wish::SaveSite { text, expected, who, reply } => {
+                let _ = reply.send(saved(&core, text, expected, who).await);
+            }
+            Wish::Enrol { code, reply, .. } => {
+                let _ = reply.send(if code == "GOOD" { Ok(()) } else { Err(NotEnrolled::Code) });
+            }
+        }
+    }
+}
+
+async fn saved(
+    core: &store::Core,
+    text: String,
+    expected: u64,
+    who: String,
+) -> Result<u64, NotSaved> {
+    if !text.contains("[site]") {
+        let advice = "a site needs a `[site]` section".into();
+        return Err(NotSaved::Mistakes(vec![Mistake { line: 1, advice }]));
+    }
+    match core.save_version(text, who, "edited".into(), Some(expected)).await {
+        Ok(version) => Ok(version),
+        Err(StoreError::Outdated { current }) => {
+            let newest = core.current_version().await.unwrap().unwrap();
+            let at = DateTime::from_timestamp_millis(newest.at_ms).unwrap();
+            Err(NotSaved::Changed { version: current, who: newest.who, at })
+        }
+        Err(error) => Err(NotSaved::Failed(error.to_string())),
+    }
+}
+
+fn site() -> Site {
+    let meter = |id: &str, name: &str, medium, address: &str, part_of: Option<&str>| MeterInfo {
+        id: id.parse().unwrap(),
+        name: name.into(),
+        bus: "riser-a".into(),
+        address: address.into(),
+        medium: Some(medium),
+        profile: None,
+        part_of: part_of.map(|id| id.parse().unwrap()),
+        poll_every: Duration::from_mins(15),
+        simulated: false,
+    };
+    Site {
+        id: Some("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap()),
+        gateway: "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e78".parse().unwrap(),
+        name: "Kvernhusgata 4".into(),
+        place: Some("Trondheim".into()),
+        time_zone: chrono_tz::Europe::Oslo,
+        buses: vec![BusInfo {
+            id: "riser-a".into(),
+            name: "Stigeledning A".into(),
+            kind: "mbus",
+            port: "tcp://10.0.4.9:10001".into(),
+        }],
+        meters: vec![
+            meter(HEAT, "Fjernvarme", Medium::Heat, "17", None),
+            meter(HEAT_FLAT, "Varme 3. etg.", Medium::Heat, "18", Some(HEAT)),
+            meter(WATER, "Kaldtvann 3. etg. vest", Medium::Water, "19", None),
+        ],
+        version: 7,
+        config_problem: None,
+        commissioning: false,
+    }
+}
+
+fn status_of_a_good_day() -> Status {
+    Status {
+        started_at: "2026-11-21T03:32:05Z".parse().unwrap(),
+        trust: Trust::Synced,
+        buses: vec![BusStatus {
+            id: "riser-a".into(),
+            state: BusState::Up,
+            last_error: None,
+            answered: 1_200,
+            failed: 3,
+            median: Some(Duration::from_millis(64)),
+            p95: Some(Duration::from_millis(270)),
+            round: Some(Duration::from_millis(4_100)),
+        }],
+        store: StoreStatus {
+            stored: 12_345,
+            disk_free: 20 << 30,
+            disk_size: 32 << 30,
+            trouble: None,
+        },
+        sync: None,
+    }
+}
+
+/// What a meter that answers at `at` says.
+fn answer(at: DateTime<Utc>, values: &[(&str, Kind, i64, i8, Unit)]) -> Arc<LiveMeter> {
+    let values = values.iter().map(|(register, kind, mantissa, decimals, unit)| LiveValue {
+        register: register.parse().unwrap(),
+        value: Ok(Quantity::new(*mantissa, Resolution::new(*decimals, *unit).unwrap())),
+        kind: *kind,
+        quality: Quality::Good,
+        origin: Origin::Live,
+        at,
+    });
+    Arc::new(LiveMeter {
+        at,
+        state: MeterState::Ok,
+        absent: None,
+        error: None,
+        values: values.collect(),
+        last_answer: Some(at),
+        took: Some(Duration::from_millis(64)),
+        identity: None,
+        telegrams: vec![vec![0x68, 0x35, 0x35, 0x68]],
+    })
+}
+
+/// All meters of [`site`] have answered.
+fn all_well() -> Live {
+    let at = "2026-11-21T13:30:01Z".parse().unwrap();
+    let heat = |power| {
+        answer(
+            at,
+            &[
+                ("energy", Kind::Counter, 1_396_317, 3, Unit::MegawattHour),
+                ("power", Kind::Gauge, power, 1, Unit::Kilowatt),
+            ],
+        )
+    };
+    let water = answer(
+        at,
+        &[
+            ("volume", Kind::Counter, 34_718_400, 3, Unit::CubicMetre),
+            ("volume_flow", Kind::Gauge, 700, 0, Unit::LitrePerHour),
+        ],
+    );
+    let meters =
+        HashMap::from([(id(HEAT), heat(1_135)), (id(HEAT_FLAT), heat(200)), (id(WATER), water)]);
+    Live { revision: 1, meters }
+}
+
+/// A meter that used to answer and does not any more.
+fn gone_silent(before: &LiveMeter) -> Arc<LiveMeter> {
+    let error = Some("meter 19 did not answer within 330 ms".into());
+    let absent = Some(metering::NoReading::Silent);
+    Arc::new(LiveMeter { state: MeterState::Silent, absent, error, ..before.clone() })
+}
+
+fn id(text: &str) -> MeterId {
+    text.parse().unwrap()
+}

@@ -1,0 +1,145 @@
+//! What deserves a look, and the one sentence that every overview begins with.
+//!
+//! Both are codes and parameters; the language files make sentences of them.
+
+use std::collections::BTreeMap;
+
+use metering::{NoReading, Trust};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::buses::trust_code;
+use crate::api::meters::state_of;
+use crate::handles::{BusState, LiveMeter, MeterInfo, MeterState};
+use crate::wire::Time;
+use crate::{Live, Site, Status};
+
+/// What a person would say first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sentence {
+    /// `commissioning`, `no_meters`, `starting`, `all_well`, `one_silent`, `some_silent`,
+    /// `all_silent`.
+    code: &'static str,
+    params: BTreeMap<&'static str, String>,
+}
+
+/// Something to look at.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Notice {
+    /// `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `clock`, `cloud`.
+    code: &'static str,
+    params: BTreeMap<&'static str, String>,
+    /// The meter it is about.
+    meter: Option<String>,
+    /// The bus it is about.
+    bus: Option<String>,
+    /// `null` if nobody knows.
+    since: Option<Time>,
+}
+
+impl Sentence {
+    fn new<const N: usize>(code: &'static str, params: [(&'static str, String); N]) -> Self {
+        Self { code, params: BTreeMap::from(params) }
+    }
+}
+
+/// The sentence on `seen`.
+pub(crate) fn sentence(site: &Site, live: &Live, seen: &[&MeterInfo]) -> Sentence {
+    if site.commissioning {
+        return Sentence::new("commissioning", []);
+    }
+    let is = |meter: &&&MeterInfo, state| state_of(live, meter.id) == state;
+    let silent: Vec<_> = seen.iter().filter(|it| is(it, MeterState::Silent)).collect();
+    let new = seen.iter().filter(|it| is(it, MeterState::New)).count();
+    let meters = ("meters", seen.len().to_string());
+    match silent.as_slice() {
+        _ if seen.is_empty() => Sentence::new("no_meters", []),
+        _ if new == seen.len() => Sentence::new("starting", [meters]),
+        [] => {
+            let delivering = ("delivering", (seen.len() - new).to_string());
+            Sentence::new("all_well", [delivering, meters])
+        }
+        silent if silent.len() == seen.len() => Sentence::new("all_silent", [meters]),
+        [one] => {
+            let medium = one.medium.map_or("other", metering::Medium::code);
+            let params = [("meter", one.name.clone()), ("medium", medium.to_owned())];
+            Sentence::new("one_silent", params)
+        }
+        silent => Sentence::new("some_silent", [("silent", silent.len().to_string()), meters]),
+    }
+}
+
+/// What to look at, the worst first. Who may not inspect hears of the meters alone.
+pub(crate) fn notices(
+    site: &Site,
+    live: &Live,
+    status: &Status,
+    seen: &[&MeterInfo],
+    inspects: bool,
+) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = Vec::new();
+    if inspects {
+        notices.extend(gateway(site, status));
+    }
+    for state in [MeterState::Silent, MeterState::Late] {
+        for meter in seen {
+            let told = live.meters.get(&meter.id).filter(|live| live.state == state);
+            notices.extend(told.map(|live| about_meter(meter, live)));
+        }
+    }
+    if inspects {
+        notices.extend(clock(status));
+        notices.extend(cloud(status));
+    }
+    notices
+}
+
+fn about_meter(meter: &MeterInfo, live: &LiveMeter) -> Notice {
+    let reason = live.absent.map_or("", NoReading::as_str);
+    let code = if live.state == MeterState::Silent { "silent" } else { "late" };
+    Notice {
+        meter: Some(meter.id.to_string()),
+        since: live.last_answer.map(Time),
+        ..notice(code, [("meter", meter.name.clone()), ("reason", reason.to_owned())])
+    }
+}
+
+fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
+    let config = site.config_problem.iter().map(|problem| Notice {
+        since: Some(Time(problem.since)),
+        ..notice("config_problem", [("mistakes", problem.mistakes.len().to_string())])
+    });
+    let down = status.buses.iter().filter(|bus| bus.state == BusState::Down);
+    let buses = down.map(|bus| {
+        let name = site.buses.iter().find(|it| it.id == bus.id).map(|it| it.name.clone());
+        let (since, error) = bus.last_error.clone().unzip();
+        let params =
+            [("bus", name.unwrap_or_else(|| bus.id.clone())), ("error", error.unwrap_or_default())];
+        Notice { bus: Some(bus.id.clone()), since: since.map(Time), ..notice("bus_down", params) }
+    });
+    let trouble = status.store.trouble.iter();
+    let store = trouble.map(|trouble| notice("store", [("trouble", trouble.clone())]));
+    let free_mib = status.store.disk_free >> 20;
+    let full = status.store.disk_size > 0 && free_mib < LEAST_FREE_MIB;
+    let disk = full.then(|| notice("disk_full", [("free_mib", free_mib.to_string())]));
+    config.chain(buses).chain(store).chain(disk)
+}
+
+/// A month of a large building's readings.
+const LEAST_FREE_MIB: u64 = 256;
+
+fn clock(status: &Status) -> Option<Notice> {
+    let trusted = matches!(status.trust, Trust::Synced | Trust::Holdover);
+    (!trusted).then(|| notice("clock", [("trust", trust_code(status.trust).to_owned())]))
+}
+
+fn cloud(status: &Status) -> Option<Notice> {
+    let sync = status.sync.as_ref()?;
+    let error = sync.last_error.clone()?;
+    let since = sync.last_contact.map(Time);
+    Some(Notice { since, ..notice("cloud", [("error", error)]) })
+}
+
+fn notice<const N: usize>(code: &'static str, params: [(&'static str, String); N]) -> Notice {
+    Notice { code, params: BTreeMap::from(params), meter: None, bus: None, since: None }
+}

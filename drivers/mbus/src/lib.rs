@@ -22,6 +22,7 @@
 //! | [`Entry`], [`VibBuf`], [`Data`] | a record to be written, by a meter or a simulated one     |
 //! | [`Request`]                 | what a master sends                                           |
 //! | [`Session`], [`Task`], [`Action`] | the master's side of one bus                            |
+//! | [`Search`], [`PrimaryScan`] | who is on it                                                  |
 //!
 //! **Invariant:** no bytes make a reader panic, loop or read on behind their end. What can be
 //! constructed can be written.
@@ -43,6 +44,7 @@ mod header;
 mod reader;
 mod record;
 mod request;
+mod search;
 mod session;
 mod telegram;
 mod value;
@@ -58,6 +60,7 @@ pub use header::{Configuration, Header, Medium, Status};
 pub use reader::{ByteOrder, DecodeError, Flaw, Part, Reader};
 pub use record::{DataType, Record, Records, Trailer};
 pub use request::{Baud, Request};
+pub use search::{Found, Place, PrimaryScan, ScanAction, Search, SearchAction};
 pub use session::{Action, Failure, Reason, Reset, Session, Settings, Step, Summary, Target, Task};
 pub use telegram::{ApplicationError, Content, Sealed, Telegram, ci};
 pub use value::{Date, Invalid, Latin1, Number, Real32, Time, Value};

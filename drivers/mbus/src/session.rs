@@ -63,6 +63,9 @@ pub enum Task<'a> {
         /// Whether it is told to begin with the first telegram.
         reset: Reset,
     },
+    /// The first telegram of whoever is selected, to learn who it is. Garbled answers are not
+    /// repeated: they are two meters' answers.
+    Identify,
     /// The alarm telegram of a meter, if it has one.
     Alarm(Primary),
     /// Does anybody feel addressed? Garbled answers are not repeated: they are two meters' answers.

@@ -34,6 +34,7 @@ pub(super) struct Exchange {
 pub(super) enum Command {
     Ping { sends: u8 },
     Read,
+    Identify,
     Alarm,
     Probe { sends: u8 },
     Send,
@@ -83,7 +84,8 @@ impl Exchange {
     }
 
     pub(super) fn wants_telegram(&self) -> bool {
-        self.step == Step::Command && matches!(self.command, Command::Read | Command::Alarm)
+        self.step == Step::Command
+            && matches!(self.command, Command::Read | Command::Identify | Command::Alarm)
     }
 
     /// Whether `frame` is what was asked for.

@@ -102,6 +102,16 @@ impl Session {
         self.inbox.echoes()
     }
 
+    /// The frame of the last [`Action::Send`].
+    pub(crate) fn last_sent(&self) -> &[u8] {
+        self.outbox.frame()
+    }
+
+    /// The frame of the last [`Action::Telegram`], until the next one is sent.
+    pub(crate) fn last_received(&self) -> &[u8] {
+        self.inbox.frame()
+    }
+
     /// Begins `task`; a task that is under way is given up, and what its meter still says is
     /// thrown away.
     ///
@@ -136,6 +146,10 @@ impl Session {
                 address(meter);
                 reset = wanted;
                 Command::Read
+            }
+            Task::Identify => {
+                address(Target::Primary(Primary::SELECTED));
+                Command::Identify
             }
             Task::Alarm(to) => {
                 address(Target::Primary(to));
@@ -265,7 +279,7 @@ impl Session {
             (Step::Reset, ..) | (_, Command::Ping { .. } | Command::Probe { .. }, _) => {
                 Request::Reset(to)
             }
-            (_, Command::Read, _) => Request::Data { to, fcb },
+            (_, Command::Read | Command::Identify, _) => Request::Data { to, fcb },
             (_, Command::Alarm, _) => Request::Alarm { to, fcb },
             (_, Command::SetBaud(baud), _) => Request::SetBaud { to, baud },
             (_, Command::Send, _) => match Frame::read(self.letter.frame()) {
@@ -345,7 +359,7 @@ impl Session {
                 }
                 Command::Ping { .. } => self.fcb.reset(to),
                 Command::Alarm | Command::Send => self.fcb.answered(to),
-                Command::Read | Command::SetBaud(_) => {}
+                Command::Read | Command::Identify | Command::SetBaud(_) => {}
             },
         }
         if step == Step::Command {
@@ -431,7 +445,7 @@ impl Session {
                 self.next_step(now);
                 return;
             }
-            (_, Command::Probe { .. }, Reason::Garbled(_)) => false,
+            (_, Command::Probe { .. } | Command::Identify, Reason::Garbled(_)) => false,
             (_, Command::Probe { sends } | Command::Ping { sends }, _) => exchange.attempts < sends,
             _ => exchange.attempts < self.settings.sends,
         };

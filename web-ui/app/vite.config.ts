@@ -2,7 +2,6 @@
 // with an index.html and an output folder that one of the two Rust binaries embeds.
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
-import svelteConfig from './svelte.config.js';
 
 export default defineConfig(({ mode }) => {
   const entry = mode === 'portfolio' ? 'portfolio' : 'gateway';
@@ -10,7 +9,7 @@ export default defineConfig(({ mode }) => {
   return {
     root: mode === 'test' ? '.' : `src/${entry}`,
     publicDir: false,
-    plugins: [svelte({ ...svelteConfig, configFile: false })],
+    plugins: [svelte({ configFile: false, compilerOptions: { runes: true } })],
     build: {
       outDir: `../../../dist/${entry}`,
       emptyOutDir: true,

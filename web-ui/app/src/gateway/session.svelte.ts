@@ -1,7 +1,8 @@
 // Who is logged in, and at which building.
 import { ask } from '../lib/api';
 import { setZone } from '../lib/zone.svelte';
-import type { Ability, Session, Site } from './wire';
+import type { Ability } from '../lib/wire';
+import type { Session, Site } from './wire';
 
 let current = $state.raw<Session | null>(null);
 let building = $state.raw<Site | null>(null);

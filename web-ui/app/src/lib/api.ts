@@ -1,13 +1,8 @@
 // Asks the server, and tells in one kind of error what went wrong.
 //
 // JSON integers beyond 2^53, which a chart's mantissas can be, are read from the source text as BigInt.
+import type { Mistake } from './api.gen';
 import type { Params } from './text.svelte';
-
-/** One mistake of a configuration that was not taken over. */
-export interface Mistake {
-  line: number;
-  advice: string;
-}
 
 /** A failure with the server's code, or one of ours: `unreachable` if nothing answered. */
 export class Problem extends Error {

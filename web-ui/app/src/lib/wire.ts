@@ -1,76 +1,42 @@
-// What the API answers, for the pages that both programs have. Times are RFC 3339 UTC.
-import type { Mantissa } from './number';
+// What the API answers, for the pages that both programs have: the generated shapes, with the codes
+// that are a closed set as such.
+import type * as gen from './api.gen';
 import type { Medium } from './medium';
-import type { Params } from './text.svelte';
+import type { Mantissa } from './number';
+
+/** `T` with some of its keys told more exactly. */
+export type With<T, U> = Omit<T, keyof U> & U;
 
 export type MeterState = 'ok' | 'late' | 'silent' | 'new';
 export type Kind = 'counter' | 'gauge' | 'flag';
 export type Step = 'quarter' | 'hour' | 'day' | 'month';
 export type Role = 'owner' | 'operator' | 'installer' | 'tenant' | 'wall';
+export type Ability = 'see' | 'inspect' | 'ask' | 'configure' | 'administer';
 
-export interface Value {
-  value: string;
-  unit: string;
-}
+export type RegisterValue = With<gen.Register, { kind: Kind }>;
 
-export interface RegisterValue {
-  register: string;
-  kind: Kind;
-  unit: string | null;
-  decimals: number | null;
-  value: string | null;
-  reason: string | null;
-  at: string;
-  quality: string;
-  origin: string;
-}
+/** What both programs know of a meter in a list. */
+export type MeterRow = With<
+  Pick<
+    gen.Meter,
+    'id' | 'name' | 'at' | 'last_answer' | 'reason' | 'simulated' | 'state' | 'medium' | 'main'
+  >,
+  { state: MeterState; medium: Medium | null; main: Omit<gen.MainValue, 'at'> | null }
+>;
 
-export interface MeterRow {
-  id: string;
-  name: string;
-  medium: Medium | null;
-  state: MeterState;
-  at: string | null;
-  last_answer: string | null;
-  reason: string | null;
-  simulated: boolean;
-  main: (Value & { register: string }) | null;
-}
+type Column = Mantissa | null;
 
-export interface HistoryRow {
-  start: string;
-  end: string;
-  mantissa: Mantissa | null;
-  min: Mantissa | null;
-  max: Mantissa | null;
-  mean: Mantissa | null;
-  got: number;
-  expected: number | null;
-  spread_unknown: boolean;
-}
+/** The portfolio does not know the schedule, so nothing is expected there. */
+export type HistoryRow = With<
+  gen.Row,
+  { mantissa: Column; min: Column; max: Column; mean: Column; expected: number | null }
+>;
 
-export interface Run {
-  series: number;
-  unit: string;
-  decimals: number;
-  rows: HistoryRow[];
-}
+export type Run = With<gen.Run, { rows: HistoryRow[] }>;
 
-export interface Gap {
-  from: string;
-  until: string;
-  reason: string;
-  tries: number;
-}
+export type History = With<
+  Pick<gen.History, 'kind' | 'total' | 'runs' | 'gaps'>,
+  { kind: Kind; runs: Run[] }
+>;
 
-export interface History {
-  kind: Kind;
-  total: Value | null;
-  runs: Run[];
-  gaps: Gap[];
-}
-
-export interface Said {
-  code: string;
-  params: Params;
-}
+export type { Amount, Gap } from './api.gen';

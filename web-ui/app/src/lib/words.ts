@@ -1,7 +1,8 @@
 // Words for what the API names by a code: registers, reasons, ages, failures.
 import type { Problem } from './api';
+import type { ProblemCode } from './api.gen';
 import { now } from './now.svelte';
-import { hasText, lang, t, tCode, type Params } from './text.svelte';
+import { hasText, lang, t, tCode, type Params, type TextKey } from './text.svelte';
 import * as time from './time';
 import { zone } from './zone.svelte';
 
@@ -98,13 +99,13 @@ export function reasonText(reason: string): string {
   return tCode('reason', reason, {}, reason);
 }
 
-/** What went wrong, as a sentence. */
+/** What went wrong, as a sentence. Every code of the server has a text, or this does not compile. */
 export function problemText(problem: Problem): string {
-  const otherwise = problem.detail || t('problem.unknown');
   const params: Params = { ...problem.params };
-  if (typeof params['role'] === 'string')
-    params['role'] = tCode('role.person', params['role'], {}, params['role']);
-  return tCode('problem', problem.code, params, otherwise);
+  const { role } = params;
+  if (typeof role === 'string') params['role'] = tCode('role.person', role, {}, role);
+  const key: TextKey = `problem.${problem.code as ProblemCode}`;
+  return hasText(key) ? t(key, params) : problem.detail || t('problem.unknown');
 }
 
 /** A sentence begins with a capital, wherever its first word came from. */

@@ -1,6 +1,7 @@
 // Who is logged in at the portfolio.
 import { ask } from '../lib/api';
-import type { Ability, Session } from './wire';
+import type { Ability } from '../lib/wire';
+import type { Session } from './wire';
 
 let current = $state.raw<Session | null>(null);
 

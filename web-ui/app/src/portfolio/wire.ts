@@ -1,15 +1,13 @@
 // What the portfolio's API answers. Shapes that the gateway shares stand in lib/wire.ts.
+import type * as gen from '../lib/api.gen';
 import type { Medium } from '../lib/medium';
-import type { MeterRow, RegisterValue, Role, Said } from '../lib/wire';
+import type { Sentence } from '../lib/api.gen';
+import type { Ability, MeterRow, RegisterValue, Role, With } from '../lib/wire';
 
-export type Ability = 'see' | 'inspect' | 'ask' | 'configure' | 'administer';
-
-export interface Session {
-  claimed: boolean;
-  user: { id: string; name: string; role: Role } | null;
-  can: Ability[];
-  version: string;
-}
+export type Session = With<
+  Pick<gen.Session, 'claimed' | 'version'>,
+  { can: Ability[]; user: With<gen.SessionUser, { role: Role }> | null }
+>;
 
 export interface SiteRow {
   id: string;
@@ -27,17 +25,17 @@ export interface SiteRow {
   meters: number;
   silent: number;
   media: Medium[];
-  alarms: (Said & { id: number; since: string })[];
+  alarms: (Sentence & { id: number; since: string })[];
 }
 
 export interface Site extends SiteRow {
   meters_list: MeterRow[];
 }
 
-export interface Meter extends MeterRow {
+export type Meter = MeterRow & {
   site: { id: string; name: string; time_zone: string };
   registers: RegisterValue[];
-}
+};
 
 export interface EnrolCode {
   code: string;

@@ -110,7 +110,9 @@ pub(crate) fn check_structure(db: &Connection, path: &Path) -> Result<(), StoreE
     if found == "ok" {
         Ok(())
     } else {
-        let what = found.lines().next().unwrap_or_default().to_owned();
+        // The first line may be a heading.
+        let what = found.lines().find(|line| !line.starts_with("***")).unwrap_or(&found);
+        let what = what.to_owned();
         Err(StoreError::Corrupt { file: path.to_owned(), what })
     }
 }

@@ -1,14 +1,16 @@
 //! Readings from elsewhere: years of them, in any order, perhaps for the second time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use metering::{Origin, Quality, SeriesId};
+use metering::{
+    Direction, Function, MeterId, Name, Origin, Phase, Quality, Register, Resolution, SeriesId,
+};
 
 use crate::codec::Entry;
 use crate::engine::{Engine, MOST_AT_ONCE};
 use crate::error::StoreError;
 use crate::files::Month;
-use crate::registry::{Placing, Wanted};
+use crate::registry::{Kind, Placing, Wanted};
 use crate::round::{Imported, Stored};
 use crate::spool;
 
@@ -17,6 +19,17 @@ type Sameness = (u32, i64, Origin);
 
 fn sameness(entry: &Entry) -> Sameness {
     (entry.series, entry.at_ms, entry.origin)
+}
+
+/// By what two readings are of one point: the parts of the register, since its text would have to be
+/// written anew for each of them.
+type Parts<'a> =
+    (MeterId, (&'a Name, Option<Direction>, Option<Phase>), (u32, u64, Function, Option<&'a Name>));
+
+const fn parts(reading: &Imported) -> Parts<'_> {
+    let Register { quantity, direction, phase, tariff, storage, function, role } =
+        &reading.register;
+    (reading.meter, (quantity, *direction, *phase), (*tariff, *storage, *function, role.as_ref()))
 }
 
 impl Engine {
@@ -49,15 +62,32 @@ impl Engine {
     fn place(&mut self, readings: &[Imported]) -> Result<Vec<Entry>, StoreError> {
         let mut placing = Placing::new(self.state().registry);
         let mut entries = Vec::with_capacity(readings.len());
+        // A year of readings has a few dozen points: each is looked for once.
+        let mut found: HashMap<_, (SeriesId, Resolution, Kind)> = HashMap::new();
         for reading in readings {
-            let wanted = Wanted {
-                meter: reading.meter,
-                register: &reading.register,
-                kind: reading.kind,
-                serial: None,
-                at_ms: reading.at_ms,
+            let resolution = reading.quantity.resolution();
+            let known = found.get(&parts(reading)).copied();
+            let (series, mantissa) = match known {
+                Some((series, of_series, kind))
+                    if (of_series, kind) == (resolution, reading.kind) =>
+                {
+                    (series, reading.quantity.mantissa())
+                }
+                _ => {
+                    let wanted = Wanted {
+                        meter: reading.meter,
+                        register: &reading.register,
+                        kind: reading.kind,
+                        serial: None,
+                        at_ms: reading.at_ms,
+                    };
+                    let (series, mantissa) = placing.value(&wanted, reading.quantity)?;
+                    if let Some(info) = placing.registry.get(series) {
+                        found.insert(parts(reading), (series, info.resolution, info.kind));
+                    }
+                    (series, mantissa)
+                }
             };
-            let (series, mantissa): (SeriesId, i64) = placing.value(&wanted, reading.quantity)?;
             entries.push(Entry {
                 series: series.get(),
                 at_ms: reading.at_ms,
@@ -96,8 +126,6 @@ impl Engine {
             }
         }
         fresh.reverse();
-        // As few series after each other as possible would pack best, but time comes first: a row
-        // holds at most a day.
         Ok(fresh)
     }
 }

@@ -52,6 +52,7 @@ mod spool;
 mod state;
 mod tables;
 pub mod testing;
+mod used;
 mod walk;
 mod writer;
 
@@ -68,12 +69,13 @@ pub use core_db::{AttemptRow, AuditEntry, Core, Session, User, Version, VersionH
 pub use error::StoreError;
 pub use open::OpenReport;
 pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};
-pub use query::{Coverage, Gap, Latest, Level, Order, Run, Size, Snapshot, StoredReading, Used};
+pub use query::{Coverage, Gap, Latest, Level, Order, Run, Size, Snapshot, StoredReading};
 pub use readers::Readers;
 pub use registry::{Kind, Point, SeriesInfo};
 pub use repair::Damage;
 pub use retention::{Pruned, Retention};
 pub use round::{Imported, MeterRound, Stored};
+pub use used::Used;
 pub use writer::Writer;
 
 /// Where a store is, and what it must know of its site.

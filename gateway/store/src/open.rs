@@ -85,7 +85,7 @@ pub(crate) fn open(
     let reserved = cursor(&core, "reserved")?.unwrap_or(0);
     // Something gave numbers that no raw file has any more.
     let missing = state.head < counted.max(state.acked);
-    if missing {
+    if missing && !lost_raws {
         damaged.push(missing_damage(state.head, counted.max(state.acked)));
     }
     if missing || lost_raws {
@@ -271,8 +271,10 @@ fn regain_series(core: &mut Connection, held: &[Held]) -> Result<(), StoreError>
 
 fn missing_damage(head: u64, given: u64) -> Damage {
     Damage {
-        file: "the raw files".to_owned(),
-        what: format!("readings were stored up to {given}, and {head} is the last one found"),
+        file: "a raw file".to_owned(),
+        what: format!(
+            "it is gone: readings were stored up to {given}, and {head} is the last one found"
+        ),
         kept_as: None,
         outcome: "the missing ones are told to the cloud as lost".to_owned(),
     }

@@ -138,11 +138,11 @@ impl Registry {
         meter: MeterId,
         register: &Register,
     ) -> impl DoubleEndedIterator<Item = &Arc<SeriesInfo>> {
-        self.points
-            .get(&(meter, register.to_string()))
-            .into_iter()
-            .flatten()
-            .filter_map(|series| self.get(*series))
+        self.point(meter, register).iter().filter_map(|series| self.get(*series))
+    }
+
+    fn point(&self, meter: MeterId, register: &Register) -> &[SeriesId] {
+        self.points.get(&(meter, register.to_string())).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn points(&self, meter: MeterId) -> Vec<Point> {
@@ -167,13 +167,17 @@ impl Registry {
     }
 
     /// The series that takes `quantity` as it is; `None` if one has to be begun or changed first.
-    fn find(&self, wanted: &Wanted<'_>, quantity: Quantity) -> Option<(&Arc<SeriesInfo>, i64)> {
-        let device = self.device(wanted);
+    fn find(
+        &self,
+        point: &[SeriesId],
+        device: &str,
+        quantity: Quantity,
+    ) -> Option<(&Arc<SeriesInfo>, i64)> {
         let unit = quantity.resolution().unit();
-        let mut fitting: Vec<_> = self
-            .of_point(wanted.meter, wanted.register)
-            .filter(|info| info.resolution.unit() == unit && info.serial == device)
-            .collect();
+        let fits =
+            |info: &&Arc<SeriesInfo>| info.resolution.unit() == unit && info.serial == device;
+        let mut fitting: Vec<_> =
+            point.iter().filter_map(|series| self.get(*series)).filter(fits).collect();
         fitting.sort_by_key(|info| std::cmp::Reverse(info.resolution.decimals()));
         for info in fitting {
             if info.resolution.decimals() < quantity.resolution().decimals() {
@@ -187,12 +191,12 @@ impl Registry {
     }
 
     /// Which device a value is taken to come from.
-    fn device<'a>(&'a self, wanted: &Wanted<'a>) -> &'a str {
-        match wanted.serial {
+    fn device<'a>(&'a self, point: &[SeriesId], told: Option<&'a str>) -> &'a str {
+        match told {
             Some(serial) if !serial.is_empty() => serial,
-            _ => self
-                .of_point(wanted.meter, wanted.register)
-                .next_back()
+            _ => point
+                .last()
+                .and_then(|series| self.get(*series))
                 .map_or("", |info| info.serial.as_str()),
         }
     }
@@ -241,75 +245,84 @@ impl Placing {
         wanted: &Wanted<'_>,
         quantity: Quantity,
     ) -> Result<(SeriesId, i64), StoreError> {
-        self.learn(wanted);
-        if let Some((info, mantissa)) = self.registry.find(wanted, quantity) {
-            let found = (info.series, mantissa);
+        let registry = Arc::clone(&self.registry);
+        let point = registry.point(wanted.meter, wanted.register);
+        if self.learn(point, wanted.serial) {
+            return self.value(wanted, quantity);
+        }
+        let device = registry.device(point, wanted.serial);
+        if let Some((info, mantissa)) = registry.find(point, device, quantity) {
             if info.kind != wanted.kind {
                 self.write(SeriesInfo { kind: wanted.kind, ..SeriesInfo::clone(info) });
             }
-            return Ok(found);
+            return Ok((info.series, mantissa));
         }
-        let series = self.begin(wanted, quantity.resolution())?;
+        let series = self.begin(wanted, point, device, quantity.resolution())?;
         Ok((series, quantity.mantissa()))
     }
 
     /// The series of an absence.
     pub(crate) fn absence(&mut self, wanted: &Wanted<'_>) -> Result<SeriesId, StoreError> {
-        let device = self.registry.device(wanted).to_owned();
-        let of_point = || self.registry.of_point(wanted.meter, wanted.register).rev();
-        let newest = of_point().find(|info| info.serial == device).or_else(|| of_point().next());
+        let registry = Arc::clone(&self.registry);
+        let point = registry.point(wanted.meter, wanted.register);
+        let device = registry.device(point, wanted.serial);
+        let newest_first = || point.iter().rev().filter_map(|series| registry.get(*series));
+        let newest =
+            newest_first().find(|info| info.serial == device).or_else(|| newest_first().next());
         if let Some(info) = newest {
             return Ok(info.series);
         }
         // Nobody knows its unit yet: the series stands for the point until there is a value.
         let resolution = Resolution::new(0, Unit::One).ok_or(StoreError::NoSeriesLeft)?;
-        self.begin(wanted, resolution)
+        self.begin(wanted, point, device, resolution)
     }
 
-    /// A serial number that is told for the first time belongs to the series that had none.
-    fn learn(&mut self, wanted: &Wanted<'_>) {
-        let Some(serial) = wanted.serial.filter(|serial| !serial.is_empty()) else { return };
-        let of_point = || self.registry.of_point(wanted.meter, wanted.register);
-        if of_point().any(|info| !info.serial.is_empty()) {
-            return;
+    /// A serial number that is told for the first time belongs to the series that had none;
+    /// `true` if there are such.
+    fn learn(&mut self, point: &[SeriesId], told: Option<&str>) -> bool {
+        let Some(serial) = told.filter(|serial| !serial.is_empty()) else { return false };
+        let registry = Arc::clone(&self.registry);
+        let of_point = || point.iter().filter_map(|series| registry.get(*series));
+        if point.is_empty() || of_point().any(|info| !info.serial.is_empty()) {
+            return false;
         }
-        let nameless: Vec<_> = of_point()
-            .map(|info| SeriesInfo { serial: serial.to_owned(), ..SeriesInfo::clone(info) })
-            .collect();
-        for info in nameless {
-            self.write(info);
+        for info in of_point() {
+            self.write(SeriesInfo { serial: serial.to_owned(), ..SeriesInfo::clone(info) });
         }
+        true
     }
 
     fn begin(
         &mut self,
         wanted: &Wanted<'_>,
+        point: &[SeriesId],
+        device: &str,
         resolution: Resolution,
     ) -> Result<SeriesId, StoreError> {
-        let registry = &self.registry;
-        let serial = registry.device(wanted).to_owned();
-        let of_point = || registry.of_point(wanted.meter, wanted.register);
+        let registry = Arc::clone(&self.registry);
+        let of_point = || point.iter().filter_map(|series| registry.get(*series));
         let continues = of_point()
-            .filter(|info| info.serial == serial)
+            .filter(|info| info.serial == device)
             .filter(|info| info.resolution.unit() == resolution.unit())
             .filter(|info| info.resolution.decimals() < resolution.decimals())
             .max_by_key(|info| info.resolution.decimals())
             .map(|info| info.series);
-        let point = of_point()
-            .next()
-            .map_or_else(|| PointId::from_uuid(new_id(wanted.at_ms)), |info| info.point);
         let info = SeriesInfo {
             series: registry.next()?,
-            point,
+            point: of_point()
+                .next()
+                .map_or_else(|| PointId::from_uuid(new_id(wanted.at_ms)), |info| info.point),
             meter: wanted.meter,
             register: wanted.register.clone(),
             kind: wanted.kind,
             resolution,
             begins_ms: wanted.at_ms,
-            serial,
+            serial: device.to_owned(),
             continues,
         };
         let series = info.series;
+        // Before the copy that is written to, so that it need not be copied.
+        drop(registry);
         self.write(info);
         Ok(series)
     }

@@ -24,7 +24,7 @@ use metering::{
 };
 use uuid::Uuid;
 
-use crate::{Kind, MeterRound, Options, Store, StoreError};
+use crate::{Kind, MeterRound, OpenReport, Options, Store, StoreError};
 
 /// The heat meter of the known day, with serial number 67001122.
 pub const HEAT: MeterId =
@@ -192,13 +192,19 @@ pub struct KnownDay {
 pub fn empty() -> Result<KnownDay, StoreError> {
     let dir = ScratchDir::new().expect("a directory for temporary files");
     let clock = FixedClock::at(NEXT_MIDNIGHT_MS + 36 * 3_600_000);
-    let options = Options {
-        dir: dir.path().to_owned(),
-        time_zone: chrono_tz::Europe::Oslo,
-        ballast_bytes: 0,
-    };
-    let (store, _) = Store::open(options, Arc::clone(&clock) as Arc<dyn Clock>)?;
+    let (store, _) = open(dir.path(), &clock)?;
     Ok(KnownDay { store, clock, dir })
+}
+
+/// The store in that directory, in Oslo's time, without ballast.
+///
+/// # Errors
+///
+/// Whatever keeps it from being opened.
+pub fn open(dir: &Path, clock: &Arc<FixedClock>) -> Result<(Store, OpenReport), StoreError> {
+    let options =
+        Options { dir: dir.to_owned(), time_zone: chrono_tz::Europe::Oslo, ballast_bytes: 0 };
+    Store::open(options, Arc::clone(clock) as Arc<dyn Clock>)
 }
 
 /// A store that holds the known day.

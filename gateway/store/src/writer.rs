@@ -54,6 +54,8 @@ impl Writer {
     pub async fn import(&self, readings: Vec<Imported>) -> Result<Stored, StoreError> {
         let mut all: Option<Stored> = None;
         let mut rest = readings;
+        // By time, so that each month is looked through once for what is there already.
+        rest.sort_by_key(|reading| reading.at_ms);
         loop {
             let after = rest.split_off(rest.len().min(CHUNK));
             let chunk = std::mem::replace(&mut rest, after);

@@ -1,5 +1,7 @@
 //! The known day, asked in every way.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 use metering::{NoReading, Quantity, Resolution, Unit};
 use store::testing::{COLD, HEAT, MIDNIGHT_MS, NEXT_MIDNIGHT_MS, known_day, register, resolution};
 use store::{Order, Run, Snapshot, Step, StoreError, Used};

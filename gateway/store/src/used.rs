@@ -1,0 +1,248 @@
+//! What a counter used.
+//!
+//! Use is counted between two readings of a series that follow each other, in the quarter hour that
+//! holds the instant half an interval before the second one, but no more than 7.5 minutes.
+//!
+//! ```text
+//!        09:45:03        10:00:03                       a meter read every quarter hour:
+//!   ────────┼───────────────┼──────                     the use is of the quarter from 09:45
+//!                   ▲
+//!        17:00:02                       08:00:02        a gap over a night: the use lands in the
+//!   ────────┼──────────  ·  ·  ────────────┼────        quarter that the next reading closes, and
+//!                                       ▲               says that nobody knows its spread
+//! ```
+//!
+//! So rows of a series add up to the difference of its stands, whatever the length of the rows, and
+//! nothing is made up: a row of which nothing can be said is absent from the answer.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use metering::{MeterId, Quantity, Register, Resolution, SeriesId};
+
+use crate::civil::{Civil, Step};
+use crate::error::StoreError;
+use crate::query::{Coverage, Run, Side, Snapshot};
+use crate::registry::SeriesInfo;
+use crate::rollup::{Tally, clamped};
+
+/// What a counter counted in one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The period's first millisecond.
+    pub start_ms: i64,
+    /// The one after its last.
+    pub end_ms: i64,
+    /// The stand at which the row before it closed.
+    pub opening: i64,
+    /// The stand at which this one closes: `opening` plus `amount` less `fell`, unless the wall
+    /// clock was set back in between.
+    pub closing: i64,
+    /// How much was used.
+    pub amount: Quantity,
+    /// By how many steps the counter went back: it was reset, overflowed or exchanged unseen. What
+    /// was used in that moment nobody knows.
+    pub fell: i64,
+    /// How many readings there are.
+    pub coverage: Coverage,
+    /// Whether some of it was used before the period: nobody read the meter in between.
+    pub spread_unknown: bool,
+}
+
+impl Snapshot<'_> {
+    /// What `register` of `meter` counted in each period that begins in `span`.
+    ///
+    /// A period without an amount is absent from the answer, so the caller can tell "nothing was
+    /// used" from "nobody knows". The period in which a new series began comes twice, once from each.
+    pub fn used(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        step: Step,
+    ) -> Result<Vec<Run<Used>>, StoreError> {
+        let mut runs = Vec::new();
+        for info in self.state.registry.of_point(meter, register) {
+            let rows = self.used_by(info, &span, step)?;
+            if !rows.is_empty() {
+                runs.push(Run { series: SeriesInfo::clone(info), rows });
+            }
+        }
+        Ok(runs)
+    }
+
+    fn used_by(
+        &self,
+        info: &SeriesInfo,
+        span: &Range<i64>,
+        step: Step,
+    ) -> Result<Vec<Used>, StoreError> {
+        let (from, until) = (span.start, span.end);
+        let tallies = self.tallies(info.series, step, span)?;
+        let newest_era = self.state.hot.progress.get(&info.series).map_or(0, |it| it.era);
+        let mut counting = Counting::new(self.civil, step, span.clone());
+        let mut stand = None;
+        for era in 0..=newest_era {
+            let before = self.beside(info.series, step, era, from, Side::Before)?;
+            // An era begins where the one before it ended, whatever the wall clock showed.
+            let earlier = before.map(|tally| (tally.last_at, tally.last)).or(stand);
+            stand = match earlier {
+                None if era == 0 => self.stand_of_coarser(info),
+                other => other,
+            };
+            for (_, tally) in tallies.range((era, i64::MIN)..=(era, i64::MAX)) {
+                counting.link(stand, tally);
+                counting.row(tally);
+                stand = Some((tally.last_at, tally.last));
+            }
+            // A reading right after the span may close its last quarter hour.
+            if let Some(after) = self.beside(info.series, step, era, until, Side::After)? {
+                counting.link(stand, &after);
+                stand = Some(self.end_of(info.series, era, after)?);
+            }
+        }
+        let coverage = self.coverage(info, &tallies, span);
+        Ok(counting.finish(info.resolution, coverage))
+    }
+
+    /// Where a series stood at the end of an era.
+    fn end_of(&self, series: SeriesId, era: u32, known: Tally) -> Result<(i64, i64), StoreError> {
+        let end = self.beside(series, Step::Quarter, era, i64::MAX, Side::Before)?;
+        let end = end.unwrap_or(known);
+        Ok((end.last_at, end.last))
+    }
+
+    /// Where the coarser series of the same device stood last, in the steps of this one: nothing
+    /// falls between the two.
+    fn stand_of_coarser(&self, info: &SeriesInfo) -> Option<(i64, i64)> {
+        let coarser = self.state.registry.get(info.continues?)?;
+        let (_, at_ms, mantissa) = self.state.hot.progress.get(&coarser.series)?.value?;
+        let stand = Quantity::new(mantissa, coarser.resolution).scaled_to(info.resolution)?;
+        Some((at_ms, stand.mantissa()))
+    }
+
+    /// What `register` of `meter` counted in all quarter hours that begin in `span`; `None` if
+    /// nobody knows.
+    ///
+    /// The mantissas of each series are summed as they are; the sum is converted to steps of
+    /// `wanted` and rounded, a half away from zero. One series, one rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Converted`] if no factor leads to `wanted`.
+    pub fn total(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        span: Range<i64>,
+        wanted: Resolution,
+    ) -> Result<Option<Quantity>, StoreError> {
+        let edges_of = |step| {
+            [span.start, span.end].into_iter().all(|at| self.civil.period(step, at).start == at)
+        };
+        let longest = [Step::Month, Step::Day, Step::Hour].into_iter().find(|step| edges_of(*step));
+        self.used(meter, register, span.clone(), longest.unwrap_or(Step::Quarter))?
+            .into_iter()
+            .filter_map(|run| {
+                let amounts = run.rows.into_iter().map(|row| Ok(row.amount));
+                let sum = amounts.reduce(|sum, amount| sum?.plus(amount?))?;
+                Some(sum.and_then(|sum| sum.converted(wanted)))
+            })
+            .reduce(|total, sum| total?.plus(sum?))
+            .transpose()
+            .map_err(|cause| StoreError::Converted { wanted, cause })
+    }
+}
+
+/// Counts use into periods.
+struct Counting {
+    civil: Civil,
+    step: Step,
+    span: Range<i64>,
+    rows: BTreeMap<i64, Counted>,
+}
+
+struct Counted {
+    period: Range<i64>,
+    opening: i64,
+    closing: i64,
+    up: i64,
+    down: i64,
+    spread_unknown: bool,
+}
+
+/// A reading closes a quarter hour that ended at most so long before it.
+const SLACK_MS: i64 = 450_000;
+
+impl Counting {
+    const fn new(civil: Civil, step: Step, span: Range<i64>) -> Self {
+        Self { civil, step, span, rows: BTreeMap::new() }
+    }
+
+    /// Counts what lies between the stand before a row and the row's first reading.
+    fn link(&mut self, before: Option<(i64, i64)>, row: &Tally) {
+        let Some((at, stand)) = before else { return };
+        let interval = row.first_at.saturating_sub(at).max(0);
+        let instant = row.first_at.saturating_sub((interval / 2).min(SLACK_MS));
+        let difference = i128::from(row.first) - i128::from(stand);
+        let (up, down) = (clamped(difference.max(0)), clamped(-difference.min(0)));
+        if let Some(counted) = self.count(instant, stand, row.first, up, down) {
+            let outside = at < counted.period.start.saturating_sub(SLACK_MS)
+                || row.first_at > counted.period.end.saturating_add(SLACK_MS);
+            counted.spread_unknown |= outside && interval > 0;
+        }
+    }
+
+    /// Counts what lies between the first and the last reading of a row.
+    fn row(&mut self, row: &Tally) {
+        if row.n > 1 {
+            self.count(row.last_at, row.first, row.last, row.up, row.down);
+        }
+    }
+
+    fn count(
+        &mut self,
+        instant: i64,
+        from: i64,
+        to: i64,
+        up: i64,
+        down: i64,
+    ) -> Option<&mut Counted> {
+        let period = self.civil.period(self.step, instant);
+        if !self.span.contains(&period.start) {
+            return None;
+        }
+        let counted = self.rows.entry(period.start).or_insert(Counted {
+            period,
+            opening: from,
+            closing: to,
+            up: 0,
+            down: 0,
+            spread_unknown: false,
+        });
+        counted.closing = to;
+        counted.up = counted.up.saturating_add(up);
+        counted.down = counted.down.saturating_add(down);
+        Some(counted)
+    }
+
+    fn finish(
+        self,
+        resolution: Resolution,
+        coverage: impl Fn(&Range<i64>) -> Coverage,
+    ) -> Vec<Used> {
+        self.rows
+            .into_values()
+            .map(|counted| Used {
+                start_ms: counted.period.start,
+                end_ms: counted.period.end,
+                opening: counted.opening,
+                closing: counted.closing,
+                amount: Quantity::new(counted.up, resolution),
+                fell: counted.down,
+                coverage: coverage(&counted.period),
+                spread_unknown: counted.spread_unknown,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,242 @@
+//! Files are overwritten, cut, deleted: the store says so in one sentence, saves what can be saved,
+//! and goes on.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+
+use metering::Unit;
+use store::testing::{
+    COLD, FixedClock, KnownDay, MIDNIGHT_MS, NEXT_MIDNIGHT_MS, answer, empty, known_day, moment,
+    open, reading, register,
+};
+use store::{Kind, LossReason, OpenReport, Order, Step, Store};
+
+const RAW: &str = "raw-2026-03.db";
+
+/// The known day is closed, harmed and opened again.
+async fn harmed(harm: impl FnOnce(&Path)) -> (Store, OpenReport, KnownDayDir) {
+    let KnownDay { store, clock, dir } = known_day().await.unwrap();
+    store.close().unwrap();
+    harm(dir.path());
+    let (store, report) = open(dir.path(), &clock).unwrap();
+    (store, report, KnownDayDir { dir, clock })
+}
+
+struct KnownDayDir {
+    dir: store::testing::ScratchDir,
+    clock: std::sync::Arc<FixedClock>,
+}
+
+fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// Changes a byte of a row in the middle of the file, without SQLite noticing.
+fn change_a_byte_of_a_row(path: &Path) {
+    let db = rusqlite::Connection::open(path).unwrap();
+    let blob: Vec<u8> =
+        db.query_row("SELECT blob FROM spool WHERE first_seq = 136", [], |row| row.get(0)).unwrap();
+    drop(db);
+    let bytes = fs::read(path).unwrap();
+    // A page that was split still has copies of what was moved away.
+    for (at, window) in (0..).zip(bytes.windows(blob.len())) {
+        if window == blob {
+            overwrite(path, at + 10, &[!window[10]]);
+        }
+    }
+}
+
+/// It stores, hands out and counts as if nothing had been.
+async fn goes_on(store: &Store) {
+    let at = moment(NEXT_MIDNIGHT_MS + 3_600_000);
+    let volume = reading("volume", 500, 0, Unit::Litre, at);
+    let round = vec![answer(COLD, "20110815", at, vec![(volume, Kind::Counter)])];
+    let stored = store.writer().commit(round).await.unwrap();
+    let batch = store.outbox().batch(stored.first_seq - 1, 10).await.unwrap();
+    assert_eq!(batch.readings.len(), 1);
+    assert_eq!(batch.readings[0].seq, stored.first_seq);
+}
+
+/// How many readings the outbox still has, and how many ranges it tells as lost.
+async fn sent(store: &Store) -> (usize, Vec<LossReason>) {
+    let (mut readings, mut lost, mut after) = (0, Vec::new(), 0);
+    loop {
+        let batch = store.outbox().batch(after, 1000).await.unwrap();
+        readings += batch.readings.len();
+        after = batch.readings.last().map_or(after, |last| last.seq);
+        match batch.lost {
+            Some(range) => {
+                assert_eq!(range.from, after + 1);
+                lost.push(range.reason);
+                after = range.to;
+            }
+            None if batch.readings.is_empty() => return (readings, lost),
+            None => {}
+        }
+    }
+}
+
+const ALL: usize = 93 * 3;
+
+#[tokio::test]
+async fn a_byte_that_changed_in_a_row_costs_that_row() {
+    let (store, report, _dir) = harmed(|dir| change_a_byte_of_a_row(&dir.join(RAW))).await;
+    let sentence = report.damaged[0].to_string();
+    assert_eq!(
+        sentence,
+        "raw-2026-03.db was damaged (the checksum does not fit those of the readings from 136); \
+         it is kept as raw-2026-03.db.damaged-1; 276 readings were saved from it into a fresh file"
+    );
+    assert_eq!(store.core().damages().await.unwrap(), [sentence]);
+    let (readings, lost) = sent(&store).await;
+    assert_eq!(readings, ALL - 3);
+    assert_eq!(lost[0], LossReason::Damage);
+    goes_on(&store).await;
+}
+
+#[tokio::test]
+async fn whichever_page_is_overwritten_it_goes_on() {
+    let KnownDay { store, clock, dir } = known_day().await.unwrap();
+    store.close().unwrap();
+    let pages = fs::metadata(dir.path().join(RAW)).unwrap().len() / 4096;
+    assert!(pages > 5);
+    let mut saved = Vec::new();
+    for page in 0..pages {
+        let copy = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(dir.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        overwrite(&copy.path().join(RAW), page * 4096, &[0xA5; 4096]);
+        let (store, report) = open(copy.path(), &clock).unwrap();
+        assert_eq!(report.damaged.len(), 1, "page {page}: {:?}", report.damaged);
+        goes_on(&store).await;
+        let (readings, lost) = sent(&store).await;
+        assert!(readings > ALL || !lost.is_empty(), "page {page}: the cloud hears of a loss");
+        saved.push(readings - 1);
+    }
+    println!("of {ALL} readings, saved by the page that was overwritten: {saved:?}");
+    assert!(saved.iter().filter(|saved| **saved > 0).count() > 1, "a leaf costs only itself");
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_or_is_none_is_put_aside() {
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 3] = [
+        ("cut", |path| {
+            let file = OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(3 * 4096 + 100).unwrap();
+        }),
+        ("nonsense", |path| fs::write(path, b"this is not a database, it is a text\n").unwrap()),
+        ("zeros", |path| {
+            let length = fs::metadata(path).unwrap().len();
+            File::create(path).unwrap().set_len(length).unwrap();
+        }),
+    ];
+    for (name, harm) in harms {
+        let (store, report, dir) = harmed(|dir| harm(&dir.join(RAW))).await;
+        assert!(!report.damaged.is_empty(), "{name}");
+        assert!(dir.dir.path().join("raw-2026-03.db.damaged-1").exists(), "{name}");
+        goes_on(&store).await;
+        let (_, lost) = sent(&store).await;
+        assert!(lost.contains(&LossReason::Damage), "{name}: the cloud hears of it");
+        // What was counted before is still known.
+        let used = store
+            .readers()
+            .ask(|it| it.used(COLD, &register("volume"), MIDNIGHT_MS..NEXT_MIDNIGHT_MS, Step::Day))
+            .await
+            .unwrap();
+        assert_eq!(used[0].rows[0].amount.mantissa(), 92, "{name}");
+        store.close().unwrap();
+        let (_, again) = open(dir.dir.path(), &dir.clock).unwrap();
+        assert_eq!(again.damaged, [], "{name}: it is told once");
+    }
+}
+
+#[tokio::test]
+async fn a_raw_file_that_is_gone_is_noticed_and_no_number_is_given_twice() {
+    let (store, report, _dir) = harmed(|dir| fs::remove_file(dir.join(RAW)).unwrap()).await;
+    assert_eq!(
+        report.damaged[0].to_string(),
+        "a raw file was damaged (it is gone: readings were stored up to 279, and 0 is the last one found); \
+         the missing ones are told to the cloud as lost"
+    );
+    assert!(report.head >= 279);
+    goes_on(&store).await;
+}
+
+#[tokio::test]
+async fn a_damaged_roll_up_is_made_again() {
+    let (store, report, _dir) =
+        harmed(|dir| overwrite(&dir.join("rollup.db"), 4096, &[0xA5; 8192])).await;
+    assert!(report.damaged[0].to_string().ends_with("it was made again from the raw files"));
+    assert_eq!(report.recovered, 279);
+    let used = store
+        .readers()
+        .ask(|it| it.used(COLD, &register("volume"), 0..i64::MAX, Step::Quarter))
+        .await
+        .unwrap();
+    assert_eq!(used[0].rows.len(), 92);
+    goes_on(&store).await;
+}
+
+#[tokio::test]
+async fn a_damaged_core_is_begun_again_and_the_readings_stay() {
+    let before = known_day().await.unwrap().store.outbox().epoch();
+    let (store, report, dir) =
+        harmed(|dir| fs::write(dir.join("core.db"), vec![0x55; 20_000]).unwrap()).await;
+    assert_eq!(
+        report.damaged[0].to_string(),
+        "core.db was damaged (file is not a database); it is kept as core.db.damaged-1; a fresh \
+         one was begun: the configuration's history, users and settings are only in the old one"
+    );
+    assert!(dir.dir.path().join("core.db.damaged-1").exists());
+    assert_ne!(store.outbox().epoch(), before, "the cloud must not mix up the numbers");
+    assert_eq!(sent(&store).await, (ALL, vec![]));
+    let found = store
+        .readers()
+        .ask(|it| it.readings(COLD, &register("volume"), 0..i64::MAX, Order::OldestFirst, 1000))
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 93, "the raw files explain their series themselves");
+    goes_on(&store).await;
+}
+
+#[tokio::test]
+async fn damage_is_found_while_the_store_runs() {
+    let KnownDay { store, clock: _clock, dir } = known_day().await.unwrap();
+    assert_eq!(store.writer().scrub().await.unwrap(), []);
+    store.writer().flush().await.unwrap();
+    // Into the file, behind the store's back: what a worn flash does.
+    let path = dir.path().join(RAW);
+    {
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        db.execute("UPDATE spool SET blob = zeroblob(length(blob)) WHERE first_seq = 136", [])
+            .unwrap();
+    }
+    let damage = store.writer().scrub().await.unwrap();
+    assert_eq!(damage.len(), 1);
+    assert_eq!(store.writer().scrub().await.unwrap(), []);
+    let (readings, lost) = sent(&store).await;
+    assert_eq!(readings, ALL - 3);
+    assert_eq!(lost, [LossReason::Damage]);
+    goes_on(&store).await;
+}
+
+#[tokio::test]
+async fn an_empty_store_has_no_damage() {
+    let KnownDay { store, clock, dir } = empty().unwrap();
+    store.close().unwrap();
+    let (_, report) = open(dir.path(), &clock).unwrap();
+    assert_eq!(report, OpenReport::default());
+}

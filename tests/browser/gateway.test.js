@@ -61,9 +61,8 @@ test('values change while one looks', { skip }, async () => {
   const first = (await values.allInnerTexts()).join(' | ');
   await page.waitForFunction(
     (before) =>
-      [...document.querySelectorAll('[data-register] dd')]
-        .map((it) => it.innerText)
-        .join(' | ') !== before,
+      [...document.querySelectorAll('[data-register] dd')].map((it) => it.innerText).join(' | ') !==
+      before,
     first,
     { timeout: 90_000 },
   );
@@ -166,7 +165,10 @@ test('a wrong configuration is refused with its lines, and nothing changes', { s
   const text = await editor.inputValue();
   await editor.fill(`${text}\n[[meter]]\nadress = 5\n`);
   await page.getByRole('button', { name: 'Lagre oppsettet' }).click();
-  await page.getByRole('button', { name: /^Linje \d+/ }).first().waitFor();
+  await page
+    .getByRole('button', { name: /^Linje \d+/ })
+    .first()
+    .waitFor();
   await accessible(page, 'a configuration with mistakes');
   await page.getByRole('button', { name: 'Forkast' }).click();
   assert.equal(await editor.inputValue(), text);
@@ -212,21 +214,25 @@ for (const [device, width] of Object.entries(WIDTHS)) {
 }
 
 for (const lang of ['nb', 'en', 'da']) {
-  test(`every page in ${lang} has its texts and fits on a phone`, { skip, timeout: 120_000 }, async () => {
-    const { context, page, wrong } = await person({ width: WIDTHS.phone });
-    const { id } = await someMeter(page);
-    for (const path of [...PAGES, `/meters/${id}`]) {
-      await page.goto(`${path}?lang=${lang}`);
-      await settled(page);
-      assert.equal(await page.locator('html').getAttribute('lang'), lang);
-      await fits(page, `${path} in ${lang}`);
-      // A code in place of its text, or a placeholder that nobody filled in.
-      const said = await page.locator('body').innerText();
-      const raw = said.match(/\{\w+\}|\b[a-z]+\.[a-z]+\.[a-z.]+\b/g) ?? [];
-      const odd = raw.filter((text) => !/\.(?:toml|example|no|com|org|local)$/.test(text));
-      assert.deepEqual(odd, [], `${path} in ${lang}`);
-    }
-    assert.deepEqual(wrong, []);
-    await context.close();
-  });
+  test(
+    `every page in ${lang} has its texts and fits on a phone`,
+    { skip, timeout: 120_000 },
+    async () => {
+      const { context, page, wrong } = await person({ width: WIDTHS.phone });
+      const { id } = await someMeter(page);
+      for (const path of [...PAGES, `/meters/${id}`]) {
+        await page.goto(`${path}?lang=${lang}`);
+        await settled(page);
+        assert.equal(await page.locator('html').getAttribute('lang'), lang);
+        await fits(page, `${path} in ${lang}`);
+        // A code in place of its text, or a placeholder that nobody filled in.
+        const said = await page.locator('body').innerText();
+        const raw = said.match(/\{\w+\}|\b[a-z]+\.[a-z]+\.[a-z.]+\b/g) ?? [];
+        const odd = raw.filter((text) => !/\.(?:toml|example|no|com|org|local)$/.test(text));
+        assert.deepEqual(odd, [], `${path} in ${lang}`);
+      }
+      assert.deepEqual(wrong, []);
+      await context.close();
+    },
+  );
 }

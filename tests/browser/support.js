@@ -36,7 +36,11 @@ export async function startBrowser() {
 }
 
 /** A person with a browser of their own: `page`, and `wrong`, everything that the page complained of. */
-export async function visit(browser, baseURL, { width = WIDTHS.laptop, dark = false, cookies } = {}) {
+export async function visit(
+  browser,
+  baseURL,
+  { width = WIDTHS.laptop, dark = false, cookies } = {},
+) {
   const context = await browser.newContext({
     baseURL,
     viewport: { width, height: width < 700 ? 844 : 900 },
@@ -82,7 +86,10 @@ export function people(url, name, password) {
       await found.page.getByLabel('Passord').fill(password);
       await found.page.getByRole('button', { name: 'Logg inn' }).click();
     }
-    await found.page.getByRole('navigation', { name: /^Hovedmeny/ }).first().waitFor();
+    await found.page
+      .getByRole('navigation', { name: /^Hovedmeny/ })
+      .first()
+      .waitFor();
     ({ cookies } = await found.context.storageState());
     return found;
   };

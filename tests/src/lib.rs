@@ -1,1 +1,10 @@
-//! Harness, demo and end-to-end scenarios.
+//! What the end-to-end tests, the demo and the benches share: where the project and its
+//! binaries are, and how the real programs are started and stopped.
+//!
+//! **Invariant:** nothing here stands in for a part of the product. What is started is the real
+//! binary, on real sockets, with a state directory of its own.
+
+pub mod corpus;
+pub mod paths;
+pub mod process;
+pub mod site;

@@ -1,0 +1,170 @@
+//! The end of `make bench`: what the whole gateway costs, measured on the running programs.
+//!
+//! Every figure stands beside its limit or beside what it is compared with in the same run. Times
+//! are of this machine; ratios travel.
+
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people, of three digits")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use chrono::TimeDelta;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use site_tests::paths;
+use site_tests::process::Program;
+use site_tests::site::{Plan, http, wait_for};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("The measurement cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    println!("\nThe whole gateway\n");
+    sizes()?;
+    let quiet =
+        building(&["run", "--demo", "--seed", "7"], 40_100, Duration::from_secs(45)).await?;
+    let load = ["load", "--mbus", "250", "--modbus", "50"];
+    let loaded = building(&load, 40_300, Duration::from_secs(150)).await?;
+    row("memory with the load, against the demo's", ratio(loaded, quiet), "");
+    Ok(())
+}
+
+/// Sizes of what is shipped.
+fn sizes() -> anyhow::Result<()> {
+    let mut probe = 0;
+    for (name, label) in
+        [("fyrhus", "binary fyrhus"), ("fyrhus-portfolio", "binary fyrhus-portfolio")]
+    {
+        let bytes = std::fs::metadata(paths::binary(name).map_err(anyhow::Error::msg)?)?.len();
+        row(label, megabytes(bytes), "");
+        probe += bytes;
+    }
+    ensure!(probe > 0, "the binaries are not empty");
+    let dist = paths::root().join("web-ui/dist/gateway");
+    let bytes = first_page(&dist)?;
+    row("first page, gzipped", format!("{:.1} kB", bytes as f64 / 1_000.0), "at most 75 kB");
+    ensure!(bytes <= 75_000, "the first page is too large");
+    Ok(())
+}
+
+/// Bytes of `index.html` and of every script and style that it asks for at once, each gzipped.
+fn first_page(dist: &Path) -> anyhow::Result<u64> {
+    let index = std::fs::read_to_string(dist.join("index.html"))
+        .context("the front end is not built: make web")?;
+    let mut bytes = gzipped(index.as_bytes())?;
+    for asset in
+        index.split('"').filter(|part| matches!(part.rsplit_once('.'), Some((_, "js" | "css"))))
+    {
+        bytes += gzipped(&std::fs::read(dist.join(asset.trim_start_matches('/')))?)?;
+    }
+    Ok(bytes)
+}
+
+fn gzipped(bytes: &[u8]) -> anyhow::Result<u64> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len() as u64)
+}
+
+/// Starts a building and a gateway beside it, measures the start, and the memory after `settle`.
+/// Returns the resident memory in kB.
+async fn building(arguments: &[&str], base_port: u16, settle: Duration) -> anyhow::Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let plan = Plan {
+        data: folder.path().to_owned(),
+        seed: 7,
+        port: base_port + 1,
+        portfolio_port: 0,
+        base_port: base_port + 2,
+        history: TimeDelta::zero(),
+        now: chrono::DateTime::UNIX_EPOCH,
+    };
+    plan.write_files()?;
+    let buses = (base_port + 10).to_string();
+    let site = folder.path().join("gateway/site.toml").display().to_string();
+    let more = ["--base-port", buses.as_str(), "--write-site", site.as_str()];
+    let name = arguments.first().copied().unwrap_or_default();
+    let mut meters =
+        Program::start("meter-sim", arguments.iter().chain(&more), &plan.log("building"))?;
+    meters.json_line(Duration::from_mins(1))?;
+
+    let begun = Instant::now();
+    let (gateway, ready) = plan.start_gateway()?;
+    let url = format!("http://127.0.0.1:{}", plan.port);
+    let client = http()?;
+    wait_for("the first page", Duration::from_secs(15), || async {
+        Ok(client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()))
+    })
+    .await?;
+    row(&format!("{name}: start to first page"), milliseconds(begun.elapsed()), "");
+
+    let claim =
+        json!({ "code": ready.get("claim_code"), "name": "eier", "password": "tolv tegn minst" });
+    let claimed = client
+        .post(format!("{url}/api/v1/claim"))
+        .header("Origin", &url)
+        .json(&claim)
+        .send()
+        .await?;
+    ensure!(claimed.status().is_success(), "claim: {}", claimed.text().await?);
+    let status = || async {
+        let status = client.get(format!("{url}/api/v1/status")).send().await?;
+        anyhow::Ok(status.json::<Value>().await?)
+    };
+    let stored =
+        |status: &Value| status.pointer("/store/stored").and_then(Value::as_u64).unwrap_or(0);
+    wait_for("the first stored reading", Duration::from_mins(1), || async {
+        Ok(stored(&status().await?) > 0)
+    })
+    .await?;
+    row(&format!("{name}: start to first stored reading"), milliseconds(begun.elapsed()), "15 s");
+
+    let before = stored(&status().await?);
+    tokio::time::sleep(settle).await;
+    let after = status().await?;
+    let answered: u64 = sum(&after, "answered");
+    let failed: u64 = sum(&after, "failed");
+    row(
+        &format!("{name}: readings stored in {} s", settle.as_secs()),
+        format!("{}", stored(&after) - before),
+        &format!("{answered} answers, {failed} without"),
+    );
+    let resident = gateway.resident_kb()?;
+    row(&format!("{name}: resident memory"), megabytes(1_024 * resident), "at most 256 MB");
+    Ok(resident)
+}
+
+fn sum(status: &Value, key: &str) -> u64 {
+    let buses =
+        status.get("buses").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    buses.iter().filter_map(|bus| bus.get(key)?.as_u64()).sum()
+}
+
+fn row(what: &str, figure: impl std::fmt::Display, beside: &str) {
+    println!("  {what:<52} {figure:>12}   {beside}");
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn ratio(a: u64, b: u64) -> String {
+    format!("{:.2}", a as f64 / b as f64)
+}

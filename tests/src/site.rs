@@ -1,0 +1,325 @@
+//! A whole site on this machine: a simulated building, a gateway and a portfolio service.
+//!
+//! ```text
+//! meter-sim ──M-Bus, Modbus──▶ fyrhus ──HTTPS, mutual TLS──▶ fyrhus-portfolio
+//!                                └──HTTP on loopback──▶ whoever looks
+//! ```
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::paths;
+use crate::process::Program;
+
+/// Where a site keeps its files and on which ports it is served.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The folder of all state; made if it is not there.
+    pub data: PathBuf,
+    /// Which building, of all that the simulator can make.
+    pub seed: u64,
+    /// The gateway's page, plain HTTP on loopback.
+    pub port: u16,
+    /// The portfolio's page, plain HTTP on loopback.
+    pub portfolio_port: u16,
+    /// The first of the ports on which the simulated buses and the TLS listeners stand.
+    pub base_port: u16,
+    /// How much history the building brings with it.
+    pub history: TimeDelta,
+    /// The year's end: now, in a demo.
+    pub now: DateTime<Utc>,
+}
+
+/// A site that runs.
+#[derive(Debug)]
+pub struct Site {
+    /// Where it is.
+    pub plan: Plan,
+    /// Who may log in, and where.
+    pub access: Access,
+    /// The building.
+    pub building: Program,
+    /// The gateway.
+    pub gateway: Program,
+    /// The portfolio service.
+    pub portfolio: Program,
+}
+
+/// Addresses and credentials, made freshly with the data folder and kept in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Access {
+    /// The gateway's page.
+    pub gateway_url: String,
+    /// Its owner.
+    pub gateway_user: String,
+    /// The owner's password.
+    pub gateway_password: String,
+    /// The portfolio's page.
+    pub portfolio_url: String,
+    /// Its owner.
+    pub portfolio_user: String,
+    /// The owner's password.
+    pub portfolio_password: String,
+}
+
+impl Site {
+    /// Makes what is missing of the site and starts it; `tell` hears what is being done.
+    pub async fn start(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Self> {
+        let fresh = !plan.state("gateway").join("site.toml").exists();
+        plan.write_files()?;
+
+        tell("The building: meters on M-Bus and Modbus");
+        let building = plan.start_building()?;
+        if fresh {
+            tell("A year of history, through the store's import");
+            let readings = plan.import_history()?;
+            tell(&format!("  {readings} readings"));
+        }
+
+        tell("The portfolio service");
+        let (portfolio, portfolio_ready) = plan.start_portfolio()?;
+        tell("The gateway");
+        if fresh {
+            plan.enrol()?;
+        }
+        let (gateway, gateway_ready) = plan.start_gateway()?;
+
+        let access = plan.claim(&gateway_ready, &portfolio_ready).await?;
+        Ok(Self { plan, access, building, gateway, portfolio })
+    }
+
+    /// Stops everything in order, and returns how long the gateway took.
+    pub fn stop(&mut self) -> anyhow::Result<Duration> {
+        let gateway = self.gateway.stop(STOP);
+        let portfolio = self.portfolio.stop(STOP);
+        let building = self.building.stop(STOP);
+        portfolio?;
+        building?;
+        gateway
+    }
+}
+
+impl Plan {
+    fn state(&self, program: &str) -> PathBuf {
+        self.data.join(program)
+    }
+
+    /// The file that configures `program`.
+    pub fn config(&self, program: &str) -> PathBuf {
+        self.data.join(format!("{program}.toml"))
+    }
+
+    /// The log of `program`.
+    pub fn log(&self, program: &str) -> PathBuf {
+        self.data.join(format!("{program}.log"))
+    }
+
+    /// Writes the configuration of the gateway and of the portfolio.
+    pub fn write_files(&self) -> anyhow::Result<()> {
+        for program in ["gateway", "portfolio"] {
+            let state = self.state(program);
+            fs::create_dir_all(&state).with_context(|| format!("make {}", state.display()))?;
+        }
+        let [tls, gateways, _buses] = [0, 1, 2].map(|offset| self.base_port + offset);
+        fs::write(
+            self.config("gateway"),
+            format!(
+                "[paths]\nstate = \"{state}\"\n\n[web]\nlisten = \"127.0.0.1:{tls}\"\n\
+                 http = \"127.0.0.1:{port}\"\n\n[clock]\nsource = \"host\"\n",
+                state = self.state("gateway").display(),
+                port = self.port,
+            ),
+        )?;
+        fs::write(
+            self.config("portfolio"),
+            format!(
+                "[paths]\nstate = \"{state}\"\n\n[people]\nlisten = \"127.0.0.1:{port}\"\n\
+                 plain_http = true\n\n[gateways]\nlisten = \"127.0.0.1:{gateways}\"\n\
+                 names = [\"localhost\", \"127.0.0.1\"]\n",
+                state = self.state("portfolio").display(),
+                port = self.portfolio_port,
+            ),
+        )?;
+        Ok(())
+    }
+
+    fn start_building(&self) -> anyhow::Result<Program> {
+        let buses = (self.base_port + 2).to_string();
+        let site = self.state("gateway").join("site.toml");
+        let seed = self.seed.to_string();
+        let mut arguments = vec!["run", "--demo", "--seed", &seed, "--base-port", &buses];
+        let site = site.display().to_string();
+        if !Path::new(&site).exists() {
+            arguments.extend(["--write-site", &site]);
+        }
+        let mut building = Program::start("meter-sim", arguments, &self.log("building"))?;
+        building.json_line(READY)?;
+        Ok(building)
+    }
+
+    /// Hourly readings up to the last full hour.
+    fn import_history(&self) -> anyhow::Result<u64> {
+        let until = self.now.timestamp() / 3_600 * 3_600;
+        let from = until - self.history.num_seconds();
+        let time = |second| {
+            DateTime::from_timestamp(second, 0).map(|at| at.to_rfc3339()).unwrap_or_default()
+        };
+        let program = |name| paths::binary(name).map_err(anyhow::Error::msg);
+        let mut history = Command::new(program("meter-sim")?)
+            .args(["history", "--seed", &self.seed.to_string(), "--step", "1h"])
+            .args(["--from", &time(from), "--until", &time(until)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let csv = history.stdout.take().context("its standard output is piped")?;
+        let import = Command::new(program("fyrhus")?)
+            .args(["import", "--json", "--origin", "simulated", "--config"])
+            .arg(self.config("gateway"))
+            .arg("-")
+            .stdin(csv)
+            .stderr(fs::File::create(self.log("import"))?)
+            .output()?;
+        history.wait()?;
+        if !import.status.success() {
+            bail!("the history cannot be imported: see {}", self.log("import").display());
+        }
+        let told: Value = serde_json::from_slice(&import.stdout)?;
+        told.get("imported")
+            .and_then(Value::as_u64)
+            .context("the import tells how many readings it took")
+    }
+
+    fn start_portfolio(&self) -> anyhow::Result<(Program, Value)> {
+        let config = self.config("portfolio").display().to_string();
+        let arguments = ["run", "--json", "--config", &config];
+        let mut portfolio = Program::start("fyrhus-portfolio", arguments, &self.log("portfolio"))?;
+        let ready = portfolio.json_line(READY)?;
+        Ok((portfolio, ready))
+    }
+
+    /// From a one-time code to the gateway's certificate, as an installer does it.
+    fn enrol(&self) -> anyhow::Result<()> {
+        let code = Command::new(paths::binary("fyrhus-portfolio").map_err(anyhow::Error::msg)?)
+            .args(["enrol-code", "--json", "--site-name", "Kvernhusgata 4", "--config"])
+            .arg(self.config("portfolio"))
+            .output()?;
+        let code: Value = serde_json::from_slice(&code.stdout).with_context(|| {
+            format!("no enrolment code: {}", String::from_utf8_lossy(&code.stderr))
+        })?;
+        let code =
+            code.get("code").and_then(Value::as_str).context("the enrolment code is a text")?;
+        let enrolled = Command::new(paths::binary("fyrhus").map_err(anyhow::Error::msg)?)
+            .args(["enrol", "--url", &format!("https://127.0.0.1:{}", self.base_port + 1)])
+            .args(["--code", code, "--config"])
+            .arg(self.config("gateway"))
+            .output()?;
+        if !enrolled.status.success() {
+            bail!("not enrolled: {}", String::from_utf8_lossy(&enrolled.stderr));
+        }
+        Ok(())
+    }
+
+    /// Starts the gateway, and returns what it said when it was ready.
+    pub fn start_gateway(&self) -> anyhow::Result<(Program, Value)> {
+        let config = self.config("gateway").display().to_string();
+        let arguments = ["run", "--ready-json", "--config", &config];
+        let mut gateway = Program::start("fyrhus", arguments, &self.log("gateway"))?;
+        let ready = gateway.json_line(READY)?;
+        Ok((gateway, ready))
+    }
+
+    /// The first user of both, or those of an earlier start of the same folder.
+    async fn claim(&self, gateway: &Value, portfolio: &Value) -> anyhow::Result<Access> {
+        let kept = self.data.join("access.json");
+        if let Ok(text) = fs::read_to_string(&kept) {
+            return Ok(serde_json::from_str(&text)?);
+        }
+        let access = Access {
+            gateway_url: format!("http://127.0.0.1:{}", self.port),
+            gateway_user: "eier".into(),
+            gateway_password: password(),
+            portfolio_url: format!("http://127.0.0.1:{}", self.portfolio_port),
+            portfolio_user: "eier".into(),
+            portfolio_password: password(),
+        };
+        claim(&access.gateway_url, gateway, &access.gateway_user, &access.gateway_password)
+            .await
+            .context("claim the gateway")?;
+        claim(&access.portfolio_url, portfolio, &access.portfolio_user, &access.portfolio_password)
+            .await
+            .context("claim the portfolio")?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(kept)?
+            .write_all(serde_json::to_string_pretty(&access)?.as_bytes())?;
+        Ok(access)
+    }
+}
+
+async fn claim(url: &str, ready: &Value, name: &str, password: &str) -> anyhow::Result<()> {
+    let code = ready
+        .get("claim_code")
+        .and_then(Value::as_str)
+        .context("the claim code is told when it is ready")?;
+    let response = http()?
+        .post(format!("{url}/api/v1/claim"))
+        .header("Origin", url)
+        .json(&json!({ "code": code, "name": name, "password": password }))
+        .send()
+        .await?;
+    let status = response.status();
+    if !status.is_success() {
+        bail!("{status}: {}", response.text().await?);
+    }
+    Ok(())
+}
+
+/// A client for pages on loopback.
+pub fn http() -> anyhow::Result<reqwest::Client> {
+    // Installed once for the process; a second time changes nothing.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    Ok(reqwest::Client::builder().timeout(Duration::from_secs(30)).cookie_store(true).build()?)
+}
+
+/// Some 79 random bits in 16 letters, in groups that can be read aloud.
+fn password() -> String {
+    const LETTERS: [char; 31] = [
+        'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'u',
+        'v', 'w', 'x', 'y', 'z', '2', '3', '4', '5', '6', '7', '8', '9',
+    ];
+    let group = |_| (0..4).filter_map(|_| LETTERS.choose(&mut rand::rng())).collect::<String>();
+    (0..4).map(group).collect::<Vec<_>>().join("-")
+}
+
+/// Waits until `done` says so, asking every 50 ms: for what has no event to wait for.
+pub async fn wait_for<F: Future<Output = anyhow::Result<bool>>>(
+    what: &str,
+    within: Duration,
+    mut done: impl FnMut() -> F,
+) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    while !done().await? {
+        if begun.elapsed() > within {
+            bail!("{what}: not within {} s", within.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(begun.elapsed())
+}
+
+/// How long a program may take to listen: a slow machine, not a slow program.
+const READY: Duration = Duration::from_secs(30);
+/// The programs promise 5 s.
+const STOP: Duration = Duration::from_secs(5);

@@ -76,6 +76,9 @@ pub(crate) async fn ingest(
         let kept = rounds.clone();
         let mut commit = pin!(OptionFuture::from(rounds.map(|rounds| store.save(rounds))).fuse());
         loop {
+            if !open && kept.is_none() && unsaved.rounds.is_empty() {
+                return;
+            }
             let due = unsaved.due();
             let room = unsaved.rounds.len() < MOST_UNSAVED;
             tokio::select! {
@@ -98,9 +101,6 @@ pub(crate) async fn ingest(
                 _ = ages.tick() => ingest.newest.age(ingest.clock.now().wall),
                 () = time::sleep_until(due.unwrap_or_else(Instant::now)),
                     if kept.is_none() && due.is_some() => break,
-            }
-            if !open && kept.is_none() && unsaved.rounds.is_empty() {
-                return;
             }
         }
     }

@@ -8,6 +8,10 @@
 //! The corpus is not part of the source tree: `FYRHUS_CORPUS` names its folder. Without it the
 //! tests say so and check nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::indexing_slicing, reason = "a key that is absent reads as null")]
+#![expect(clippy::print_stdout, reason = "counts and what was skipped are for the reader")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +56,71 @@ fn cases_for_each_rule_come_out_as_expected() {
     count.report("cases");
     println!("{elsewhere} cases are of radio frames, keys or compact frames, and left out");
     assert!(count.frames >= 50, "only {} cases", count.frames);
+}
+
+/// Wired telegrams from among those of drivers for single meters: their numbers are found.
+#[test]
+fn telegrams_of_drivers_hold_the_numbers_that_the_drivers_show() {
+    let Some(corpus) = corpus() else { return };
+    let drivers: Value =
+        serde_json::from_str(&fs::read_to_string(corpus.join("wireless.json")).unwrap()).unwrap();
+    let (mut telegrams, mut numbers, mut missing) = (0, 0, Vec::new());
+    for set in drivers["telegrams"].as_array().unwrap() {
+        let frames: Vec<&str> = set["telegrams"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap())
+            .collect();
+        if !frames.iter().all(|text| is_for_wired_reader(text)) {
+            continue;
+        }
+        let mut found = Vec::new();
+        for text in frames {
+            let decoded = decode(text);
+            assert_eq!(decoded["ok"], true, "{text}: {}", decoded["error"]);
+            telegrams += 1;
+            let records = decoded["records"].as_array().unwrap();
+            found.extend(records.iter().filter_map(scaled));
+        }
+        for (field, expected) in set["fields"].as_object().unwrap() {
+            let Some(expected_number) = expected["value"].as_f64() else { continue };
+            if expected["generic"] != true {
+                continue;
+            }
+            numbers += 1;
+            // A driver may count in kWh or hours what the meter counts in J or days, and prints a
+            // few digits.
+            let factors = [
+                1.0,
+                1e3,
+                1e-3,
+                1e6,
+                1e-6,
+                1e-9,
+                24.0,
+                1.0 / 60.0,
+                1.0 / 3600.0,
+                3600.0,
+                1.0 / 3.6e6,
+            ];
+            let near = |number: &f64| {
+                factors.iter().any(|factor| {
+                    (number * factor - expected_number).abs() <= 1e-5 * expected_number.abs() + 1e-9
+                })
+            };
+            if !found.iter().any(near) {
+                missing.push(format!("{} {field} {expected_number}", set["driver"]));
+            }
+        }
+    }
+    println!("{telegrams} wired telegrams of drivers, {numbers} numbers");
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(telegrams >= 20, "only {telegrams} telegrams");
+}
+
+fn scaled(record: &Value) -> Option<f64> {
+    record["value"].as_str()?.parse().ok()
 }
 
 /// The other decoder is wrong here and there, but not about who is speaking.
@@ -171,16 +240,14 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 fn decode(text: &str) -> Value {
-    match bytes(text) {
-        Some(bytes) => decode_bytes(&bytes),
-        // Only an odd number of digits is found here.
-        None => {
-            let at = text.split_whitespace().map(str::len).sum::<usize>() / 2;
-            let mut decoded = nothing();
-            decoded["error"] = json!({"code": "hex", "offset": at});
-            decoded
-        }
+    if let Some(bytes) = bytes(text) {
+        return decode_bytes(&bytes);
     }
+    // Only an odd number of digits is found here.
+    let at = text.split_whitespace().map(str::len).sum::<usize>() / 2;
+    let mut decoded = nothing();
+    decoded["error"] = json!({"code": "hex", "offset": at});
+    decoded
 }
 
 fn decode_bytes(bytes: &[u8]) -> Value {
@@ -296,7 +363,7 @@ fn record_object(record: &Record<'_>) -> Value {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02X}"))
 }
 
 /// The folder of M-Bus frames, or a word about where it was looked for.

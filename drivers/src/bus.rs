@@ -97,6 +97,12 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// A meter that nobody has configured: whoever answers at `address`.
+    pub(crate) const fn stranger(address: MeterAddress) -> Self {
+        let id = MeterId::from_uuid(uuid::Uuid::nil());
+        Self { id, address, profile: None, serial: None, origin: Origin::Live }
+    }
+
     /// Holds what answered against what is configured; who tells no serial number is believed.
     pub(crate) fn expect_serial(&self, identity: &Identity) -> Result<(), ReadError> {
         match &self.serial {

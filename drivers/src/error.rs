@@ -66,7 +66,7 @@ pub enum ReadError {
     Silent {
         /// Who was asked.
         address: MeterAddress,
-        /// For how long the bus was kept waiting, all tries together.
+        /// For how long, at the last try on a Modbus, at all of them on an M-Bus.
         waited: Duration,
     },
     /// A Modbus gateway heard nothing from the meter behind it.

@@ -11,6 +11,7 @@
 //! | Module     | Is                                                          |
 //! |------------|-------------------------------------------------------------|
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
+//! | [`scan_primary`], [`scan_secondary`] | who is on an M-Bus                 |
 //! | `port`     | serial line or TCP connection: bytes, faults, reconnecting   |
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
@@ -23,6 +24,7 @@
 //! becomes a value.
 
 mod bus;
+mod discover;
 mod error;
 pub mod mbus;
 pub mod modbus;
@@ -31,6 +33,7 @@ mod port;
 mod profile;
 
 pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout};
+pub use discover::{Discovered, Progress, scan_primary, scan_secondary};
 pub use error::{Garble, ReadError};
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{Kind, Mistake, Plausible, Profile, Profiles, RegisterSpec, Status, kind_of};

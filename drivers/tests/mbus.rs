@@ -11,9 +11,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drivers::mbus::MbusBus;
 use drivers::{
     Bus, BusKind, BusSettings, Garble, Meter, MeterAddress, Parity, PortSettings, Profiles,
-    ReadError, Readout,
+    Progress, ReadError, Readout, scan_primary, scan_secondary,
 };
 use mbus::{
     Control, Data, Encoding, Entry, Frame, Header, Id, Manufacturer, Medium, Modifier, Primary,
@@ -340,5 +341,33 @@ async fn a_question_that_was_dropped_does_not_answer_the_next() {
         let _ = time::timeout(Duration::from_millis(1), bus.read(&five, &Noon)).await;
         assert!(read(&mut bus, &meter(MeterAddress::Primary(6))).await.is_err());
         assert_eq!(read(&mut bus, &five).await.unwrap().readings.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_scan_finds_who_is_there_and_tells_how_far_it_is() {
+    for on_pty in [false, true] {
+        let slave = slave(on_pty, vec![]).await;
+        let mut bus = MbusBus::open(&slave.settings, Arc::new(Profiles::embedded()));
+        let mut log = Vec::new();
+        let by_primary = scan_primary(&mut bus, 3..=6, &Noon, |progress| {
+            log.push(match progress {
+                Progress::Asking(address) => format!("asking {address}"),
+                Progress::Found(meter) => format!("found {}", meter.identity.serial),
+                Progress::Several(address) => format!("several at {address}"),
+            });
+        })
+        .await
+        .unwrap();
+        assert_eq!(log, ["asking 3", "asking 4", "asking 5", "asking 6", "found 67001122"]);
+        assert_eq!(by_primary.len(), 1);
+        assert_eq!(by_primary[0].profile.as_deref(), Some("kamstrup.multical-601"));
+
+        let by_secondary = scan_secondary(&mut bus, |_| {}).await.unwrap();
+        assert_eq!(by_secondary.len(), 1);
+        assert_eq!(by_secondary[0].identity, by_primary[0].identity);
+        assert_eq!(by_secondary[0].primary, Some(5));
+        let found = read(&mut Bus::Mbus(Box::new(bus)), &meter(by_secondary[0].address)).await;
+        assert!(found.is_ok(), "what was found can be read: {found:?}");
     }
 }

@@ -253,7 +253,10 @@ async fn check(wire: Wire, script: Vec<Act>, expected: &str) {
     let mut bus = Bus::open(&device.settings, Arc::default());
     let meter = meter(&[10, 11, 14, 30], LIMITS);
     let first = match read(&mut bus, &meter).await {
-        Ok(readout) => format!("{} values", honest(&readout)),
+        Ok(readout) => {
+            assert!(readout.telegrams.iter().all(|telegram| telegram.len() > 4), "{told}");
+            format!("{} values", honest(&readout))
+        }
         Err(error) => error.no_reading().as_str().to_owned(),
     };
     assert_eq!(first, expected, "{told}");

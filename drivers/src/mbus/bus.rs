@@ -25,10 +25,10 @@ pub struct MbusBus {
 }
 
 /// How a task ended, and the telegrams that it brought.
-pub(crate) struct Ended {
-    pub(crate) result: Result<Summary, Failure>,
-    pub(crate) came: Vec<Came>,
-    pub(crate) took: Duration,
+struct Ended {
+    result: Result<Summary, Failure>,
+    came: Vec<Came>,
+    took: Duration,
 }
 
 impl MbusBus {
@@ -95,39 +95,67 @@ impl MbusBus {
         ReadError::Port { port: self.port.settings().clone(), cause }
     }
 
-    /// Does one task of the session.
-    pub(crate) async fn run(
-        &mut self,
-        task: &Task<'_>,
-        clock: &dyn Clock,
-    ) -> Result<Ended, PortFault> {
+    /// Makes sure that the port is open.
+    pub(crate) async fn ready(&mut self) -> Result<(), ReadError> {
+        self.open_port().await.map_err(|cause| self.out_of_reach(cause))
+    }
+
+    /// What a scan drives by itself: it gets a fresh look at the time with each step.
+    pub(crate) fn line(&mut self) -> Line<'_> {
+        let Self { port, session, profiles, epoch, .. } = self;
+        Line { port, session, profiles, now: epoch.elapsed() }
+    }
+
+    /// Waits for bytes until `until` and hands them to the session.
+    pub(crate) async fn listen(&mut self, until: Duration) -> Result<(), ReadError> {
+        match self.hear(until).await {
+            Ok(_) => Ok(()),
+            Err(cause) => Err(self.out_of_reach(cause)),
+        }
+    }
+
+    async fn open_port(&mut self) -> Result<(), PortFault> {
         if self.port.open().await? {
             // Nobody knows what a meter heard over the connection before.
             self.session = Session::new(self.settings);
             self.port.drain(QUIET, DRAIN_AT_MOST).await?;
         }
+        Ok(())
+    }
+
+    /// Whether anything came before `until`.
+    async fn hear(&mut self, until: Duration) -> Result<bool, PortFault> {
+        let mut buffer = [0; 512];
+        let deadline = self.epoch + until;
+        let Ok(count) = time::timeout_at(deadline, self.port.read(&mut buffer)).await else {
+            return Ok(false);
+        };
+        let heard = buffer.get(..count?).unwrap_or_default();
+        self.session.received(heard, self.epoch.elapsed());
+        Ok(true)
+    }
+
+    /// Does one task of the session.
+    async fn run(&mut self, task: &Task<'_>, clock: &dyn Clock) -> Result<Ended, PortFault> {
+        self.open_port().await?;
         let begun = Instant::now();
-        let Self { port, session, epoch, .. } = self;
-        if session.start(task, None, epoch.elapsed()).is_err() {
+        if self.session.start(task, None, self.epoch.elapsed()).is_err() {
             debug_assert!(false, "data of more than a frame is never sent");
         }
         let mut came = Vec::new();
         // When the answer to the last frame that was sent began.
         let mut began: Option<Moment> = None;
         let mut heard = false;
-        let mut buffer = [0; 512];
         let result = loop {
-            match session.poll(epoch.elapsed()) {
+            match self.session.poll(self.epoch.elapsed()) {
                 Action::Send(bytes) => {
                     began = None;
-                    port.write(bytes).await?;
+                    self.port.write(bytes).await?;
                 }
                 Action::Wait(until) => {
-                    let read = time::timeout_at(*epoch + until, port.read(&mut buffer)).await;
-                    if let Ok(count) = read {
+                    if self.hear(until).await? {
                         began.get_or_insert_with(|| clock.now());
                         heard = true;
-                        session.received(buffer.get(..count?).unwrap_or_default(), epoch.elapsed());
                     }
                 }
                 Action::Telegram(bytes) => {
@@ -146,6 +174,14 @@ impl MbusBus {
         }
         Ok(Ended { result, came, took: begun.elapsed() })
     }
+}
+
+/// The parts of a bus that a scan needs.
+pub(crate) struct Line<'b> {
+    pub(crate) port: &'b mut Port,
+    pub(crate) session: &'b mut Session,
+    pub(crate) profiles: &'b Arc<Profiles>,
+    pub(crate) now: Duration,
 }
 
 /// What a failed session says about the meter.

@@ -9,6 +9,8 @@
 //! **Never true:** what another meter or another master said becomes a value of this one.
 
 pub(crate) mod bus;
+#[cfg(test)]
+mod corpus;
 pub(crate) mod readout;
 mod record;
 

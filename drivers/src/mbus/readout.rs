@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::mbus::{Content, Frame, Header, Long, Records};
+use ::mbus::{Content, Frame, Header, Long, Records, Secondary};
 use metering::{Identity, Medium, Moment, NoReading, Quality, Quantity, Reading, Register};
 
 use super::record::{Said, note, said};
@@ -76,7 +76,7 @@ pub(crate) fn readout(
 }
 
 /// What the header tells of the device.
-pub(crate) fn identity(header: &Header) -> Identity {
+fn identity(header: &Header) -> Identity {
     Identity {
         serial: header.id.map(|id| id.to_string()).unwrap_or_default(),
         manufacturer: header.manufacturer.map(|it| it.to_string()).unwrap_or_default(),
@@ -84,8 +84,17 @@ pub(crate) fn identity(header: &Header) -> Identity {
     }
 }
 
+/// What a secondary address tells of the device.
+pub(crate) fn identity_of(address: Secondary) -> Identity {
+    Identity {
+        serial: address.id.to_string(),
+        manufacturer: address.manufacturer.to_string(),
+        version: format!("{:02X}", address.version),
+    }
+}
+
 /// What the medium byte of a header is on the dashboard: EN 13757-7.
-fn medium(medium: ::mbus::Medium) -> Medium {
+pub(crate) fn medium(medium: ::mbus::Medium) -> Medium {
     match medium.code() {
         0x02 | 0x20 => Medium::Electricity,
         0x03 | 0x12 | 0x13 => Medium::Gas,

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metering::{Clock, Identity, Moment, NoReading, Reading};
+use metering::{Clock, Moment};
 use tokio::time::{self, Instant};
 use tokio_modbus::ExceptionCode;
 
 use super::client::{Client, Framing, Heard, REPEATED_WITHIN};
 use super::frame::{Answer, Request};
 use super::plan::{self, Cost, Learned, Planned};
+use super::round::{Heardout, Round, cuts};
 use crate::error::{Garble, ReadError};
 use crate::port::{Port, PortFault, PortSettings};
 use crate::profile::{Modbus, Profile, Words};
@@ -253,7 +254,7 @@ impl ModbusBus {
         self.last_used = Some(Instant::now());
         match outcome {
             Ok((Answer::Words(words), at)) => {
-                let raw = self.client.heard().to_vec();
+                let raw = self.client.answer().to_vec();
                 self.client.settle(now);
                 Ok(Heardout { words, at, raw })
             }
@@ -384,13 +385,6 @@ enum Failure {
     Port(PortFault),
 }
 
-/// An answer with the moment at which it began.
-struct Heardout {
-    words: Vec<u16>,
-    at: Moment,
-    raw: Vec<u8>,
-}
-
 /// What was tried for a part of the plan.
 #[derive(Clone, Copy, Default)]
 struct Tries {
@@ -403,150 +397,6 @@ impl Tries {
     const fn once_more(self) -> Self {
         Self { repeats: self.repeats + 1, ..self }
     }
-}
-
-/// One readout of one unit, as far as it has come.
-struct Round<'p> {
-    unit: u8,
-    profile: &'p Profile,
-    modbus: &'p Modbus,
-    /// When the meter was asked, for what is absent.
-    asked: Moment,
-    /// One for each register of the profile that has one, and the serial number behind them.
-    points: Vec<Request>,
-    words: Words,
-    /// When the answer to each point began, or why there is none.
-    came: BTreeMap<usize, Result<Moment, NoReading>>,
-    /// Parts of refused requests of which one has succeeded.
-    half_cut: Vec<(Request, Request)>,
-    seams: Vec<Request>,
-    lone: Vec<Request>,
-    telegrams: Vec<Vec<u8>>,
-    refused: Option<ReadError>,
-    remembered: Option<ReadError>,
-    failed: Option<ReadError>,
-}
-
-impl<'p> Round<'p> {
-    fn new(unit: u8, profile: &'p Profile, modbus: &'p Modbus, asked: Moment) -> Self {
-        let points = profile.modbus_points().map(|(points, _)| points).unwrap_or_default();
-        Self {
-            unit,
-            profile,
-            modbus,
-            asked,
-            points,
-            words: Words::default(),
-            came: BTreeMap::new(),
-            half_cut: Vec::new(),
-            seams: Vec::new(),
-            lone: Vec::new(),
-            telegrams: Vec::new(),
-            refused: None,
-            remembered: None,
-            failed: None,
-        }
-    }
-
-    const fn has_failed(&self) -> bool {
-        self.failed.is_some()
-    }
-
-    fn take(&mut self, part: &Planned, answer: Heardout) {
-        self.words.put(part.request.function, part.request.address, &answer.words);
-        self.came.extend(part.points.iter().map(|point| (*point, Ok(answer.at))));
-        self.telegrams.push(answer.raw);
-    }
-
-    fn refuse(&mut self, part: &Planned, exception: u8) {
-        let address = MeterAddress::Unit(self.unit);
-        let register = part.request.address;
-        self.refused.get_or_insert(ReadError::Refused { address, register, exception });
-        self.came.extend(part.points.iter().map(|point| (*point, Err(NoReading::Refused))));
-        if let (true, [point, ..]) = (cuts(exception), part.points.as_slice()) {
-            self.lone.extend(self.points.get(*point));
-        }
-    }
-
-    /// The unit or the port does not answer any more: the rest is not asked for.
-    fn fail(&mut self, part: &Planned, error: ReadError) {
-        // A question that could not be repeated failed for the reason it had the first time.
-        let error = match (error, self.remembered.take()) {
-            (ReadError::Unsettled { .. }, Some(first)) => first,
-            (error, _) => error,
-        };
-        self.failed = Some(error);
-        self.leave(part);
-    }
-
-    fn leave(&mut self, part: &Planned) {
-        let reason = self.failed.as_ref().map_or(NoReading::NotAsked, ReadError::no_reading);
-        self.came.extend(part.points.iter().map(|point| (*point, Err(reason))));
-    }
-
-    fn remember(&mut self, error: ReadError) {
-        self.remembered = Some(error);
-    }
-
-    /// Of a cut request one part has succeeded; with the second one its seam is known.
-    fn cut_succeeded(&mut self, left: Request, right: Request) {
-        match self.half_cut.iter().position(|cut| *cut == (left, right)) {
-            Some(at) => {
-                self.half_cut.remove(at);
-                self.seams.push(right);
-            }
-            None => self.half_cut.push((left, right)),
-        }
-    }
-
-    fn teach(&mut self, learned: &mut Learned) {
-        learned.seams.extend(self.seams.drain(..).map(|it| (it.function, it.address)));
-        learned.lone.extend(self.lone.drain(..).map(|it| (it.function, it.address)));
-    }
-
-    fn readout(self, meter: &Meter, took: Duration) -> Result<Readout, ReadError> {
-        let answered = self.came.values().any(Result::is_ok);
-        if !answered && let Some(error) = self.failed.or(self.refused) {
-            return Err(error);
-        }
-        let serial = self.modbus.serial.as_ref().and_then(|point| point.integer(&self.words));
-        // A device without a serial number has zeros there, or ones.
-        let serial = serial.filter(|number| *number > 0 && *number < 0xFFFF_FFFF);
-        let identity = Identity {
-            serial: serial.map(|number| number.to_string()).unwrap_or_default(),
-            manufacturer: self.profile.vendor.clone(),
-            version: String::new(),
-        };
-        meter.expect_serial(&identity)?;
-
-        let specs = self.profile.registers().filter_map(|spec| Some((spec, spec.point.as_ref()?)));
-        let readings = specs.enumerate().map(|(index, (spec, point))| {
-            let came = self.came.get(&index).copied().unwrap_or(Err(NoReading::NotAsked));
-            let number = point.number(&self.words, spec.decimals, spec.unit);
-            let value = came.and_then(|_| number.unwrap_or(Err(NoReading::LeftOut)));
-            Reading {
-                register: spec.register.clone(),
-                at: came.unwrap_or(self.asked),
-                quality: value.map_or(metering::Quality::Good, |it| spec.plausible.judge(it)),
-                value,
-                origin: meter.origin,
-            }
-        });
-        Ok(Readout {
-            identity,
-            medium: Some(self.profile.medium),
-            readings: readings.collect(),
-            odd: Vec::new(),
-            telegrams: self.telegrams,
-            took,
-            profile: Some(self.profile.id.clone()),
-        })
-    }
-}
-
-/// Exceptions that a smaller request may not have: address, length, failure.
-const fn cuts(exception: u8) -> bool {
-    matches!(exception, 2..=4)
 }
 
 /// Exceptions that pass: it needs time, it is busy.

@@ -45,6 +45,8 @@ pub(crate) struct Client {
     transaction: u16,
     asked: Option<Asked>,
     buffer: Vec<u8>,
+    /// The last answer as it came.
+    answer: Vec<u8>,
     overdue: Vec<Overdue>,
 }
 
@@ -78,6 +80,7 @@ impl Client {
             transaction: 0,
             asked: None,
             buffer: Vec::new(),
+            answer: Vec::new(),
             overdue: Vec::new(),
         }
     }
@@ -173,9 +176,9 @@ impl Client {
         heard
     }
 
-    /// The raw bytes of the answer, for whoever wants to see it.
-    pub(crate) fn heard(&self) -> &[u8] {
-        &self.buffer
+    /// The last answer as it came, for whoever wants to see it.
+    pub(crate) fn answer(&self) -> &[u8] {
+        &self.answer
     }
 
     fn hear_rtu(&mut self) -> Heard {
@@ -226,7 +229,10 @@ impl Client {
                     let what = format!("{} bytes behind the answer", rest.len());
                     return Heard::Wrong(Garble::Foreign(what));
                 }
-                Ok(answer) => return Heard::Answer(answer),
+                Ok(answer) => {
+                    self.answer = frame.to_vec();
+                    return Heard::Answer(answer);
+                }
                 // A late answer is no surprise: it is taken off the list, and the right one may
                 // stand behind it.
                 Err(_) if take_overdue(&mut self.overdue, found_unit, pdu) => {
@@ -278,7 +284,10 @@ impl Client {
             }
             let pdu = frame.get(7..).unwrap_or_default();
             return match answer(pdu, asked.request) {
-                Ok(answer) => Heard::Answer(answer),
+                Ok(answer) => {
+                    self.answer = frame;
+                    Heard::Answer(answer)
+                }
                 Err(mismatch) => Heard::Wrong(Garble::Foreign(mismatch.to_string())),
             };
         }

@@ -5,7 +5,8 @@
 //! | `frame`  | requests and answers as bytes                                      |
 //! | `client` | which answer belongs to which question, without I/O                |
 //! | `plan`   | which registers are asked for together                             |
-//! | `bus`    | the two put together over a port, and what a refusal teaches       |
+//! | `round`  | one readout of one unit, as it comes together                      |
+//! | `bus`    | all of it put together over a port                                 |
 //!
 //! **Never true:** a late, short, long or foreign answer becomes a value. Nothing is ever written
 //! to a device.
@@ -14,6 +15,7 @@ mod bus;
 mod client;
 mod frame;
 pub mod plan;
+mod round;
 
 pub use bus::ModbusBus;
 pub use frame::{Function, Request};

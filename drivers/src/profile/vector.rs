@@ -68,13 +68,7 @@ fn values(
 
 /// Reads a telegram as the bus would, and insists that the profile is found by its header.
 fn read(profile: &Profile, bytes: Vec<u8>) -> Result<crate::Readout, String> {
-    let meter = Meter {
-        id: NOBODY.parse().map_err(|error: metering::InvalidId| error.to_string())?,
-        address: MeterAddress::Primary(0),
-        profile: None,
-        serial: None,
-        origin: metering::Origin::Live,
-    };
+    let meter = Meter::stranger(MeterAddress::Primary(0));
     let at = Moment {
         wall: chrono::DateTime::UNIX_EPOCH,
         boottime: Duration::ZERO,
@@ -98,6 +92,3 @@ fn hex(text: &str) -> Option<Vec<u8>> {
     digits.len().is_multiple_of(2).then_some(())?;
     digits.as_bytes().chunks_exact(2).map(byte).collect()
 }
-
-/// A vector is of no meter of any site.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";

@@ -1,0 +1,178 @@
+//! Who is on an M-Bus: what an installer wants to know before anything is configured.
+//!
+//! The search and the scan are those of `mbus-rs`; here they get a port. Both take minutes on a
+//! bus with many meters, so they tell how far they are, and can be dropped at any time: the bus is
+//! then as fit for the next question as after a readout that was dropped.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::mbus::{Primary, PrimaryScan, ScanAction, Search, SearchAction, Secondary, Selection};
+use metering::{Clock, Identity, Medium};
+
+use crate::error::ReadError;
+use crate::mbus::MbusBus;
+use crate::mbus::bus::{Line, read_error};
+use crate::mbus::readout::{identity_of, medium};
+use crate::profile::Profiles;
+use crate::{Meter, MeterAddress};
+
+/// A meter that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// Where it answers, and no other meter does.
+    pub address: MeterAddress,
+    /// Who it is, as far as it says.
+    pub identity: Identity,
+    /// What it counts.
+    pub medium: Option<Medium>,
+    /// Its address on the bus, where it was found by its own.
+    pub primary: Option<u8>,
+    /// The profile that fits it.
+    pub profile: Option<String>,
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// This address or selection is being asked.
+    Asking(MeterAddress),
+    /// A meter.
+    Found(&'a Discovered),
+    /// Several meters answer here and cannot be told apart. Those with the same address on the bus
+    /// can still be found by their own addresses.
+    Several(MeterAddress),
+}
+
+/// Asks every address of `range` on the bus for a sign of life, and those that give one who they
+/// are.
+///
+/// # Errors
+///
+/// [`ReadError::Port`], and [`ReadError::Garbled`] if the line never falls silent. A meter that
+/// gives a sign of life and no telegram is found without an identity.
+pub async fn scan_primary(
+    bus: &mut MbusBus,
+    range: RangeInclusive<u8>,
+    clock: &dyn Clock,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Vec<Discovered>, ReadError> {
+    let mut scan = PrimaryScan::new(Primary(*range.start()), Primary(*range.end()));
+    let mut alive = Vec::new();
+    let mut asked = None;
+    bus.ready().await?;
+    loop {
+        if asked.replace(scan.place()) != Some(scan.place()) && scan.place().is_of_a_meter() {
+            progress(Progress::Asking(MeterAddress::Primary(scan.place().0)));
+        }
+        let Line { port, session, now, .. } = bus.line();
+        match scan.poll(session, now) {
+            ScanAction::Send(bytes) => {
+                port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
+            }
+            ScanAction::Wait(until) => bus.listen(until).await?,
+            ScanAction::Found(address) => alive.push(address),
+            ScanAction::Several(address) => {
+                progress(Progress::Several(MeterAddress::Primary(address.0)));
+            }
+            ScanAction::Failed(failure) => {
+                let address = MeterAddress::Primary(scan.place().0);
+                return Err(read_error(failure, address, Duration::ZERO));
+            }
+            ScanAction::Done => break,
+        }
+    }
+
+    let mut found = Vec::new();
+    for Primary(number) in alive {
+        let address = MeterAddress::Primary(number);
+        let discovered = match bus.read(&Meter::stranger(address), clock).await {
+            Ok(readout) => Discovered {
+                address,
+                identity: readout.identity,
+                medium: readout.medium,
+                primary: Some(number),
+                profile: readout.profile,
+            },
+            Err(error @ ReadError::Port { .. }) => return Err(error),
+            Err(_) => Discovered {
+                address,
+                identity: Identity::default(),
+                medium: None,
+                primary: Some(number),
+                profile: None,
+            },
+        };
+        progress(Progress::Found(&discovered));
+        found.push(discovered);
+    }
+    Ok(found)
+}
+
+/// Searches for every meter on the bus by its own address.
+///
+/// # Errors
+///
+/// As [`scan_primary`].
+pub async fn scan_secondary(
+    bus: &mut MbusBus,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Vec<Discovered>, ReadError> {
+    let mut search = Search::new(&[]);
+    let mut found = Vec::new();
+    let mut asked = None;
+    bus.ready().await?;
+    loop {
+        let selection = search.place().selection();
+        if asked.replace(selection) != Some(selection) {
+            progress(Progress::Asking(MeterAddress::Secondary(selection)));
+        }
+        let Line { port, session, now, profiles } = bus.line();
+        match search.poll(session, now) {
+            SearchAction::Send(bytes) => {
+                port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
+            }
+            SearchAction::Wait(until) => bus.listen(until).await?,
+            SearchAction::Found(meter) => {
+                let primary = meter.primary.map(|Primary(number)| number);
+                let discovered = match meter.meter {
+                    Some(address) => known(address, primary, profiles),
+                    None => nameless(meter.selection, primary),
+                };
+                progress(Progress::Found(&discovered));
+                found.push(discovered);
+            }
+            SearchAction::Unresolved(selection) => {
+                progress(Progress::Several(MeterAddress::Secondary(selection)));
+            }
+            SearchAction::Failed(failure) => {
+                let address = MeterAddress::Secondary(selection);
+                return Err(read_error(failure, address, Duration::ZERO));
+            }
+            SearchAction::Done => return Ok(found),
+        }
+    }
+}
+
+fn known(address: Secondary, primary: Option<u8>, profiles: &Arc<Profiles>) -> Discovered {
+    let identity = identity_of(address);
+    let profile = profiles.matching(&identity, address.medium.code());
+    Discovered {
+        address: MeterAddress::Secondary(Selection::of(address)),
+        identity,
+        medium: Some(medium(address.medium)),
+        primary,
+        profile: profile.map(|profile| profile.id.clone()),
+    }
+}
+
+fn nameless(selection: Selection, primary: Option<u8>) -> Discovered {
+    Discovered {
+        address: MeterAddress::Secondary(selection),
+        identity: Identity::default(),
+        medium: None,
+        primary,
+        profile: None,
+    }
+}

@@ -180,9 +180,12 @@ impl UsedBy {
         totals
     }
 
+    /// Of the readings that were expected, how many came. What came besides, because somebody had
+    /// the meter read, makes up for no other hour's absence.
     pub(crate) fn coverage(&self) -> Coverage {
         self.periods.values().flatten().fold(Coverage { got: 0, expected: 0 }, |all, (_, it)| {
-            Coverage { got: all.got + it.got, expected: all.expected + it.expected }
+            let got = it.got.min(it.expected);
+            Coverage { got: all.got + got, expected: all.expected + it.expected }
         })
     }
 
@@ -338,6 +341,13 @@ mod tests {
         assert_eq!(decimals(-1, Unit::WattHour), Some(2));
         assert_eq!(decimals(1, Unit::MegawattHour), Some(-2));
         assert_eq!(decimals(3, Unit::CubicMetre), None);
+    }
+
+    #[test]
+    fn a_reading_too_many_makes_up_for_no_other() {
+        let row = |got| vec![(amount(1, 0, Unit::Litre), Coverage { got, expected: 4 })];
+        let used = UsedBy { periods: BTreeMap::from([(0, row(6)), (3_600_000, row(2))]) };
+        assert_eq!(used.coverage(), Coverage { got: 6, expected: 8 });
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub(crate) async fn live(
         visitor,
         sent: HashMap::new(),
         begun: false,
+        status_due: Instant::now(),
         ends: Instant::now() + LONGEST,
         _place: place,
     };
@@ -68,6 +69,9 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// Meters of one round answer close to each other; they are told together.
 const TOGETHER: Duration = Duration::from_millis(200);
 
+/// The status counts every answer; nobody needs to see it count.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
+
 struct Feed {
     live: watch::Receiver<Arc<Live>>,
     site: watch::Receiver<Arc<Site>>,
@@ -77,6 +81,7 @@ struct Feed {
     /// What the page knows.
     sent: HashMap<MeterId, Arc<LiveMeter>>,
     begun: bool,
+    status_due: Instant,
     ends: Instant,
     _place: OwnedSemaphorePermit,
 }
@@ -90,11 +95,15 @@ impl Feed {
     /// The next event; `None` when the stream has lasted long enough, or the daemon stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
+            let status = async {
+                sleep_until(self.status_due).await;
+                self.status.changed().await
+            };
             let change = tokio::select! {
                 biased;
                 () = sleep_until(self.ends) => return None,
                 changed = self.live.changed() => changed.ok().map(|()| Change::Live)?,
-                changed = self.status.changed() => changed.ok().map(|()| Change::Status)?,
+                changed = status => changed.ok().map(|()| Change::Status)?,
                 changed = self.site.changed() => changed.ok().map(|()| Change::Live)?,
             };
             if self.begun {
@@ -103,7 +112,10 @@ impl Feed {
             let event = match change {
                 Change::Live => self.live_event(),
                 Change::Status if self.visitor.may(Act::Inspect) => self.status_event(),
-                Change::Status => None,
+                Change::Status => {
+                    self.status_due = self.ends;
+                    None
+                }
             };
             if event.is_some() {
                 return event;
@@ -136,6 +148,7 @@ impl Feed {
 
     fn status_event(&mut self) -> Option<Event> {
         self.status.mark_unchanged();
+        self.status_due = Instant::now() + STATUS_EVERY;
         event("status", &StatusBody::of(&self.web))
     }
 }

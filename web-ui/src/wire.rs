@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::Problem;
 
-/// An instant: RFC 3339, UTC, with `Z`.
+/// An instant: RFC 3339, UTC, with `Z`, to the millisecond, as the store keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Time(pub(crate) DateTime<Utc>);
 
@@ -30,7 +30,9 @@ impl Time {
 
     /// As in a body, a file or a parameter.
     pub(crate) fn text(self) -> String {
-        self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+        let whole = self.0.timestamp_subsec_millis() == 0;
+        let digits = if whole { SecondsFormat::Secs } else { SecondsFormat::Millis };
+        self.0.to_rfc3339_opts(digits, true)
     }
 }
 
@@ -108,6 +110,8 @@ mod tests {
         let json = |ms| serde_json::to_string(&Time::of_ms(ms)).unwrap();
         assert_eq!(json(1_790_000_000_000), "\"2026-09-21T14:13:20Z\"");
         assert_eq!(json(1_790_000_000_250), "\"2026-09-21T14:13:20.250Z\"");
+        let fine = Time(DateTime::from_timestamp_nanos(1_790_000_000_000_900_000));
+        assert_eq!(fine.text(), "2026-09-21T14:13:20Z", "cut, not rounded");
         assert_eq!(Time::of_ms(i64::MAX), Time(DateTime::<Utc>::MAX_UTC), "never panics");
     }
 }

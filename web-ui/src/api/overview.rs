@@ -371,7 +371,8 @@ impl Board<'_> {
                 from_memory: 0,
             });
             quarter.expected += row.expected;
-            quarter.got += row.got;
+            // What came besides makes up for no other meter's absence.
+            quarter.got += row.got.min(row.expected);
             quarter.from_memory += row.from_memory;
         }
         let mut quarters: Vec<Quarter> = quarters.into_values().collect();

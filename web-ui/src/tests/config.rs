@@ -18,7 +18,7 @@ impl Gateway {
 
 #[tokio::test]
 async fn the_second_of_two_editors_hears_who_was_first() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let installer = gateway.visitor(Role::Installer).await;
     assert_eq!(gateway.get("/site/config", &owner).await.said(), "404 no_config");
@@ -44,7 +44,7 @@ async fn the_second_of_two_editors_hears_who_was_first() {
 
 #[tokio::test]
 async fn a_wrong_file_is_told_all_its_mistakes_and_changes_nothing() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let wrong = gateway.save(&owner, Some("\"0\""), "name = 1").await;
     assert_eq!(wrong.said(), "422 config_wrong");
@@ -57,7 +57,7 @@ async fn a_wrong_file_is_told_all_its_mistakes_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_save_says_what_it_changes() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let text = "[site]\n";
     assert_eq!(gateway.save(&owner, None, text).await.said(), "428 if_match_missing");
@@ -76,7 +76,7 @@ async fn a_save_says_what_it_changes() {
 
 #[tokio::test]
 async fn a_file_that_is_not_in_force_is_said_so_to_those_who_can_mend_it() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let since = NOW.parse().unwrap();
     let advice = "baud = 2040 is not one of 300, 600, 1200, 2400".to_owned();
     let mistakes = vec![Mistake { line: 12, advice: advice.clone() }];
@@ -97,7 +97,7 @@ async fn a_file_that_is_not_in_force_is_said_so_to_those_who_can_mend_it() {
 
 #[tokio::test]
 async fn an_enrolment_that_fails_says_why() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let enrol = |code: &str| json!({"url": "https://portfolio.example:9443", "code": code});
     assert_eq!(gateway.post("/cloud/enrol", &owner, enrol("BAD")).await.said(), "422 enrol_code");

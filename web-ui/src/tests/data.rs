@@ -28,7 +28,7 @@ impl Gateway {
     }
 
     async fn with_a_day() -> Self {
-        let gateway = Self::new().await;
+        let gateway = Self::new();
         let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
         let kw = Resolution::new(1, Unit::Kilowatt).unwrap();
         let m3 = Resolution::new(3, Unit::CubicMetre).unwrap();
@@ -80,7 +80,7 @@ async fn the_overview_adds_up_what_is_part_of_nothing_else() {
 
 #[tokio::test]
 async fn six_weeks_make_a_habit() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
     gateway.import(HEAT, "energy", MIDNIGHT_MS - 43 * 24 * HOUR_MS, mwh).await;
     gateway.live.send_replace(Arc::new(all_well()));
@@ -200,6 +200,57 @@ async fn a_history_has_unit_and_decimals_once_for_each_run() {
 }
 
 #[tokio::test]
+async fn a_gap_is_told_with_its_cause_and_nothing_is_made_up() {
+    let gateway = Gateway::over(testing::known_day().await.unwrap());
+    let cookie = gateway.visitor(Role::Wall).await;
+    // The day on which the clocks are put forward.
+    let span = "from=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z";
+    let path = format!("/meters/{HEAT}/history?register=energy&{span}&step=quarter");
+    let history = gateway.get(&path, &cookie).await.json();
+    assert_eq!(
+        history["gaps"],
+        json!([{
+            "from": "2026-03-29T08:00:01Z", "until": "2026-03-29T09:00:01Z",
+            "reason": "silent", "tries": 4,
+        }])
+    );
+    assert_eq!(history["total"], json!({"value": "0.184", "unit": "GJ"}));
+    let rows = history["runs"][0]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 92 - 4, "nobody knows of the quarters of the gap");
+    let unknown: Vec<_> = rows.iter().filter(|row| row["spread_unknown"] == true).collect();
+    assert_eq!(unknown.len(), 1);
+    assert_eq!(
+        (&unknown[0]["start"], &unknown[0]["mantissa"]),
+        (&json!("2026-03-29T08:45:00Z"), &json!(10),)
+    );
+
+    let days = path.replace("step=quarter", "step=day");
+    let day = gateway.get(&days, &cookie).await.json()["runs"][0]["rows"].clone();
+    assert_eq!(day.as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&day[0]["mantissa"], &day[0]["end"]),
+        (&json!(184), &json!("2026-03-29T22:00:00Z"),)
+    );
+}
+
+#[tokio::test]
+async fn an_answer_too_many_hides_no_absence() {
+    let gateway = Gateway::over(testing::known_day().await.unwrap());
+    let cookie = gateway.visitor(Role::Wall).await;
+    gateway.clock.set(testing::NEXT_MIDNIGHT_MS - 1);
+    let before = gateway.get("/overview", &cookie).await.json();
+    assert_eq!(before["day"]["end"], "2026-03-29T22:00:00Z", "a day of 23 hours");
+    let completeness = &before["completeness"];
+    // The last quarter has not ended yet.
+    assert_eq!((&completeness["expected"], &completeness["missing"]), (&json!(182), &json!(4)));
+
+    let extra = testing::moment(testing::MIDNIGHT_MS + 300_000);
+    let round = testing::answer(testing::HEAT, "67001122", extra, Vec::new());
+    gateway.store.writer().commit(vec![round]).await.unwrap();
+    assert_eq!(&gateway.get("/overview", &cookie).await.json()["completeness"], completeness);
+}
+
+#[tokio::test]
 async fn pages_of_readings_have_every_reading_once() {
     let gateway = Gateway::with_a_day().await;
     let cookie = gateway.visitor(Role::Wall).await;
@@ -227,7 +278,7 @@ async fn pages_of_readings_have_every_reading_once() {
 
 #[tokio::test]
 async fn a_month_of_uptime_begins_with_the_first_probe() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Operator).await;
     let cloud = gateway.get("/cloud", &cookie).await.json();
     assert_eq!(cloud, json!({"sync": null, "uptime": null}), "never probed");

@@ -13,7 +13,7 @@ async fn sent_to(gateway: &Gateway, host: Option<&str>) -> String {
 
 #[tokio::test]
 async fn only_addresses_and_our_own_names_are_served() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     for host in [
         "10.0.4.2",
         "10.0.4.2:8443",
@@ -34,7 +34,7 @@ async fn only_addresses_and_our_own_names_are_served() {
 
 #[tokio::test]
 async fn a_rebound_name_gets_no_page_either() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let request = Request::get("/").header(header::HOST, "evil.example");
     let answer = gateway.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(answer.said(), "421 host");
@@ -43,7 +43,7 @@ async fn a_rebound_name_gets_no_page_either() {
 
 #[tokio::test]
 async fn another_page_changes_nothing() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let log_out = async |headers: &[(&str, &str)]| {
         let mut request = Request::delete("/api/v1/session")
@@ -72,7 +72,7 @@ async fn another_page_changes_nothing() {
 
 #[tokio::test]
 async fn every_answer_tells_the_browser_what_it_may() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     for path in ["/", "/meters/1", "/assets/none.js", "/api/v1/session", "/api/v1/site", "/api/v2"]
     {
         let request = Request::get(path).header(header::HOST, "localhost");
@@ -90,7 +90,7 @@ async fn every_answer_tells_the_browser_what_it_may() {
 
 #[tokio::test]
 async fn a_page_is_the_front_end_or_says_how_to_build_it() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let get = async |path: &str| {
         let request = Request::get(path).header(header::HOST, "localhost");
         gateway.send(request.body(Body::empty()).unwrap()).await

@@ -19,7 +19,7 @@ fn login(password: &str) -> Value {
 
 impl Gateway {
     async fn claimed() -> (Self, String) {
-        let gateway = Self::new().await;
+        let gateway = Self::new();
         let code = gateway.claim_code().await;
         let claimed = gateway.post("/claim", "", claim(&code)).await;
         assert_eq!(claimed.said(), "201");
@@ -36,7 +36,7 @@ impl Gateway {
 
 #[tokio::test]
 async fn the_code_makes_one_owner() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     let before = gateway.get("/session", "").await.json();
     assert_eq!((&before["claimed"], &before["user"]), (&json!(false), &Value::Null));
@@ -56,7 +56,7 @@ async fn the_code_makes_one_owner() {
 
 #[tokio::test]
 async fn two_claims_at_once_make_one_owner() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     let other = json!({"code": code, "name": "per", "password": PASSWORD});
     let (one, two) =
@@ -68,7 +68,7 @@ async fn two_claims_at_once_make_one_owner() {
 
 #[tokio::test]
 async fn the_code_is_good_for_an_hour_and_a_restart_makes_another() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     gateway.clock.pass(Duration::from_secs(3_601));
     assert_eq!(gateway.post("/claim", "", claim(&code)).await.said(), "410 claim_expired");
@@ -79,7 +79,7 @@ async fn the_code_is_good_for_an_hour_and_a_restart_makes_another() {
 
 #[tokio::test]
 async fn wrong_codes_are_slowed_and_never_shut_out_for_good() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     for _ in 0..5 {
         let answer = gateway.post("/claim", "", claim("AAAA-AAAA-AAAA-AAAA")).await;
@@ -94,7 +94,7 @@ async fn wrong_codes_are_slowed_and_never_shut_out_for_good() {
 
 #[tokio::test]
 async fn a_password_that_is_too_weak_does_not_spend_the_code() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     for (password, said) in [
         ("kort", "422 password_short"),
@@ -145,7 +145,7 @@ async fn a_wrong_name_and_a_wrong_password_are_the_same_to_a_stranger() {
 
 #[tokio::test]
 async fn nobody_can_log_in_before_the_gateway_is_claimed() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     assert_eq!(gateway.post("/session", "", login(PASSWORD)).await.said(), "409 not_claimed");
 }
 
@@ -203,7 +203,7 @@ async fn a_changed_password_ends_the_other_sessions() {
 
 #[tokio::test]
 async fn a_session_that_idles_still_looks_but_changes_nothing() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Owner).await;
     let user = json!({"name": "per", "role": "wall", "password": "en lang nok setning"});
     gateway.clock.pass(Duration::from_mins(31));
@@ -221,7 +221,7 @@ async fn a_session_that_idles_still_looks_but_changes_nothing() {
 
 #[tokio::test]
 async fn the_cookie_is_bound_to_the_host_and_to_tls() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let code = gateway.claim_code().await;
     let claimed = gateway.post("/claim", "", claim(&code)).await;
     let cookie = claimed.headers["set-cookie"].to_str().unwrap();

@@ -20,9 +20,8 @@ use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use metering::{Clock, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit};
 use serde_json::Value;
-use store::testing::FixedClock;
-use store::{Kind, Options, Store, StoreError};
-use tempfile::TempDir;
+use store::testing::{self, FixedClock, KnownDay, ScratchDir};
+use store::{Kind, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
@@ -45,7 +44,7 @@ struct Gateway {
     site: watch::Sender<Arc<Site>>,
     live: watch::Sender<Arc<Live>>,
     status: watch::Sender<Arc<Status>>,
-    _dir: TempDir,
+    _dir: ScratchDir,
 }
 
 /// What came back.
@@ -83,16 +82,14 @@ impl Answer {
 }
 
 impl Gateway {
-    async fn new() -> Self {
+    fn new() -> Self {
+        let empty = testing::empty().unwrap();
         let now: DateTime<Utc> = NOW.parse().unwrap();
-        let clock = FixedClock::at(now.timestamp_millis());
-        let dir = tempfile::tempdir().unwrap();
-        let mut options = Options::new(dir.path(), chrono_tz::Europe::Oslo);
-        options.ballast_bytes = 0;
-        let opened = Arc::clone(&clock) as Arc<dyn Clock>;
-        let (store, _) =
-            tokio::task::spawn_blocking(|| Store::open(options, opened)).await.unwrap().unwrap();
+        empty.clock.set(now.timestamp_millis());
+        Self::over(empty)
+    }
 
+    fn over(KnownDay { store, clock, dir }: KnownDay) -> Self {
         let (site, site_seen) = watch::channel(Arc::new(site()));
         let (live, live_seen) = watch::channel(Arc::new(Live::default()));
         let (status, status_seen) = watch::channel(Arc::new(status_of_a_good_day()));

@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_told_why() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     for (body, said, detail) in [
         ("", "400 malformed", "EOF while parsing"),
@@ -27,7 +27,7 @@ async fn a_body_that_cannot_be_read_is_told_why() {
 
 #[tokio::test]
 async fn a_body_of_another_format_or_size_is_refused() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let mut form = request(Method::POST, "/session", "", Body::from("name=a&password=b"));
     form.headers_mut()
         .insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
@@ -39,7 +39,7 @@ async fn a_body_of_another_format_or_size_is_refused() {
 
 #[tokio::test]
 async fn a_method_or_a_route_that_is_not_there_is_said_so() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     assert_eq!(gateway.delete("/meters", &owner).await.said(), "405 method");
     assert_eq!(gateway.put("/nothing", &owner, json!({})).await.said(), "404 no_such_route");
@@ -47,7 +47,7 @@ async fn a_method_or_a_route_that_is_not_there_is_said_so() {
 
 #[tokio::test]
 async fn a_question_that_makes_no_sense_names_what_is_wrong() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Wall).await;
     let day = "from=2026-11-20T00:00:00Z&until=2026-11-21T00:00:00Z";
     let swapped = "from=2026-11-21T00:00:00Z&until=2026-11-20T00:00:00Z";

@@ -10,7 +10,7 @@ use crate::session::Need;
 
 #[tokio::test]
 async fn every_route_admits_whom_its_table_says_and_nobody_else() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));
     // A second owner, or the first could not be removed.
     gateway.visitor(Role::Owner).await;
@@ -46,7 +46,7 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
 
 #[tokio::test]
 async fn a_refusal_says_as_whom_one_is_logged_in() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Operator).await;
     let answer = gateway.get("/users", &cookie).await;
     assert_eq!(answer.headers["content-type"], "application/problem+json");
@@ -62,7 +62,7 @@ async fn a_refusal_says_as_whom_one_is_logged_in() {
 
 #[tokio::test]
 async fn a_tenant_sees_their_own_meters_alone() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));
     let cookie = gateway.visitor(Role::Tenant).await;
     let ids = |answer: &Answer, list: &str| {
@@ -92,7 +92,7 @@ async fn a_tenant_sees_their_own_meters_alone() {
 
 #[tokio::test]
 async fn owners_let_people_in_and_out() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     let tenant = json!({
         "name": " Per ", "role": "tenant", "password": "en lang nok setning", "meters": [WATER],
@@ -121,7 +121,7 @@ async fn owners_let_people_in_and_out() {
 
 #[tokio::test]
 async fn a_user_that_cannot_be_is_refused() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let owner = gateway.visitor(Role::Owner).await;
     for (name, role, password, meters, said) in [
         ("per", "admin", "en lang nok setning", json!([]), "400 malformed"),

@@ -41,7 +41,7 @@ impl Events {
 
 #[tokio::test]
 async fn the_first_event_has_every_meter_and_the_next_what_changed() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));
     let mut events = gateway.listen(&gateway.visitor(Role::Operator).await).await;
     let (name, first) = events.next().await;
@@ -66,7 +66,7 @@ async fn the_first_event_has_every_meter_and_the_next_what_changed() {
 
 #[tokio::test]
 async fn a_slow_page_gets_the_newest_and_no_backlog() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));
     let mut events = gateway.listen(&gateway.visitor(Role::Wall).await).await;
     events.next().await;
@@ -77,8 +77,20 @@ async fn a_slow_page_gets_the_newest_and_no_backlog() {
 }
 
 #[tokio::test]
+async fn a_status_that_counts_every_answer_is_told_now_and_then() {
+    let gateway = Gateway::new();
+    let mut events = gateway.listen(&gateway.visitor(Role::Owner).await).await;
+    let names = [events.next().await.0, events.next().await.0];
+    assert_eq!(names, ["live", "status"]);
+    gateway.status.send_replace(Arc::new(status_of_a_good_day()));
+    gateway.live.send_replace(Arc::new(all_well()));
+    let names = [events.next().await.0, events.next().await.0];
+    assert_eq!(names, ["live", "status"], "the status waits its turn");
+}
+
+#[tokio::test]
 async fn a_tenant_hears_their_own_meters_and_nothing_of_the_gateway() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));
     let mut events = gateway.listen(&gateway.visitor(Role::Tenant).await).await;
     let (_, first) = events.next().await;
@@ -91,7 +103,7 @@ async fn a_tenant_hears_their_own_meters_and_nothing_of_the_gateway() {
 
 #[tokio::test]
 async fn the_stream_ends_with_the_daemon() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Wall).await;
     let mut events = gateway.listen(&cookie).await;
     events.next().await;
@@ -103,7 +115,7 @@ async fn the_stream_ends_with_the_daemon() {
 
 #[tokio::test]
 async fn there_is_an_end_to_listeners() {
-    let gateway = Gateway::new().await;
+    let gateway = Gateway::new();
     let cookie = gateway.visitor(Role::Wall).await;
     let mut listening = Vec::new();
     for _ in 0..64 {

@@ -1,24 +1,24 @@
 //! Dashboard, commissioning and API of one gateway.
 //!
 //! ```text
-//!            ┌ Host, headers, time-out ┐   ┌ session, role, origin ┐
-//! browser ──▶│         guard           │──▶│        routes         │──▶ api::*  ──▶ store, ledger
-//!            └─────────────────────────┘   └───────────────────────┘       └─────▶ Wish ──▶ daemon
+//!            ┌ Host, Origin, time-out ┐   ┌ session, role ┐
+//! browser ──▶│         guard          │──▶│    routes     │──▶ api::* ──▶ store, ledger
+//!            └────────────────────────┘   └───────────────┘       └─────▶ Wish ──▶ daemon
 //!                         └── everything else ──▶ assets: the built front end
 //! ```
 //!
-//! [`WebUi::router`] is made from one table of routes ([`routes`]), each with its method, path,
-//! what its visitor must be allowed, and its entry in the API's description. Binding, TLS and
-//! shutting down are the caller's.
+//! [`WebUi::router`] is made from one table of routes, each with its method, path, what its visitor
+//! must be allowed, and its entry in the API's description. Binding, TLS and shutting down are the
+//! caller's.
 //!
 //! **Invariant:** this crate never sees the daemon. It reads the store, looks at three `watch`es and
-//! sends wishes ([`handles`]).
+//! sends wishes.
 //!
 //! **Invariant:** a request without a session reads no value, and one whose role is too small
 //! changes nothing. The table says who may what, and a test goes through all of it.
 //!
 //! **Invariant:** the only JSON of the gateway is made here. What goes over the wire are structs of
-//! the [`api`] modules, converted by hand; changing one changes `openapi.json`, which a test
+//! the `api` modules, converted by hand; changing one changes `openapi.json`, which a test
 //! compares.
 
 mod api;

@@ -222,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn mode_7_has_one_byte_more_even_where_nothing_is_encrypted() {
+        let bytes = [1, 0, 0x00, 0x07, 0x10, 0x01, 0x13, 5];
+        let mut records = telegram(ci::RECORDS_SHORT_HEADER, &bytes).unwrap().records().unwrap();
+        assert_eq!(records.next().unwrap().unwrap().to_string(), "volume: integer 0.005 m3");
+    }
+
+    #[test]
     fn a_log_of_decrypted_telegrams() {
         let plain = [1, 0, 0x10, 0x05, 0x2F, 0x2F, 0x01, 0x13, 1];
         let records = telegram(ci::RECORDS_SHORT_HEADER, &plain).unwrap().records().unwrap();

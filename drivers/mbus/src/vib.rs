@@ -66,6 +66,10 @@ impl<'a> Vib<'a> {
     pub fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let start = r.clone();
         let vif = r.byte(Part::Vib)?;
+        if vif & MORE == 0 && vif != 0x7C {
+            // By far the most: one byte, and that is all.
+            return Ok(Self::with_meaning(r.since(&start), Meaning::primary(vif)));
+        }
         let mut vife_count = 0;
         let mut more = vif & MORE != 0;
         let mut chain = Chain::Standard;
@@ -88,7 +92,7 @@ impl<'a> Vib<'a> {
         };
         match vif {
             0xEF => chain = Chain::Unknown,
-            0x7F | 0xFF => chain = Chain::Manufacturer,
+            0xFF => chain = Chain::Manufacturer,
             0x7C => text = Some(read_text(r)?),
             0xFC if begins_with_text(r.rest()) => text = Some(read_text(r)?),
             _ => {}

@@ -12,6 +12,8 @@ struct Meter {
     selected: bool,
     /// How many bit times after a request it begins to answer.
     reaction: u32,
+    /// It acknowledges, but never sends a telegram.
+    mute: bool,
 }
 
 impl Meter {
@@ -22,7 +24,7 @@ impl Meter {
             version: 0x35,
             medium: Medium::new(4),
         };
-        Self { address, primary: 0, fabrication: None, selected: false, reaction: 50 }
+        Self { address, primary: 0, fabrication: None, selected: false, reaction: 50, mute: false }
     }
 
     fn hears(&mut self, request: &Request<'_>) -> Option<Vec<u8>> {
@@ -33,7 +35,7 @@ impl Meter {
                 self.selected.then_some(ack).flatten()
             }
             Request::Reset(to) if to == Primary(self.primary) => ack,
-            Request::Data { to: Primary::SELECTED, .. } if self.selected => {
+            Request::Data { to: Primary::SELECTED, .. } if self.selected && !self.mute => {
                 let mut buffer = [0; 64];
                 let (control, primary) = (Control::RSP_UD, Primary(self.primary));
                 let frame = write_frame(&mut buffer, control, primary, ci::RECORDS, |w| {
@@ -204,6 +206,30 @@ fn sixty_meters_are_found_each_once() {
     }
 }
 
+/// The second acknowledge comes when the first meter is already asked, and the second telegram when
+/// the first has been understood.
+#[test]
+fn a_slow_meter_is_not_hidden_by_a_quick_one() {
+    let mut bus = Bus::of(&[0x1234_5678, 0x2345_6789]);
+    bus.meters[0].reaction = 11;
+    bus.meters[1].reaction = 330;
+    let mut found = bus.search_all();
+    found.sort();
+    assert_eq!(found, texts(&[0x1234_5678, 0x2345_6789]));
+}
+
+/// Its acknowledge comes while the other meter is already asked for its telegram.
+#[test]
+fn a_slow_meter_that_only_acknowledges_is_not_hidden_either() {
+    let mut bus = Bus::of(&[0x1234_5678, 0x2345_6789]);
+    bus.meters[0].reaction = 11;
+    bus.meters[1].reaction = 60;
+    bus.meters[1].mute = true;
+    let mut found = bus.search_all();
+    found.sort();
+    assert_eq!(found, ["12345678KAM3504", "? 23456789"]);
+}
+
 /// The ideal: each selection and the time in which a meter may answer it, or its answer.
 #[test]
 fn nine_tenths_of_the_time_are_the_wires() {
@@ -326,30 +352,9 @@ fn twins_are_told_as_what_they_are() {
 
 #[test]
 fn a_meter_that_only_acknowledges_is_found_by_its_digits() {
-    /// Answers to a selection alone.
-    struct Mute(Secondary);
-    let mute = Mute(Meter::new(0x1234_5678).address);
-    let mut session = Session::new(Settings { slack: Duration::ZERO, ..Settings::new(BAUD) });
-    let mut search = Search::new(&[]);
-    let mut now = Duration::ZERO;
-    let mut answer = false;
-    let found = loop {
-        match search.poll(&mut session, now) {
-            SearchAction::Send(frame) => {
-                let request = Request::read(&Frame::read(frame).unwrap()).unwrap();
-                answer = matches!(request, Request::Select(s) if s.matches(&mute.0, None));
-            }
-            SearchAction::Wait(until) if answer => {
-                answer = false;
-                now = until.min(now + Duration::from_millis(100));
-                session.received(&[0xE5], now);
-            }
-            SearchAction::Wait(until) => now = until,
-            SearchAction::Found(found) => break found,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!((found.selection.id, found.meter), (0x1234_5678, None));
+    let mut bus = Bus::of(&[0x1234_5678]);
+    bus.meters[0].mute = true;
+    assert_eq!(bus.search_all(), ["? 12345678"]);
 }
 
 #[test]

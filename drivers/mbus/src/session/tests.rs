@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     ByteOrder, Control, Data, Encoding, Entry, Flaw, Frame, Full, Header, Part, Quantity, Request,
@@ -642,4 +644,50 @@ fn the_slowest_answer_is_told() {
     let slowest = line.read(5).unwrap().slowest_answer;
     // To the end of its first character.
     assert_eq!(in_bits(slowest), 60 + 11);
+}
+
+proptest! {
+    /// Whatever comes and whenever it comes: the task ends, and what is given away is a whole
+    /// frame of the meter that was asked.
+    #[test]
+    fn nothing_that_comes_makes_it_panic_or_hang(
+        kind in 0_usize..7,
+        script in prop::collection::vec(
+            prop::collection::vec((0_u32..600, any_answer()), 0..3), 0..8),
+    ) {
+        let meter = Target::Primary(Primary(5));
+        let selection: Selection = HEAT.parse().unwrap();
+        let tasks = [
+            Task::Read { meter, reset: Reset::WhenNeeded },
+            Task::Read { meter: Target::Secondary(selection), reset: Reset::WhenNeeded },
+            Task::Ping { to: Primary(5), sends: 3 },
+            Task::Probe { selection, sends: 2 },
+            Task::Alarm(Primary(5)),
+            Task::Send { meter, ci: ci::DATA, data: &[1, 2, 3] },
+            Task::SetBaud { meter: Primary(5), baud: Baud::B2400 },
+        ];
+        let mut line = Line::new();
+        line.script = script.into();
+        let _ = line.run(&tasks[kind]);
+        let _ = line.read(5);
+        for telegram in &line.telegrams {
+            let Ok(Frame::Long(long)) = Frame::read(telegram) else { panic!("no long frame") };
+            prop_assert!(long.control.is(Control::RSP_UD));
+        }
+    }
+}
+
+/// Right answers, wrong ones and noise.
+fn any_answer() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(ACK.to_vec()),
+        (0_u8..8, 0_i64..4, any::<bool>())
+            .prop_map(|(address, value, more)| answer(address, HEAT, value, more)),
+        prop::collection::vec(any::<u8>(), 0..40),
+        (any::<u8>(), 0_usize..27).prop_map(|(byte, at)| {
+            let mut telegram = answer(5, HEAT, 1, false);
+            telegram[at] = byte;
+            telegram
+        }),
+    ]
 }

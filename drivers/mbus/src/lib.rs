@@ -1,4 +1,4 @@
-//! Wired and wireless M-Bus telegrams, and the master's session, without I/O.
+//! Wired M-Bus telegrams, and the master's session, without I/O.
 //!
 //! The crate does not allocate, opens no port and knows no clock: it borrows the bytes it reads,
 //! writes into a buffer that the caller lends, and is told what time it is. A telegram, from the

@@ -5,6 +5,7 @@
 //! binary, on real sockets, with a state directory of its own.
 
 pub mod corpus;
+pub mod gateway;
 pub mod paths;
 pub mod process;
 pub mod site;

@@ -167,16 +167,21 @@ impl Plan {
         Ok(building)
     }
 
-    /// Hourly readings up to the last full hour.
+    /// Hourly readings up to the last full hour, then one a minute, so that what was used since
+    /// then is not all counted in the minute in which the gateway starts. Returns how many.
     fn import_history(&self) -> anyhow::Result<u64> {
-        let until = self.now.timestamp() / 3_600 * 3_600;
-        let from = until - self.history.num_seconds();
+        let hour = self.now.timestamp() / 3_600 * 3_600;
+        let hourly = self.import(hour - self.history.num_seconds(), hour, "1h")?;
+        Ok(hourly + self.import(hour, self.now.timestamp(), "1m")?)
+    }
+
+    fn import(&self, from: i64, until: i64, step: &str) -> anyhow::Result<u64> {
         let time = |second| {
             DateTime::from_timestamp(second, 0).map(|at| at.to_rfc3339()).unwrap_or_default()
         };
         let program = |name| paths::binary(name).map_err(anyhow::Error::msg);
         let mut history = Command::new(program("meter-sim")?)
-            .args(["history", "--seed", &self.seed.to_string(), "--step", "1h"])
+            .args(["history", "--seed", &self.seed.to_string(), "--step", step])
             .args(["--from", &time(from), "--until", &time(until)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -194,9 +199,8 @@ impl Plan {
             bail!("the history cannot be imported: see {}", self.log("import").display());
         }
         let told: Value = serde_json::from_slice(&import.stdout)?;
-        told.get("imported")
-            .and_then(Value::as_u64)
-            .context("the import tells how many readings it took")
+        let imported = told.get("imported").and_then(Value::as_u64);
+        imported.context("the import tells how many readings it took")
     }
 
     fn start_portfolio(&self) -> anyhow::Result<(Program, Value)> {

@@ -24,7 +24,7 @@ use metering::{NoReading, Origin};
 use support::{Noon, pty};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time;
 
 const KAM: Secondary = Secondary {
@@ -92,7 +92,7 @@ async fn slave(on_pty: bool, script: Vec<Act>) -> Slave {
         port,
         baud: 38_400,
         parity: Parity::Even,
-        answer_within: Some(Duration::from_millis(80)),
+        answer_within: Some(Duration::from_millis(150)),
     };
     Slave { settings, task }
 }
@@ -279,23 +279,27 @@ async fn a_profile_is_found_by_identity_and_tells_what_was_left_out() {
 
 #[tokio::test]
 async fn one_fault_is_survived_within_the_readout() {
+    let mut checks = JoinSet::new();
     for on_pty in [false, true] {
         for act in [Act::Answer, Act::Silence, Act::Damaged, Act::Part(20), Act::Echo] {
-            check(on_pty, vec![act], "4 readings").await;
+            checks.spawn(check(on_pty, vec![act], "4 readings"));
         }
     }
+    checks.join_all().await;
 }
 
 #[tokio::test]
 async fn a_fault_that_stays_is_an_absence_with_its_reason() {
+    let mut checks = JoinSet::new();
     for on_pty in [false, true] {
-        check(on_pty, vec![Act::Silence; 3], "silent").await;
-        check(on_pty, vec![Act::Damaged; 3], "garbled").await;
-        check(on_pty, vec![Act::AsAddress(6); 3], "garbled").await;
-        check(on_pty, vec![Act::SecondMaster; 3], "garbled").await;
-        check(on_pty, vec![Act::Busy], "refused").await;
+        checks.spawn(check(on_pty, vec![Act::Silence; 3], "silent"));
+        checks.spawn(check(on_pty, vec![Act::Damaged; 3], "garbled"));
+        checks.spawn(check(on_pty, vec![Act::AsAddress(6); 3], "garbled"));
+        checks.spawn(check(on_pty, vec![Act::SecondMaster; 3], "garbled"));
+        checks.spawn(check(on_pty, vec![Act::Busy], "refused"));
     }
-    check(false, vec![Act::HangUp], "bus_down").await;
+    checks.spawn(check(false, vec![Act::HangUp], "bus_down"));
+    checks.join_all().await;
 }
 
 #[tokio::test]

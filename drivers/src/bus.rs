@@ -162,7 +162,7 @@ pub struct Readout {
 pub struct OddRecord {
     /// In which telegram of the readout, from 0.
     pub telegram: usize,
-    /// Where it starts in there, in bytes.
+    /// Which record of it, from 0; 0 for what is about the telegram as a whole.
     pub at: usize,
     /// What it is: the register's canonical text, where it has one.
     pub what: String,

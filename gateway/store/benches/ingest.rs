@@ -32,6 +32,7 @@ fn main() {
     runtime.block_on(async {
         rounds().await;
         one_row_per_reading();
+        heavy_rounds().await;
         import().await;
     });
 }
@@ -75,6 +76,47 @@ async fn rounds() {
         "    longest commit {longest:?}; {:.1} B/reading with roll-ups and core.db",
         each(all)
     );
+}
+
+/// The heavy case: 250 meters with 6 registers each minute, so that a commit fills its pages.
+async fn heavy_rounds() {
+    let day = empty().unwrap();
+    let rounds: Vec<Vec<MeterRound>> = (0..60)
+        .map(|minute| {
+            (0..250).map(|meter| answers(meter, minute, &["energy", "volume", "power"])).collect()
+        })
+        .collect();
+    let readings = 60.0 * 250.0 * 6.0;
+    let written = written_bytes();
+    let started = Instant::now();
+    for round in rounds {
+        day.store.writer().commit(round).await.unwrap();
+    }
+    let took = started.elapsed();
+    let wrote = written_bytes().zip(written).map(|(after, before)| after - before);
+    day.store.close().unwrap();
+    let each = |bytes: u64| f64::from(u32::try_from(bytes).unwrap()) / readings;
+    println!(
+        "fyrhus, 1500 readings a round: {:.0} readings/s, {:.1} B/reading on disk, {:.1} written",
+        readings / took.as_secs_f64(),
+        each(bytes(day.dir.path(), "raw-")),
+        each(wrote.unwrap_or_default())
+    );
+}
+
+/// Two of each register, by tariff.
+fn answers(meter: u32, minute: i64, names: &[&str]) -> MeterRound {
+    let at = moment(MIDNIGHT_MS + minute * 60_000 + i64::from(meter) * 120);
+    let readings = names
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), format!("{name}_t1")])
+        .zip(0..)
+        .map(|(name, register)| {
+            let mantissa = value(meter.into(), register % 4, minute);
+            (reading(&name, mantissa, 2, Unit::Gigajoule, at), Kind::Counter)
+        })
+        .collect();
+    answer(self::meter(meter), "67001122", at, readings)
 }
 
 fn one_row_per_reading() {

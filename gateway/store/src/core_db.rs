@@ -1,5 +1,5 @@
-//! The small durable things: configuration, accounts, audit, probe attempts, the ledger's chain and
-//! settings, all in `core.db`.
+//! The small durable things: configuration, audit, probe attempts, the ledger's chain and settings, and
+//! in `accounts.rs` users and sessions; all in `core.db`.
 //!
 //! This is only where they are kept. What a role may do, how a password is hashed and what an entry
 //! of the ledger means is other crates' affair; here they are text and bytes.
@@ -8,12 +8,10 @@
 
 use std::ops::Range;
 
-use metering::UserId;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::{Doing, StoreError};
 use crate::readers::Readers;
-use crate::registry::uuid;
 use crate::writer::Queue;
 
 /// Keeps and finds the small durable things. Cheap to clone.
@@ -51,57 +49,6 @@ pub struct VersionHead {
     pub why: String,
 }
 
-/// A person with an account.
-#[derive(Clone, PartialEq, Eq)]
-pub struct User {
-    /// Who it is.
-    pub id: UserId,
-    /// The name they log in with; capitals do not tell two apart.
-    pub name: String,
-    /// What they may do.
-    pub role: String,
-    /// The hash of their password.
-    pub password: String,
-    /// Since when, in milliseconds since 1970.
-    pub created_ms: i64,
-    /// What else their accounts need, in the caller's own form.
-    pub data: String,
-}
-
-/// Neither the password's hash nor what else is secret stands in a log.
-impl std::fmt::Debug for User {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .field("role", &self.role)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Somebody who is logged in, or a token that acts for them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Session {
-    /// The hash of the token: the token itself is nowhere in the store.
-    pub hash: Vec<u8>,
-    /// For whom.
-    pub user: UserId,
-    /// Since when, in milliseconds since 1970.
-    pub created_ms: i64,
-    /// When it was last used.
-    pub seen_ms: i64,
-    /// When it ends.
-    pub expires_ms: i64,
-    /// What else it needs, in the caller's own form.
-    pub data: String,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
 /// Who did what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -129,7 +76,7 @@ pub struct AttemptRow {
 /// A configuration of two thousand meters has half a megabyte.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// An entry of the ledger, a setting, the data of an account.
-const MOST_SMALL: usize = 1024 * 1024;
+pub(crate) const MOST_SMALL: usize = 1024 * 1024;
 
 /// The configuration.
 impl Core {
@@ -195,160 +142,6 @@ impl Core {
                 })
             })?
             .collect()
-        })
-        .await
-    }
-}
-
-/// Accounts.
-impl Core {
-    /// Makes the first user; `false`, and nothing done, if there is one already.
-    pub async fn first_user(&self, user: User) -> Result<bool, StoreError> {
-        bounded("an account", user.data.len(), MOST_SMALL)?;
-        self.change("make the first user", move |db, _| {
-            let there: bool =
-                db.query_row("SELECT EXISTS (SELECT 1 FROM user)", [], |row| row.get(0))?;
-            if !there {
-                write_user(db, &user)?;
-            }
-            Ok(Ok(!there))
-        })
-        .await
-    }
-
-    /// Makes or changes a user.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Taken`] if another one has the name.
-    pub async fn put_user(&self, user: User) -> Result<(), StoreError> {
-        bounded("an account", user.data.len(), MOST_SMALL)?;
-        self.change("keep a user", move |db, _| match write_user(db, &user) {
-            Err(cause) if cause.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                Ok(Err(StoreError::Taken { name: user.name }))
-            }
-            other => other.map(Ok),
-        })
-        .await
-    }
-
-    /// A user.
-    pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let users = self.users_where("SELECT * FROM user WHERE id = ?1", id.uuid().into_bytes());
-        Ok(users.await?.pop())
-    }
-
-    /// The user who logs in with that name, whatever its capitals.
-    pub async fn user_named(&self, name: String) -> Result<Option<User>, StoreError> {
-        Ok(self.users_where("SELECT * FROM user WHERE name = ?1", name).await?.pop())
-    }
-
-    /// All users, by name.
-    pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        self.users_where("SELECT * FROM user WHERE ?1 ORDER BY name", true).await
-    }
-
-    async fn users_where(
-        &self,
-        sql: &'static str,
-        key: impl rusqlite::ToSql + Send + 'static,
-    ) -> Result<Vec<User>, StoreError> {
-        self.readers
-            .ask(move |snapshot| {
-                const DOING: &str = "find users";
-                let mut statement = snapshot.desk.core()?.prepare_cached(sql).doing(DOING)?;
-                let mut rows = statement.query([key]).doing(DOING)?;
-                let mut users = Vec::new();
-                while let Some(row) = rows.next().doing(DOING)? {
-                    users.push(User {
-                        id: UserId::from_uuid(uuid(row, "id")?),
-                        name: row.get("name").doing(DOING)?,
-                        role: row.get("role").doing(DOING)?,
-                        password: row.get("password").doing(DOING)?,
-                        created_ms: row.get("created_ms").doing(DOING)?,
-                        data: row.get("data").doing(DOING)?,
-                    });
-                }
-                Ok(users)
-            })
-            .await
-    }
-
-    /// Deletes a user with their sessions; `false` if there was none.
-    pub async fn delete_user(&self, id: UserId) -> Result<bool, StoreError> {
-        self.change("delete a user", move |db, _| {
-            db.execute("DELETE FROM user WHERE id = ?1", [id.uuid().as_bytes()])
-                .map(|gone| Ok(gone > 0))
-        })
-        .await
-    }
-
-    /// Makes or changes a session. Its user has to be there.
-    pub async fn put_session(&self, session: Session) -> Result<(), StoreError> {
-        bounded("a session", session.data.len(), MOST_SMALL)?;
-        self.change("keep a session", move |db, _| {
-            db.execute(
-                "INSERT INTO session (hash, user, created_ms, seen_ms, expires_ms, data)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (hash) DO UPDATE
-                    SET seen_ms = excluded.seen_ms, expires_ms = excluded.expires_ms,
-                        data = excluded.data",
-                params![
-                    session.hash,
-                    session.user.uuid().as_bytes(),
-                    session.created_ms,
-                    session.seen_ms,
-                    session.expires_ms,
-                    session.data,
-                ],
-            )
-            .map(|_| Ok(()))
-        })
-        .await
-    }
-
-    /// The session of a token with that hash, whether it has ended or not.
-    pub async fn session(&self, hash: Vec<u8>) -> Result<Option<Session>, StoreError> {
-        self.readers
-            .ask(move |snapshot| {
-                const DOING: &str = "find a session";
-                let sql = "SELECT * FROM session WHERE hash = ?1";
-                let mut statement = snapshot.desk.core()?.prepare_cached(sql).doing(DOING)?;
-                let mut rows = statement.query([hash]).doing(DOING)?;
-                let Some(row) = rows.next().doing(DOING)? else { return Ok(None) };
-                Ok(Some(Session {
-                    hash: row.get("hash").doing(DOING)?,
-                    user: UserId::from_uuid(uuid(row, "user")?),
-                    created_ms: row.get("created_ms").doing(DOING)?,
-                    seen_ms: row.get("seen_ms").doing(DOING)?,
-                    expires_ms: row.get("expires_ms").doing(DOING)?,
-                    data: row.get("data").doing(DOING)?,
-                }))
-            })
-            .await
-    }
-
-    /// Ends a session.
-    pub async fn delete_session(&self, hash: Vec<u8>) -> Result<(), StoreError> {
-        self.change("end a session", move |db, _| {
-            db.execute("DELETE FROM session WHERE hash = ?1", [hash]).map(|_| Ok(()))
-        })
-        .await
-    }
-
-    /// Ends all sessions of a user.
-    pub async fn delete_sessions_of(&self, user: UserId) -> Result<(), StoreError> {
-        self.change("end sessions", move |db, _| {
-            db.execute("DELETE FROM session WHERE user = ?1", [user.uuid().as_bytes()])
-                .map(|_| Ok(()))
-        })
-        .await
-    }
-
-    /// Deletes the sessions that ended before `now_ms`, and says how many.
-    pub async fn expire_sessions(&self, now_ms: i64) -> Result<usize, StoreError> {
-        self.change("end old sessions", move |db, _| {
-            db.execute("DELETE FROM session WHERE expires_ms < ?1", [now_ms]).map(Ok)
         })
         .await
     }
@@ -507,7 +300,7 @@ impl Core {
 
 impl Core {
     /// One transaction on the writer's thread. `change` gets the time; an error of its own undoes it.
-    async fn change<T: Send + 'static>(
+    pub(crate) async fn change<T: Send + 'static>(
         &self,
         doing: &'static str,
         change: impl FnOnce(&Transaction<'_>, i64) -> rusqlite::Result<Result<T, StoreError>>
@@ -551,26 +344,11 @@ fn read_version(row: &Row<'_>) -> rusqlite::Result<Version> {
     })
 }
 
-fn write_user(db: &Connection, user: &User) -> rusqlite::Result<()> {
-    db.execute(
-        "INSERT INTO user (id, name, role, password, created_ms, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE
-            SET name = excluded.name, role = excluded.role, password = excluded.password,
-                data = excluded.data",
-        params![
-            user.id.uuid().as_bytes(),
-            user.name,
-            user.role,
-            user.password,
-            user.created_ms,
-            user.data,
-        ],
-    )
-    .map(drop)
-}
-
-const fn bounded(what: &'static str, found: usize, most: usize) -> Result<(), StoreError> {
+pub(crate) const fn bounded(
+    what: &'static str,
+    found: usize,
+    most: usize,
+) -> Result<(), StoreError> {
     if found > most { Err(StoreError::TooLarge { what, found, most }) } else { Ok(()) }
 }
 

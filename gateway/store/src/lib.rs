@@ -29,6 +29,7 @@
 //! **Invariant:** no number of a reading is ever given twice under one epoch, and no SQL stands
 //! outside this crate.
 
+mod accounts;
 mod ballast;
 mod civil;
 mod codec;
@@ -63,9 +64,10 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use metering::Clock;
 
+pub use accounts::{Session, User};
 pub use civil::{Civil, Step};
 pub use completeness::Completeness;
-pub use core_db::{AttemptRow, AuditEntry, Core, Session, User, Version, VersionHead};
+pub use core_db::{AttemptRow, AuditEntry, Core, Version, VersionHead};
 pub use error::StoreError;
 pub use open::OpenReport;
 pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};

@@ -8,7 +8,7 @@ use metering::{MeterId, Origin, Quantity, Unit};
 use store::testing::{
     HEAT, KnownDay, MIDNIGHT_MS, answer, empty, known_day, moment, reading, register, resolution,
 };
-use store::{Imported, Kind, Outbox, OutboxReading, Step, StoreError};
+use store::{Imported, Kind, Outbox, OutboxReading, Retention, Step, StoreError};
 
 const HOUR: i64 = 3_600_000;
 
@@ -153,4 +153,40 @@ fn reopened(day: KnownDay) -> KnownDay {
     assert_eq!(report.damaged, []);
     assert_eq!(report.recovered, 0, "it was closed properly");
     KnownDay { store, clock, dir }
+}
+
+#[tokio::test]
+async fn old_months_go_and_their_roll_ups_stay() {
+    let day = empty().unwrap();
+    let stored = day.store.writer().import(history(1, 2500)).await.unwrap();
+    let files = || async {
+        let size = day.store.readers().ask(|it| Ok(it.size())).await.unwrap();
+        size.files
+    };
+    assert_eq!(files().await, 4);
+    let prune = |cloud| {
+        let writer = day.store.writer();
+        async move { writer.prune(Retention { keep_days: 20, cloud }).await.unwrap() }
+    };
+    let kept = prune(true).await;
+    assert_eq!(kept.files, Vec::<String>::new(), "the cloud has nothing yet");
+    day.store.outbox().acknowledge(stored.count).await.unwrap();
+    let kept = prune(true).await;
+    assert_eq!(kept.files, Vec::<String>::new(), "it has not had them for thirty days");
+    day.clock.pass(std::time::Duration::from_hours(24 * 31));
+    let gone = prune(true).await;
+    assert_eq!(gone.files, ["raw-2025-12.db", "raw-2026-01.db", "raw-2026-02.db"]);
+    assert_eq!((gone.lost, files().await), (0, 1), "the newest stays");
+    let hours = day
+        .store
+        .readers()
+        .ask(|it| it.used(meter(0), &register("energy_import"), 0..i64::MAX, Step::Hour))
+        .await
+        .unwrap();
+    assert_eq!(hours[0].rows.len(), 2499);
+    let outbox = day.store.outbox();
+    let first = outbox.state().oldest_kept;
+    assert!(first > 1);
+    let lost = outbox.batch(0, 10).await.unwrap().lost.unwrap();
+    assert_eq!((lost.from, lost.to), (1, first - 1), "who asks for them hears that they are gone");
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -196,15 +197,40 @@ impl Gateway {
         path: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Value> {
+        self.awaited(what, async || self.get(path).await, holds).await
+    }
+
+    /// Asks for the readings of a register, the newest first, until `holds` is true of them.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come true within a minute: with the last readings and the log.
+    pub async fn until_readings(
+        &self,
+        what: &str,
+        meter: &str,
+        register: &str,
+        holds: impl Fn(&[Value]) -> bool,
+    ) -> anyhow::Result<Vec<Value>> {
+        let ask = async || self.readings(meter, register).await;
+        self.awaited(what, ask, |readings| holds(readings)).await
+    }
+
+    async fn awaited<T: Debug>(
+        &self,
+        what: &str,
+        ask: impl AsyncFn() -> anyhow::Result<T>,
+        holds: impl Fn(&T) -> bool,
+    ) -> anyhow::Result<T> {
         let begun = Instant::now();
         loop {
-            let answer = self.get(path).await?;
+            let answer = ask().await?;
             if holds(&answer) {
                 return Ok(answer);
             }
             ensure!(
                 begun.elapsed() < PATIENCE,
-                "not within {} s: {what}\n{path}: {answer:#}\n{}",
+                "not within {} s: {what}\n{answer:#?}\n{}",
                 PATIENCE.as_secs(),
                 fs::read_to_string(&self.log).unwrap_or_default()
             );

@@ -30,11 +30,16 @@ impl Program {
         arguments: impl IntoIterator<Item = S>,
         log: &Path,
     ) -> anyhow::Result<Self> {
-        let program = paths::binary(name).map_err(anyhow::Error::msg)?;
+        let mut command = Command::new(paths::binary(name).map_err(anyhow::Error::msg)?);
+        command.args(arguments);
+        Self::spawn(name, command, log)
+    }
+
+    /// Starts a program of another make, which people call `name`.
+    pub fn spawn(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let log = std::fs::File::create(log)
             .with_context(|| format!("the log of {name} at {}", log.display()))?;
-        let mut child = Command::new(program)
-            .args(arguments)
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -104,6 +109,11 @@ impl Program {
         Ok(self.child.try_wait()?)
     }
 
+    /// Sends it `signal`.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.id())?), signal)?)
+    }
+
     /// Pulls the plug: SIGKILL.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
@@ -119,7 +129,7 @@ impl Program {
     pub fn stop(&mut self, within: Duration) -> anyhow::Result<Duration> {
         let begun = Instant::now();
         if self.ended()?.is_none() {
-            kill(Pid::from_raw(i32::try_from(self.id())?), Signal::SIGTERM)?;
+            self.signal(Signal::SIGTERM)?;
         }
         loop {
             if let Some(status) = self.ended()? {

@@ -51,6 +51,20 @@ impl Register {
             role: None,
         }
     }
+
+    /// Whether its text is one that is read back, and as the same direction, phase, tariff, storage
+    /// and function. (Words of a role may be taken for words of the quantity: the text is the same.)
+    ///
+    /// It is not where the role reads like another part (`t1`), or where the whole is longer than
+    /// [`MAX_LEN`](Self::MAX_LEN). Whoever makes a name out of what a meter says asks, because a
+    /// register that is not canonical cannot be kept.
+    pub fn is_canonical(&self) -> bool {
+        let parts = |it: &Self| (it.direction, it.phase, it.tariff, it.storage, it.function);
+        self.to_string().parse().is_ok_and(|read| parts(&read) == parts(self))
+    }
+
+    /// The longest text, in bytes.
+    pub const MAX_LEN: usize = 128;
 }
 
 impl fmt::Display for Register {
@@ -88,8 +102,10 @@ impl FromStr for Register {
     /// quantity.
     fn from_str(text: &str) -> Result<Self, InvalidRegister> {
         let invalid = || InvalidRegister(text.chars().take(80).collect());
-        let whole: Name = text.parse().map_err(|_| invalid())?;
-        let words: Vec<&str> = whole.as_str().split('_').collect();
+        if !is_name(text, Self::MAX_LEN) {
+            return Err(invalid());
+        }
+        let words: Vec<&str> = text.split('_').collect();
 
         let first_part = words.iter().skip(1).position(|word| Part::of(word).is_some());
         let placed = PLACED.contains(words.first().unwrap_or(&"")).then_some(1);
@@ -213,17 +229,21 @@ impl FromStr for Name {
     type Err = InvalidRegister;
 
     fn from_str(text: &str) -> Result<Self, InvalidRegister> {
-        let words = text.split('_').all(|word| {
-            !word.is_empty()
-                && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        });
-        let letter_first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-        if words && letter_first && text.len() <= 64 {
+        if is_name(text, 64) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidRegister(text.chars().take(80).collect()))
         }
     }
+}
+
+fn is_name(text: &str, most: usize) -> bool {
+    let words = text.split('_').all(|word| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    });
+    let letter_first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    words && letter_first && text.len() <= most
 }
 
 /// Where electricity flows, as seen from the building.
@@ -361,6 +381,25 @@ mod tests {
     fn a_word_that_only_looks_like_a_part_belongs_to_the_quantity() {
         check("energy_t0", "energy_t0", "  0 0  ");
         check("energy_t01", "energy_t01", "  0 0  ");
+    }
+
+    #[test]
+    fn a_role_that_reads_like_another_part_is_not_canonical() {
+        let with = |storage, role: &str| Register {
+            storage,
+            role: Some(role.parse().unwrap()),
+            ..Register::new("energy".parse().unwrap())
+        };
+        assert!(with(0, "room").is_canonical());
+        assert!(with(1, "room").is_canonical());
+        assert!(!with(0, "s1").is_canonical(), "the text is that of storage 1");
+        assert!(!with(1, "t1").is_canonical());
+        assert!(with(1, &"long".repeat(16)).is_canonical());
+        let longest = Register {
+            quantity: "long".repeat(16).parse().unwrap(),
+            ..with(1, &"long".repeat(16))
+        };
+        assert!(!longest.is_canonical());
     }
 
     proptest! {

@@ -253,13 +253,14 @@ fn numbered(register: Register, nth: usize) -> Register {
     if nth < 2 {
         return register;
     }
-    let role = match &register.role {
-        Some(role) => format!("{role}_n{nth}"),
-        None => format!("n{nth}"),
-    };
-    match role.parse() {
-        Ok(role) => Register { role: Some(role), ..register },
-        // Only a name that is already as long as can be has no room for a number.
-        Err(_) => register,
-    }
+    let roles =
+        [register.role.as_ref().map(|role| format!("{role}_n{nth}")), Some(format!("n{nth}"))];
+    // Only a name that is already as long as can be has no room for a number.
+    roles
+        .into_iter()
+        .flatten()
+        .filter_map(|role| role.parse().ok())
+        .map(|role| Register { role: Some(role), ..register.clone() })
+        .find(Register::is_canonical)
+        .unwrap_or(register)
 }

@@ -129,8 +129,8 @@ fn register(record: &Record<'_>, medium: u8) -> Register {
             Modifier::PHASE_L3 => phase = Some(Phase::L3),
             other => {
                 let said = other.to_string();
-                // A factor is in the number, and an error in its absence.
-                if !said.starts_with("factor:") && !other.is_record_error() {
+                // A factor is in the number, an error in its absence, and no error says nothing.
+                if !said.starts_with("factor:") && !said.starts_with("record_error:") {
                     role.extend(words(&said));
                 }
             }
@@ -152,10 +152,17 @@ fn register(record: &Record<'_>, medium: u8) -> Register {
         },
         ..Register::new(quantity(record))
     };
-    // A chain of VIFEs that makes too long a name is told by its bytes.
-    let role = role.join("_");
-    let name = if role.is_empty() { None } else { role.parse().ok().or_else(|| hex(record)) };
-    Register { role: name, ..plain }
+    if role.is_empty() {
+        return plain;
+    }
+    // A chain of VIFEs that makes too long a name, or a meter's own text that reads like another
+    // part of one, is told by its bytes.
+    [role.join("_").parse().ok(), hex(record)]
+        .into_iter()
+        .flatten()
+        .map(|role| Register { role: Some(role), ..plain.clone() })
+        .find(Register::is_canonical)
+        .unwrap_or(plain)
 }
 
 /// The name of what is counted; the bytes of its VIF where no table has it.

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing here stands in for a part of the product. What is started is the real
 //! binary, on real sockets, with a state directory of its own.
 
+pub mod building;
 pub mod corpus;
 pub mod gateway;
 pub mod paths;

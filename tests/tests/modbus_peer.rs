@@ -4,6 +4,14 @@
 //! The server is pymodbus, in `tests/peers/modbus_server.py`; how a value becomes registers is its
 //! own affair. `image/prepare.sh` installs it into `target/peers`.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+#![expect(clippy::print_stdout, reason = "counts and what was skipped are for the reader")]
+
 use std::process::Command;
 use std::time::Duration;
 

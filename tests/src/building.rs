@@ -1,0 +1,60 @@
+//! A simulated building beside a gateway: the real `meter-sim`, on free ports.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::gateway::Home;
+use crate::process::Program;
+
+/// A building that runs. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Building {
+    program: Program,
+    buses: Value,
+}
+
+impl Building {
+    /// Starts the building that `plan` describes (`building.toml`) and writes the `site.toml` by
+    /// which the gateway of `home` reads it.
+    pub fn start(home: &Home, plan: &str) -> anyhow::Result<Self> {
+        let file = home.folder().join("building.toml");
+        std::fs::write(&file, plan)?;
+        let [file, site] = [file, home.site()].map(|path| path.display().to_string());
+        let arguments = ["run", &file, "--base-port", "0", "--write-site", &site];
+        let log = home.folder().join("building.log");
+        let mut program = Program::start("meter-sim", arguments, &log)?;
+        let mut ready = program.json_line(READY)?;
+        let buses = ready.get_mut("buses").context("it tells its buses")?.take();
+        Ok(Self { program, buses })
+    }
+
+    /// The id of the meter `name`, as in `site.toml`.
+    pub fn meter(&self, name: &str) -> anyhow::Result<String> {
+        let found = self.meters().find(|meter| meter.get("name").is_some_and(|it| it == name));
+        let id = found.and_then(|meter| meter.get("id")?.as_str());
+        Ok(id.with_context(|| format!("no meter {name} in {}", self.buses))?.to_owned())
+    }
+
+    /// The ids of all meters.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.meters().filter_map(|meter| meter.get("id")?.as_str())
+    }
+
+    fn meters(&self) -> impl Iterator<Item = &Value> {
+        let buses = self.buses.as_array().into_iter().flatten();
+        buses.filter_map(|bus| bus.get("meters")?.as_array()).flatten()
+    }
+
+    /// Has something go wrong in it, or right again: `silence METER on`, `heal METER`, …
+    pub fn tell(&mut self, command: &str) -> anyhow::Result<()> {
+        self.program.say(command)?;
+        let answer = self.program.json_line(READY)?;
+        ensure!(answer.get("done").is_some(), "{command}: {answer}");
+        Ok(())
+    }
+}
+
+/// For a busy machine.
+const READY: Duration = Duration::from_mins(1);

@@ -60,6 +60,8 @@ pub struct Gap {
 /// Why readings will never come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapReason {
+    /// A file of the gateway's store was damaged. Some of the numbers may never have been given.
+    Damaged,
     /// The gateway had to throw them away unsent, to make room.
     NotKept,
     /// The portfolio called them malformed. They are still on the gateway.
@@ -72,6 +74,7 @@ impl GapReason {
         match self {
             Self::NotKept => 1,
             Self::Parked => 2,
+            Self::Damaged => 3,
         }
     }
 
@@ -80,6 +83,7 @@ impl GapReason {
         match code {
             1 => Some(Self::NotKept),
             2 => Some(Self::Parked),
+            3 => Some(Self::Damaged),
             _ => None,
         }
     }

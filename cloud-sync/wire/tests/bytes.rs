@@ -1,5 +1,7 @@
 //! What a reading costs on the wire stays what it is.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 #[path = "../benches/building.rs"]
 mod building;
 

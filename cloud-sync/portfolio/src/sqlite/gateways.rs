@@ -57,7 +57,7 @@ pub(super) fn store_batch(
         store_readings(db, at, batch.readings(), known.acked)?;
         for gap in batch.gaps().iter().filter(|gap| gap.to > known.acked) {
             let code = match gap.reason {
-                GapReason::NotKept => AlarmCode::Lost,
+                GapReason::Damaged | GapReason::NotKept => AlarmCode::Lost,
                 GapReason::Parked => AlarmCode::Parked,
             };
             raise(db, gateway, code, (gap.from, gap.to), now_ms)?;

@@ -1,0 +1,236 @@
+//! From a one-time code to a certificate, and what a certificate is good for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{Cloud, Cut, Gateway, gateway_id};
+use cloud_sync::{Identity, enrol};
+use metering::{Clock, Moment, Trust};
+use store::testing::{self, known_day};
+
+/// One clear sentence.
+#[track_caller]
+fn check(refused: Result<Identity, cloud_sync::EnrolError>, expected: &str) {
+    let sentence = refused.unwrap_err().to_string();
+    assert_eq!(sentence, expected);
+}
+
+#[tokio::test]
+async fn a_code_is_good_once() {
+    let cloud = Cloud::start().await;
+    let code = cloud.code("Kvernhusgata 4").await;
+    let identity = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap();
+    let kept = Identity::from_text(&identity.to_text()).unwrap();
+    assert_eq!(kept, identity);
+    assert!(!format!("{identity:?}").contains("PRIVATE"));
+
+    let again = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    assert!(again.as_ref().unwrap_err().is_code());
+    check(again, "this one-time code was used already; ask for a new one");
+}
+
+#[tokio::test]
+async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
+    let (cloud, other) = (Cloud::start().await, Cloud::start().await);
+    let code = cloud.code("Kvernhusgata 4").await;
+    cloud.ask(|db| db.execute("DELETE FROM enrol_code", []));
+    let unknown = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    check(unknown, "this one-time code is wrong; copy it again, or ask for a new one");
+
+    let code = cloud.code("Kvernhusgata 4").await;
+    cloud.clock.pass(Duration::from_secs(3_601));
+    let late = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    check(late, "this one-time code has expired, it is good for an hour; ask for a new one");
+
+    let mistyped = code.replacen(['A', 'B', 'C', 'D', 'E', 'F'], "7", 1);
+    let mistyped = enrol(&cloud.url(), &mistyped, gateway_id(), &*cloud.clock).await;
+    check(
+        mistyped,
+        "there is a typing mistake in the one-time code; compare it with the portfolio's",
+    );
+
+    // The secret of a code is told to the portfolio that made it, and to nobody else.
+    let code = cloud.code("Kvernhusgata 4").await;
+    let elsewhere = enrol(&other.url(), &code, gateway_id(), &*cloud.clock).await;
+    let host = other.url().replace("https://", "");
+    check(
+        elsewhere,
+        &format!(
+            "the certificate of {host} is not the portfolio's; is the address right, or does \
+             somebody open the connection on its way?"
+        ),
+    );
+}
+
+#[tokio::test]
+async fn another_name_and_nobody_at_all_are_told_apart() {
+    let mut cloud = Cloud::start().await;
+    let code = cloud.code("Kvernhusgata 4").await;
+    let host = format!("127.0.0.1:{}", cloud.line.port());
+    let by_address = enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock).await;
+    check(
+        by_address,
+        &format!(
+            "the portfolio's certificate is not made out to {host}; use a name that stands in \
+             `names` of its configuration"
+        ),
+    );
+    cloud.down().await;
+    let nobody = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap_err();
+    assert!(nobody.is_unreachable());
+    assert!(nobody.to_string().contains("cannot be reached"), "{nobody}");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_given_again() {
+    let cloud = Cloud::start().await;
+    let mut cuts = cloud.line.cuts();
+    // Through the handshake, and through the certificate that comes down behind it.
+    let budgets = (500..3_500).step_by(375);
+    let tries = budgets.len();
+    for budget in budgets {
+        let code = cloud.code("Kvernhusgata 4").await;
+        cuts.mark_unchanged();
+        cloud.line.cut(Cut { up: None, down: Some(budget) });
+        let url = cloud.url();
+        let mut joining = tokio::spawn(async move {
+            enrol(&url, &code, gateway_id(), &*crate::support::clock()).await
+        });
+        let joined = tokio::select! {
+            joined = &mut joining => joined,
+            _ = cuts.changed() => {
+                cloud.line.cut(Cut::default());
+                joining.await
+            }
+        };
+        assert!(joined.unwrap().is_ok(), "cut after {budget} bytes");
+    }
+    let certificates: usize =
+        cloud.ask(|db| db.query_row("SELECT count(*) FROM certificate", [], |row| row.get(0)));
+    assert_eq!(certificates, tries);
+}
+
+#[derive(Debug)]
+struct NoClock;
+
+impl Clock for NoClock {
+    fn now(&self) -> Moment {
+        Moment { trust: Trust::Untrusted, ..testing::moment(0) }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_know_the_time_is_not_enrolled() {
+    let cloud = Cloud::start().await;
+    let code = cloud.code("Kvernhusgata 4").await;
+    check(
+        enrol(&cloud.url(), &code, gateway_id(), &NoClock).await,
+        "this gateway does not know what time it is yet; connect it to a network with a time \
+         server, and try again",
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_of_another_site_keeps_to_its_site() {
+    let cloud = Cloud::start().await;
+    let identity = cloud.identity(gateway_id()).await;
+    let code = cloud.code("Brattørkaia 17").await;
+    check(
+        enrol(&cloud.url(), &code, identity.gateway(), &*cloud.clock).await,
+        "the portfolio refuses this gateway: it belongs to the site Kvernhusgata 4; ask for a code \
+         for that site",
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_a_third_of_it_is_left() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let identity = cloud.identity(gateway_id()).await;
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.clock.pass(Duration::from_hours(24 * 62));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    let kept = gateway.identity.borrow().as_deref().cloned().unwrap();
+    assert_ne!(kept, identity);
+    assert_eq!(kept.gateway(), identity.gateway());
+    let certificates: i64 =
+        cloud.ask(|db| db.query_row("SELECT count(*) FROM certificate", [], |row| row.get(0)));
+    assert_eq!(certificates, 2, "once, although its clock is two months ahead");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_expired_certificate_may_only_be_renewed() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let identity = cloud.identity(gateway_id()).await;
+    let days_ms = |days: i64| 24 * 3_600_000 * days;
+    let now_ms = cloud.clock.now().wall_ms();
+    let ended = |ends_ms: i64| {
+        cloud.ask(|db| db.execute("UPDATE certificate SET ends_ms = ?1", [ends_ms]));
+    };
+    ended(now_ms - days_ms(179));
+
+    // It does not know, because its own clock is behind, and is told.
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.run(&day.store);
+    let status = gateway.until(|status| status.last_error.is_some()).await;
+    let sentence = status.last_error.unwrap();
+    assert!(sentence.contains("it may renew it, and do nothing else"), "{sentence}");
+    assert_eq!(cloud.rows(), 0);
+    gateway.stop().await;
+
+    // When it knows, it renews, and goes on.
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.clock.pass(Duration::from_hours(24 * 91));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+
+    // After half a year nothing helps but another code.
+    ended(now_ms - days_ms(181));
+    let mut gateway = Gateway::new(Some(identity));
+    gateway.clock.pass(Duration::from_hours(24 * 91));
+    gateway.run(&day.store);
+    let status = gateway.until(|status| status.last_error.is_some()).await;
+    let sentence = status.last_error.unwrap();
+    assert!(sentence.contains("its certificate ended too long ago; enrol it again"), "{sentence}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_off_the_list_is_worth_nothing() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let identity = cloud.identity(gateway_id()).await;
+    cloud.ask(|db| db.execute("UPDATE certificate SET revoked_ms = 1", []));
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.run(&day.store);
+    let status = gateway.until(|status| status.last_error.is_some()).await;
+    let sentence = status.last_error.unwrap();
+    assert!(sentence.contains("taken off the list; enrol it again"), "{sentence}");
+    gateway.stop().await;
+
+    // Enrolled again, it goes on with what it has.
+    let again = cloud.code("Kvernhusgata 4").await;
+    let again = enrol(&cloud.url(), &again, identity.gateway(), &*cloud.clock).await.unwrap();
+    gateway.identity.send_replace(Some(Arc::new(again)));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_portfolio_opens_nothing() {
+    let (cloud, other, day) =
+        (Cloud::start().await, Cloud::start().await, known_day().await.unwrap());
+    let theirs = other.identity(gateway_id()).await;
+    // Its owner points the name to another service: the gateway does not believe that one.
+    let port = other.line.port();
+    let text = theirs.to_text().replace(&port.to_string(), &cloud.line.port().to_string());
+    let mut gateway = Gateway::new(Some(Identity::from_text(&text).unwrap()));
+    gateway.run(&day.store);
+    let status = gateway.until(|status| status.last_error.is_some()).await;
+    let sentence = status.last_error.unwrap();
+    assert!(sentence.contains("is not the portfolio's; is the address right"), "{sentence}");
+    assert_eq!(status.acked, 0);
+    gateway.stop().await;
+}

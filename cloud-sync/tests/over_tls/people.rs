@@ -1,0 +1,166 @@
+//! What the owner of the buildings sees of what the gateway sent.
+
+use reqwest::{Client, Method, StatusCode, header};
+use store::testing::{HEAT, known_day};
+
+use crate::support::{Cloud, Gateway, gateway_id};
+
+/// A browser: keeps its cookie.
+struct Browser {
+    client: Client,
+    base: String,
+    cookie: Option<String>,
+}
+
+impl Browser {
+    fn at(cloud: &Cloud) -> Self {
+        // Plain HTTP, and yet the client wants to know.
+        let _done_before = rustls::crypto::ring::default_provider().install_default();
+        let base = format!("{}/api/v1", cloud.people_url());
+        Self { client: Client::new(), base, cookie: None }
+    }
+
+    async fn ask(&mut self, method: Method, path: &str, body: &str) -> (u16, String) {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        if !body.is_empty() {
+            let json = "application/json";
+            request = request.header(header::CONTENT_TYPE, json).body(body.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        if let Some(cookie) = response.headers().get(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
+            self.cookie = cookie.split(';').next().map(ToOwned::to_owned);
+        }
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    async fn get(&mut self, path: &str) -> String {
+        let (status, body) = self.ask(Method::GET, path, "").await;
+        assert_eq!(status, StatusCode::OK.as_u16(), "{path}: {body}");
+        body
+    }
+}
+
+#[tokio::test]
+async fn the_first_visitor_with_the_code_owns_the_service() {
+    let mut cloud = Cloud::start().await;
+    let code = cloud.claim_code().unwrap();
+    let mut browser = Browser::at(&cloud);
+    assert!(browser.get("/session").await.contains(r#""claimed":false,"user":null"#));
+    for path in ["/sites", "/sites/019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77"] {
+        assert_eq!(browser.ask(Method::GET, path, "").await.0, 401, "{path}");
+    }
+    assert_eq!(browser.ask(Method::POST, "/enrol-codes", r#"{"site_name":"x"}"#).await.0, 401);
+
+    let claim = |code: &str, password: &str| {
+        format!(r#"{{"code":"{code}","name":"kari","password":"{password}"}}"#)
+    };
+    let good = "riktig hest batteri";
+    let wrong = browser.ask(Method::POST, "/claim", &claim("AAAA-AAAA-AAAA-AAAA", good)).await;
+    assert!(wrong.0 == 403 && wrong.1.contains("claim_wrong"), "{wrong:?}");
+    let weak = browser.ask(Method::POST, "/claim", &claim(&code, "password1234")).await;
+    assert!(weak.0 == 422 && weak.1.contains("password_common"), "{weak:?}");
+    let claimed = browser.ask(Method::POST, "/claim", &claim(&code, good)).await;
+    assert!(claimed.0 == 201 && claimed.1.contains(r#""role":"owner""#), "{claimed:?}");
+    assert_eq!(browser.get("/sites").await, "[]");
+    let again = browser.ask(Method::POST, "/claim", &claim(&code, good)).await;
+    assert!(again.0 == 410 && again.1.contains("claim_spent"), "{again:?}");
+
+    // A restart opens no other claim, and ends no session.
+    cloud.down().await;
+    cloud.up().await;
+    assert_eq!(cloud.claim_code(), None);
+    let cookie = browser.cookie.clone();
+    let mut browser = Browser::at(&cloud);
+    browser.cookie = cookie;
+    assert_eq!(browser.get("/sites").await, "[]");
+    assert_eq!(browser.ask(Method::DELETE, "/session", "").await.0, 204);
+    assert_eq!(browser.ask(Method::GET, "/sites", "").await.0, 401);
+    let login = |password: &str| format!(r#"{{"name":" KARI ","password":"{password}"}}"#);
+    assert_eq!(browser.ask(Method::POST, "/session", &login("feil hest batteri")).await.0, 401);
+    assert_eq!(browser.ask(Method::POST, "/session", &login(good)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_building_is_shown_as_its_gateway_sent_it() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let mut browser = Browser::at(&cloud);
+    let claim = format!(
+        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
+        cloud.claim_code().unwrap()
+    );
+    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let made = browser.ask(Method::POST, "/enrol-codes", r#"{"site_name":"Kvernhusgata 4"}"#).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    assert!(browser.get("/sites").await.contains(r#""gateway":null,"state":"waiting""#));
+
+    let code = made.1.split('"').nth(3).unwrap();
+    let identity = cloud_sync::enrol(&cloud.url(), code, gateway_id(), &*cloud.clock).await;
+    let mut gateway = Gateway::new(Some(identity.unwrap()));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+
+    let sites = browser.get("/sites").await;
+    for part in [
+        r#""name":"Kvernhusgata 4","place":"Trondheim","time_zone":"Europe/Oslo""#,
+        r#""state":"ok""#,
+        r#""acked":279,"head":279,"backlog":0"#,
+        r#""meters":2,"silent":0,"media":["heat","water"],"alarms":[]"#,
+    ] {
+        assert!(sites.contains(part), "{part} is not in {sites}");
+    }
+    let id = sites.split('"').nth(3).unwrap();
+    let site = browser.get(&format!("/sites/{id}")).await;
+    let main = r#""main":{"register":"energy","value":"12.529","unit":"GJ""#;
+    assert!(site.contains("Fjernvarme, hovedm\u{e5}ler") && site.contains(main), "{site}");
+
+    let meter = format!("/sites/{id}/meters/{HEAT}");
+    let shown = browser.get(&meter).await;
+    let flow =
+        r#"{"register":"flow_temperature","kind":"gauge","unit":"C","decimals":1,"value":"79.2""#;
+    assert!(shown.contains(flow), "{shown}");
+    let day_of = "from=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z";
+    let history = browser.get(&format!("{meter}/history?register=energy&{day_of}&step=day")).await;
+    for part in [
+        r#""kind":"counter","step":"day","total":{"value":"0.184","unit":"GJ"}"#,
+        r#""rows":[{"start":"2026-03-28T23:00:00Z","end":"2026-03-29T22:00:00Z","mantissa":184"#,
+        r#""gaps":[{"from":"2026-03-29T08:00:01Z","until":"2026-03-29T09:00:01Z","reason":"silent","tries":4}]"#,
+    ] {
+        assert!(history.contains(part), "{part} is not in {history}");
+    }
+    let page = browser.get(&format!("{meter}/readings?register=energy&{day_of}&limit=3")).await;
+    assert_eq!(page.matches("\"at\"").count(), 3);
+    let cursor = page.rsplit('"').nth(1).unwrap().to_owned();
+    let next = browser
+        .get(&format!("{meter}/readings?register=energy&{day_of}&limit=3&cursor={cursor}"))
+        .await;
+    assert!(
+        page.contains("2026-03-29T21:15:01Z") && next.contains("2026-03-29T21:00:01Z"),
+        "{next}"
+    );
+
+    for (path, status, code) in [
+        (format!("{meter}/history?register=energy&{day_of}&step=week"), 400, "malformed"),
+        (format!("{meter}/history?register=nix&{day_of}&step=day"), 404, "no_such_register"),
+        (format!("{meter}/history?register=energy&{day_of}"), 400, "missing field `step`"),
+        (format!("/sites/{HEAT}"), 404, "no_such_site"),
+        (format!("/sites/{id}/meters/{id}"), 404, "no_such_meter"),
+        (format!("/sites/{id}/nix"), 404, "no_such_route"),
+    ] {
+        let (found, body) = browser.ask(Method::GET, &path, "").await;
+        assert_eq!(found, status, "{path}: {body}");
+        assert!(body.contains(code), "{path}: {body}");
+    }
+
+    assert_eq!(browser.ask(Method::DELETE, &format!("/sites/{id}/alarms/1"), "").await.0, 404);
+    assert_eq!(browser.ask(Method::DELETE, &format!("/sites/{id}/gateway"), "").await.0, 204);
+    gateway.run(&day.store);
+    let status = gateway.until(|status| status.last_error.is_some()).await;
+    assert!(status.last_error.unwrap().contains("taken off the list"));
+    gateway.stop().await;
+}

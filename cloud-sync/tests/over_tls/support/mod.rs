@@ -1,0 +1,332 @@
+//! A gateway's store, a portfolio service and the line between them, all real: SQLite, sockets, TLS.
+//!
+//! ```text
+//!  Store ─▶ Uploader ──TLS──▶ Line ──TLS──▶ Service ─▶ SQLite
+//!                              │ forwards bytes, until it is told not to
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloud_sync::{Building, BuildingMeter, Identity, Pace, SyncStatus, Uploader, enrol};
+use metering::{Clock, GatewayId, Medium, Moment, SeriesId, SiteId};
+use portfolio::config::{Config, GatewaysListener, PeopleListener};
+use portfolio::{Service, SystemClock, enrol_code};
+use rusqlite::{Connection, OpenFlags};
+use store::testing::{COLD, FixedClock, HEAT};
+use store::{Outbox, OutboxReading, Store};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+mod line;
+
+pub(crate) use line::{Cut, Line};
+
+/// For how long anything in a test may take: only a broken one waits so long.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A clock that shows now, and can be wound on. TLS asks the system, so it may not start elsewhere.
+pub(crate) fn clock() -> Arc<FixedClock> {
+    FixedClock::at(SystemClock::new().now().wall_ms())
+}
+
+/// A portfolio service in a folder of its own, reached over a [`Line`].
+pub(crate) struct Cloud {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) line: Line,
+    config: Config,
+    service: Option<Service>,
+}
+
+impl Cloud {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let any = "127.0.0.1:0".parse().unwrap();
+        let config = Config {
+            state: dir.path().to_owned(),
+            gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
+            people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
+            log_filter: String::new(),
+        };
+        let mut cloud =
+            Self { dir, clock: clock(), line: Line::start().await, config, service: None };
+        cloud.up().await;
+        cloud
+    }
+
+    /// Starts the service again, on another port; the line follows.
+    pub(crate) async fn up(&mut self) {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let service = Service::start(&self.config, clock).await.unwrap();
+        let port = service.gateways_url.rsplit_once(':').unwrap().1.parse().unwrap();
+        self.line.leads_to(port);
+        self.service = Some(service);
+    }
+
+    /// Stops it as SIGTERM does.
+    pub(crate) async fn down(&mut self) {
+        self.line.leads_to(1);
+        self.line.hang_up();
+        if let Some(service) = self.service.take() {
+            service.stop().await;
+        }
+    }
+
+    /// What gateways call it: the line's near end.
+    pub(crate) fn url(&self) -> String {
+        format!("https://localhost:{}", self.line.port())
+    }
+
+    pub(crate) fn people_url(&self) -> String {
+        self.service.as_ref().unwrap().people_url.clone()
+    }
+
+    pub(crate) fn claim_code(&self) -> Option<String> {
+        self.service.as_ref().unwrap().claim_code.clone()
+    }
+
+    pub(crate) async fn code(&self, site: &str) -> String {
+        enrol_code(&self.config, &*self.clock, site.to_owned(), None).await.unwrap().code
+    }
+
+    pub(crate) async fn identity(&self, gateway: GatewayId) -> Identity {
+        let code = self.code("Kvernhusgata 4").await;
+        enrol(&self.url(), &code, gateway, &*self.clock).await.unwrap()
+    }
+
+    /// Copies the database, as a backup does.
+    pub(crate) fn backup(&self) -> Vec<u8> {
+        let copy = self.dir.path().join("backup.db");
+        self.ask(|db| db.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).map(|_| ()));
+        let bytes = std::fs::read(&copy).unwrap();
+        std::fs::remove_file(copy).unwrap();
+        bytes
+    }
+
+    /// Puts a backup in the place of the database; the service must be down.
+    pub(crate) fn restore(&self, backup: &[u8]) {
+        assert!(self.service.is_none());
+        for name in ["portfolio.db", "portfolio.db-wal", "portfolio.db-shm"] {
+            let _absent = std::fs::remove_file(self.dir.path().join(name));
+        }
+        std::fs::write(self.dir.path().join("portfolio.db"), backup).unwrap();
+    }
+
+    /// Asks the database beside the service.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(self.dir.path().join("portfolio.db"), flags).unwrap();
+        db.busy_timeout(SOON).unwrap();
+        question(&db).unwrap()
+    }
+
+    pub(crate) fn acked(&self, gateway: GatewayId) -> u64 {
+        self.ask(|db| {
+            db.query_row(
+                "SELECT coalesce(max(acked), 0)
+                   FROM gateway_state JOIN gateway USING (gateway) WHERE id = ?1",
+                [gateway.uuid().as_bytes()],
+                |row| row.get::<_, i64>(0),
+            )
+        })
+        .cast_unsigned()
+    }
+
+    pub(crate) fn alarms(&self) -> Vec<(String, u64, u64)> {
+        self.ask(|db| {
+            let mut rows = db.prepare("SELECT code, from_seq, to_seq FROM alarm ORDER BY alarm")?;
+            let rows = rows.query_map([], |row| {
+                let seq = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok((row.get(0)?, seq(1)?, seq(2)?))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Everything that is stored of a gateway, by the names that its present epoch gives the series.
+    pub(crate) fn readings(
+        &self,
+        gateway: GatewayId,
+    ) -> BTreeMap<(u32, i64), (Option<i64>, u32, u64)> {
+        self.ask(|db| {
+            let mut rows = db.prepare(
+                "SELECT name, ts, value_mantissa, flags, seq
+                   FROM gateway
+                   JOIN gateway_state USING (gateway)
+                   JOIN series_name USING (gateway, epoch_no)
+                   JOIN readings USING (gateway, series)
+                  WHERE id = ?1",
+            )?;
+            let rows = rows.query_map([gateway.uuid().as_bytes()], |row| {
+                let seq: i64 = row.get(4)?;
+                Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, seq.cast_unsigned())))
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// How many rows there are, whatever they belong to.
+    pub(crate) fn rows(&self) -> usize {
+        self.ask(|db| db.query_row("SELECT count(*) FROM readings", [], |row| row.get(0)))
+    }
+}
+
+/// A gateway: its store and, while it runs, its uploader.
+pub(crate) struct Gateway {
+    pub(crate) id: GatewayId,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) identity: watch::Sender<Option<Arc<Identity>>>,
+    pub(crate) building: watch::Sender<Arc<Building>>,
+    pub(crate) status: watch::Receiver<SyncStatus>,
+    pub(crate) hurry: Arc<Notify>,
+    told: watch::Sender<SyncStatus>,
+    running: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+/// So fast that a test does not wait for the next round.
+pub(crate) const FAST: Pace = Pace { every: Duration::from_millis(5), spread: Duration::ZERO };
+
+impl Gateway {
+    pub(crate) fn new(identity: Option<Identity>) -> Self {
+        let id = identity.as_ref().map_or_else(gateway_id, Identity::gateway);
+        let (told, status) = watch::channel(SyncStatus::default());
+        Self {
+            id,
+            clock: clock(),
+            identity: watch::Sender::new(identity.map(Arc::new)),
+            building: watch::Sender::new(Arc::new(building())),
+            status,
+            hurry: Arc::new(Notify::new()),
+            told,
+            running: None,
+        }
+    }
+
+    pub(crate) fn run(&mut self, store: &Store) {
+        let uploader = Uploader {
+            outbox: store.outbox(),
+            readers: store.readers(),
+            building: self.building.subscribe(),
+            identity: self.identity.clone(),
+            status: self.told.clone(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            pace: FAST,
+            hurry: Arc::clone(&self.hurry),
+        };
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(uploader.run(shutdown.clone()));
+        self.running = Some((task, shutdown));
+    }
+
+    /// Stops it wherever it is, as a crash does: what was not heard is not known.
+    pub(crate) async fn crash(&mut self) {
+        if let Some((task, _)) = self.running.take() {
+            task.abort();
+            let _aborted = task.await;
+        }
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some((task, shutdown)) = self.running.take() {
+            shutdown.cancel();
+            timeout(SOON, task).await.unwrap().unwrap();
+        }
+    }
+
+    /// Waits until everything that the store has is confirmed, without patience for back-off.
+    pub(crate) async fn caught_up(&mut self, outbox: &Outbox) {
+        let head = outbox.state().head;
+        self.until(|status| status.acked >= head && status.last_error.is_none()).await;
+    }
+
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&SyncStatus) -> bool) -> SyncStatus {
+        let hurry = Arc::clone(&self.hurry);
+        let mut status = self.status.clone();
+        let waiting = async {
+            loop {
+                if wanted(&status.borrow_and_update()) {
+                    return status.borrow().clone();
+                }
+                hurry.notify_one();
+                status.changed().await.unwrap();
+            }
+        };
+        let found = timeout(SOON, waiting).await;
+        found.unwrap_or_else(|_| panic!("still {:?}", *self.status.borrow()))
+    }
+}
+
+pub(crate) fn gateway_id() -> GatewayId {
+    GatewayId::from_uuid(Uuid::now_v7())
+}
+
+pub(crate) fn building() -> Building {
+    let meter = |id, name: &str, medium| BuildingMeter { id, name: name.to_owned(), medium };
+    Building {
+        site: SiteId::from_uuid(Uuid::from_u128(0x019a_8f3e_7c52_7b3e_9d41_0000_0000_0009)),
+        name: "Kvernhusgata 4".to_owned(),
+        place: Some("Trondheim".to_owned()),
+        time_zone: "Europe/Oslo".to_owned(),
+        meters: vec![
+            meter(HEAT, "Fjernvarme, hovedmåler", Medium::Heat),
+            meter(COLD, "Kaldtvann", Medium::Water),
+        ],
+    }
+}
+
+/// Everything that the store has numbered.
+pub(crate) async fn everything(outbox: &Outbox) -> Vec<OutboxReading> {
+    let mut readings = Vec::new();
+    loop {
+        let batch = outbox.batch(readings.len() as u64, 10_000).await.unwrap();
+        if batch.readings.is_empty() {
+            assert_eq!(batch.lost, None);
+            return readings;
+        }
+        readings.extend(batch.readings);
+    }
+}
+
+/// Nothing lost and nothing doubled: the cloud has what the store has, reading for reading.
+#[track_caller]
+pub(crate) fn assert_same(stored: &[OutboxReading], cloud: &Cloud, gateway: GatewayId) {
+    let mut expected = BTreeMap::new();
+    for reading in stored {
+        let OutboxReading { seq, series, at_ms, value, quality, origin } = *reading;
+        let reason = value.err().map_or(0, metering::NoReading::code);
+        let flags = u32::from_le_bytes([reason, quality.code(), origin.code(), 0]);
+        // Of two readings of one instant the later number counts.
+        expected.insert((series.get(), at_ms), (value.ok(), flags, seq));
+    }
+    let found = cloud.readings(gateway);
+    assert_eq!(found.len(), expected.len(), "rows of the gateway");
+    assert_eq!(found, expected);
+}
+
+pub(crate) fn series(number: u32) -> SeriesId {
+    SeriesId::new(number).unwrap()
+}
+
+pub(crate) fn moment(ms: i64) -> Moment {
+    store::testing::moment(ms)
+}
+
+/// Copies the files of a store, as a copied disk has them.
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

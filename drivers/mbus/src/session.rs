@@ -17,6 +17,7 @@
 //! * A frame ends by its own length, never by silence; after it the line is left alone for 11 bit
 //!   times, and for 33 after an error, during which whatever still comes is thrown away.
 //! * An answer may take 330 bit times and 50 ms, and what the transport adds ([`Settings::slack`]).
+//! * Who drips bytes or says frame after frame is listened to for two of the longest frames.
 //! * What a meter does not answer is said up to three times, with the same frame count bit.
 //! * Echoes of what was sent are recognised and taken away.
 //! * Only the asked meter's answer of the asked kind is an answer. What comes late, from another

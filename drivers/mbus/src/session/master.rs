@@ -220,13 +220,14 @@ impl Session {
         let Exchange { sent_at, answer_within, foreign, .. } = self.exchange;
         let beginning = sent_at + answer_within;
         let going_on = now + self.settings.longest_gap();
-        if self.inbox.answer_has_begun() {
+        let until = if self.inbox.answer_has_begun() {
             going_on
         } else if foreign {
             beginning.max(going_on)
         } else {
             beginning
-        }
+        };
+        until.min(beginning + self.settings.longest_answer())
     }
 
     /// What is to be done at `now`.

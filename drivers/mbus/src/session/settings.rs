@@ -64,6 +64,13 @@ impl Settings {
         self.bits(33) + self.slack
     }
 
+    /// How long an answer may take from the time by which it has to begin: that of two of the
+    /// longest frames. So another meter's late one may stand before it, or pauses as long as
+    /// itself in it, but nobody can hold the line by going on and on.
+    pub(super) fn longest_answer(&self) -> Duration {
+        self.characters(2 * Frame::MAX_LEN) + self.slack
+    }
+
     /// How long noise is listened to: the longest answer there is.
     pub(super) fn longest_noise(&self) -> Duration {
         self.answer_within() + self.characters(Frame::MAX_LEN)

@@ -10,9 +10,11 @@ use crate::{
     Status, VibBuf, ci, write_frame,
 };
 
-/// A line at 2400 baud on which meters say what the test has written down.
+/// A line on which meters say what the test has written down, at 2400 baud if nothing is said.
 struct Line {
     session: Session,
+    /// Of the wire: every time below is counted in its bits.
+    baud: u32,
     now: Duration,
     /// For each frame sent: what comes after it, and how many bit times after its end.
     script: VecDeque<Vec<(u32, Vec<u8>)>>,
@@ -32,6 +34,7 @@ impl Line {
     fn with(settings: Settings) -> Self {
         Self {
             session: Session::new(settings),
+            baud: settings.baud,
             now: Duration::from_secs(1000),
             script: VecDeque::new(),
             coming: Vec::new(),
@@ -62,18 +65,15 @@ impl Line {
         for _ in 0..10_000 {
             match self.session.poll(self.now) {
                 Action::Send(frame) => {
-                    let settings = Settings::new(2400);
-                    let end = self.now + settings.characters(frame.len());
-                    self.sent.push((in_bits(self.now), hex(frame)));
+                    let wire = Settings::new(self.baud);
+                    let end = self.now + wire.characters(frame.len());
+                    self.sent.push((in_bits_at(self.baud, self.now), hex(frame)));
                     for (bits, bytes) in self.script.pop_front().unwrap_or_default() {
                         // A byte is there when its last bit is.
-                        let first = end + bit_times(bits);
-                        self.coming.extend(
-                            bytes
-                                .iter()
-                                .zip(1..)
-                                .map(|(byte, count)| (first + settings.characters(count), *byte)),
-                        );
+                        let first = end + Duration::from_secs(1) * bits / self.baud;
+                        let at = |count| first + wire.characters(count);
+                        self.coming
+                            .extend(bytes.iter().zip(1..).map(|(byte, count)| (at(count), *byte)));
                     }
                     self.coming.sort_by_key(|(at, _)| *at);
                 }
@@ -117,7 +117,11 @@ fn bit_times(count: u32) -> Duration {
 }
 
 fn in_bits(at: Duration) -> u128 {
-    (at.as_nanos() * 2400 + 500_000_000) / 1_000_000_000
+    in_bits_at(2400, at)
+}
+
+fn in_bits_at(baud: u32, at: Duration) -> u128 {
+    (at.as_nanos() * u128::from(baud) + 500_000_000) / 1_000_000_000
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -195,7 +199,7 @@ fn a_frame_ends_by_its_length_and_the_line_rests_11_bit_times() {
 #[test]
 fn at_least_97_percent_of_the_wire_are_used() {
     for (baud, reaction) in [(300, 50), (2400, 50), (9600, 50), (2400, 11), (9600, 330)] {
-        let mut line = Line::new();
+        let mut line = Line::with(Settings { slack: Duration::ZERO, ..Settings::new(baud) });
         let mut telegram = answer(5, HEAT, 1, false);
         telegram.truncate(telegram.len() - 2);
         telegram.extend([0x2F; 120 - 27]);
@@ -205,14 +209,13 @@ fn at_least_97_percent_of_the_wire_are_used() {
         telegram.extend([sum, 0x16]);
         line.answers(ACK).then(&[(reaction, &telegram)]);
         line.read(5).unwrap();
-        let begin = in_bits(line.now);
+        let begin = in_bits_at(baud, line.now);
         for _ in 0..100 {
             line.then(&[(reaction, &telegram)]);
             line.read(5).unwrap();
         }
         let limit = 100 * (u128::from(reaction) + 11 * (5 + telegram.len() as u128));
-        let used = in_bits(line.now) - begin;
-        // All the session's pauses are counted in bits, so the speed does not matter to the ratio.
+        let used = in_bits_at(baud, line.now) - begin;
         assert!(100 * limit >= 97 * used, "{limit} of {used} bit times at {baud} baud");
     }
 }
@@ -313,6 +316,38 @@ fn a_frame_may_pause_but_not_for_long() {
     let failure = line.read(5).unwrap_err();
     let broken_off = DecodeError { at: 9, flaw: Flaw::Truncated(Part::Frame) };
     assert_eq!(failure.reason, Reason::Garbled(broken_off));
+}
+
+/// A byte in every 30 bit times, for ever: no pause is too long, and yet there is no end.
+#[test]
+fn a_meter_that_drips_its_bytes_holds_the_line_no_longer_than_two_frames() {
+    let drip: Vec<(u32, &[u8])> = [0x68, 0xFF, 0xFF, 0x68, 0x08]
+        .iter()
+        .chain([&0; 2000])
+        .zip(0..)
+        .map(|(byte, count)| (50 + 30 * count, std::slice::from_ref(byte)))
+        .collect();
+    let mut line = Line::new();
+    line.answers(ACK).then(&drip);
+    let begin = in_bits(line.now);
+    let failure = line.read(5).unwrap_err();
+    assert_eq!((failure.reason, failure.sends), (Reason::NeverSilent, 2));
+    let (two_frames, noise) = (2 * 261 * 11, SILENCE + 261 * 11);
+    let took = in_bits(line.now) - begin;
+    assert!(took < 3 * SILENCE + two_frames + noise, "{took} bit times");
+}
+
+#[test]
+fn frame_after_frame_of_another_meter_holds_the_line_no_longer_than_two_of_the_longest() {
+    let babble = answer(6, WATER, 9, false).repeat(200);
+    let mut line = Line::new();
+    line.answers(ACK).answers(&babble);
+    let begin = in_bits(line.now);
+    let failure = line.read(5).unwrap_err();
+    assert_eq!((failure.reason, failure.sends), (Reason::NeverSilent, 2));
+    let took = in_bits(line.now) - begin;
+    assert!(took < 3 * SILENCE + 3 * 261 * 11, "{took} bit times");
+    assert!(line.telegrams.is_empty());
 }
 
 #[test]

@@ -38,6 +38,8 @@ impl Modifier {
     pub const POSITIVE_ONLY: Self = Self::standard(0x3B);
     /// Only what flowed in the negative direction counts: what a building exports.
     pub const NEGATIVE_ONLY: Self = Self::standard(0x3C);
+    /// The unit is one of another table than the metric one.
+    pub const NON_METRIC: Self = Self::standard(0x3D);
     /// Conductor L1.
     pub const PHASE_L1: Self = Self::standard(SECOND | 0x01);
     /// Conductor L2.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::mbus::{Primary, PrimaryScan, ScanAction, Search, SearchAction, Secondary, Selection};
 use metering::{Clock, Identity, Medium};
 
-use crate::error::ReadError;
+use crate::error::{Garble, ReadError};
 use crate::mbus::MbusBus;
 use crate::mbus::bus::{Line, read_error};
 use crate::mbus::readout::{identity_of, medium};
@@ -112,15 +112,20 @@ pub async fn scan_primary(
 
 /// Searches for every meter on the bus by its own address.
 ///
+/// A device that feels addressed by everything would make the search endless: it ends after
+/// [`MOST_FOUND`] meters, with these, and after [`MOST_UNRESOLVED`] selections that lead to none.
+///
 /// # Errors
 ///
-/// As [`scan_primary`].
+/// As [`scan_primary`], and [`ReadError::Garbled`] if nearly every selection is answered by
+/// something that is no meter.
 pub async fn scan_secondary(
     bus: &mut MbusBus,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Discovered>, ReadError> {
     let mut search = Search::new(&[]);
     let mut found = Vec::new();
+    let mut unresolved = 0;
     let mut asked = None;
     bus.ready().await?;
     loop {
@@ -142,9 +147,18 @@ pub async fn scan_secondary(
                 };
                 progress(Progress::Found(&discovered));
                 found.push(discovered);
+                if found.len() == MOST_FOUND {
+                    return Ok(found);
+                }
             }
             SearchAction::Unresolved(selection) => {
-                progress(Progress::Several(MeterAddress::Secondary(selection)));
+                let address = MeterAddress::Secondary(selection);
+                progress(Progress::Several(address));
+                unresolved += 1;
+                if unresolved == MOST_UNRESOLVED {
+                    let what = "something answers to every selection".to_owned();
+                    return Err(ReadError::Garbled { address, cause: Garble::Foreign(what) });
+                }
             }
             SearchAction::Failed(failure) => {
                 let address = MeterAddress::Secondary(selection);
@@ -154,6 +168,11 @@ pub async fn scan_secondary(
         }
     }
 }
+
+/// Four segments of 250 meters behind repeaters, which is more than anybody builds.
+pub const MOST_FOUND: usize = 1_000;
+/// Meters that cannot be told apart are a rare fault of their makers.
+pub const MOST_UNRESOLVED: usize = 64;
 
 fn known(address: Secondary, primary: Option<u8>, profiles: &Arc<Profiles>) -> Discovered {
     let identity = identity_of(address);

@@ -33,7 +33,9 @@ mod port;
 mod profile;
 
 pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout};
-pub use discover::{Discovered, Progress, scan_primary, scan_secondary};
+pub use discover::{
+    Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
+};
 pub use error::{Garble, ReadError};
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{Kind, Mistake, Plausible, Profile, Profiles, RegisterSpec, Status, kind_of};

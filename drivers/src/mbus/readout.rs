@@ -1,16 +1,23 @@
 //! From the telegrams of one meter to its readings.
 //!
-//! The telegrams of an answer are joined: together they are one readout. A register that stands in
-//! two of them with the same value counts once; with another value, or in another unit, the second
-//! one is kept under a name of its own (`energy_n2`), for nothing that a meter says is dropped.
+//! The telegrams of an answer are joined: together they are one readout. Records of the same name
+//! are told apart by their place, so that each stays in its series whatever they show:
+//!
+//! ```text
+//! telegram 1:  voltage 231.0   voltage 229.8   voltage 231.0     voltage, voltage_n2, voltage_n3
+//! telegram 2:  voltage 231.0   energy 17                         again; energy
+//! ```
+//!
+//! What a later telegram says again, the same number in the same place among its likes, counts
+//! once. Nothing else that a meter says is dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ::mbus::{Content, Frame, Header, Long, Records, Secondary};
-use metering::{Identity, Medium, Moment, NoReading, Quality, Quantity, Reading, Register};
+use metering::{Identity, Medium, Moment, NoReading, Quality, Reading, Register};
 
-use super::record::{Said, note, said};
+use super::record::{Said, Told, note, said};
 use crate::error::{Garble, ReadError};
 use crate::profile::{Profile, Profiles};
 use crate::{Meter, MeterAddress, OddRecord, Readout};
@@ -59,7 +66,8 @@ pub(crate) fn readout(
     if let (Some(profile), Some(at)) = (&profile, at) {
         readings = joined.by_profile(profile, at, meter);
     }
-    readings.extend(joined.others(meter));
+    let others = joined.others(&readings, meter);
+    readings.extend(others);
     // The meter knows better than its type what it is mounted in: heat or cooling.
     let of_header = header.and_then(|header| header.medium).map(medium);
     let of_header = of_header.filter(|medium| *medium != Medium::Other);
@@ -93,16 +101,20 @@ pub(crate) fn identity_of(address: Secondary) -> Identity {
     }
 }
 
-/// What the medium byte of a header is on the dashboard: EN 13757-7.
+/// What the medium of a header is on the dashboard.
+///
+/// By its name, because the fixed structure gives some of the codes to other media.
 pub(crate) fn medium(medium: ::mbus::Medium) -> Medium {
-    match medium.code() {
-        0x02 | 0x20 => Medium::Electricity,
-        0x03 | 0x12 | 0x13 => Medium::Gas,
-        0x04 | 0x08 | 0x0C | 0x0D => Medium::Heat,
-        0x06 | 0x15 => Medium::HotWater,
-        0x07 | 0x10 | 0x11 | 0x16 | 0x17 => Medium::Water,
-        0x0A | 0x0B => Medium::Cooling,
-        0x1B => Medium::Climate,
+    match medium.name() {
+        "electricity" | "breaker_electricity" => Medium::Electricity,
+        "gas" | "gas_data_logger" | "gas_converter" => Medium::Gas,
+        "heat" | "heat_inlet" | "heat_cooling" | "heat_cost_allocator" => Medium::Heat,
+        "warm_water" | "hot_water" => Medium::HotWater,
+        "water" | "cold_water" | "dual_water" | "irrigation_water" | "water_data_logger" => {
+            Medium::Water
+        }
+        "cooling_outlet" | "cooling_inlet" => Medium::Cooling,
+        "room_sensor" => Medium::Climate,
         _ => Medium::Other,
     }
 }
@@ -111,8 +123,26 @@ pub(crate) fn medium(medium: ::mbus::Medium) -> Medium {
 #[derive(Debug, Default)]
 struct Joined {
     header: Option<Header>,
-    said: Vec<(Moment, Said)>,
+    numbers: Vec<NumberSaid>,
+    /// Of each register, the numbers that were said of it so far, those that were left out too.
+    places: BTreeMap<Register, Vec<Place>>,
+    names: BTreeSet<Register>,
     odd: Vec<OddRecord>,
+}
+
+/// A number under the name that is its alone.
+#[derive(Debug)]
+struct NumberSaid {
+    at: Moment,
+    register: Register,
+    number: Result<Told, NoReading>,
+}
+
+/// Where a number of a register was said.
+#[derive(Debug)]
+struct Place {
+    telegram: usize,
+    number: Result<Told, NoReading>,
 }
 
 impl Joined {
@@ -174,16 +204,14 @@ impl Joined {
         for (place, record) in records.enumerate() {
             match record {
                 Ok(record) => {
-                    let said = said(&record, medium_code);
-                    if said.number.is_none() {
-                        self.odd.push(OddRecord {
-                            telegram: index,
-                            at: place,
-                            what: said.register.to_string(),
-                            note: note(&record),
-                        });
-                    }
-                    self.said.push((at, said));
+                    let Said { register, number } = said(&record, medium_code);
+                    let note = match number {
+                        Some(number) if self.keep(index, at, &register, number) => continue,
+                        Some(_) => "there are too many records of this name".to_owned(),
+                        None => note(&record),
+                    };
+                    let what = register.to_string();
+                    self.odd.push(OddRecord { telegram: index, at: place, what, note });
                 }
                 Err(error) => self.odd.push(OddRecord {
                     telegram: index,
@@ -195,6 +223,46 @@ impl Joined {
         }
     }
 
+    /// Keeps a number under a name of its own, if it does not repeat an earlier telegram. `false`
+    /// if there is no such name.
+    fn keep(
+        &mut self,
+        telegram: usize,
+        at: Moment,
+        register: &Register,
+        number: Result<Told, NoReading>,
+    ) -> bool {
+        let places = self.places.entry(register.clone()).or_default();
+        let place_in = |telegram| places.iter().filter(move |it| it.telegram == telegram);
+        let place = place_in(telegram).count();
+        let repeats = (0..telegram)
+            .filter_map(|earlier| place_in(earlier).nth(place))
+            .any(|earlier| earlier.number == number);
+        places.push(Place { telegram, number });
+        let nth = places.len();
+        if repeats {
+            return true;
+        }
+        let Some(name) = self.name(register, nth) else { return false };
+        self.numbers.push(NumberSaid { at, register: name, number });
+        true
+    }
+
+    /// A name that no other number has: `register` itself, or with the number `nth`.
+    fn name(&mut self, register: &Register, nth: usize) -> Option<Register> {
+        let role = register.role.as_ref();
+        let roles = [role.map(|role| format!("{role}_n{nth}")), Some(format!("n{nth}"))];
+        let numbered = roles.into_iter().flatten().filter_map(|role| role.parse().ok());
+        let numbered = numbered.map(|role| Register { role: Some(role), ..register.clone() });
+        let name = (nth == 1)
+            .then(|| register.clone())
+            .into_iter()
+            .chain(numbered)
+            .find(|name| name.is_canonical() && !self.names.contains(name))?;
+        self.names.insert(name.clone());
+        Some(name)
+    }
+
     fn medium_code(&self) -> u8 {
         self.header.and_then(|header| header.medium).map_or(0, ::mbus::Medium::code)
     }
@@ -204,23 +272,13 @@ impl Joined {
         let mut readings = Vec::new();
         for spec in profile.registers() {
             let Some(wanted) = &spec.mbus else { continue };
-            let found = self
-                .said
-                .iter()
-                .position(|(_, said)| said.number.is_some() && said.register == wanted.register);
-            let (at, value) = match found.map(|index| self.said.remove(index)) {
+            let found = self.numbers.iter().position(|it| it.register == wanted.register);
+            let (at, value) = match found.map(|index| self.numbers.remove(index)) {
                 None => (at, Err(NoReading::LeftOut)),
-                Some((at, Said { number, .. })) => {
-                    let told = number.unwrap_or(Err(NoReading::LeftOut));
-                    (at, told.and_then(|told| told.quantity_in(spec.unit, spec.decimals)))
+                Some(NumberSaid { at, number, .. }) => {
+                    (at, number.and_then(|told| told.quantity_in(spec.unit, spec.decimals)))
                 }
             };
-            // The same in a later telegram says nothing new.
-            let unit = |told: super::record::Told| told.quantity_in(spec.unit, spec.decimals);
-            self.said.retain(|(_, said)| {
-                let again = said.number.is_some_and(|it| it.and_then(unit) == value);
-                !(again && said.register == wanted.register)
-            });
             let quality = value.map_or(Quality::Good, |value| spec.plausible.judge(value));
             let register = spec.register.clone();
             readings.push(Reading { register, at, value, quality, origin: meter.origin });
@@ -228,19 +286,15 @@ impl Joined {
         readings
     }
 
-    /// What no profile names.
-    fn others(&mut self, meter: &Meter) -> Vec<Reading> {
-        let mut seen: BTreeMap<Register, Vec<Result<Quantity, NoReading>>> = BTreeMap::new();
+    /// What no profile names. The profile may have given the name of one of these to another.
+    fn others(&mut self, by_profile: &[Reading], meter: &Meter) -> Vec<Reading> {
+        let taken: BTreeSet<&Register> = by_profile.iter().map(|it| &it.register).collect();
         let mut readings = Vec::new();
-        for (at, said) in self.said.drain(..) {
-            let Some(number) = said.number else { continue };
+        for NumberSaid { at, register, number } in std::mem::take(&mut self.numbers) {
+            let name =
+                if taken.contains(&register) { self.name(&register, 2) } else { Some(register) };
+            let Some(register) = name else { continue };
             let value = number.and_then(|told| told.quantity(None));
-            let before = seen.entry(said.register.clone()).or_default();
-            if before.contains(&value) {
-                continue;
-            }
-            before.push(value);
-            let register = numbered(said.register, before.len());
             let quality = Quality::Good;
             readings.push(Reading { register, at, value, quality, origin: meter.origin });
         }
@@ -248,19 +302,5 @@ impl Joined {
     }
 }
 
-/// `register` itself, or the second, third, … of that name.
-fn numbered(register: Register, nth: usize) -> Register {
-    if nth < 2 {
-        return register;
-    }
-    let roles =
-        [register.role.as_ref().map(|role| format!("{role}_n{nth}")), Some(format!("n{nth}"))];
-    // Only a name that is already as long as can be has no room for a number.
-    roles
-        .into_iter()
-        .flatten()
-        .filter_map(|role| role.parse().ok())
-        .map(|role| Register { role: Some(role), ..register.clone() })
-        .find(Register::is_canonical)
-        .unwrap_or(register)
-}
+#[cfg(test)]
+mod tests;

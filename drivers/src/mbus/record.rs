@@ -91,9 +91,9 @@ pub(crate) fn said(record: &Record<'_>, medium: u8) -> Said {
     let kind = record.vib.quantity;
     let number =
         (record.data_type().is_number() && !describes_device(kind)).then(|| match record.value() {
-            Ok(value) => match (value.number(), display(record)) {
-                (Some(number), Some(display)) => Ok(Told { number, display }),
-                _ => Err(NoReading::Invalid),
+            Ok(value) => match value.number() {
+                Some(number) => Ok(Told { number, display: display(record) }),
+                None => Err(NoReading::Invalid),
             },
             Err(_) => Err(NoReading::Invalid),
         });
@@ -200,14 +200,18 @@ fn words(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join("_"))
 }
 
-/// The unit of a display for the unit of a VIF. `None` if it is no unit at all.
-fn display(record: &Record<'_>) -> Option<Display> {
+/// The unit of a display for the unit of a VIF.
+fn display(record: &Record<'_>) -> Display {
     let as_is = |unit| Display { unit, tens: 0 };
     if record.vib.unit.is_none() {
-        return Some(as_is(Unit::One));
+        return as_is(Unit::One);
+    }
+    if record.vib.modifiers().any(|it| it == Modifier::NON_METRIC) {
+        // Of the American table, where a volume is in gallons: whatever it is, it is not in this.
+        return as_is(Unit::from_code("non-metric").unwrap_or(Unit::One));
     }
     let large = matches!(record.vib.bytes(), [0xFB, ..]);
-    let display = match record.vib.unit.as_str() {
+    match record.vib.unit.as_str() {
         Some("Wh") if large => Display { unit: Unit::MegawattHour, tens: 6 },
         Some("Wh") => Display { unit: Unit::KilowattHour, tens: 3 },
         Some("J") => Display { unit: Unit::Gigajoule, tens: 9 },
@@ -223,10 +227,9 @@ fn display(record: &Record<'_>) -> Option<Display> {
             let text: String = record.vib.unit.to_string().split_whitespace().collect();
             // A meter's own text may be no unit, or more of one than a unit has room for.
             let code: String = text.chars().filter(char::is_ascii_graphic).take(15).collect();
-            as_is(Unit::from_code(&code)?)
+            as_is(Unit::from_code(&code).unwrap_or(Unit::One))
         }
-    };
-    Some(display)
+    }
 }
 
 /// How many tens `from` the unit `to` is, where the two differ by a power of ten alone.
@@ -360,6 +363,8 @@ mod tests {
         check(4, "04 83 3C 01 00 00 00", "energy_negative_only = 0.001 kWh");
         check(2, "04 FD C8 FC 01 01 00 00 00", "voltage_l1 = 0.1 V");
         check(7, "04 93 7F 01 00 00 00", "volume_manufacturer = 0.001 m³");
+        check(7, "04 93 3D 01 00 00 00", "volume_non_metric = 0.001 non-metric");
+        check(0, "02 7C 00 01 00", "plain_text = 1");
         check(4, "02 FD 3B 01 00", "vif_fd3b = 1");
     }
 

@@ -143,7 +143,7 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
-    /// 0 or 1.
+    /// A bit, or several as one number: neither a sum nor a mean of it says anything.
     Flag,
 }
 
@@ -372,16 +372,31 @@ fn has_profile_name(path: &Path) -> bool {
 }
 
 /// How a register without a profile behaves: what accumulates is a counter.
+///
+/// By its canonical text, which says the same of a register that was read back from it.
 pub fn kind_of(register: &Register) -> Kind {
-    let quantity = register.quantity.as_str();
-    let counts = ["energy", "volume", "mass"].contains(&quantity)
-        || quantity.ends_with("_energy")
-        || ["on_time", "operating_time", "heat_cost", "reset_counter", "cumulation_counter"]
-            .contains(&quantity);
-    // A maximum or minimum of a counter's period goes up and down.
-    let plain = register.function == metering::Function::Instantaneous;
-    if counts && plain { Kind::Counter } else { Kind::Gauge }
+    let text = register.to_string();
+    let words: Vec<&str> = text.split('_').collect();
+    let counts = match words.as_slice() {
+        ["error", "flags", ..] | ["digital", "input" | "output", ..] => return Kind::Flag,
+        ["volume" | "mass", "flow", ..] => false,
+        ["volume" | "mass", ..]
+        | ["on" | "operating", "time", ..]
+        | ["heat", "cost", ..]
+        | ["reset" | "cumulation", "counter", ..] => true,
+        _ => words.contains(&"energy"),
+    };
+    if counts && !words.iter().any(|word| UP_AND_DOWN.contains(word)) {
+        Kind::Counter
+    } else {
+        Kind::Gauge
+    }
 }
+
+/// What is no counter although it is of one: the most of a period, a mean, a limit that was set,
+/// what is told by the hour or the pulse (`unit_h`).
+const UP_AND_DOWN: [&str; 9] =
+    ["max", "min", "error", "average", "deviation", "duration", "limit", "profile", "unit"];
 
 /// A profile of a large meter has some 10 kB.
 const MAX_FILE: usize = 262_144;

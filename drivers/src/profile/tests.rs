@@ -196,3 +196,29 @@ fn what_is_outside_the_plausible_is_kept_and_marked() {
     assert_eq!(spec.plausible.judge(kwh("-0.1")), Quality::Implausible);
     assert_eq!(spec.plausible.judge(kwh("0.0")), Quality::Good);
 }
+
+#[test]
+fn what_accumulates_is_a_counter_and_what_has_bits_is_a_flag() {
+    for (register, kind) in [
+        ("energy", Kind::Counter),
+        ("energy_import_t1_s1", Kind::Counter),
+        ("reactive_energy_import_total", Kind::Counter),
+        ("volume_subunit_1", Kind::Counter),
+        ("energy_negative_only_n2", Kind::Counter),
+        ("energy_max", Kind::Gauge),
+        ("power", Kind::Gauge),
+        ("volume_flow", Kind::Gauge),
+        ("operating_time", Kind::Counter),
+        ("heat_cost_s1", Kind::Counter),
+        ("flow_temperature", Kind::Gauge),
+        ("error_flags", Kind::Flag),
+        ("digital_input", Kind::Flag),
+    ] {
+        assert_eq!(kind_of(&register.parse().unwrap()), kind, "{register}");
+    }
+    for role in ["unit_h", "average", "upper_limit", "lower_limit_first_exceed_duration"] {
+        let volume = Register::new("volume".parse().unwrap());
+        let register = Register { role: role.parse().ok(), ..volume };
+        assert_eq!(kind_of(&register), Kind::Gauge, "{register}");
+    }
+}

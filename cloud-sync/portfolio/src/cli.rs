@@ -44,7 +44,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Where {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = "/etc/fyrhus/portfolio.toml")]
+    #[arg(long, value_name = "FILE", default_value = "/etc/fyrhus-portfolio/portfolio.toml")]
     config: PathBuf,
     /// Answer in JSON, for programs
     #[arg(long)]
@@ -94,10 +94,24 @@ async fn run(place: &Where) -> anyhow::Result<()> {
     tokio::select! {
         _ = asked.recv() => {}
         _ = ended.recv() => {}
+        () = watchdog(&service) => {}
     }
     tell_systemd(NotifyState::Stopping);
     service.stop().await;
     Ok(())
+}
+
+/// Tells systemd, three times in its period, that the service does what it is for. Never returns.
+async fn watchdog(service: &Service) {
+    let Some(period) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    loop {
+        if service.answers().await {
+            tell_systemd(NotifyState::Watchdog);
+        }
+        tokio::time::sleep(period / 3).await;
+    }
 }
 
 fn ready(service: &Service, in_json: bool) -> String {

@@ -17,6 +17,7 @@ mod authority;
 mod clock;
 pub mod config;
 mod gateways;
+mod histories;
 mod history;
 mod listen;
 mod people;

@@ -28,7 +28,7 @@ use crate::assets;
 use crate::authority::Authority;
 use crate::problem::{Code, Problem};
 use crate::repository::{Repository, RepositoryError};
-use crate::{session, sites};
+use crate::{histories, session, sites};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -91,8 +91,8 @@ impl<R: Repository> People<R> {
             ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
             ("/sites/{site}/alarms/{alarm}", delete(sites::clear_alarm::<R>), Act::Ask),
             ("/sites/{site}/meters/{meter}", get(sites::meter::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/history", get(sites::history::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/readings", get(sites::readings::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/history", get(histories::history::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/readings", get(histories::readings::<R>), Act::See),
             ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
         ];
 

@@ -1,7 +1,9 @@
 //! From a configuration to two open listeners, and back.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,7 @@ pub struct Service {
     pub claim_code: Option<String>,
     /// SHA-256 of the people's certificate, in hexadecimal pairs; empty without HTTPS.
     pub fingerprint: String,
+    repository: Sqlite,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -120,7 +123,7 @@ impl Service {
             secure: people_tls.is_some(),
             fingerprint: fingerprint.clone(),
         };
-        let router = People::new(repository, clock, settings).router();
+        let router = People::new(repository.clone(), clock, settings).router();
         let scheme = if people_tls.is_some() { "https" } else { "http" };
         let host = match config.people.names.first() {
             Some(name) => name.clone(),
@@ -130,7 +133,12 @@ impl Service {
         let people_url = url(scheme, &host, port);
         tasks.spawn(listen(listener, people_tls, router, shutdown.clone()));
         tasks.close();
-        Ok(Self { gateways_url, people_url, claim_code, fingerprint, shutdown, tasks })
+        Ok(Self { gateways_url, people_url, claim_code, fingerprint, repository, shutdown, tasks })
+    }
+
+    /// Whether the database answers: what the service is for depends on that.
+    pub async fn answers(&self) -> bool {
+        self.repository.claimed().await.is_ok()
     }
 
     /// Closes the listeners, finishes what is under way, and gives up on it after four seconds.
@@ -181,7 +189,10 @@ pub struct EnrolCodeMade {
 async fn open(config: &Config, clock: &dyn Clock) -> Result<(Sqlite, Arc<Authority>), StartError> {
     let (state, now_ms) = (config.state.clone(), clock.now().wall_ms());
     let opened = task::spawn_blocking(move || {
-        std::fs::create_dir_all(&state)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&state)
             .map_err(|cause| StartError::State { path: state.clone(), cause })?;
         let authority = Authority::open(&state, now_ms)?;
         let repository = Sqlite::open(&state.join(DATABASE))?;

@@ -5,6 +5,7 @@
 //! may do is decided for each request, because a connection can outlive the certificate.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, ring};
@@ -16,7 +17,6 @@ use rustls::{
     SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::time::Duration;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authority::RENEWABLE;
@@ -160,4 +160,58 @@ impl ClientCertVerifier for ExpiredToo {
 fn end_of(certificate: &CertificateDer<'_>) -> Option<u64> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use metering::GatewayId;
+    use rcgen::{CertificateParams, KeyPair};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::authority::{Authority, LASTS};
+
+    const MADE_SECS: u64 = 1_795_000_000;
+
+    fn certificate(authority: &Authority) -> CertificateDer<'static> {
+        let key = KeyPair::generate().unwrap();
+        let request = CertificateParams::default().serialize_request(&key).unwrap();
+        let gateway = GatewayId::from_uuid(Uuid::nil());
+        let now_ms = i64::try_from(1_000 * MADE_SECS).unwrap();
+        authority.sign(request.der(), gateway, now_ms).unwrap().certificate.der.into()
+    }
+
+    fn authority() -> Authority {
+        let dir = tempfile::tempdir().unwrap();
+        Authority::open(dir.path(), i64::try_from(1_000 * MADE_SECS).unwrap()).unwrap()
+    }
+
+    /// What the verifier says of a certificate of `signer` so many days after it was made.
+    fn verdict(believed: &Authority, signer: &Authority, days: u64) -> Result<(), Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add(believed.certificate().clone()).unwrap();
+        let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let verifier = ExpiredToo(inner.build().unwrap());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(MADE_SECS + 86_400 * days));
+        verifier.verify_client_cert(&certificate(signer), &[], now).map(|_| ())
+    }
+
+    #[test]
+    fn an_expired_certificate_is_let_in_for_half_a_year() {
+        let ours = authority();
+        let (good_for, renewable) = (LASTS.as_secs() / 86_400, RENEWABLE.as_secs() / 86_400);
+        for days in [0, good_for - 1, good_for + 1, good_for + renewable - 1] {
+            assert_eq!(verdict(&ours, &ours, days), Ok(()), "after {days} days");
+        }
+        let late = verdict(&ours, &ours, good_for + renewable + 1).unwrap_err();
+        assert!(matches!(late, Error::InvalidCertificate(_)), "{late}");
+    }
+
+    #[test]
+    fn another_authority_is_not_believed_expired_or_not() {
+        let (ours, theirs) = (authority(), authority());
+        for days in [0, LASTS.as_secs() / 86_400 + 1] {
+            assert!(verdict(&ours, &theirs, days).is_err(), "after {days} days");
+        }
+    }
 }

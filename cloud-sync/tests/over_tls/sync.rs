@@ -70,6 +70,9 @@ async fn a_year_goes_through_in_batches_of_ten_thousand() {
     gateway.run(&day.store);
     gateway.caught_up(&outbox).await;
     assert_eq!(cloud.rows(), 35_040);
+    let ahead: usize =
+        cloud.ask(|db| db.query_row("SELECT count(*) FROM latest", [], |row| row.get(0)));
+    assert_eq!(ahead, 1, "while it was far behind, the newest value went ahead");
     assert_same(&everything(&outbox).await, &cloud, gateway.id);
     gateway.stop().await;
 }

@@ -1,0 +1,286 @@
+//! `/api/v1/sites/{site}/meters/{meter}/history` and `…/readings`: what was, in rows and one by one.
+//!
+//! The shapes are those of the gateway's API. Only what a gateway alone knows is absent: `expected`
+//! is null, because its schedule stays with it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, TimeDelta, Utc};
+use metering::{MeterId, NoReading, Quantity, Register, Resolution, SiteId};
+use serde::{Deserialize, Serialize};
+use sync_wire::Kind;
+
+use crate::authority::ms;
+use crate::history::{self, Content, HistoryGap, HistoryRow, Step};
+use crate::people::People;
+use crate::problem::{Code, Problem};
+use crate::repository::{Repository, Series, StoredReading};
+use crate::sites::{found, time};
+
+/// `GET /sites/{site}/meters/{meter}/history?register=energy&from=…&until=…&step=hour`
+pub(crate) async fn history<R: Repository>(
+    State(people): State<People<R>>,
+    path: Result<Path<(SiteId, MeterId)>, PathRejection>,
+    question: Result<Query<HistoryQuestion>, QueryRejection>,
+) -> Result<Json<HistoryBody>, Problem> {
+    let Path((site, meter)) = path?;
+    let Query(HistoryQuestion { register, from, until, step }) = question?;
+    let site = found(&people, site).await?;
+    let step = Step::from_name(&step)
+        .ok_or_else(|| Problem::malformed("`step` is one of quarter, hour, day, month"))?;
+    let span = span(from, until, step.longest())?;
+    let zone = site.time_zone.parse().unwrap_or(chrono_tz::Europe::Oslo);
+
+    // The reading that closes the last row comes a little after it.
+    let asked = span.start..span.end.saturating_add(ms(TAIL));
+    let (repository, id) = (&people.repository, register.clone());
+    let histories = repository.history(site.id, meter, id, asked).await?;
+    let Some(newest) = histories.last() else {
+        return Err(no_such_register(&register));
+    };
+    let kind = newest.series.kind;
+    let (mut runs, mut gaps, mut total) = (Vec::new(), Vec::new(), Total::default());
+    for one in &histories {
+        let rows = history::rows(one, &span, step, zone);
+        gaps.extend(history::gaps(one).into_iter().filter(|gap| gap.from_ms < span.end));
+        if rows.is_empty() {
+            continue;
+        }
+        total.add(one.series.resolution, &rows);
+        runs.push(RunBody {
+            series: one.series.number,
+            unit: one.series.resolution.unit().code().to_owned(),
+            decimals: one.series.resolution.decimals(),
+            rows: rows.iter().map(RowBody::of).collect(),
+        });
+    }
+    Ok(Json(HistoryBody {
+        meter,
+        register,
+        kind: kind.as_str(),
+        step: step.as_str(),
+        total: total.told(kind),
+        runs,
+        gaps: gaps.iter().map(GapBody::of).collect(),
+    }))
+}
+
+/// A poll that was late by a bus round still closes the row before it.
+const TAIL: Duration = Duration::from_mins(15);
+
+/// `?register=energy&from=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z&step=hour`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistoryQuestion {
+    register: Register,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    step: String,
+}
+
+/// `GET /sites/{site}/meters/{meter}/readings?register=energy&from=…&until=…&limit=100`
+pub(crate) async fn readings<R: Repository>(
+    State(people): State<People<R>>,
+    path: Result<Path<(SiteId, MeterId)>, PathRejection>,
+    question: Result<Query<ReadingsQuestion>, QueryRejection>,
+) -> Result<Json<ReadingsBody>, Problem> {
+    let Path((site, meter)) = path?;
+    let Query(question) = question?;
+    let site = found(&people, site).await?;
+    let limit = question.limit.unwrap_or(100);
+    if !(1..=1_000).contains(&limit) {
+        return Err(Problem::malformed("`limit` is a number from 1 to 1000"));
+    }
+    let mut span = span(question.from, question.until, TimeDelta::days(50 * 366))?;
+    if let Some(cursor) = &question.cursor {
+        // The cursor is the time of the last reading that was told.
+        let before: i64 =
+            cursor.parse().map_err(|_| Problem::malformed("`cursor` is not one of ours"))?;
+        span.end = span.end.min(before);
+    }
+    let (repository, register) = (&people.repository, question.register);
+    let found = repository.readings(site.id, meter, register, span, limit).await?;
+    let next =
+        found.last().filter(|_| found.len() == limit).map(|(_, reading)| reading.at_ms.to_string());
+    let readings = found.iter().map(ReadingBody::of).collect();
+    Ok(Json(ReadingsBody { readings, next }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReadingsQuestion {
+    register: Register,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+fn no_such_register(register: &Register) -> Problem {
+    let detail = format!("The meter has no register `{register}`.");
+    Problem::new(Code::NoSuchRegister, detail).with("register", register)
+}
+
+fn span(
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    longest: TimeDelta,
+) -> Result<Range<i64>, Problem> {
+    let length = until - from;
+    if length <= TimeDelta::zero() || length > longest {
+        let days = longest.num_days();
+        let detail = format!("`until` must come after `from`, by {days} days at most.");
+        return Err(Problem::new(Code::Span, detail).with("days", &days));
+    }
+    Ok(from.timestamp_millis()..until.timestamp_millis())
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct HistoryBody {
+    meter: MeterId,
+    register: Register,
+    kind: &'static str,
+    step: &'static str,
+    total: Option<TotalBody>,
+    runs: Vec<RunBody>,
+    gaps: Vec<GapBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct TotalBody {
+    value: String,
+    unit: String,
+}
+
+/// Rows of one series: they count the same steps.
+#[derive(Debug, Serialize)]
+struct RunBody {
+    series: u32,
+    unit: String,
+    decimals: i8,
+    rows: Vec<RowBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct RowBody {
+    start: String,
+    end: String,
+    mantissa: Option<i64>,
+    min: Option<i64>,
+    max: Option<i64>,
+    mean: Option<i64>,
+    got: u32,
+    expected: Option<u32>,
+    spread_unknown: bool,
+}
+
+impl RowBody {
+    fn of(row: &HistoryRow) -> Self {
+        let (start, end) = (time(row.start_ms), time(row.end_ms));
+        let (mut mantissa, mut levels, mut unknown) = (None, (None, None, None), false);
+        match row.content {
+            Content::Used { amount, spread_unknown } => {
+                mantissa = Some(amount);
+                unknown = spread_unknown;
+            }
+            Content::Level { min, max, mean } => levels = (Some(min), Some(max), Some(mean)),
+        }
+        let (min, max, mean) = levels;
+        Self {
+            start,
+            end,
+            mantissa,
+            min,
+            max,
+            mean,
+            got: row.got,
+            expected: None,
+            spread_unknown: unknown,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct GapBody {
+    from: String,
+    until: Option<String>,
+    reason: &'static str,
+    tries: u32,
+}
+
+impl GapBody {
+    fn of(gap: &HistoryGap) -> Self {
+        Self {
+            from: time(gap.from_ms),
+            until: gap.until_ms.map(time),
+            reason: gap.reason.as_str(),
+            tries: gap.tries,
+        }
+    }
+}
+
+/// The sum over all runs, in the steps of the last one.
+#[derive(Default)]
+struct Total(Vec<Quantity>);
+
+impl Total {
+    fn add(&mut self, resolution: Resolution, rows: &[HistoryRow]) {
+        let sum = rows
+            .iter()
+            .map(|row| match row.content {
+                Content::Used { amount, .. } => amount,
+                Content::Level { .. } => 0,
+            })
+            .fold(0_i64, i64::saturating_add);
+        self.0.push(Quantity::new(sum, resolution));
+    }
+
+    /// `None` for what is no amount, or where no factor leads from one unit to the other.
+    fn told(&self, kind: Kind) -> Option<TotalBody> {
+        let wanted = self.0.last().filter(|_| kind == Kind::Counter)?.resolution();
+        let total = self
+            .0
+            .iter()
+            .map(|sum| sum.converted(wanted))
+            .reduce(|total, sum| total?.plus(sum?))?
+            .ok()?;
+        Some(TotalBody { value: total.decimal(), unit: wanted.unit().code().to_owned() })
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReadingsBody {
+    readings: Vec<ReadingBody>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReadingBody {
+    at: String,
+    value: Option<String>,
+    unit: String,
+    reason: Option<&'static str>,
+    quality: &'static str,
+    origin: &'static str,
+    series: u32,
+}
+
+impl ReadingBody {
+    fn of((series, reading): &(Series, StoredReading)) -> Self {
+        let StoredReading { at_ms, value, quality, origin } = reading;
+        let decimal = |mantissa| Quantity::new(mantissa, series.resolution).decimal();
+        Self {
+            at: time(*at_ms),
+            value: value.ok().map(decimal),
+            unit: series.resolution.unit().code().to_owned(),
+            reason: value.err().map(NoReading::as_str),
+            quality: quality.as_str(),
+            origin: origin.as_str(),
+            series: series.number,
+        }
+    }
+}

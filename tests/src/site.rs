@@ -81,7 +81,10 @@ impl Site {
         tell("The building: meters on M-Bus and Modbus");
         let building = plan.start_building()?;
         if fresh {
-            tell("A year of history, through the store's import");
+            tell(&format!(
+                "{} days of history, through the store's import",
+                plan.history.num_days()
+            ));
             let readings = plan.import_history()?;
             tell(&format!("  {readings} readings"));
         }

@@ -32,9 +32,19 @@ impl Building {
 
     /// The id of the meter `name`, as in `site.toml`.
     pub fn meter(&self, name: &str) -> anyhow::Result<String> {
+        self.told(name, "id")
+    }
+
+    /// What is on the plate of the meter `name`: on an M-Bus its whole secondary address, which
+    /// begins with the serial number.
+    pub fn plate(&self, name: &str) -> anyhow::Result<String> {
+        self.told(name, "plate")
+    }
+
+    fn told(&self, name: &str, key: &str) -> anyhow::Result<String> {
         let found = self.meters().find(|meter| meter.get("name").is_some_and(|it| it == name));
-        let id = found.and_then(|meter| meter.get("id")?.as_str());
-        Ok(id.with_context(|| format!("no meter {name} in {}", self.buses))?.to_owned())
+        let told = found.and_then(|meter| meter.get(key)?.as_str());
+        Ok(told.with_context(|| format!("no meter {name} in {}", self.buses))?.to_owned())
     }
 
     /// The ids of all meters.

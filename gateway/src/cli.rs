@@ -6,11 +6,13 @@
 mod check;
 mod claim;
 mod decode;
+mod enrol;
 mod import;
 mod out;
 mod read;
 mod readings;
 mod run;
+mod scan;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,7 +49,7 @@ enum Command {
     CheckConfig(check::CheckConfig),
     /// Print what every key of fyrhus.toml and site.toml is for
     ConfigKeys,
-    /// Ask meters on an M-Bus, or take a telegram apart
+    /// Ask meters on an M-Bus, find them, or take a telegram apart
     #[command(subcommand)]
     Mbus(Mbus),
     /// Ask a meter on a Modbus
@@ -59,6 +61,8 @@ enum Command {
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
     Import(import::Import),
+    /// Join a portfolio service with the one-time code that it gave out
+    Enrol(enrol::Enrol),
     /// Make a new one-time code for the first user, while there is none
     ClaimCode(claim::ClaimCode),
 }
@@ -67,6 +71,8 @@ enum Command {
 enum Mbus {
     /// Ask one meter for everything it has to say
     Read(read::ReadMbus),
+    /// Find out who is on the wire; takes minutes
+    Scan(scan::ScanMbus),
     /// Take telegrams apart: hex digits, or - for one telegram a line of standard input
     Decode(decode::Decode),
 }
@@ -86,11 +92,13 @@ impl Cli {
             Command::CheckConfig(command) => command.run(&mut out),
             Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
             Command::Mbus(Mbus::Read(command)) => command.run(&mut out),
+            Command::Mbus(Mbus::Scan(command)) => command.run(&mut out),
             Command::Mbus(Mbus::Decode(command)) => command.run(&mut out),
             Command::Modbus(Modbus::Read(command)) => command.run(&mut out),
             Command::Profiles(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
+            Command::Enrol(command) => command.run(&mut out),
             Command::ClaimCode(command) => command.run(&mut out),
         };
         match done {
@@ -177,7 +185,9 @@ mod tests {
     #[test]
     fn the_help_names_every_command() {
         let help = Cli::command().render_long_help().to_string();
-        for name in ["run", "check-config", "mbus", "modbus", "readings", "import", "claim-code"] {
+        for name in
+            ["run", "check-config", "mbus", "modbus", "readings", "import", "enrol", "claim-code"]
+        {
             assert!(help.contains(&format!("\n  {name}")), "{name}:\n{help}");
         }
     }

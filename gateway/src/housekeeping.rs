@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use metering::{Clock, Moment};
 use store::{Core, Retention, Writer};
+use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::board::Board;
+use crate::cloud::KnownAs;
 use crate::restart::Task;
 
 /// What it looks after.
@@ -20,8 +22,8 @@ pub(crate) struct Housekeeping {
     pub(crate) writer: Writer,
     pub(crate) board: Board,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Whether readings have to be kept until a cloud has them.
-    pub(crate) cloud: bool,
+    /// While the gateway is enrolled, readings are kept until the cloud has them.
+    pub(crate) cloud: watch::Receiver<KnownAs>,
 }
 
 impl Task for Housekeeping {
@@ -104,7 +106,8 @@ impl Housekeeping {
     }
 
     async fn prune(&self) {
-        let retention = Retention { keep_days: KEEP_DAYS, cloud: self.cloud };
+        let cloud = self.cloud.borrow().is_some();
+        let retention = Retention { keep_days: KEEP_DAYS, cloud };
         if let Err(error) = self.writer.prune(retention).await {
             failed("old readings are not thrown away", &error);
         }

@@ -162,16 +162,26 @@ fn kept(file: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<Ke
     }
     let text = make().map_err(|because| KeysError::Make { file: file.to_owned(), because })?;
 
-    // Beside it first: a power cut must not leave half a key under the key's name.
+    put(file, &text).map_err(io)?;
+    Ok(Kept { file: file.to_owned(), text })
+}
+
+/// Writes a secret to the disk, for this user alone.
+///
+/// Beside its place first: a power cut must not leave half a key under the key's name.
+///
+/// # Errors
+///
+/// What the file system says; what was there before is then still there.
+pub(crate) fn put(file: &Path, secret: &str) -> io::Result<()> {
     let beside = file.with_extension("new");
     let mut open = OpenOptions::new();
     open.write(true).create(true).truncate(true).mode(0o600);
-    let mut new = open.open(&beside).map_err(io)?;
-    new.write_all(text.as_bytes()).and_then(|()| new.sync_all()).map_err(io)?;
-    fs::rename(&beside, file).map_err(io)?;
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-    Ok(Kept { file: file.to_owned(), text })
+    let mut new = open.open(&beside)?;
+    new.write_all(secret.as_bytes())?;
+    new.sync_all()?;
+    fs::rename(&beside, file)?;
+    fs::File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 fn private_folder(folder: &Path) -> Result<(), KeysError> {

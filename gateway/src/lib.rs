@@ -20,8 +20,10 @@
 
 mod board;
 mod buses;
+mod canary;
 pub mod cli;
 pub mod clock;
+mod cloud;
 pub mod config;
 mod control;
 mod cycle;
@@ -30,6 +32,7 @@ mod ingest;
 pub mod keys;
 mod live;
 mod poll;
+mod probe;
 mod restart;
 pub mod supervise;
 mod takeover;

@@ -5,6 +5,7 @@
 //! stop    buses ▶ ingest, to the last reading ▶ cloud, pages ▶ store       within 5 s
 //! ```
 
+use std::collections::VecDeque;
 use std::future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,11 +21,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use web_ui::{Handles, NotEnrolled, NotRead, WebUi, Wish};
+use web_ui::{Handles, NotRead, WebUi, Wish};
 
 use crate::board::Board;
 use crate::buses::{self, Buses};
+use crate::canary::Canary;
 use crate::clock::{SystemClock, TrustWatch};
+use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
 use crate::config::Machine;
 use crate::control::{self, Reply, Request};
 use crate::cycle::Cycles;
@@ -32,6 +35,7 @@ use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
 use crate::ingest::{self, Ingest};
 use crate::keys::Keys;
 use crate::live::{self, Newest};
+use crate::probe::Probe;
 use crate::restart::{Task, restarted};
 use crate::takeover::{self, InForce};
 use crate::web::Served;
@@ -109,6 +113,7 @@ struct Daemon {
     core: Core,
     in_force: InForce,
     buses: Buses,
+    cloud: CloudParts,
     handles: Handles,
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
@@ -166,7 +171,7 @@ impl Daemon {
             profiles,
             polled,
             board: board.clone(),
-            cycles,
+            cycles: Arc::clone(&cycles),
             live: live.clone(),
             shutdown: shutdown.clone(),
         });
@@ -176,13 +181,23 @@ impl Daemon {
 
         let watch = TrustWatch { clock: Arc::clone(&clock), source: machine.clock };
         background(watch, shutdown);
+        let cloud = CloudParts {
+            state: machine.state.clone(),
+            gateway: keys.gateway,
+            core: core.clone(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            identity: watch::Sender::new(cloud::kept(&machine.state, keys.gateway)),
+            wanted: watch::Sender::new(in_force.site().and_then(|site| site.cloud.clone())),
+        };
+        start_cloud(&cloud, store, shown.subscribe(), &board, &cycles, shutdown);
+
         let housekeeping = Housekeeping {
             state: machine.state.clone(),
             core: core.clone(),
             writer,
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            cloud: false,
+            cloud: cloud.identity.subscribe(),
         };
         background(housekeeping, shutdown);
 
@@ -200,7 +215,7 @@ impl Daemon {
         };
         background(BackDoor { state: machine.state.clone(), handles: handles.clone() }, shutdown);
         let shutdown = shutdown.clone();
-        Ok(Self { clock, core, in_force, buses, handles, wishes, ingest, shutdown })
+        Ok(Self { clock, core, in_force, buses, cloud, handles, wishes, ingest, shutdown })
     }
 
     /// Serves the pages, answers wishes and takes over changed files, until the shutdown.
@@ -294,6 +309,12 @@ impl Daemon {
     fn take_over(&mut self) {
         if let Some(site) = self.in_force.site() {
             self.buses.take_over(site);
+            let wanted = site.cloud.clone();
+            self.cloud.wanted.send_if_modified(|cloud| {
+                let changed = *cloud != wanted;
+                *cloud = wanted;
+                changed
+            });
         }
     }
 
@@ -314,7 +335,11 @@ impl Daemon {
                 }
                 drop(reply.send(saved));
             }
-            Wish::Enrol { reply, .. } => drop(reply.send(Err(NotEnrolled::Clock))),
+            Wish::Enrol { url, code, reply } => {
+                let cloud = self.cloud.clone();
+                // Beside the others: a portfolio that does not answer takes its time.
+                tokio::spawn(async move { drop(reply.send(cloud.enrol(&url, &code).await)) });
+            }
         }
     }
 
@@ -347,6 +372,54 @@ async fn count_start(core: &Core) -> Result<u32, StoreError> {
     let starts = starts.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
     core.put_setting(STARTS_SETTING, starts.to_string()).await?;
     Ok(starts)
+}
+
+/// Starts what has to do with the portfolio. All of it waits for an enrolment.
+fn start_cloud(
+    parts: &CloudParts,
+    store: &Store,
+    site: watch::Receiver<Arc<web_ui::Site>>,
+    board: &Board,
+    cycles: &Arc<Cycles>,
+    shutdown: &CancellationToken,
+) {
+    let (status, told) = watch::channel(cloud_sync::SyncStatus::default());
+    let (parts, clock) = (parts.clone(), Arc::clone(&parts.clock));
+    background(
+        Upload {
+            parts: parts.clone(),
+            outbox: store.outbox(),
+            readers: store.readers(),
+            site,
+            status,
+            shutdown: shutdown.clone(),
+        },
+        shutdown,
+    );
+    background(Bookkeeping { parts: parts.clone(), status: told, board: board.clone() }, shutdown);
+    background(
+        Canary {
+            gateway: parts.gateway,
+            writer: store.writer(),
+            identity: parts.identity.subscribe(),
+            cycles: Arc::clone(cycles),
+            clock: Arc::clone(&clock),
+        },
+        shutdown,
+    );
+    background(
+        Probe {
+            gateway: parts.gateway,
+            core: parts.core.clone(),
+            outbox: store.outbox(),
+            readers: store.readers(),
+            identity: parts.identity.subscribe(),
+            wanted: parts.wanted.subscribe(),
+            clock,
+            acked: VecDeque::new(),
+        },
+        shutdown,
+    );
 }
 
 /// Runs `task` beside the others until the shutdown, which drops it.
@@ -393,22 +466,11 @@ impl control::Answer for BackDoor {
                 }
                 match answer.await {
                     Ok(Ok(())) => Reply::Done,
-                    Ok(Err(refused)) => Reply::Refused(not_enrolled(&refused)),
+                    Ok(Err(refused)) => Reply::Refused(cloud::sentence(&refused).to_owned()),
                     Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
                 }
             }
         }
-    }
-}
-
-/// As one sentence.
-pub(crate) fn not_enrolled(because: &NotEnrolled) -> String {
-    match because {
-        NotEnrolled::Code => "the code is wrong, spent or too old: ask for a new one".to_owned(),
-        NotEnrolled::Clock => "the clock of this machine is not trusted yet, so no certificate \
-                               can be checked: see [clock] in fyrhus.toml"
-            .to_owned(),
-        NotEnrolled::Unreachable(why) | NotEnrolled::Failed(why) => why.clone(),
     }
 }
 

@@ -1,5 +1,13 @@
 //! The real `fyrhus` against a simulated building: readings arrive, and stay, whatever happens.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so"
+)]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -41,9 +49,9 @@ impl Bench {
     }
 
     fn configure(&self, listen: &str) {
-        let state = self.folder.path().join("state");
+        let state = self.folder.path().join("state").display().to_string();
         let machine = format!(
-            "[paths]\nstate = {state:?}\n[web]\nlisten = \"{listen}\"\nhttp = \"127.0.0.1:0\"\n\
+            "[paths]\nstate = \"{state}\"\n[web]\nlisten = \"{listen}\"\nhttp = \"127.0.0.1:0\"\n\
              [clock]\nsource = \"host\"\n"
         );
         fs::write(self.config(), machine).unwrap();
@@ -65,6 +73,25 @@ impl Bench {
         let config = self.config().display().to_string();
         let arguments = ["run", "--ready-json", "--config", &config];
         Program::start("fyrhus", arguments, &self.folder.path().join("gateway.log")).unwrap()
+    }
+
+    /// A portfolio service, where gateways reach it, and its configuration.
+    fn start_portfolio(&self) -> (Program, String, String) {
+        let state = self.folder.path().join("portfolio").display().to_string();
+        fs::create_dir(&state).unwrap();
+        let config = self.folder.path().join("portfolio.toml");
+        let settings = format!(
+            "[paths]\nstate = \"{state}\"\n[people]\nlisten = \"127.0.0.1:0\"\nplain_http = true\n\
+             [gateways]\nlisten = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\", \"localhost\"]\n"
+        );
+        fs::write(&config, settings).unwrap();
+        let config = config.display().to_string();
+        let log = self.folder.path().join("portfolio.log");
+        let arguments = ["run", "--json", "--config", &config];
+        let mut portfolio = Program::start("fyrhus-portfolio", arguments, &log).unwrap();
+        let ready = portfolio.json_line(WITHIN).unwrap();
+        let gateways = ready["gateways_url"].as_str().unwrap().replace("localhost", "127.0.0.1");
+        (portfolio, gateways, config)
     }
 
     /// The stored readings of a register as `fyrhus readings` prints them, newest first.
@@ -221,6 +248,66 @@ async fn a_fresh_one_time_code_is_had_from_the_running_gateway_and_from_a_stoppe
     assert!(second.is_string() && second != first);
     gateway.stop(STOP).unwrap();
     assert!(code().is_string());
+}
+
+#[tokio::test]
+async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_reports_them() {
+    let bench = Bench::new();
+    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let site = fs::read_to_string(bench.site()).unwrap();
+    let cloud = format!("{site}\n[cloud]\nurl = \"{gateways}\"\nreferences = [\"127.0.0.1:9\"]\n");
+    fs::write(bench.site(), cloud).unwrap();
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+    let page = ready["http"].as_str().unwrap().to_owned();
+
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let config = bench.config().display().to_string();
+    let enrol = |code: &str| {
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config])
+    };
+    let refused = enrol("AAAAA-AAAAA");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("the code is wrong, spent or too old"), "{said}");
+    let enrolled = enrol(code["code"].as_str().unwrap());
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+
+    let http = http().unwrap();
+    let owner = serde_json::json!({
+        "code": ready["claim_code"], "name": "eier", "password": "a long enough sentence 7",
+    });
+    let claimed = http.post(format!("{page}/api/v1/claim")).header("Origin", &page).json(&owner);
+    assert!(claimed.send().await.unwrap().status().is_success());
+    let cloud = async || -> anyhow::Result<Value> {
+        Ok(http.get(format!("{page}/api/v1/cloud")).send().await?.json().await?)
+    };
+    // The sync's own pace is a minute; then the probe has something to ask for.
+    let probed = async || {
+        let told = cloud().await?;
+        let synced = told["sync"]["acked"].as_u64().is_some_and(|acked| acked > 0);
+        Ok(synced && told["uptime"]["percent"] == "100.0000")
+    };
+    wait_for("a probe that succeeded", Duration::from_mins(4), probed)
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+
+    portfolio.stop(STOP).unwrap();
+    bench.wait_for_log("the portfolio's reports cannot be had failure=Tcp").await;
+    bench.wait_for_readings(2).await;
+    gateway.stop(STOP).unwrap();
+}
+
+fn run(program: &str, arguments: &[&str]) -> std::process::Output {
+    Command::new(paths::binary(program).unwrap()).args(arguments).output().unwrap()
+}
+
+fn json(output: &std::process::Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).expect(&said)
 }
 
 /// For a debug build on a busy machine; a reading comes every ten seconds.

@@ -59,7 +59,7 @@ pub(super) struct Types {
 }
 
 impl Types {
-    fn load(&self, out: &Out) -> Profiles {
+    pub(super) fn load(&self, out: &Out) -> Profiles {
         let (profiles, mistakes) = Profiles::load_over(&self.state.join("profiles"));
         for mistake in mistakes {
             out.trouble(&format!("{}:{}: {}", mistake.file, mistake.line, mistake.advice));

@@ -179,6 +179,19 @@ impl<'a> Check<'a> {
         None
     }
 
+    /// A list of at most eight texts; empty if there is none. `None` if it is something else.
+    pub(crate) fn texts(&mut self, section: Section<'_>, key: &Key) -> Option<Vec<String>> {
+        let Some(value) = self.value(section, key) else { return Some(Vec::new()) };
+        let texts = value.as_array().and_then(|array| {
+            let texts = array.iter().map(|text| text.get_ref().as_str().map(str::to_owned));
+            texts.collect::<Option<Vec<_>>>().filter(|texts| texts.len() <= 8)
+        });
+        if texts.is_none() {
+            self.refuse(section, key, None);
+        }
+        texts
+    }
+
     /// `true` only if the file says so.
     pub(crate) fn flag(&mut self, section: Section<'_>, key: &Key) -> bool {
         match self.value(section, key).map(DeValue::as_bool) {

@@ -1,5 +1,7 @@
 //! `site.toml`: the building, its buses and the meters on them.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,8 +10,13 @@ use drivers::{BusKind, MeterAddress, Parity, PortSettings};
 use metering::{Medium, MeterId, SiteId};
 
 use super::check::{Check, Mistake, Root, Section, nearest};
-use super::key::{Key, Table, Takes, Without};
 use super::schedule::PollEvery;
+pub(crate) use keys::TABLES;
+use keys::{
+    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, KIND, LINE, MEDIUM, METER,
+    METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PLACE, POLL_EVERY, PORT,
+    PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE, URL,
+};
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +86,9 @@ pub struct Cloud {
     pub url: String,
     /// How the building is connected to it.
     pub profile: LineProfile,
+    /// What is tried to tell an outage of the portfolio from one of the building's own link, as
+    /// `HOST:PORT`; the default router and the name servers where this is empty.
+    pub references: Vec<String>,
 }
 
 /// How a building is connected to the world, and so how much may be sent.
@@ -146,6 +156,15 @@ fn time_zone(check: &mut Check<'_>, section: Section<'_>) -> Option<Tz> {
 fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
     let url = check.text(section, &URL);
     let profile = check.text(section, &LINE);
+    let references = check.texts(section, &REFERENCES);
+    let is_place = |place: &str| format!("tcp://{place}").parse::<PortSettings>().is_ok();
+    let references = references.filter(|places| {
+        let all = places.iter().all(|place| is_place(place));
+        if !all {
+            check.refuse(section, &REFERENCES, None);
+        }
+        all
+    });
     let named = url.and_then(|url| url.strip_prefix("https://"));
     if url.is_some() && named.is_none_or(|host| host.is_empty() || host.contains([' ', '@'])) {
         check.refuse(section, &URL, None);
@@ -155,7 +174,7 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
         "metered" => LineProfile::Metered,
         _ => LineProfile::Wired,
     };
-    Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile })
+    Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile, references: references? })
 }
 
 /// The buses so far, and what has been said of them.
@@ -452,247 +471,6 @@ fn nearest_port(written: &str) -> Option<String> {
     let whole = ["serial://", "tcp://"].map(|kind| format!("{kind}{written}"));
     whole.into_iter().find(|whole| whole.parse::<PortSettings>().is_ok())
 }
-
-pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD];
-
-static SITE: Table = Table {
-    name: "site",
-    repeats: false,
-    says: "The building.",
-    keys: &[&SITE_ID, &SITE_NAME, &PLACE, &TIME_ZONE],
-};
-
-static SITE_ID: Key = Key {
-    name: "id",
-    takes: Takes::Id,
-    without: Without::Mistake,
-    says: "The building's id, for ever; `uuidgen -t7` makes one.",
-};
-
-static SITE_NAME: Key = Key {
-    name: "name",
-    takes: Takes::Text(80),
-    without: Without::Mistake,
-    says: "What people call the building.",
-};
-
-static PLACE: Key = Key {
-    name: "place",
-    takes: Takes::Text(80),
-    without: Without::Told("no place"),
-    says: "The town, shown beside the name.",
-};
-
-static TIME_ZONE: Key = Key {
-    name: "time_zone",
-    takes: Takes::Written("a time zone such as \"Europe/Oslo\""),
-    without: Without::Word("Europe/Oslo"),
-    says: "Where the building is: its midnight begins a day.",
-};
-
-static BUS: Table = Table {
-    name: "bus",
-    repeats: true,
-    says: "A wire with meters on it. A wire has one master, so it is one bus.",
-    keys: &[&BUS_ID, &BUS_NAME, &KIND, &PORT, &BAUD, &PARITY, &POLL_EVERY, &ANSWER_WITHIN],
-};
-
-static BUS_ID: Key = Key {
-    name: "id",
-    takes: Takes::Slug,
-    without: Without::Mistake,
-    says: "What the meters' sections call it.",
-};
-
-static BUS_NAME: Key = Key {
-    name: "name",
-    takes: Takes::Text(80),
-    without: Without::Told("its id"),
-    says: "What people call it.",
-};
-
-static KIND: Key = Key {
-    name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus"]),
-    without: Without::Mistake,
-    says: "What is spoken on it.",
-};
-
-static PORT: Key = Key {
-    name: "port",
-    takes: Takes::Written("a port such as \"tcp://10.0.4.2:10001\" or \"serial:///dev/ttyUSB0\""),
-    without: Without::Mistake,
-    says: "Where it is plugged in. M-Bus: `tcp://HOST:PORT` for a converter that passes bytes \
-           through, `serial:///dev/NAME` for a level converter on this machine. Modbus: \
-           `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
-           Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine.",
-};
-
-static BAUD: Key = Key {
-    name: "baud",
-    takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
-    without: Without::Told("2400 on M-Bus, 9600 on Modbus"),
-    says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
-};
-
-static PARITY: Key = Key {
-    name: "parity",
-    takes: Takes::OneWord(&["even", "none", "odd"]),
-    without: Without::Word("even"),
-    says: "The parity of the serial line.",
-};
-
-static POLL_EVERY: Key = Key {
-    name: "poll_every_secs",
-    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
-    without: Without::Number(900),
-    says: "How often its meters are asked, counted from midnight.",
-};
-
-static ANSWER_WITHIN: Key = Key {
-    name: "answer_within_ms",
-    takes: Takes::Number(50, 60_000),
-    without: Without::Told("by the standard of the bus, and some more behind a converter"),
-    says: "How long a meter may take to begin its answer.",
-};
-
-static METER: Table = Table {
-    name: "meter",
-    repeats: true,
-    says: "A meter or sensor on one of the buses.",
-    keys: &[
-        &METER_ID,
-        &METER_NAME,
-        &METER_BUS,
-        &ADDRESS,
-        &SECONDARY,
-        &PROFILE,
-        &MEDIUM,
-        &SERIAL,
-        &PART_OF,
-        &METER_POLL_EVERY,
-        &SIMULATED,
-    ],
-};
-
-static METER_ID: Key = Key {
-    name: "id",
-    takes: Takes::Id,
-    without: Without::Mistake,
-    says: "The meter's id, for ever: it stays when the device is exchanged. `uuidgen -t7` makes \
-           one.",
-};
-
-static METER_NAME: Key = Key {
-    name: "name",
-    takes: Takes::Text(80),
-    without: Without::Mistake,
-    says: "What people call it.",
-};
-
-static METER_BUS: Key = Key {
-    name: "bus",
-    takes: Takes::Slug,
-    without: Without::Mistake,
-    says: "The id of the bus it is on.",
-};
-
-static ADDRESS: Key = Key {
-    name: "address",
-    takes: Takes::Number(0, 255),
-    without: Without::Told("`secondary` must be given"),
-    says: "M-Bus: its primary address, 0 to 250. Modbus: its unit, 1 to 247, or 255 for the \
-           device itself on Modbus TCP.",
-};
-
-static SECONDARY: Key = Key {
-    name: "secondary",
-    takes: Takes::Written(
-        "a secondary address such as \"67001122\" or \"67001122KAM3504\": eight digits (F for \
-         any), then maker, version and medium",
-    ),
-    without: Without::Told("`address` must be given"),
-    says: "M-Bus: its secondary address, instead of `address`. Eight digits as on the meter, `F` \
-           where any will do, then, if wanted, the maker's three letters, the version and the \
-           medium, both in hexadecimal.",
-};
-
-static PROFILE: Key = Key {
-    name: "profile",
-    takes: Takes::Written("a device profile such as \"kamstrup.multical-601\""),
-    without: Without::Told("M-Bus: found by what the meter answers; Modbus: must be given"),
-    says: "Which type of meter it is, and so what its numbers mean.",
-};
-
-static MEDIUM: Key = Key {
-    name: "medium",
-    takes: Takes::OneWord(&[
-        "heat",
-        "electricity",
-        "cooling",
-        "water",
-        "hot_water",
-        "gas",
-        "solar",
-        "climate",
-        "other",
-    ]),
-    without: Without::Told("what the profile or the meter's answer says"),
-    says: "What it counts, where its answer does not say so, as a water meter on a warm pipe.",
-};
-
-static SERIAL: Key = Key {
-    name: "serial",
-    takes: Takes::Text(40),
-    without: Without::Told("any; another one begins a new series"),
-    says: "The serial number it must tell. If another device answers, nothing of it is kept, and \
-           the meter is shown as exchanged.",
-};
-
-static PART_OF: Key = Key {
-    name: "part_of",
-    takes: Takes::Id,
-    without: Without::Told("part of no other"),
-    says: "The id of the meter whose consumption includes this one's, as a flat's meter behind the \
-           building's: the total of a medium counts only meters that are part of no other.",
-};
-
-static METER_POLL_EVERY: Key = Key {
-    name: "poll_every_secs",
-    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
-    without: Without::Told("that of its bus"),
-    says: "How often it is asked, counted from midnight.",
-};
-
-static SIMULATED: Key = Key {
-    name: "simulated",
-    takes: Takes::Flag,
-    without: Without::Told("`false`"),
-    says: "Marks its readings as simulated, for demonstrations and training.",
-};
-
-static CLOUD: Table = Table {
-    name: "cloud",
-    repeats: false,
-    says: "The portfolio service that the building's owner uses. Without it the gateway works on \
-           its own.",
-    keys: &[&URL, &LINE],
-};
-
-static URL: Key = Key {
-    name: "url",
-    takes: Takes::Written("an address such as \"https://portfolio.example:9443\""),
-    without: Without::Mistake,
-    says: "Where gateways reach it.",
-};
-
-static LINE: Key = Key {
-    name: "profile",
-    takes: Takes::OneWord(&["wired", "metered"]),
-    without: Without::Word("wired"),
-    says: "`metered` where each sent byte is paid for, as on a mobile line: sends and probes less \
-           often.",
-};
 
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,7 @@ poll_every_secs = 10
 [cloud]
 url = "https://portfolio.example:9443/"
 profile = "metered"
+references = ["192.0.2.1:443", "time.example:123"]
 "#,
         PROFILES,
     )
@@ -77,6 +78,7 @@ profile = "metered"
     assert_eq!(heat.poll_every.secs(), 60, "that of its bus");
     assert_eq!(main.meters[0].poll_every.secs(), 10, "its own");
     let cloud = site.cloud.unwrap();
+    assert_eq!(cloud.references, ["192.0.2.1:443", "time.example:123"]);
     assert_eq!(
         (cloud.url.as_str(), cloud.profile),
         ("https://portfolio.example:9443", LineProfile::Metered)
@@ -200,6 +202,7 @@ port = "tcp://10.0.4.2:10001"
 baud = 9600
 [cloud]
 url = "http://portfolio.example"
+references = "192.0.2.1:443"
 "#
     );
     check(
@@ -211,6 +214,7 @@ url = "http://portfolio.example"
             "line 18: port tcp://10.0.4.2:10001 is taken by bus `a` on line 6: a wire has one master, so put all its meters on one bus",
             "line 19: `baud` means nothing on Modbus TCP: leave it out, or write rtu+tcp:// if a converter carries Modbus RTU",
             "line 21: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
+            "line 22: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
         ],
     );
 }

@@ -1,0 +1,254 @@
+//! Every key of `site.toml`.
+
+use crate::config::PollEvery;
+use crate::config::key::{Key, Table, Takes, Without};
+
+pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD];
+
+pub(super) static SITE: Table = Table {
+    name: "site",
+    repeats: false,
+    says: "The building.",
+    keys: &[&SITE_ID, &SITE_NAME, &PLACE, &TIME_ZONE],
+};
+
+pub(super) static SITE_ID: Key = Key {
+    name: "id",
+    takes: Takes::Id,
+    without: Without::Mistake,
+    says: "The building's id, for ever; `uuidgen -t7` makes one.",
+};
+
+pub(super) static SITE_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Mistake,
+    says: "What people call the building.",
+};
+
+pub(super) static PLACE: Key = Key {
+    name: "place",
+    takes: Takes::Text(80),
+    without: Without::Told("no place"),
+    says: "The town, shown beside the name.",
+};
+
+pub(super) static TIME_ZONE: Key = Key {
+    name: "time_zone",
+    takes: Takes::Written("a time zone such as \"Europe/Oslo\""),
+    without: Without::Word("Europe/Oslo"),
+    says: "Where the building is: its midnight begins a day.",
+};
+
+pub(super) static BUS: Table = Table {
+    name: "bus",
+    repeats: true,
+    says: "A wire with meters on it. A wire has one master, so it is one bus.",
+    keys: &[&BUS_ID, &BUS_NAME, &KIND, &PORT, &BAUD, &PARITY, &POLL_EVERY, &ANSWER_WITHIN],
+};
+
+pub(super) static BUS_ID: Key = Key {
+    name: "id",
+    takes: Takes::Slug,
+    without: Without::Mistake,
+    says: "What the meters' sections call it.",
+};
+
+pub(super) static BUS_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Told("its id"),
+    says: "What people call it.",
+};
+
+pub(super) static KIND: Key = Key {
+    name: "kind",
+    takes: Takes::OneWord(&["mbus", "modbus"]),
+    without: Without::Mistake,
+    says: "What is spoken on it.",
+};
+
+pub(super) static PORT: Key = Key {
+    name: "port",
+    takes: Takes::Written("a port such as \"tcp://10.0.4.2:10001\" or \"serial:///dev/ttyUSB0\""),
+    without: Without::Mistake,
+    says: "Where it is plugged in. M-Bus: `tcp://HOST:PORT` for a converter that passes bytes \
+           through, `serial:///dev/NAME` for a level converter on this machine. Modbus: \
+           `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
+           Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine.",
+};
+
+pub(super) static BAUD: Key = Key {
+    name: "baud",
+    takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
+    without: Without::Told("2400 on M-Bus, 9600 on Modbus"),
+    says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
+};
+
+pub(super) static PARITY: Key = Key {
+    name: "parity",
+    takes: Takes::OneWord(&["even", "none", "odd"]),
+    without: Without::Word("even"),
+    says: "The parity of the serial line.",
+};
+
+pub(super) static POLL_EVERY: Key = Key {
+    name: "poll_every_secs",
+    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
+    without: Without::Number(900),
+    says: "How often its meters are asked, counted from midnight.",
+};
+
+pub(super) static ANSWER_WITHIN: Key = Key {
+    name: "answer_within_ms",
+    takes: Takes::Number(50, 60_000),
+    without: Without::Told("by the standard of the bus, and some more behind a converter"),
+    says: "How long a meter may take to begin its answer.",
+};
+
+pub(super) static METER: Table = Table {
+    name: "meter",
+    repeats: true,
+    says: "A meter or sensor on one of the buses.",
+    keys: &[
+        &METER_ID,
+        &METER_NAME,
+        &METER_BUS,
+        &ADDRESS,
+        &SECONDARY,
+        &PROFILE,
+        &MEDIUM,
+        &SERIAL,
+        &PART_OF,
+        &METER_POLL_EVERY,
+        &SIMULATED,
+    ],
+};
+
+pub(super) static METER_ID: Key = Key {
+    name: "id",
+    takes: Takes::Id,
+    without: Without::Mistake,
+    says: "The meter's id, for ever: it stays when the device is exchanged. `uuidgen -t7` makes \
+           one.",
+};
+
+pub(super) static METER_NAME: Key = Key {
+    name: "name",
+    takes: Takes::Text(80),
+    without: Without::Mistake,
+    says: "What people call it.",
+};
+
+pub(super) static METER_BUS: Key = Key {
+    name: "bus",
+    takes: Takes::Slug,
+    without: Without::Mistake,
+    says: "The id of the bus it is on.",
+};
+
+pub(super) static ADDRESS: Key = Key {
+    name: "address",
+    takes: Takes::Number(0, 255),
+    without: Without::Told("`secondary` must be given"),
+    says: "M-Bus: its primary address, 0 to 250. Modbus: its unit, 1 to 247, or 255 for the \
+           device itself on Modbus TCP.",
+};
+
+pub(super) static SECONDARY: Key = Key {
+    name: "secondary",
+    takes: Takes::Written(
+        "a secondary address such as \"67001122\" or \"67001122KAM3504\": eight digits (F for \
+         any), then maker, version and medium",
+    ),
+    without: Without::Told("`address` must be given"),
+    says: "M-Bus: its secondary address, instead of `address`. Eight digits as on the meter, `F` \
+           where any will do, then, if wanted, the maker's three letters, the version and the \
+           medium, both in hexadecimal.",
+};
+
+pub(super) static PROFILE: Key = Key {
+    name: "profile",
+    takes: Takes::Written("a device profile such as \"kamstrup.multical-601\""),
+    without: Without::Told("M-Bus: found by what the meter answers; Modbus: must be given"),
+    says: "Which type of meter it is, and so what its numbers mean.",
+};
+
+pub(super) static MEDIUM: Key = Key {
+    name: "medium",
+    takes: Takes::OneWord(&[
+        "heat",
+        "electricity",
+        "cooling",
+        "water",
+        "hot_water",
+        "gas",
+        "solar",
+        "climate",
+        "other",
+    ]),
+    without: Without::Told("what the profile or the meter's answer says"),
+    says: "What it counts, where its answer does not say so, as a water meter on a warm pipe.",
+};
+
+pub(super) static SERIAL: Key = Key {
+    name: "serial",
+    takes: Takes::Text(40),
+    without: Without::Told("any; another one begins a new series"),
+    says: "The serial number it must tell. If another device answers, nothing of it is kept, and \
+           the meter is shown as exchanged.",
+};
+
+pub(super) static PART_OF: Key = Key {
+    name: "part_of",
+    takes: Takes::Id,
+    without: Without::Told("part of no other"),
+    says: "The id of the meter whose consumption includes this one's, as a flat's meter behind the \
+           building's: the total of a medium counts only meters that are part of no other.",
+};
+
+pub(super) static METER_POLL_EVERY: Key = Key {
+    name: "poll_every_secs",
+    takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
+    without: Without::Told("that of its bus"),
+    says: "How often it is asked, counted from midnight.",
+};
+
+pub(super) static SIMULATED: Key = Key {
+    name: "simulated",
+    takes: Takes::Flag,
+    without: Without::Told("`false`"),
+    says: "Marks its readings as simulated, for demonstrations and training.",
+};
+
+pub(super) static CLOUD: Table = Table {
+    name: "cloud",
+    repeats: false,
+    says: "The portfolio service that the building's owner uses. Without it the gateway works on \
+           its own.",
+    keys: &[&URL, &LINE, &REFERENCES],
+};
+
+pub(super) static URL: Key = Key {
+    name: "url",
+    takes: Takes::Written("an address such as \"https://portfolio.example:9443\""),
+    without: Without::Mistake,
+    says: "Where gateways reach it.",
+};
+
+pub(super) static LINE: Key = Key {
+    name: "profile",
+    takes: Takes::OneWord(&["wired", "metered"]),
+    without: Without::Word("wired"),
+    says: "`metered` where each sent byte is paid for, as on a mobile line: sends and probes less \
+           often.",
+};
+
+pub(super) static REFERENCES: Key = Key {
+    name: "references",
+    takes: Takes::Written("a list of at most 8 places such as [\"192.0.2.1:443\"]"),
+    without: Without::Told("the default router and the name servers of this machine"),
+    says: "What is tried while the portfolio cannot be reached, to tell its outage from one of \
+           the building's own link. Only a TCP connection is made, and nothing is sent. Two have \
+           to answer for the outage to count against the portfolio.",
+};

@@ -182,15 +182,16 @@ async fn a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on()
     gateway.run(&anew.store);
     gateway.until(|status| status.head == 1 && status.acked == 1).await;
     assert_eq!(cloud.rows(), rows + 1);
-    let volumes: i64 = cloud.ask(|db| {
+    let volumes: (i64, i64) = cloud.ask(|db| {
         db.query_row(
-            "SELECT count(*) FROM readings JOIN series USING (gateway, series)
+            "SELECT count(DISTINCT series), count(*)
+               FROM readings JOIN series USING (gateway, series)
               WHERE register = 'volume' AND value_mantissa IS NOT NULL",
             [],
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
     });
-    assert_eq!(volumes, 94, "93 of the old disk and the new one, in one series");
+    assert_eq!(volumes, (1, 94), "93 of the old disk and the new one, in one series");
     assert_eq!(cloud.alarms(), []);
     gateway.stop().await;
 
@@ -340,6 +341,70 @@ async fn every_row_of_the_receivers_table_has_its_answer() {
     let (status, refusal) = refused(send(batch(gateway_id(), epoch, 0, &[1])).await);
     assert_eq!(status, 403);
     assert!(refusal.to_string().contains("its message of"), "{refusal}");
+}
+
+#[tokio::test]
+async fn of_two_readings_of_one_instant_the_later_number_counts() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let identity = cloud.identity(gateway_id()).await;
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+    let (epoch, acked) = (day.store.outbox().epoch(), day.store.outbox().state().acked);
+    let rows = cloud.rows();
+
+    let at_ms = MIDNIGHT_MS + 40 * 3_600_000;
+    let corrected = |from: u64, values: &[i64]| {
+        let readings = values.iter().zip(from..).map(|(value, seq)| SyncReading {
+            seq,
+            series: crate::support::series(1),
+            at_ms,
+            value: Ok(*value),
+            quality: Quality::Good,
+            origin: Origin::Correction,
+        });
+        let (id, head) = (identity.gateway(), from + values.len() as u64 - 1);
+        Batch::new(id, epoch, head, from - 1, readings.collect(), Vec::new())
+            .unwrap()
+            .write()
+            .unwrap()
+    };
+    let found = || cloud.readings(identity.gateway())[&(1, at_ms)];
+    // In one batch, in the next, and when the first comes once more.
+    for (from, values, expected) in [
+        (acked + 1, &[10, 11][..], (11, acked + 2)),
+        (acked + 3, &[12], (12, acked + 3)),
+        (acked + 1, &[10, 11], (12, acked + 3)),
+    ] {
+        let (status, _) = post(&identity, path::BATCH, corrected(from, values)).await;
+        assert_eq!(status, StatusCode::OK);
+        let (value, _, seq) = found();
+        assert_eq!((value, seq), (Some(expected.0), expected.1));
+        assert_eq!(cloud.rows(), rows + 1);
+    }
+    assert_eq!(cloud.alarms(), []);
+}
+
+#[tokio::test]
+async fn a_database_that_is_busy_sends_the_gateway_away_for_a_while() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let identity = cloud.identity(gateway_id()).await;
+    // Somebody holds the database for longer than the service waits for it.
+    let held = rusqlite::Connection::open(cloud.dir.path().join("portfolio.db")).unwrap();
+    held.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (status, answer) =
+        post(&identity, path::BATCH, batch(identity.gateway(), 1, 0, &[1])).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let refusal = Refusal::read(&answer).unwrap();
+    assert_eq!(refusal, Refusal::Busy { retry_after_secs: 10 });
+    held.execute_batch("ROLLBACK").unwrap();
+
+    let mut gateway = Gateway::new(Some(identity));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    assert_same(&everything(&day.store.outbox()).await, &cloud, gateway.id);
+    gateway.stop().await;
 }
 
 #[tokio::test]

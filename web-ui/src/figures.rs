@@ -17,7 +17,7 @@ use chrono::{DateTime, NaiveDate, Timelike};
 use chrono_tz::Tz;
 use energy::{Day, HOURS};
 use metering::{Direction, Function, Medium, MeterId, Phase, Quantity, Register, Resolution, Unit};
-use store::{Coverage, Kind, Snapshot, Step, StoreError};
+use store::{Coverage, Kind, Snapshot, Step, StoreError, Used};
 
 use crate::handles::{LiveMeter, LiveValue};
 
@@ -146,8 +146,43 @@ pub(crate) fn flows(medium: Medium, meters: &[&LiveMeter]) -> Option<Quantity> {
 /// What one meter used in each period of a span.
 #[derive(Debug, Default)]
 pub(crate) struct UsedBy {
-    /// By the start of the period; of two series in one period both.
-    periods: BTreeMap<i64, Vec<(Quantity, Coverage)>>,
+    /// By its start.
+    periods: BTreeMap<i64, Period>,
+}
+
+#[derive(Debug)]
+struct Period {
+    /// One, or of each device if the meter was exchanged in it.
+    amounts: Vec<Quantity>,
+    coverage: Coverage,
+    /// Some of it was used in a gap before it.
+    spread_unknown: bool,
+}
+
+impl Period {
+    const NONE: Self = Self {
+        amounts: Vec::new(),
+        coverage: Coverage { got: 0, expected: 0 },
+        spread_unknown: false,
+    };
+
+    fn add(&mut self, row: &Used) {
+        self.amounts.push(row.amount);
+        self.coverage.got = self.coverage.got.saturating_add(row.coverage.got);
+        // What is expected is expected of the meter, whichever device it is.
+        self.coverage.expected = self.coverage.expected.max(row.coverage.expected);
+        self.spread_unknown |= row.spread_unknown;
+    }
+
+    /// Whether the amount is that of this period, and of all of it.
+    ///
+    /// A meter that is read less often than once in a period has all of its use in those that end
+    /// with a reading, and nothing is missing. Where readings are expected in the period itself,
+    /// use from before it came out of a gap, which a reading out of turn may have ended.
+    const fn is_whole(&self) -> bool {
+        let Coverage { got, expected } = self.coverage;
+        got >= expected && !(self.spread_unknown && expected > 0)
+    }
 }
 
 impl UsedBy {
@@ -160,9 +195,8 @@ impl UsedBy {
     ) -> Result<Self, StoreError> {
         let mut used = Self::default();
         for run in store.used(meter, register, span, step)? {
-            for row in run.rows {
-                let period = used.periods.entry(row.start_ms).or_default();
-                period.push((row.amount, row.coverage));
+            for row in &run.rows {
+                used.periods.entry(row.start_ms).or_insert(Period::NONE).add(row);
             }
         }
         Ok(used)
@@ -171,7 +205,7 @@ impl UsedBy {
     /// The sum over all periods of each resolution, so that it is converted once.
     pub(crate) fn totals(&self) -> Vec<Quantity> {
         let mut totals: Vec<Quantity> = Vec::new();
-        for (amount, _) in self.periods.values().flatten() {
+        for amount in self.periods.values().flat_map(|period| &period.amounts) {
             let same = totals.iter_mut().find(|it| it.resolution() == amount.resolution());
             match same {
                 Some(total) => *total = total.plus(*amount).unwrap_or(*total),
@@ -184,7 +218,8 @@ impl UsedBy {
     /// Of the readings that were expected, how many came. What came besides, because somebody had
     /// the meter read, makes up for no other hour's absence.
     pub(crate) fn coverage(&self) -> Coverage {
-        self.periods.values().flatten().fold(Coverage { got: 0, expected: 0 }, |all, (_, it)| {
+        let coverages = self.periods.values().map(|period| period.coverage);
+        coverages.fold(Coverage { got: 0, expected: 0 }, |all, it| {
             let got = it.got.min(it.expected);
             Coverage { got: all.got + got, expected: all.expected + it.expected }
         })
@@ -193,12 +228,10 @@ impl UsedBy {
     /// The period that starts at `start_ms`: its amount in steps of `wanted`, and whether
     /// readings are missing in it.
     pub(crate) fn at(&self, start_ms: i64, wanted: Resolution) -> (Option<i64>, bool) {
-        let Some(rows) = self.periods.get(&start_ms) else {
+        let Some(period) = self.periods.get(&start_ms) else {
             return (None, true);
         };
-        let amounts: Vec<Quantity> = rows.iter().map(|(amount, _)| *amount).collect();
-        let missing = rows.iter().any(|(_, coverage)| coverage.got < coverage.expected);
-        (sum(&amounts, wanted).map(Quantity::mantissa), missing)
+        (sum(&period.amounts, wanted).map(Quantity::mantissa), !period.is_whole())
     }
 }
 
@@ -353,11 +386,41 @@ mod tests {
         assert_eq!(decimals(3, Unit::CubicMetre), None);
     }
 
+    /// A row of a litre.
+    fn row(start_ms: i64, got: u32, expected: u32, spread_unknown: bool) -> Used {
+        let (amount, coverage) = (amount(1, 0, Unit::Litre), Coverage { got, expected });
+        let end_ms = start_ms + 3_600_000;
+        Used { start_ms, end_ms, opening: 0, closing: 1, amount, fell: 0, coverage, spread_unknown }
+    }
+
+    fn used(rows: &[Used]) -> UsedBy {
+        let mut used = UsedBy::default();
+        for row in rows {
+            used.periods.entry(row.start_ms).or_insert(Period::NONE).add(row);
+        }
+        used
+    }
+
     #[test]
     fn a_reading_too_many_makes_up_for_no_other() {
-        let row = |got| vec![(amount(1, 0, Unit::Litre), Coverage { got, expected: 4 })];
-        let used = UsedBy { periods: BTreeMap::from([(0, row(6)), (3_600_000, row(2))]) };
+        let used = used(&[row(0, 6, 4, false), row(3_600_000, 2, 4, false)]);
         assert_eq!(used.coverage(), Coverage { got: 6, expected: 8 });
+    }
+
+    #[test]
+    fn two_devices_share_the_hour_of_their_exchange() {
+        let litres = Resolution::new(0, Unit::Litre).unwrap();
+        let used = used(&[row(0, 3, 4, false), row(0, 1, 4, false)]);
+        assert_eq!(used.coverage(), Coverage { got: 4, expected: 4 });
+        assert_eq!(used.at(0, litres), (Some(2), false));
+    }
+
+    #[test]
+    fn what_came_out_of_a_gap_is_not_that_of_the_hour() {
+        let litres = Resolution::new(0, Unit::Litre).unwrap();
+        let missing = |row| used(&[row]).at(0, litres).1;
+        assert!(missing(row(0, 4, 4, true)), "a reading out of turn made up the number");
+        assert!(!missing(row(0, 0, 0, true)), "it is read every six hours");
     }
 
     #[test]

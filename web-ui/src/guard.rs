@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::uri::Authority;
+use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::Web;
 use crate::problem::{Code, Problem};
+use crate::{Listener, Web};
 
 /// The outermost layer.
 pub(crate) async fn guard(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
@@ -74,7 +74,7 @@ fn check(web: &Web, headers: &HeaderMap, uri: &Uri, method: &Method) -> Result<(
     }
 
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if safe || same_origin(headers, &host) {
+    if safe || same_origin(headers, &host, web.listener) {
         return Ok(());
     }
     Err(Problem::new(Code::Origin, "A page of another host may not change anything here."))
@@ -93,12 +93,17 @@ fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Problem> {
 /// Whether the request was made by one of our own pages, or by no page at all.
 ///
 /// A browser sends `Origin` with every unsafe request, and a program that is none has no cookie
-/// that another page could abuse.
-fn same_origin(headers: &HeaderMap, host: &Authority) -> bool {
+/// that another page could abuse. A page of ours that came in the clear is not ours: anybody on
+/// the way may have written it.
+fn same_origin(headers: &HeaderMap, host: &Authority, listener: Listener) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
     if let Some(origin) = text(&header::ORIGIN) {
         let origin = str::from_utf8(origin).ok().and_then(|it| it.parse::<Uri>().ok());
-        return origin.as_ref().and_then(Uri::authority) == Some(host);
+        let Some(origin) = origin else {
+            return false;
+        };
+        let secure = listener != Listener::Https || origin.scheme() == Some(&Scheme::HTTPS);
+        return secure && origin.authority() == Some(host);
     }
     let site = text(&HeaderName::from_static("sec-fetch-site"));
     matches!(site, None | Some(b"same-origin" | b"none"))

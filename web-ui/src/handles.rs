@@ -55,6 +55,13 @@ impl Site {
     pub fn meter(&self, id: MeterId) -> Option<&MeterInfo> {
         self.meters.iter().find(|meter| meter.id == id)
     }
+
+    /// The meters whose consumption includes that of `meter`, the nearest first.
+    pub(crate) fn wholes(&self, meter: &MeterInfo) -> impl Iterator<Item = MeterId> {
+        let next = |id: &MeterId| self.meter(*id).and_then(|meter| meter.part_of);
+        // The configuration refuses circles; one would end here.
+        std::iter::successors(meter.part_of, next).take(self.meters.len())
+    }
 }
 
 /// A wire with meters on it.

@@ -24,12 +24,16 @@
 mod api;
 mod assets;
 mod claim;
+mod doors;
 mod figures;
 mod guard;
 mod handles;
 mod live;
 mod people;
+mod places;
+mod probed;
 mod problem;
+mod questions;
 mod routes;
 mod session;
 #[cfg(test)]
@@ -92,7 +96,7 @@ pub enum Listener {
 pub struct WebUi {
     handles: Handles,
     /// Shared by all listeners, so that a second one is no second chance to guess.
-    doors: Arc<session::Doors>,
+    doors: Arc<doors::Doors>,
     own_hosts: Arc<HashSet<String>>,
 }
 
@@ -130,7 +134,7 @@ impl fmt::Debug for WebUi {
 /// What every handler sees.
 struct Web {
     handles: Handles,
-    doors: Arc<session::Doors>,
+    doors: Arc<doors::Doors>,
     own_hosts: Arc<HashSet<String>>,
     listener: Listener,
 }

@@ -21,25 +21,26 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream;
 use metering::{MeterId, NoReading};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::ToSchema;
 
-use crate::Web;
 use crate::api::buses::StatusBody;
 use crate::api::meters::RegisterBody;
 use crate::handles::{Live, LiveMeter, Site, Status};
+use crate::places::Place;
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
 use crate::wire::Time;
+use crate::{Web, people};
 
-/// The stream. It ends after five minutes, and the page connects again by itself: that is how a
-/// session that was taken away stops seeing values.
+/// The stream. It ends with the session, and after five minutes; then the page connects again by
+/// itself.
 pub(crate) async fn live(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
 ) -> Result<impl IntoResponse, Problem> {
-    let place = Arc::clone(&web.doors.streams).try_acquire_owned().map_err(|_| {
+    let place = web.doors.streams.take(visitor.user.id).ok_or_else(|| {
         let detail = "Too many pages listen to live values. Close some of them.";
         Problem::new(Code::Busy, detail).retry_after(Duration::from_secs(30))
     })?;
@@ -47,6 +48,7 @@ pub(crate) async fn live(
         live: web.handles.live.clone(),
         site: web.handles.site.clone(),
         status: web.handles.status.clone(),
+        ended: web.doors.ended.subscribe(),
         web,
         visitor,
         sent: HashMap::new(),
@@ -76,6 +78,7 @@ struct Feed {
     live: watch::Receiver<Arc<Live>>,
     site: watch::Receiver<Arc<Site>>,
     status: watch::Receiver<Arc<Status>>,
+    ended: watch::Receiver<()>,
     web: Arc<Web>,
     visitor: Visitor,
     /// What the page knows.
@@ -83,16 +86,18 @@ struct Feed {
     begun: bool,
     status_due: Instant,
     ends: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 enum Change {
     Live,
     Status,
+    Sessions,
 }
 
 impl Feed {
-    /// The next event; `None` when the stream has lasted long enough, or the daemon stops.
+    /// The next event; `None` when the stream has lasted long enough, its session has ended or the
+    /// daemon stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
             let status = async {
@@ -102,11 +107,12 @@ impl Feed {
             let change = tokio::select! {
                 biased;
                 () = sleep_until(self.ends) => return None,
+                changed = self.ended.changed() => changed.ok().map(|()| Change::Sessions)?,
                 changed = self.live.changed() => changed.ok().map(|()| Change::Live)?,
                 changed = status => changed.ok().map(|()| Change::Status)?,
                 changed = self.site.changed() => changed.ok().map(|()| Change::Live)?,
             };
-            if self.begun {
+            if self.begun && !matches!(change, Change::Sessions) {
                 sleep(TOGETHER).await;
             }
             let event = match change {
@@ -114,6 +120,11 @@ impl Feed {
                 Change::Status if self.visitor.may(Act::Inspect) => self.status_event(),
                 Change::Status => {
                     self.status_due = self.ends;
+                    None
+                }
+                Change::Sessions => {
+                    let session = self.visitor.session.hash;
+                    people::session(&self.web.handles.core, session).await.ok()??;
                     None
                 }
             };

@@ -20,9 +20,13 @@ pub(crate) struct Person {
 }
 
 /// What stands in a user's `data`.
+///
+/// The row's name is the folded one, because the store folds ASCII alone: `ÅSE` and `Åse` are one
+/// user. As the person writes it, it stands here.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct UserData {
+    name: Option<String>,
     meters: Vec<MeterId>,
 }
 
@@ -48,10 +52,11 @@ impl Person {
     }
 
     pub(crate) fn row(&self) -> store::User {
-        let data = UserData { meters: self.user.meters.clone() };
+        let name = Some(self.user.name.to_string());
+        let data = UserData { name, meters: self.user.meters.clone() };
         store::User {
             id: self.user.id,
-            name: self.user.name.to_string(),
+            name: self.user.name.folded(),
             role: self.user.role.to_string(),
             password: self.password.clone(),
             created_ms: self.created_ms,
@@ -68,7 +73,7 @@ impl Person {
             };
             let user = User {
                 id: row.id,
-                name: row.name.parse().ok()?,
+                name: data.name.as_deref().unwrap_or(&row.name).parse().ok()?,
                 role: row.role.parse().ok()?,
                 meters: data.meters,
             };
@@ -89,8 +94,13 @@ pub(crate) async fn all(core: &Core) -> Result<Vec<Person>, StoreError> {
 
 /// Who logs in as `name`.
 pub(crate) async fn named(core: &Core, name: &UserName) -> Result<Option<Person>, StoreError> {
-    let row = core.user_named(name.to_string()).await?;
+    let row = core.user_named(name.folded()).await?;
     Ok(row.as_ref().and_then(Person::of_row))
+}
+
+/// Who has this id.
+pub(crate) async fn with_id(core: &Core, id: UserId) -> Result<Option<Person>, StoreError> {
+    Ok(core.user(id).await?.as_ref().and_then(Person::of_row))
 }
 
 /// The session with this hash, and whose it is.
@@ -108,7 +118,7 @@ pub(crate) async fn session(
         return Ok(None);
     };
     let login = login.and_then(|login| login.parse().ok());
-    let person = core.user(row.user).await?.as_ref().and_then(Person::of_row);
+    let person = with_id(core, row.user).await?;
     Ok(person.map(|person| (Session { hash, user: row.user, login, used }, person)))
 }
 

@@ -7,22 +7,19 @@
 //! | to be allowed     | 401    | 403            | goes           |
 //! | to change things  | 401    | 403            | 403 `login_again` |
 
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::error::Error;
+use std::sync::Arc;
 
-use access::{Act, Pace, Session, SessionId, Slowing, Standing, User};
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use access::{Act, Session, SessionId, Standing, User};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use metering::Moment;
 use store::StoreError;
-use tokio::sync::Semaphore;
+use tokio::sync::MutexGuard;
 
-use crate::figures::UsualDays;
 use crate::problem::{Code, Problem};
 use crate::{Listener, Web, people};
 
@@ -98,7 +95,7 @@ pub(crate) async fn admit(
     Ok(next.run(request).await)
 }
 
-fn not_logged_in() -> Problem {
+pub(crate) fn not_logged_in() -> Problem {
     Problem::new(Code::NotLoggedIn, "Log in first.")
 }
 
@@ -122,9 +119,38 @@ impl Web {
             return Ok(None);
         }
         if session.touch(&now) {
-            people::keep_session(core, &session).await?;
+            self.keep_used(&session).await;
         }
         Ok(Some(Visitor { user: person.user, session, standing }))
+    }
+
+    /// Notes that `session` is used, unless it was ended a moment ago.
+    ///
+    /// That it cannot be noted, because the disk is full, keeps nobody from looking: it counts as
+    /// idle for longer than it was, and takes no changes sooner.
+    async fn keep_used(&self, session: &Session) {
+        let core = &self.handles.core;
+        let _changing = self.doors.people.lock().await;
+        let kept = match people::session(core, session.hash).await {
+            Ok(Some(_)) => people::keep_session(core, session).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(error = &error as &dyn Error, "the use of a session is not noted");
+        }
+    }
+
+    /// The turn to change people or sessions, for `visitor`.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::NotLoggedIn`] if their session was ended since the request began. A body may take
+    /// its time, and whoever was removed meanwhile lets nobody in.
+    pub(crate) async fn change_by(&self, visitor: &Visitor) -> Result<MutexGuard<'_, ()>, Problem> {
+        let changing = self.doors.people.lock().await;
+        let there = people::session(&self.handles.core, visitor.session.hash).await?;
+        there.map(|_| changing).ok_or_else(not_logged_in)
     }
 }
 
@@ -154,141 +180,5 @@ impl Listener {
         let attributes = "Path=/; HttpOnly; SameSite=Strict";
         let cookie = format!("{name}={value}; {attributes}; Max-Age={age}{secure}");
         HeaderValue::try_from(cookie).ok()
-    }
-}
-
-/// What all listeners share, in memory alone.
-pub(crate) struct Doors {
-    /// At most two passwords are hashed at once, so that logins are no way to use up the memory.
-    hashing: Arc<Semaphore>,
-    /// Pages that listen to live values. More are told to try again.
-    pub(crate) streams: Arc<Semaphore>,
-    slowing: Mutex<SlowingOf>,
-    /// What is usual for a day, which changes with the date only.
-    pub(crate) usual: Mutex<UsualDays>,
-}
-
-struct SlowingOf {
-    accounts: Slowing<String>,
-    sources: Slowing<IpAddr>,
-}
-
-impl Default for Doors {
-    fn default() -> Self {
-        Self {
-            hashing: Arc::new(Semaphore::new(2)),
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
-            slowing: Mutex::new(SlowingOf {
-                accounts: Slowing::new(Pace::ACCOUNT),
-                sources: Slowing::new(Pace::SOURCE),
-            }),
-            usual: Mutex::default(),
-        }
-    }
-}
-
-/// More than the people and screens of a building.
-const MOST_STREAMS: usize = 64;
-
-impl Doors {
-    /// Counts a try to get in as `account` from `source`, before it is judged.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::Slowed`] if there were so many wrong ones that it has to wait.
-    pub(crate) fn knock(&self, account: &str, source: Source, now: &Moment) -> Result<(), Problem> {
-        let now = now.boottime;
-        let mut slowing = self.slowing.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = slowing.accounts.wait(account, now);
-        let wait = wait.max(source.0.and_then(|source| slowing.sources.wait(&source, now)));
-        if let Some(wait) = wait {
-            let detail = "There were many wrong tries. Wait, then try again.";
-            return Err(Problem::new(Code::Slowed, detail).retry_after(wait));
-        }
-        slowing.accounts.count(account.to_owned(), now);
-        if let Some(source) = source.0 {
-            slowing.sources.count(source, now);
-        }
-        Ok(())
-    }
-
-    /// It was right.
-    pub(crate) fn welcome(&self, account: &str, source: Source) {
-        let mut slowing = self.slowing.lock().unwrap_or_else(PoisonError::into_inner);
-        slowing.accounts.forgive(account);
-        if let Some(source) = source.0 {
-            slowing.sources.forgive(&source);
-        }
-    }
-
-    /// Does `work`, which hashes one password, when its turn has come.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::Busy`] if that would take too long.
-    ///
-    /// # Cancellation
-    ///
-    /// Work that has begun goes on when the visitor leaves, and keeps its turn until it is done.
-    pub(crate) async fn hash<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let turn = Arc::clone(&self.hashing).acquire_owned();
-        let busy = || {
-            let detail = "Too many people are logging in at once. Try again in a moment.";
-            Problem::new(Code::Busy, detail).retry_after(Duration::from_secs(5))
-        };
-        let Ok(Ok(turn)) = tokio::time::timeout(LONGEST_TURN, turn).await else {
-            return Err(busy());
-        };
-        let worked = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        worked.await.map_err(|_| Problem::stopping())
-    }
-}
-
-/// A hash takes a quarter of a second on the slowest gateway, so this is a queue of eighty.
-const LONGEST_TURN: Duration = Duration::from_secs(10);
-
-impl fmt::Debug for Doors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Doors").finish_non_exhaustive()
-    }
-}
-
-/// Where a try came from.
-///
-/// Of an IPv6 address its network, because one machine has as many addresses as it likes there.
-/// Nothing is charged to the loopback address: behind a proxy on this machine it is everybody.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Source(Option<IpAddr>);
-
-impl Source {
-    fn of(extensions: &Extensions) -> Self {
-        let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() else {
-            return Self(Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
-        };
-        let ip = peer.ip().to_canonical();
-        if ip.is_loopback() {
-            return Self(None);
-        }
-        Self(Some(match ip {
-            IpAddr::V4(_) => ip,
-            IpAddr::V6(ip) => {
-                let network = ip.to_bits() & !u128::from(u64::MAX);
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-        }))
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Source {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self::of(&parts.extensions))
     }
 }

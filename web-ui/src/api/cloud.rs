@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Datelike};
 use chrono_tz::Tz;
-use ledger::{Attempt, Code as LedgerCode, Month, Settings, Span, Verdict};
+use ledger::{Code as LedgerCode, Month, Span, Verdict};
+use metering::Moment;
 use serde::{Deserialize, Serialize};
-use store::{AttemptRow, Civil, Step};
+use store::{Civil, Step};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Web;
@@ -26,11 +27,11 @@ pub(crate) async fn cloud(
     Asked(question): Asked<Question>,
 ) -> Result<Json<Cloud>, Problem> {
     let zone = web.site().time_zone;
-    let now = web.now().wall.timestamp();
-    let month = question.month(now, zone)?;
+    let now = web.now();
+    let month = question.month(now.wall.timestamp(), zone)?;
     Ok(Json(Cloud {
         sync: web.status().sync.as_ref().map(SyncBody::of),
-        uptime: uptime(&web, month, now, zone).await?,
+        uptime: uptime(&web, month, &now, zone).await?,
     }))
 }
 
@@ -40,6 +41,7 @@ pub(crate) async fn enrol(
     visitor: Visitor,
     Body(asked): Body<Enrolment>,
 ) -> Result<StatusCode, Problem> {
+    drop(web.change_by(&visitor).await?);
     let Enrolment { url, code } = asked;
     let detail = url.clone();
     web.wish(|reply| Wish::Enrol { url, code, reply }).await?.map_err(|problem| match problem {
@@ -94,32 +96,29 @@ impl Question {
 }
 
 /// `None` if the cloud was never probed in that month.
-async fn uptime(web: &Web, month: Month, now: i64, zone: Tz) -> Result<Option<Uptime>, Problem> {
+async fn uptime(
+    web: &Web,
+    month: Month,
+    now: &Moment,
+    zone: Tz,
+) -> Result<Option<Uptime>, Problem> {
     let core = &web.handles.core;
-    let span = month.span();
-    // An outage that straddles the month's border is tested whole.
-    let around = span.start - DAY_S..(span.end + DAY_S).min(now);
-    let rows = core.attempts(ms(&around), MOST_ATTEMPTS).await?;
+    let (span, now_s) = (month.span(), now.wall.timestamp());
     // Before the very first probe there was no promise to keep.
-    let before = core.attempts(0..1_000 * around.start, 1).await?;
-
-    let account = move || {
-        let attempts: Vec<Attempt> =
-            rows.iter().filter_map(|AttemptRow { body, .. }| Attempt::from_bytes(body)).collect();
-        let first = attempts.first().map(|attempt| attempt.at)?;
-        let begins = if before.is_empty() { first.max(around.start) } else { around.start };
-        if begins >= span.end.min(now) {
-            return None;
-        }
-        let spans = ledger::account(&attempts, begins..around.end, Settings::WIRED);
-        let verdict = ledger::evaluate(month, &spans);
-        Some(Uptime::of(month, &verdict, &spans, now, zone))
+    let first = core.attempts(0..now.wall_ms(), 1).await?;
+    let Some(first) = first.first().map(|attempt| attempt.at_ms.div_euclid(1_000)) else {
+        return Ok(None);
     };
-    tokio::task::spawn_blocking(account).await.map_err(|_| Problem::stopping())
+    // An outage that straddles the month's border is tested whole.
+    let around = (span.start - DAY_S).max(first)..(span.end + DAY_S).min(now_s);
+    if around.start.max(span.start) >= span.end.min(now_s) {
+        return Ok(None);
+    }
+    let spans = web.doors.probed.lock().await.spans(core, around, now).await?;
+    let verdict = ledger::evaluate(month, &spans);
+    let measured_from = first.max(span.start);
+    Ok(Some(Uptime::of(month, &verdict, &spans, measured_from, now_s, zone)))
 }
-
-/// A month of probes every 20 s, and two days more.
-const MOST_ATTEMPTS: u32 = 200_000;
 
 const DAY_S: i64 = 86_400;
 
@@ -143,6 +142,9 @@ pub(crate) struct Uptime {
     month: String,
     start: Time,
     end: Time,
+    /// When measuring began in this month. What was before it is neither up nor down: the gateway
+    /// had not joined yet.
+    measured_from: Time,
     /// It has not ended.
     running: bool,
     /// `99.9712`: four decimals, cut, not rounded.
@@ -214,7 +216,14 @@ pub(crate) struct SpanBody {
 }
 
 impl Uptime {
-    fn of(month: Month, verdict: &Verdict, spans: &[Span], now: i64, zone: Tz) -> Self {
+    fn of(
+        month: Month,
+        verdict: &Verdict,
+        spans: &[Span],
+        measured_from: i64,
+        now: i64,
+        zone: Tz,
+    ) -> Self {
         let whole = month.span();
         let begun = whole.start..whole.end.min(now);
         let days = Civil::of(zone).periods(Step::Day, &ms(&begun));
@@ -231,6 +240,7 @@ impl Uptime {
             month: month.to_string(),
             start: Time::of_s(whole.start),
             end: Time::of_s(whole.end),
+            measured_from: Time::of_s(measured_from),
             running: now < whole.end,
             percent: verdict.percent(),
             tier: verdict.tier.percent(),

@@ -58,14 +58,13 @@ async fn ask(
     question: Question,
 ) -> Result<History, Problem> {
     let meter = seen(&web.site(), visitor, meter)?.id;
-    let asked = question.span()?;
-    // Of a period that is still running nothing is expected yet but what should have come by now.
-    let now = web.handles.clock.now().wall_ms();
-    let span = asked.start..asked.end.min(now.max(asked.start));
-    let answer = web.handles.readers.ask(move |store| {
+    let span = question.span()?;
+    let now_ms = web.now().wall_ms();
+    let answer = web.ask(visitor, move |store| {
         let points = store.points(meter);
         let point = points.into_iter().find(|point| point.register == question.register);
-        point.map(|point| History::of(store, meter, &point, &span, question.step)).transpose()
+        let of = |point: Point| History::of(store, meter, &point, &span, question.step, now_ms);
+        point.map(of).transpose()
     });
     answer.await?.ok_or_else(no_such_register)
 }
@@ -220,16 +219,20 @@ impl History {
         point: &Point,
         span: &Range<i64>,
         step: Step,
+        now_ms: i64,
     ) -> Result<Self, StoreError> {
         let register = &point.register;
+        // Of a period that is still running nothing is expected yet but what should have come by
+        // now. A clock that is far off hides nothing.
+        let past = if span.contains(&now_ms) { span.start..now_ms } else { span.clone() };
         let (runs, newest) = match point.kind {
             Kind::Counter => {
-                let runs = store.used(meter, register, span.clone(), step)?;
+                let runs = store.used(meter, register, past, step)?;
                 let newest = runs.last().map(|run| run.series.resolution);
                 (runs.iter().map(RunBody::of_used).collect(), newest)
             }
             Kind::Gauge | Kind::Flag => {
-                let runs = store.levels(meter, register, span.clone(), step)?;
+                let runs = store.levels(meter, register, past, step)?;
                 (runs.iter().map(RunBody::of_levels).collect(), None)
             }
         };

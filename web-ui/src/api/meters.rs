@@ -26,7 +26,8 @@ pub(crate) async fn meters(
     visitor: Visitor,
 ) -> Result<Json<Vec<MeterBody>>, Problem> {
     let (site, live, now_ms) = (web.site(), web.live(), web.now().wall_ms());
-    let meters = web.handles.readers.ask(move |store| {
+    let who = visitor.clone();
+    let meters = web.ask(&who, move |store| {
         let today = store.civil().period(Step::Day, now_ms).start..now_ms;
         let seen = site.meters.iter().filter(|meter| visitor.user.sees(meter.id));
         seen.map(|meter| {
@@ -89,7 +90,7 @@ async fn detail(
     visitor: &Visitor,
     meter: MeterInfo,
     live: Option<Arc<LiveMeter>>,
-) -> Result<MeterDetail, StoreError> {
+) -> Result<MeterDetail, Problem> {
     let inspects = visitor.may(Act::Inspect);
     let now_ms = web.now().wall_ms();
     let question = move |store: &Snapshot<'_>| {
@@ -108,7 +109,7 @@ async fn detail(
             telegrams: shown.map(|live| live.telegrams.iter().map(|it| hex(it)).collect()),
         })
     };
-    web.handles.readers.ask(question).await
+    web.ask(visitor, question).await
 }
 
 /// What the last answer held, and of the store what earlier ones did.

@@ -15,10 +15,11 @@ use store::{Snapshot, Step, StoreError};
 use utoipa::ToSchema;
 
 use crate::api::meters::state_of;
+use crate::doors::Doors;
 use crate::figures::{self, Measure, UsedBy};
 use crate::handles::{LiveMeter, MeterInfo, MeterState};
 use crate::problem::Problem;
-use crate::session::{Doors, Visitor};
+use crate::session::Visitor;
 use crate::watchful::{Notice, Sentence};
 use crate::wire::{Amount, Time, unit_of};
 use crate::{Live, Site, Web, watchful};
@@ -31,7 +32,8 @@ pub(crate) async fn overview(
     let (site, live, status) = (web.site(), web.live(), web.status());
     let doors = Arc::clone(&web.doors);
     let now = web.now();
-    let answer = web.handles.readers.ask(move |store| {
+    let who = visitor.clone();
+    let answer = web.ask(&who, move |store| {
         let seen: Vec<&MeterInfo> =
             site.meters.iter().filter(|meter| visitor.user.sees(meter.id)).collect();
         let board = Board { store, site: &site, live: &live, seen: &seen, doors: &doors, now };
@@ -230,7 +232,7 @@ impl Board<'_> {
     ) -> Result<MediumBody, StoreError> {
         // Whatever is part of another of them is counted by it already.
         let part = |meter: &MeterInfo| {
-            meter.part_of.is_some_and(|whole| meters.iter().any(|it| it.id == whole))
+            self.site.wholes(meter).any(|whole| meters.iter().any(|it| it.id == whole))
         };
         let tops: Vec<&MeterInfo> = meters.iter().copied().filter(|it| !part(it)).collect();
         let mut counters: Vec<(MeterId, Register)> = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) async fn readings(
     let limit = question.limit()?;
     let (span, told) = question.rest()?;
     let register = question.register;
-    let answer = web.handles.readers.ask(move |store| {
+    let answer = web.ask(&visitor, move |store| {
         let points = store.points(meter);
         let Some(point) = points.into_iter().find(|point| point.register == register) else {
             return Ok(None);

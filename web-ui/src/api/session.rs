@@ -11,9 +11,10 @@ use metering::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::doors::{Source, account, claim_account, own_account};
 use crate::people::Person;
 use crate::problem::{Code, Problem};
-use crate::session::{Anyone, Source, Visitor};
+use crate::session::{Anyone, Visitor, not_logged_in};
 use crate::wire::Body;
 use crate::{Web, claim, people};
 
@@ -38,14 +39,16 @@ pub(crate) async fn claim(
     if !core.users().await?.is_empty() {
         return Err(spent());
     }
-    web.doors.knock(CLAIM, source, &now)?;
+    let account = claim_account(source);
+    web.doors.knock(&account, source, &now)?;
     match issued.ok_or(CodeProblem::Expired).and_then(|it| it.check(&asked.code, &now)) {
-        Ok(()) => web.doors.welcome(CLAIM, source),
+        Ok(()) => web.doors.welcome(&account, source),
         Err(CodeProblem::Expired) => {
             let detail = "The hour of the code is over. Restart the gateway for another.";
             return Err(Problem::new(Code::ClaimExpired, detail));
         }
         Err(CodeProblem::Wrong) => {
+            tracing::warn!(%source, "a wrong one-time code");
             let detail = "This is not the code that the gateway shows.";
             return Err(Problem::new(Code::ClaimWrong, detail));
         }
@@ -73,7 +76,7 @@ pub(crate) async fn log_in(
     let core = &web.handles.core;
     let now = web.now();
     let name = asked.name.parse::<UserName>().map_err(|_| login_wrong())?;
-    let account = name.folded();
+    let account = account(&name, before.as_ref());
     web.doors.knock(&account, source, &now)?;
 
     let person = people::named(core, &name).await?;
@@ -84,12 +87,20 @@ pub(crate) async fn log_in(
             let detail = "The gateway has no owner yet. Claim it with its one-time code.";
             return Err(Problem::new(Code::NotClaimed, detail));
         }
+        tracing::warn!(%source, "a wrong name or password");
         return Err(login_wrong());
     };
 
+    // Read again, because hashing took its time: a password that was changed meanwhile opens
+    // nothing any more.
+    let _changing = web.doors.people.lock().await;
+    let newest = people::with_id(core, person.user.id).await?;
+    let person = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
     web.doors.welcome(&account, source);
+    web.doors.count_login(person.user.id, &now)?;
     if let Some(before) = before {
         core.delete_session(before.session.hash.bytes().to_vec()).await?;
+        web.doors.ended.send_replace(());
     }
     core.expire_sessions(now.wall_ms()).await?;
     core.audit(person.user.name.to_string(), "login".into(), String::new()).await?;
@@ -101,6 +112,7 @@ pub(crate) async fn log_out(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
+    let _changing = web.change_by(&visitor).await?;
     web.handles.core.delete_session(visitor.session.hash.bytes().to_vec()).await?;
     Ok(left(&web))
 }
@@ -110,6 +122,7 @@ pub(crate) async fn log_out_everywhere(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
+    let _changing = web.change_by(&visitor).await?;
     web.handles.core.delete_sessions_of(visitor.user.id).await?;
     Ok(left(&web))
 }
@@ -122,23 +135,26 @@ pub(crate) async fn change_password(
     Body(asked): Body<NewPassword>,
 ) -> Result<StatusCode, Problem> {
     let core = &web.handles.core;
-    let now = web.now();
-    let account = visitor.user.name.folded();
-    web.doors.knock(&account, source, &now)?;
-    let person = people::named(core, &visitor.user.name).await?.ok_or_else(login_wrong)?;
-    if !web.doors.hash(move || access::verify(Some(&person.password), &asked.password)).await? {
+    let account = own_account(visitor.session.hash);
+    web.doors.knock(&account, source, &web.now())?;
+    let person = people::with_id(core, visitor.user.id).await?.ok_or_else(not_logged_in)?;
+    let old = person.password.clone();
+    if !web.doors.hash(move || access::verify(Some(&old), &asked.password)).await? {
         return Err(login_wrong());
     }
     web.doors.welcome(&account, source);
-
     let password = hashed(&web, &visitor.user.name, asked.new_password).await?;
-    // Read again, because hashing took its time: whoever was removed meanwhile stays removed.
-    let person = people::named(core, &visitor.user.name).await?.ok_or_else(login_wrong)?;
-    let person = Person { password, ..person };
-    core.put_user(person.row()).await?;
-    core.delete_sessions_of(person.user.id).await?;
+
+    // Read again, because hashing took its time: whoever was removed meanwhile stays removed, and
+    // of two changes the first holds.
+    let _changing = web.change_by(&visitor).await?;
+    let newest = people::with_id(core, visitor.user.id).await?;
+    let newest = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
+    core.put_user(Person { password, ..newest }.row()).await?;
+    core.delete_sessions_of(visitor.user.id).await?;
     people::keep_session(core, &visitor.session).await?;
-    core.audit(person.user.name.to_string(), "password".into(), String::new()).await?;
+    web.doors.ended.send_replace(());
+    core.audit(visitor.user.name.to_string(), "password".into(), String::new()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,6 +202,7 @@ async fn enter(web: &Web, person: Person, now: &Moment) -> Result<Response, Prob
 }
 
 fn left(web: &Web) -> Response {
+    web.doors.ended.send_replace(());
     let cookie = web.listener.set_cookie(None).map(|cookie| (header::SET_COOKIE, cookie));
     (StatusCode::NO_CONTENT, AppendHeaders(cookie)).into_response()
 }
@@ -198,9 +215,6 @@ fn spent() -> Problem {
     let detail = "The gateway has been claimed. Ask its owner for a user of your own.";
     Problem::new(Code::ClaimSpent, detail)
 }
-
-/// Wrong codes are slowed like the passwords of a user that nobody can be called.
-const CLAIM: &str = "\u{0}claim";
 
 /// What the label or the terminal says, and who the owner will be.
 #[derive(Deserialize, ToSchema)]

@@ -25,7 +25,7 @@ pub(crate) async fn site(State(web): State<Arc<Web>>, visitor: Visitor) -> Json<
 /// The newest version of `site.toml`, as somebody wrote it.
 pub(crate) async fn config(State(web): State<Arc<Web>>) -> Result<Response, Problem> {
     let Some(version) = web.handles.core.current_version().await? else {
-        let detail = "No configuration has been saved. Save the first one as version 0's heir.";
+        let detail = "No configuration has been saved yet. Save the first with If-Match \"0\".";
         return Err(Problem::new(Code::NoConfig, detail));
     };
     let headers = [
@@ -44,6 +44,7 @@ pub(crate) async fn save_config(
 ) -> Result<Response, Problem> {
     let text = text?;
     let expected = if_match(&headers)?;
+    drop(web.change_by(&visitor).await?);
     let who = visitor.user.name.to_string();
     let saved = web.wish(|reply| Wish::SaveSite { text, expected, who, reply }).await?;
     let version = saved.map_err(|problem| match problem {

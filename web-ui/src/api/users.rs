@@ -40,6 +40,7 @@ pub(crate) async fn add(
 
     let password = hashed(&web, &name, asked.password).await?;
     let person = Person::new(name, role, meters, password, &web.now());
+    let _changing = web.change_by(&visitor).await?;
     match core.put_user(person.row()).await {
         Ok(()) => {}
         Err(StoreError::Taken { .. }) => {
@@ -60,6 +61,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let core = &web.handles.core;
+    let _changing = web.change_by(&visitor).await?;
     let people = people::all(core).await?;
     let found = people.iter().find(|person| person.user.id.to_string() == id);
     let found = found.ok_or_else(no_such_user)?;
@@ -71,6 +73,7 @@ pub(crate) async fn remove(
     if !core.delete_user(found.user.id).await? {
         return Err(no_such_user());
     }
+    web.doors.ended.send_replace(());
     let name = found.user.name.to_string();
     core.audit(visitor.user.name.to_string(), "user_removed".into(), name).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -79,6 +79,19 @@ async fn the_overview_adds_up_what_is_part_of_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_part_of_a_part_is_counted_once() {
+    let gateway = Gateway::with_a_day().await;
+    // The flat is a part of the heat main by way of a meter that counts something else.
+    let mut site = site();
+    site.meters[2].part_of = Some(id(HEAT));
+    site.meters[1].part_of = Some(id(WATER));
+    gateway.site.send_replace(Arc::new(site));
+    let cookie = gateway.visitor(Role::Owner).await;
+    let heat = gateway.get("/overview", &cookie).await.json()["media"][0].clone();
+    assert_eq!((&heat["main"], &heat["today"]["value"]), (&json!(HEAT), &json!("58")));
+}
+
+#[tokio::test]
 async fn six_weeks_make_a_habit() {
     let gateway = Gateway::new();
     let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
@@ -248,6 +261,23 @@ async fn an_answer_too_many_hides_no_absence() {
     let round = testing::answer(testing::HEAT, "67001122", extra, Vec::new());
     gateway.store.writer().commit(vec![round]).await.unwrap();
     assert_eq!(&gateway.get("/overview", &cookie).await.json()["completeness"], completeness);
+}
+
+#[tokio::test]
+async fn nothing_is_expected_of_the_future() {
+    let gateway = Gateway::over(testing::known_day().await.unwrap());
+    let cookie = gateway.visitor(Role::Wall).await;
+    let span = "from=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z";
+    let path = format!("/meters/{HEAT}/history?register=energy&{span}&step=day");
+    let day = async || gateway.get(&path, &cookie).await.json();
+    gateway.clock.set(testing::MIDNIGHT_MS + 6 * HOUR_MS + 60_000);
+    let six = day().await;
+    let row = &six["runs"][0]["rows"][0];
+    assert_eq!(row["expected"], 25);
+    assert_eq!(row["end"], "2026-03-29T22:00:00Z", "though it has not come yet");
+
+    gateway.clock.set(0);
+    assert_eq!(day().await["total"]["value"], "0.184", "a clock that is far off hides nothing");
 }
 
 #[tokio::test]

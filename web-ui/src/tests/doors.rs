@@ -57,6 +57,7 @@ async fn another_page_changes_nothing() {
     for headers in [
         &[("origin", "https://evil.example")][..],
         &[("origin", "https://10.0.4.2")],
+        &[("origin", "http://10.0.4.2:8443")],
         &[("origin", "https://10.0.4.3:8443")],
         &[("origin", "null")],
         &[("origin", "")],

@@ -170,6 +170,67 @@ async fn wrong_passwords_slow_the_account_and_the_source() {
 }
 
 #[tokio::test]
+async fn a_stranger_keeps_nobody_out_who_still_has_a_session() {
+    let (gateway, cookie) = Gateway::claimed().await;
+    for _ in 0..5 {
+        gateway.post_from("10.0.4.77", "/session", &login("feil feil feil")).await;
+    }
+    assert_eq!(gateway.post("/session", "", login(PASSWORD)).await.said(), "429 slowed");
+    let change = json!({"password": PASSWORD, "new_password": "noe helt nytt"});
+    assert_eq!(gateway.put("/password", &cookie, change).await.said(), "204");
+    let again = gateway.post("/session", &cookie, login("noe helt nytt")).await;
+    assert_eq!(again.said(), "200");
+    let cookie = again.cookie();
+    for _ in 0..5 {
+        let said = gateway.post("/session", &cookie, login("feil feil feil")).await.said();
+        assert_eq!(said, "401 login_wrong");
+    }
+    let said = gateway.post("/session", &cookie, login("noe helt nytt")).await.said();
+    assert_eq!(said, "429 slowed", "nor is a stolen session a way to guess");
+}
+
+#[tokio::test]
+async fn a_neighbour_cannot_use_up_the_hour_of_the_code() {
+    let gateway = Gateway::new();
+    let code = gateway.claim_code().await;
+    for _ in 0..5 {
+        gateway.post_from("10.0.4.77", "/claim", &claim("AAAA-AAAA-AAAA-AAAA")).await;
+    }
+    let said = gateway.post_from("10.0.4.77", "/claim", &claim(&code)).await.said();
+    assert_eq!(said, "429 slowed");
+    assert_eq!(gateway.post_from("10.0.4.78", "/claim", &claim(&code)).await.said(), "201");
+}
+
+#[tokio::test]
+async fn a_program_that_logs_in_without_end_is_slowed() {
+    let gateway = Gateway::new();
+    gateway.visitor(Role::Tenant).await;
+    let core = gateway.store.core();
+    let tenant = people::named(&core, &"a tenant".parse().unwrap()).await.unwrap().unwrap();
+    let doors = &gateway.pages.doors;
+    let now = gateway.clock.now();
+    let user = tenant.user.id;
+    let done = (0..200).take_while(|_| doors.count_login(user, &now).is_ok()).count();
+    assert_eq!(done, 100);
+    gateway.clock.pass(Duration::from_secs(1));
+    assert!(doors.count_login(user, &gateway.clock.now()).is_ok(), "never for good");
+}
+
+#[tokio::test]
+async fn capitals_make_no_other_user_whatever_the_letter() {
+    let gateway = Gateway::new();
+    let code = gateway.claim_code().await;
+    let body = json!({"code": code, "name": "Åse Ødegård", "password": PASSWORD});
+    let owner = gateway.post("/claim", "", body).await.cookie();
+    let login = json!({"name": "åse ødegård", "password": PASSWORD});
+    let entered = gateway.post("/session", "", login).await;
+    assert_eq!(entered.said(), "200");
+    assert_eq!(entered.json()["user"]["name"], "Åse Ødegård", "as she writes it");
+    let other = json!({"name": "ÅSE ØDEGÅRD", "role": "wall", "password": "en lang nok setning"});
+    assert_eq!(gateway.post("/users", &owner, other).await.said(), "409 name_taken");
+}
+
+#[tokio::test]
 async fn one_machine_with_many_ipv6_addresses_is_one_source() {
     let (gateway, _) = Gateway::claimed().await;
     for tail in 1..=5 {

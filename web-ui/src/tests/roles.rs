@@ -3,6 +3,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::routes;
@@ -117,6 +118,71 @@ async fn owners_let_people_in_and_out() {
     let users = gateway.get("/users", &owner).await.json();
     let id = users[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(gateway.delete(&format!("/users/{id}"), &owner).await.said(), "409 last_owner");
+}
+
+#[tokio::test]
+async fn two_owners_who_remove_each_other_leave_one() {
+    for _ in 0..10 {
+        let gateway = Gateway::new();
+        let kari = gateway.visitor(Role::Owner).await;
+        let per = json!({"name": "per", "role": "owner", "password": "en lang nok setning"});
+        let per_id = gateway.post("/users", &kari, per).await.json()["id"].clone();
+        let per_id = format!("/users/{}", per_id.as_str().unwrap());
+        let login = json!({"name": "per", "password": "en lang nok setning"});
+        let per = gateway.post("/session", "", login).await.cookie();
+        let users = gateway.get("/users", &per).await.json();
+        let kari_id = users.as_array().unwrap().iter().find(|user| user["name"] != "per").unwrap();
+        let kari_id = format!("/users/{}", kari_id["id"].as_str().unwrap());
+        let (one, two) =
+            tokio::join!(gateway.delete(&per_id, &kari), gateway.delete(&kari_id, &per));
+        let mut said = [one.said(), two.said()];
+        said.sort();
+        assert_eq!(said, ["204", "401 not_logged_in"]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_removed_while_their_request_is_read_changes_nothing() {
+    let gateway = Gateway::new();
+    let owner = gateway.visitor(Role::Owner).await;
+    let change = json!({"password": "en lang nok setning", "new_password": "noe helt nytt"});
+    let friend = json!({"name": "ola", "role": "owner", "password": "en lang nok setning"});
+    for (method, path, body) in [
+        (Method::POST, "/users", friend.to_string()),
+        (Method::PUT, "/password", change.to_string()),
+        (Method::PUT, "/site/config", "[site]".into()),
+        (Method::POST, "/cloud/enrol", r#"{"url":"https://a.example","code":"GOOD"}"#.into()),
+    ] {
+        let per = json!({"name": "per", "role": "owner", "password": "en lang nok setning"});
+        let id = gateway.post("/users", &owner, per).await.json()["id"].clone();
+        let id = format!("/users/{}", id.as_str().unwrap());
+        let login = json!({"name": "per", "password": "en lang nok setning"});
+        let per = gateway.post("/session", "", login).await.cookie();
+
+        // The head of the request is judged before the removal, its body comes after it.
+        let (judged, is_judged) = oneshot::channel();
+        let (go_on, goes_on) = oneshot::channel::<()>();
+        let body = Body::from_stream(futures_util::stream::once(async move {
+            judged.send(()).unwrap();
+            goes_on.await.map(|()| body)
+        }));
+        let mut request = request(method, path, &per, body);
+        request.headers_mut().insert(header::IF_MATCH, "\"0\"".parse().unwrap());
+        let removal = async {
+            is_judged.await.unwrap();
+            let removed = gateway.delete(&id, &owner).await.said();
+            go_on.send(()).unwrap();
+            removed
+        };
+        let (answer, removed) = tokio::join!(gateway.send(request), removal);
+        assert_eq!(
+            (answer.said().as_str(), removed.as_str()),
+            ("401 not_logged_in", "204"),
+            "{path}"
+        );
+    }
+    assert_eq!(gateway.get("/users", &owner).await.json().as_array().unwrap().len(), 1);
+    assert_eq!(gateway.get("/site/config", &owner).await.said(), "404 no_config");
 }
 
 #[tokio::test]

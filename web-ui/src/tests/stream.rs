@@ -114,13 +114,33 @@ async fn the_stream_ends_with_the_daemon() {
 }
 
 #[tokio::test]
+async fn the_stream_ends_with_the_session_and_no_other_does() {
+    let gateway = Gateway::new();
+    let (gone, stays) =
+        (gateway.visitor(Role::Tenant).await, gateway.visitor(Role::Operator).await);
+    let (mut ends, mut goes_on) = (gateway.listen(&gone).await, gateway.listen(&stays).await);
+    ends.next().await;
+    goes_on.next().await;
+    assert_eq!(gateway.delete("/session", &gone).await.said(), "204");
+    let ended = tokio::time::timeout(Duration::from_secs(5), ends.body.next()).await;
+    assert!(ended.expect("an end in time").is_none());
+    gateway.live.send_replace(Arc::new(Live { revision: 2, ..all_well() }));
+    let names = [goes_on.next().await.0, goes_on.next().await.0];
+    assert!(names.contains(&"live".to_owned()), "{names:?}");
+}
+
+#[tokio::test]
 async fn there_is_an_end_to_listeners() {
     let gateway = Gateway::new();
-    let cookie = gateway.visitor(Role::Wall).await;
     let mut listening = Vec::new();
-    for _ in 0..64 {
-        listening.push(gateway.listen(&cookie).await);
+    for role in [Role::Owner, Role::Operator, Role::Tenant, Role::Wall] {
+        let cookie = gateway.visitor(role).await;
+        for _ in 0..16 {
+            listening.push(gateway.listen(&cookie).await);
+        }
+        assert_eq!(gateway.get("/live", &cookie).await.said(), "503 busy", "one takes no more");
     }
+    let cookie = gateway.visitor(Role::Installer).await;
     assert_eq!(gateway.get("/live", &cookie).await.said(), "503 busy");
     listening.pop();
     listening.push(gateway.listen(&cookie).await);

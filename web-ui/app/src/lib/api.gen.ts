@@ -623,6 +623,8 @@ export interface Uptime {
   end: Time;
   /** More than 5 % of the month is unknown. */
   incomplete: boolean;
+  /** When measuring began in this month. What was before it is neither up nor down: the gateway had not joined yet. */
+  measured_from: Time;
   /** `2026-11` */
   month: string;
   outages: Outage[];

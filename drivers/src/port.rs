@@ -15,102 +15,21 @@
 //! device file is locked (`flock`) for as long as the port is open, as `pyserial` and others do,
 //! and a port that another program took with `TIOCEXCL` says so by itself (`EBUSY`).
 
-use std::fmt;
+mod settings;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use serial2_tokio::{SerialPort, Settings, StopBits};
+pub use settings::{InvalidParity, InvalidPort, Parity, PortSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{self, Instant};
-
-/// Where a bus is reached, as written in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum PortSettings {
-    /// `serial:///dev/ttyUSB0`: a serial line of this machine.
-    Serial(PathBuf),
-    /// `tcp://HOST:PORT`: a transparent converter to an M-Bus, or a Modbus TCP device or gateway.
-    Tcp(String),
-    /// `rtu+tcp://HOST:PORT`: a transparent converter to a Modbus RTU line.
-    RtuOverTcp(String),
-}
-
-impl FromStr for PortSettings {
-    type Err = InvalidPort;
-
-    fn from_str(text: &str) -> Result<Self, InvalidPort> {
-        let invalid = || InvalidPort(text.chars().take(80).collect());
-        let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
-        match scheme {
-            "serial" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Serial(rest.into())),
-            "tcp" if is_host_and_port(rest) => Ok(Self::Tcp(rest.to_owned())),
-            "rtu+tcp" if is_host_and_port(rest) => Ok(Self::RtuOverTcp(rest.to_owned())),
-            _ => Err(invalid()),
-        }
-    }
-}
-
-fn is_host_and_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        // An IPv6 address stands in brackets, or its last group would be the port.
-        let whole = if host.starts_with('[') { host.ends_with(']') } else { !host.contains(':') };
-        let plain = !host.is_empty() && !host.contains(['/', '@', ' ']);
-        whole && plain && port.parse::<u16>().is_ok_and(|port| port > 0)
-    })
-}
-
-impl fmt::Display for PortSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Serial(path) => write!(f, "serial://{}", path.display()),
-            Self::Tcp(host) => write!(f, "tcp://{host}"),
-            Self::RtuOverTcp(host) => write!(f, "rtu+tcp://{host}"),
-        }
-    }
-}
-
-/// A text that names no port.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a port: write tcp://HOST:PORT, rtu+tcp://HOST:PORT (Modbus RTU behind a \
-     transparent converter) or serial:///dev/NAME"
-)]
-pub struct InvalidPort(String);
-
-/// The parity bit of a serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Parity {
-    /// The number of ones is even: M-Bus always, Modbus mostly.
-    Even,
-    /// There is no parity bit.
-    None,
-    /// The number of ones is odd.
-    Odd,
-}
-
-impl FromStr for Parity {
-    type Err = InvalidParity;
-
-    fn from_str(text: &str) -> Result<Self, InvalidParity> {
-        match text {
-            "even" => Ok(Self::Even),
-            "none" => Ok(Self::None),
-            "odd" => Ok(Self::Odd),
-            _ => Err(InvalidParity(text.chars().take(40).collect())),
-        }
-    }
-}
-
-/// A text that names no parity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not one of even, none, odd")]
-pub struct InvalidParity(String);
 
 /// What is wrong with a port, and what can be done about it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -410,38 +329,6 @@ fn is_pseudo_terminal(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(text: &str, valid: bool) {
-        let parsed = text.parse::<PortSettings>();
-        assert_eq!(parsed.is_ok(), valid, "{text}");
-        if let Ok(port) = parsed {
-            assert_eq!(port.to_string(), text);
-        }
-    }
-
-    #[test]
-    fn a_port_is_read_as_it_is_written() {
-        check("serial:///dev/ttyUSB0", true);
-        check("serial:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", true);
-        check("tcp://10.0.4.2:502", true);
-        check("tcp://[fd00::1]:502", true);
-        check("rtu+tcp://converter.local:4001", true);
-        for wrong in [
-            "",
-            "/dev/ttyUSB0",
-            "serial://ttyUSB0",
-            "serial:///",
-            "tcp://10.0.4.2",
-            "tcp://:502",
-            "tcp://10.0.4.2:0",
-            "tcp://10.0.4.2:65536",
-            "tcp://fd00::1:502",
-            "http://10.0.4.2:80",
-        ] {
-            check(wrong, false);
-        }
-    }
 
     #[test]
     fn a_missing_port_names_those_that_are_there() {

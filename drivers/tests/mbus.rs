@@ -53,6 +53,10 @@ enum Act {
     SecondMaster,
     /// Says that it is busy.
     Busy,
+    /// Says another meter's answer again and again, for as long as somebody listens.
+    Babble,
+    /// Begins the longest frame, and says a byte of it now and then for ever.
+    Drip,
     HangUp,
 }
 
@@ -157,6 +161,19 @@ async fn serve(
                         write_frame(&mut buffer, Control::RSP_UD, Primary(5), ci::ERROR, busy)
                             .unwrap()
                             .to_vec()
+                    }
+                    Act::Babble => {
+                        let foreign = said(telegram, 6, KAM);
+                        while stream.write_all(&foreign).await.is_ok() {}
+                        return;
+                    }
+                    Act::Drip => {
+                        let mut wait = time::interval(Duration::from_millis(50));
+                        let mut drip = [0x68, 0xFF, 0xFF, 0x68].into_iter();
+                        while stream.write_all(&[drip.next().unwrap_or(8)]).await.is_ok() {
+                            wait.tick().await;
+                        }
+                        return;
                     }
                     Act::HangUp => return,
                 }
@@ -300,6 +317,17 @@ async fn a_fault_that_stays_is_an_absence_with_its_reason() {
     }
     checks.spawn(check(false, vec![Act::HangUp], "bus_down"));
     checks.join_all().await;
+}
+
+/// A converter in somebody else's hands takes a moment of everybody's time, and no more.
+#[tokio::test]
+async fn who_never_ends_is_given_up_within_seconds() {
+    let begun = time::Instant::now();
+    let mut checks = JoinSet::new();
+    checks.spawn(check(false, vec![Act::Babble], "garbled"));
+    checks.spawn(check(false, vec![Act::Drip], "garbled"));
+    checks.join_all().await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

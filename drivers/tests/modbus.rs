@@ -56,6 +56,8 @@ enum Act {
     Echo,
     /// Answers with a checksum, or on TCP a transaction, that is wrong.
     Damaged,
+    /// Gives the answer to the question before, again and again, for as long as somebody listens.
+    Babble,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,6 +161,14 @@ async fn serve(
             registers(unit, count)
         };
         let act = script.next().unwrap_or(Act::Answer);
+        if matches!(act, Act::Babble) {
+            let mut late = registers(unit, count + 1);
+            if wire == Wire::Tcp {
+                late[1] = late[1].wrapping_sub(1);
+            }
+            while stream.write_all(&late).await.is_ok() {}
+            return;
+        }
         let mut hang_up = false;
         let answer = match act {
             Act::Answer => right,
@@ -166,7 +176,7 @@ async fn serve(
                 time::sleep(Duration::from_millis(ms)).await;
                 right
             }
-            Act::Silence => continue,
+            Act::Silence | Act::Babble => continue,
             Act::Twice => right.repeat(2),
             Act::AsUnit(unit) => registers(unit, count),
             Act::Longer(more) => registers(unit, u16::try_from(i32::from(count) + more).unwrap()),
@@ -319,6 +329,8 @@ async fn a_fault_that_stays_is_an_absence_with_its_reason() {
         checks.spawn(check(wire, vec![Act::AsUnit(8); 2], "garbled"));
         checks.spawn(check(wire, vec![Act::Part(4); 2], "garbled"));
     }
+    checks.spawn(check(Wire::RtuOverTcp, vec![Act::Babble; 2], "garbled"));
+    checks.spawn(check(Wire::Tcp, vec![Act::Babble; 2], "silent"));
     checks.spawn(check(Wire::Tcp, vec![Act::Exception(11)], "silent"));
     checks.join_all().await;
 }
@@ -350,6 +362,22 @@ async fn a_register_that_does_not_exist_costs_no_other() {
         let refused = &readout.readings[1];
         assert_eq!(refused.value, Err(NoReading::Refused), "{}", refused.register);
     }
+}
+
+/// Four registers in one request, cut to pieces: seven refusals.
+#[tokio::test]
+async fn a_device_that_refuses_everything_while_it_starts_is_soon_read_as_before() {
+    let device = device(Wire::RtuOverTcp, vec![Act::Exception(4); 7], &[]).await;
+    let mut bus = Bus::open(&device.settings, Arc::default());
+    let meter = meter(&[10, 11, 12, 14], LIMITS);
+    assert!(matches!(read(&mut bus, &meter).await, Err(ReadError::Refused { .. })));
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        device.requests.store(0, Ordering::SeqCst);
+        assert_eq!(honest(&read(&mut bus, &meter).await.unwrap()), 4);
+        requests.push(device.requests.load(Ordering::SeqCst));
+    }
+    assert_eq!(requests, [4, 1]);
 }
 
 #[tokio::test]

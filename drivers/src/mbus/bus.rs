@@ -168,8 +168,10 @@ impl MbusBus {
                 Action::Idle => break Err(ABANDONED),
             }
         };
-        // A converter that is gone without a word is as silent as a meter.
-        if !heard && self.port.may_be_half_open() {
+        // A converter that is gone without a word is as silent as a meter, and one that never
+        // falls silent has to begin anew.
+        let babbles = matches!(result, Err(Failure { reason: Reason::NeverSilent, .. }));
+        if (!heard || babbles) && self.port.may_be_half_open() {
             self.port.close();
         }
         Ok(Ended { result, came, took: begun.elapsed() })

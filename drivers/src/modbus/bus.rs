@@ -2,8 +2,8 @@
 //!
 //! A readout is planned anew each time, with what the device taught us so far. A request that
 //! the device refuses because of an address or a length is cut at its largest hole and asked in
-//! two parts; where both succeed the hole is remembered. A time-out teaches nothing: it has other
-//! causes.
+//! two parts; where both succeed the hole is remembered. A register that is refused by itself is
+//! asked for alone until it is answered. A time-out teaches nothing: it has other causes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -73,7 +73,7 @@ impl Cost {
 pub struct Learned {
     /// Points before which a request has to end, because the hole before them is refused.
     pub seams: BTreeSet<(Function, u16)>,
-    /// Points that are refused, and would spoil what is asked with them.
+    /// Points that were refused the last time, and would spoil what is asked with them.
     pub lone: BTreeSet<(Function, u16)>,
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Round<'p> {
     half_cut: Vec<(Request, Request)>,
     seams: Vec<Request>,
     lone: Vec<Request>,
+    /// Points that were answered: whoever refused one of them before does so no longer.
+    answered: Vec<Request>,
     telegrams: Vec<Vec<u8>>,
     refused: Option<ReadError>,
     remembered: Option<ReadError>,
@@ -47,6 +49,7 @@ impl<'p> Round<'p> {
             half_cut: Vec::new(),
             seams: Vec::new(),
             lone: Vec::new(),
+            answered: Vec::new(),
             telegrams: Vec::new(),
             refused: None,
             remembered: None,
@@ -61,6 +64,7 @@ impl<'p> Round<'p> {
     pub(super) fn take(&mut self, part: &Planned, answer: Heardout) {
         self.words.put(part.request.function, part.request.address, &answer.words);
         self.came.extend(part.points.iter().map(|point| (*point, Ok(answer.at))));
+        self.answered.extend(part.points.iter().filter_map(|point| self.points.get(*point)));
         self.telegrams.push(answer.raw);
     }
 
@@ -108,6 +112,9 @@ impl<'p> Round<'p> {
     pub(super) fn teach(&mut self, learned: &mut Learned) {
         learned.seams.extend(self.seams.drain(..).map(|it| (it.function, it.address)));
         learned.lone.extend(self.lone.drain(..).map(|it| (it.function, it.address)));
+        for it in self.answered.drain(..) {
+            learned.lone.remove(&(it.function, it.address));
+        }
     }
 
     pub(super) fn readout(self, meter: &Meter, took: Duration) -> Result<Readout, ReadError> {

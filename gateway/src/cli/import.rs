@@ -75,12 +75,16 @@ impl Import {
         let mut imported = 0;
         let taken = block_on(async {
             let mut readings = Vec::with_capacity(AT_ONCE);
-            for (number, line) in (1..).zip(input.lines()) {
+            let mut lines = (1..).zip(input.lines());
+            match lines.next() {
+                Some((_, Ok(head))) if head.trim_end() == HEAD => {}
+                Some((_, Ok(head))) => bail!("line 1 is `{head}` and should be `{HEAD}`"),
+                Some((_, Err(error))) => return Err(error).context("line 1 cannot be read"),
+                None => bail!("there is nothing to import: the first line should be `{HEAD}`"),
+            }
+            for (number, line) in lines {
                 let line = line.with_context(|| format!("line {number} cannot be read"))?;
-                if number == 1 || line.is_empty() {
-                    if number == 1 && line != HEAD {
-                        bail!("line 1 is `{line}` and should be `{HEAD}`");
-                    }
+                if line.is_empty() {
                     continue;
                 }
                 let reading = reading(&line, &kinds, origin);

@@ -1,5 +1,5 @@
 // What a meter's registers are grouped into: what it shows now, what it has counted, what it kept.
-import type { Choice } from './History.svelte';
+import type { Choice } from './shown';
 import { t } from './text.svelte';
 import type { RegisterValue } from './wire';
 import { isCurrent, registerName } from './words';

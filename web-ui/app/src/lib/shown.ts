@@ -1,0 +1,106 @@
+// What the history of a meter shows for a period: its rows, and beside them those of a period before.
+import { columns, stepFor, steps, totalOf } from './charts/rows';
+import { comparable, spanOf, type Day, type Period, type Span } from './time';
+import type { Amount, History, Kind, Step } from './wire';
+
+/** Something that a meter's history can be about. */
+export interface Choice {
+  /** One register, or two of one unit that belong together. */
+  registers: string[];
+  name: string;
+  kind: Kind;
+  /** Where it stands in the list. */
+  group: 'counter' | 'gauge' | 'kept';
+}
+
+/** What is asked of the server. */
+export interface Question {
+  register: string;
+  from: number;
+  until: number;
+  step: Step;
+}
+
+/** What is asked for. */
+export interface Wanted {
+  choice: Choice;
+  period: Period;
+  /** The first day of the period. */
+  first: Day;
+  comparing: boolean;
+  now: number;
+  zone: string;
+  load: (question: Question) => Promise<History>;
+}
+
+/** What came. */
+export interface Shown {
+  period: Period;
+  span: Span;
+  step: Step;
+  choice: Choice;
+  /** One for each register of the choice. */
+  histories: History[];
+  before: History | null;
+  beforeSpan: Span;
+  /** What was used in the period before, up to the same moment. */
+  sofar: Amount | null;
+}
+
+/** Fetches a period, in steps as fine as the meter is read. */
+export async function fetchShown(wanted: Wanted): Promise<Shown> {
+  const { choice, period, first, comparing, zone, load } = wanted;
+  const span = spanOf(period, first, zone);
+  const beforeSpan = spanOf(period, comparable(period, first), zone);
+  const inSteps = (step: Step) =>
+    Promise.all(choice.registers.map((register) => load({ register, ...span, step })));
+
+  let step = stepFor(period, choice.kind === 'counter');
+  let histories = await inSteps(step);
+  if (step === 'quarter' && sparse(histories[0], span, wanted)) {
+    step = 'hour';
+    histories = await inSteps(step);
+  }
+  const register = comparing ? choice.registers[0] : undefined;
+  const [before, sofar] = await Promise.all([
+    register ? load({ register, ...beforeSpan, step }) : null,
+    register && choice.kind === 'counter' ? fetchSofar(register, span, beforeSpan, wanted) : null,
+  ]);
+  return { period, span, step, choice, histories, before, beforeSpan, sofar };
+}
+
+/** Whether the meter is read more seldom than every quarter: its line would be a row of dots. */
+function sparse(history: History | undefined, span: Span, { now, zone }: Wanted): boolean {
+  const all = history && columns(history, span, 'quarter', zone);
+  const past = all?.slots.filter((slot) => slot.end <= now) ?? [];
+  const known = past.filter((slot) => slot.text !== null).length;
+  return known > 0 && known * 2 < past.length;
+}
+
+/**
+ * What was used before, up to the same moment of the period: half a day is not set beside a whole
+ * one. In finer steps than the chart's, and nothing at all if a part of it is unknown.
+ */
+async function fetchSofar(
+  register: string,
+  span: Span,
+  before: Span,
+  { period, now, zone, load }: Wanted,
+): Promise<Amount | null> {
+  const step = period === 'year' ? 'day' : period === 'day' ? 'quarter' : 'hour';
+  // A meter that is read every hour fills one quarter of four.
+  const mayLack = step === 'quarter' ? 3 : 0;
+  const elapsed = now - span.from;
+  const passed = steps(before, step, zone).filter(({ until }) => until - before.from <= elapsed);
+  const until = passed.at(-1)?.until;
+  if (until === undefined) return null;
+  const part = { from: before.from, until };
+  const found = columns(await load({ register, ...part, step }), part, step, zone);
+  let lacking = 0;
+  for (const { text } of found?.slots ?? []) {
+    lacking = text === null ? lacking + 1 : 0;
+    if (lacking > mayLack) return null;
+  }
+  const value = found && totalOf(found);
+  return found && value !== null ? { value, unit: found.unit } : null;
+}

@@ -15,11 +15,11 @@ use axum::http::request::Parts;
 use metering::{Moment, UserId};
 use tokio::sync::{Semaphore, watch};
 
-use crate::figures::UsualDays;
 use crate::places::Places;
 use crate::probed::ProbedDays;
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
+use crate::usual::UsualDays;
 
 /// What all listeners share.
 pub(crate) struct Doors {

@@ -9,13 +9,9 @@
 //! Meters of one medium may count in `GJ`, `MWh` and `kWh`. Each one's steps are summed first, and the
 //! sum is converted once. The total has the fewest decimals of its parts: more would be invented.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Timelike};
-use chrono_tz::Tz;
-use energy::{Day, HOURS};
 use metering::{Direction, Function, Medium, MeterId, Phase, Quantity, Register, Resolution, Unit};
 use store::{Coverage, Kind, Snapshot, Step, StoreError, Used};
 
@@ -225,6 +221,11 @@ impl UsedBy {
         })
     }
 
+    /// When the periods start of which something is known.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = i64> {
+        self.periods.keys().copied()
+    }
+
     /// The period that starts at `start_ms`: its amount in steps of `wanted`, and whether
     /// readings are missing in it.
     pub(crate) fn at(&self, start_ms: i64, wanted: Resolution) -> (Option<i64>, bool) {
@@ -240,95 +241,6 @@ pub(crate) fn resolution(meters: &[UsedBy], unit: Unit) -> Option<Resolution> {
     let amounts = meters.iter().flat_map(UsedBy::totals);
     let decimals = amounts.map(|amount| decimals_in(unit, amount.resolution())).min()??;
     Resolution::new(decimals, unit)
-}
-
-/// What is usual for a day, by the meters that were added up. It is asked of six weeks of hours, so
-/// it is kept for a quarter of an hour.
-#[derive(Debug, Default)]
-pub(crate) struct UsualDays {
-    kept: HashMap<Vec<MeterId>, Usual>,
-}
-
-/// For one group of meters.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usual {
-    date: NaiveDate,
-    resolution: Resolution,
-    asked: Duration,
-    pub(crate) hours: [Option<i64>; HOURS],
-}
-
-impl UsualDays {
-    pub(crate) fn get(
-        &self,
-        meters: &[MeterId],
-        date: NaiveDate,
-        resolution: Resolution,
-        now: Duration,
-    ) -> Option<[Option<i64>; HOURS]> {
-        let kept = self.kept.get(meters)?;
-        let young = now.saturating_sub(kept.asked) < Duration::from_mins(15);
-        (kept.date == date && kept.resolution == resolution && young).then_some(kept.hours)
-    }
-
-    /// Keeps it. When there are too many the oldest is dropped.
-    pub(crate) fn put(
-        &mut self,
-        meters: Vec<MeterId>,
-        date: NaiveDate,
-        resolution: Resolution,
-        asked: Duration,
-        hours: &[Option<i64>; HOURS],
-    ) {
-        if self.kept.len() >= 64 {
-            let oldest = self.kept.iter().min_by_key(|(_, usual)| usual.asked);
-            if let Some(oldest) = oldest.map(|(meters, _)| meters.clone()) {
-                self.kept.remove(&oldest);
-            }
-        }
-        self.kept.insert(meters, Usual { date, resolution, asked, hours: *hours });
-    }
-}
-
-/// What `meters` used together in each local hour of the days of `span`. An hour that one of them
-/// has not measured in full is unknown for all.
-pub(crate) fn days(
-    store: &Snapshot<'_>,
-    meters: &[(MeterId, Register)],
-    span: &Range<i64>,
-    wanted: Resolution,
-    zone: Tz,
-) -> Result<Vec<Day>, StoreError> {
-    let mut days: BTreeMap<NaiveDate, [Option<i64>; HOURS]> = BTreeMap::new();
-    for (index, (meter, register)) in meters.iter().enumerate() {
-        let used = UsedBy::ask(store, *meter, register, span.clone(), Step::Hour)?;
-        let mut own: BTreeMap<NaiveDate, [Option<i64>; HOURS]> = BTreeMap::new();
-        for start_ms in used.periods.keys() {
-            let (Some(amount), false) = used.at(*start_ms, wanted) else {
-                continue;
-            };
-            let Some(local) = DateTime::from_timestamp_millis(*start_ms) else {
-                continue;
-            };
-            let local = local.with_timezone(&zone);
-            let hours = own.entry(local.date_naive()).or_default();
-            let hour = usize::try_from(local.hour()).ok().and_then(|hour| hours.get_mut(hour));
-            if let Some(hour) = hour {
-                *hour = Some(hour.unwrap_or(0).saturating_add(amount));
-            }
-        }
-        if index == 0 {
-            days = own;
-            continue;
-        }
-        for (date, hours) in &mut days {
-            let own = own.get(date).copied().unwrap_or_default();
-            for (hour, own) in hours.iter_mut().zip(own) {
-                *hour = hour.zip(own).map(|(sum, own)| sum.saturating_add(own));
-            }
-        }
-    }
-    Ok(days.into_iter().map(|(date, hours)| Day { date, hours }).collect())
 }
 
 #[cfg(test)]

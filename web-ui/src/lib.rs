@@ -40,6 +40,7 @@ mod session;
 mod tests;
 #[cfg(test)]
 mod types;
+mod usual;
 mod watchful;
 mod wire;
 mod wishes;

@@ -59,6 +59,7 @@ codes! {
     ConfigChanged = 412 "config_changed" "Somebody else saved first",
     ConfigFailed = 500 "config_failed" "The configuration could not be kept",
     ConfigWrong = 422 "config_wrong" "The configuration has mistakes",
+    DiskFull = 507 "disk_full" "The disk is full",
     EnrolClock = 409 "enrol_clock" "The clock is not trusted yet",
     EnrolFailed = 502 "enrol_failed" "The enrolment failed",
     EnrolUnreachable = 502 "enrol_unreachable" "The cloud cannot be reached",
@@ -207,6 +208,10 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = &error as &dyn Error, "store did not answer");
+        if error.is_full() {
+            let detail = "The disk of the gateway is full. What was stored earlier is safe.";
+            return Self::new(Code::DiskFull, detail);
+        }
         Self::new(Code::Store, "The log of the gateway says more.")
     }
 }
@@ -267,6 +272,13 @@ mod tests {
             assert!(Code::ALL.iter().skip(index + 1).all(|it| it.as_str() != code.as_str()));
             assert!((400..600).contains(&code.status()), "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full_and_no_path_is_told() {
+        let problem = Problem::from(StoreError::Full { dir: "/var/lib/fyrhus".into() });
+        assert_eq!(problem.code, Code::DiskFull);
+        assert!(!problem.detail.contains("/var"), "{}", problem.detail);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::watchful::{Notice, Sentence};
 use crate::wire::{Amount, Time, unit_of};
-use crate::{Live, Site, Web, watchful};
+use crate::{Live, Site, Web, usual, watchful};
 
 /// The building at a glance, as far as the visitor sees it.
 pub(crate) async fn overview(
@@ -351,7 +351,7 @@ impl Board<'_> {
         }
         let start = today.span_ms.start;
         let weeks = start - SIX_WEEKS_MS..start;
-        let days = figures::days(self.store, counters, &weeks, resolution, self.site.time_zone)?;
+        let days = usual::days(self.store, counters, &weeks, resolution, self.site.time_zone)?;
         let hours = energy::usual(today.civil, &days);
         lock().put(meters, today.civil, resolution, asked, &hours);
         Ok(hours)

@@ -106,6 +106,25 @@ async fn six_weeks_make_a_habit() {
 }
 
 #[tokio::test]
+async fn a_day_of_25_hours_is_as_usual_in_each_of_them() {
+    let gateway = Gateway::new();
+    // Half past eleven at night, when the clocks were put back.
+    let now: DateTime<Utc> = "2026-10-25T22:30:00Z".parse().unwrap();
+    gateway.clock.set(now.timestamp_millis());
+    let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
+    gateway.import(HEAT, "energy", now.timestamp_millis() - 44 * 24 * HOUR_MS, mwh).await;
+    let cookie = gateway.visitor(Role::Wall).await;
+    let overview = gateway.get("/overview", &cookie).await.json();
+    assert_eq!(overview["day"]["start"], "2026-10-24T22:00:00Z");
+    assert_eq!(overview["day"]["end"], "2026-10-25T23:00:00Z");
+    let heat = &overview["media"][0];
+    let hours = heat["hours"].as_array().unwrap();
+    assert_eq!(hours.len(), 25);
+    assert!(hours[..24].iter().all(|hour| hour["mantissa"] == 4), "{hours:?}");
+    assert_eq!(heat["comparison"], json!({"kind": "as_usual", "percent": null}));
+}
+
+#[tokio::test]
 async fn a_silent_meter_is_the_first_thing_that_is_said() {
     let gateway = Gateway::with_a_day().await;
     let mut live = all_well();

@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'config_changed'
   | 'config_failed'
   | 'config_wrong'
+  | 'disk_full'
   | 'enrol_clock'
   | 'enrol_code'
   | 'enrol_failed'

@@ -170,6 +170,19 @@ impl Plan {
         Ok(building)
     }
 
+    /// Adds the portfolio to the building's configuration. What tells an outage of it from one of
+    /// the link are the simulated buses, so that nothing leaves this machine.
+    fn point_at_cloud(&self) -> anyhow::Result<()> {
+        let [url, first, second, third] = [1, 2, 3, 4].map(|offset| self.base_port + offset);
+        let cloud = format!(
+            "\n[cloud]\nurl = \"https://127.0.0.1:{url}\"\nreferences = [\"127.0.0.1:{first}\", \
+             \"127.0.0.1:{second}\", \"127.0.0.1:{third}\"]\n"
+        );
+        let site = self.state("gateway").join("site.toml");
+        fs::OpenOptions::new().append(true).open(site)?.write_all(cloud.as_bytes())?;
+        Ok(())
+    }
+
     /// Hourly readings up to the last full hour, then one a minute, so that what was used since
     /// then is not all counted in the minute in which the gateway starts. Returns how many.
     fn import_history(&self) -> anyhow::Result<u64> {

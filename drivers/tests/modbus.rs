@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use drivers::modbus::ModbusBus;
 use drivers::{
     Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortFault, PortSettings, Profile,
     ReadError, Readout,
@@ -83,6 +84,16 @@ impl Drop for Device {
 /// Long enough for a machine that has other things to do, short enough for a test.
 const ANSWER_WITHIN: Duration = Duration::from_millis(200);
 
+fn settings(port: PortSettings) -> BusSettings {
+    BusSettings {
+        kind: BusKind::Modbus,
+        port,
+        baud: 115_200,
+        parity: Parity::Even,
+        answer_within: Some(ANSWER_WITHIN),
+    }
+}
+
 /// Every register from 0 to 299 exists, but for these.
 type Missing = &'static [u16];
 
@@ -117,14 +128,7 @@ async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> Device {
             (PortSettings::Serial(slave), task)
         }
     };
-    let settings = BusSettings {
-        kind: BusKind::Modbus,
-        port,
-        baud: 115_200,
-        parity: Parity::Even,
-        answer_within: Some(ANSWER_WITHIN),
-    };
-    Device { settings, requests, task }
+    Device { settings: settings(port), requests, task }
 }
 
 async fn serve(
@@ -381,6 +385,22 @@ async fn a_device_that_refuses_everything_while_it_starts_is_soon_read_as_before
 }
 
 #[tokio::test]
+async fn a_device_says_by_its_registers_of_which_type_it_is() {
+    let device = device(Wire::Tcp, vec![], &[]).await;
+    let mut bus = ModbusBus::open(&device.settings);
+    // The register at each address holds the address.
+    let profile = |address: u16, value: u16| {
+        let identify =
+            format!("[[modbus.identify]]\naddress = {address}\ntype = \"u16\"\nany_of = [{value}]");
+        meter(&[10], &identify).profile.unwrap()
+    };
+    let (absent, other, right) = (profile(400, 1), profile(20, 1), profile(30, 30));
+    let found = bus.identify(7, [&absent, &other, &right], &Noon).await.unwrap();
+    assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &right)));
+    assert!(bus.identify(7, [&absent, &other], &Noon).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_time_out_teaches_nothing() {
     let device = device(Wire::Tcp, vec![Act::Silence; 2], &[]).await;
     let mut bus = Bus::open(&device.settings, Arc::default());
@@ -447,14 +467,7 @@ async fn queueing_converter(mut delays: impl Iterator<Item = u64> + Send + 'stat
             }
         }
     });
-    let settings = BusSettings {
-        kind: BusKind::Modbus,
-        port,
-        baud: 115_200,
-        parity: Parity::Even,
-        answer_within: Some(ANSWER_WITHIN),
-    };
-    Device { settings, requests, task }
+    Device { settings: settings(port), requests, task }
 }
 
 /// Numbers from a fixed seed, so that a failure can be repeated.

@@ -15,10 +15,15 @@
 //!
 //! Two acknowledges may overlap so well that they look like one; then the two telegrams collide.
 //! Once in a while even their overlap has a right checksum, so a meter is believed only when it has
-//! acknowledged the address that its telegram tells. Where eight digits are equal, the fabrication number is varied, then medium, version and
+//! acknowledged the address that its telegram tells.
+//!
+//! Where eight digits are equal, the fabrication number is varied, then medium, version and
 //! manufacturer, byte by byte. Where something answers above and none of ten digits does below, the
 //! meter has a digit from A to E there, or one that no selection finds, and these are tried too,
 //! once a second look has shown that it was not noise.
+//!
+//! A device that acknowledges everything makes the search as long as there are addresses: whoever
+//! polls it has to set it an end.
 //!
 //! Neither does I/O: both are polled like a [`Session`], which they use.
 //!

@@ -282,3 +282,43 @@ pub(super) struct Read {
     pub(super) address: u16,
     pub(super) words: Vec<String>,
 }
+
+impl From<Function> for crate::modbus::Function {
+    fn from(function: Function) -> Self {
+        match function {
+            Function::Holding => Self::Holding,
+            Function::Input => Self::Input,
+        }
+    }
+}
+
+impl From<Direction> for metering::Direction {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Import => Self::Import,
+            Direction::Export => Self::Export,
+        }
+    }
+}
+
+impl From<Phase> for metering::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::L1 => Self::L1,
+            Phase::L2 => Self::L2,
+            Phase::L3 => Self::L3,
+            Phase::Total => Self::Total,
+        }
+    }
+}
+
+impl From<Moment> for metering::Function {
+    fn from(moment: Moment) -> Self {
+        match moment {
+            Moment::Instantaneous => Self::Instantaneous,
+            Moment::Maximum => Self::Maximum,
+            Moment::Minimum => Self::Minimum,
+            Moment::Error => Self::DuringError,
+        }
+    }
+}

@@ -125,9 +125,10 @@ pub struct RegisterSpec {
     pub unit: Unit,
     /// Digits behind the point, where the wire does not say it.
     pub decimals: Option<i8>,
-    /// Where the counter begins again at zero.
+    /// Where the counter begins again at zero. For whoever subtracts two values.
     pub modulus: Option<Quantity>,
-    /// How often it is worth asking for, if that is less often than the meter is.
+    /// How often it is worth asking for, if that is less often than the meter is. For whoever plans
+    /// the questions: a readout here asks for everything.
     pub every: Option<Duration>,
     /// The bounds of what is possible.
     pub plausible: Plausible,
@@ -161,8 +162,11 @@ pub struct Plausible {
 impl Plausible {
     /// Whether `value` lies within.
     pub fn judge(&self, value: Quantity) -> Quality {
-        let below = self.min.is_some_and(|min| compare(value, min).is_lt());
-        let above = self.max.is_some_and(|max| compare(value, max).is_gt());
+        // A meter that was set to another unit than its type usually has is not judged.
+        let unit = value.resolution().unit();
+        let bound = |bound: Option<Quantity>| bound.filter(|it| it.resolution().unit() == unit);
+        let below = bound(self.min).is_some_and(|min| compare(value, min).is_lt());
+        let above = bound(self.max).is_some_and(|max| compare(value, max).is_gt());
         if below || above { Quality::Implausible } else { Quality::Good }
     }
 }

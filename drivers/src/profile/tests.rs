@@ -195,6 +195,8 @@ fn what_is_outside_the_plausible_is_kept_and_marked() {
     let kwh = |text| Quantity::from_decimal(text, Unit::KilowattHour).unwrap();
     assert_eq!(spec.plausible.judge(kwh("-0.1")), Quality::Implausible);
     assert_eq!(spec.plausible.judge(kwh("0.0")), Quality::Good);
+    let gj = Quantity::from_decimal("-0.1", Unit::Gigajoule).unwrap();
+    assert_eq!(spec.plausible.judge(gj), Quality::Good, "0 kWh is no bound of it");
 }
 
 #[test]

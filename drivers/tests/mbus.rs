@@ -376,6 +376,27 @@ async fn a_question_that_was_dropped_does_not_answer_the_next() {
     }
 }
 
+/// A converter that lost its power keeps the connection open, as far as anybody here can tell.
+#[tokio::test]
+async fn a_converter_that_is_gone_is_noticed_though_the_question_was_dropped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = BusSettings {
+        port: PortSettings::Tcp(listener.local_addr().unwrap().to_string()),
+        ..slave(false, vec![]).await.settings.clone()
+    };
+    let converter = tokio::spawn(async move {
+        let (_gone, _) = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        serve(stream, &mut std::iter::empty()).await;
+    });
+    let mut bus = Bus::open(&settings, Arc::new(Profiles::default()));
+    let five = meter(MeterAddress::Primary(5));
+    let dropped = time::timeout(Duration::from_millis(100), bus.read(&five, &Noon)).await;
+    assert!(dropped.is_err(), "{dropped:?}");
+    assert_eq!(read(&mut bus, &five).await.unwrap().readings.len(), 4);
+    converter.abort();
+}
+
 #[tokio::test]
 async fn a_scan_finds_who_is_there_and_tells_how_far_it_is() {
     for on_pty in [false, true] {

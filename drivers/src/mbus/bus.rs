@@ -22,6 +22,8 @@ pub struct MbusBus {
     profiles: Arc<Profiles>,
     /// From when the session's time is counted.
     epoch: Instant,
+    /// Something was asked and not a byte was heard since, also if the future was dropped.
+    unheard: bool,
 }
 
 /// How a task ended, and the telegrams that it brought.
@@ -43,7 +45,7 @@ impl MbusBus {
         };
         let settings = Settings { answer_within: settings.answer_within, ..wire };
         let session = Session::new(settings);
-        Self { port, session, settings, profiles, epoch: Instant::now() }
+        Self { port, session, settings, profiles, epoch: Instant::now(), unheard: false }
     }
 
     /// Asks `meter` for all its telegrams.
@@ -115,12 +117,21 @@ impl MbusBus {
     }
 
     async fn open_port(&mut self) -> Result<(), PortFault> {
+        self.leave_if_gone();
         if self.port.open().await? {
             // Nobody knows what a meter heard over the connection before.
             self.session = Session::new(self.settings);
             self.port.drain(QUIET, DRAIN_AT_MOST).await?;
         }
         Ok(())
+    }
+
+    /// A converter that is gone without a word is as silent as a meter: the next question is asked
+    /// over a new connection.
+    fn leave_if_gone(&mut self) {
+        if std::mem::take(&mut self.unheard) && self.port.may_be_half_open() {
+            self.port.close();
+        }
     }
 
     /// Whether anything came before `until`.
@@ -131,6 +142,7 @@ impl MbusBus {
             return Ok(false);
         };
         let heard = buffer.get(..count?).unwrap_or_default();
+        self.unheard = false;
         self.session.received(heard, self.epoch.elapsed());
         Ok(true)
     }
@@ -145,7 +157,7 @@ impl MbusBus {
         let mut came = Vec::new();
         // When the answer to the last frame that was sent began.
         let mut began: Option<Moment> = None;
-        let mut heard = false;
+        self.unheard = true;
         let result = loop {
             match self.session.poll(self.epoch.elapsed()) {
                 Action::Send(bytes) => {
@@ -155,7 +167,6 @@ impl MbusBus {
                 Action::Wait(until) => {
                     if self.hear(until).await? {
                         began.get_or_insert_with(|| clock.now());
-                        heard = true;
                     }
                 }
                 Action::Telegram(bytes) => {
@@ -168,10 +179,11 @@ impl MbusBus {
                 Action::Idle => break Err(ABANDONED),
             }
         };
-        // A converter that is gone without a word is as silent as a meter, and one that never
-        // falls silent has to begin anew.
-        let babbles = matches!(result, Err(Failure { reason: Reason::NeverSilent, .. }));
-        if (!heard || babbles) && self.port.may_be_half_open() {
+        self.leave_if_gone();
+        if matches!(result, Err(Failure { reason: Reason::NeverSilent, .. }))
+            && self.port.may_be_half_open()
+        {
+            // What a converter says without end may end with the connection.
             self.port.close();
         }
         Ok(Ended { result, came, took: begun.elapsed() })

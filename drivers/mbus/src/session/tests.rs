@@ -1,132 +1,15 @@
 //! One test for each rule, on a clock that only these tests turn.
 
-use std::collections::VecDeque;
+mod line;
 
 use proptest::prelude::*;
 
+use self::line::{Line, bit_times, in_bits, in_bits_at};
 use super::*;
 use crate::{
     ByteOrder, Control, Data, Encoding, Entry, Flaw, Frame, Full, Header, Part, Quantity, Request,
     Status, VibBuf, ci, write_frame,
 };
-
-/// A line on which meters say what the test has written down, at 2400 baud if nothing is said.
-struct Line {
-    session: Session,
-    /// Of the wire: every time below is counted in its bits.
-    baud: u32,
-    now: Duration,
-    /// For each frame sent: what comes after it, and how many bit times after its end.
-    script: VecDeque<Vec<(u32, Vec<u8>)>>,
-    /// Bytes under way.
-    coming: Vec<(Duration, u8)>,
-    /// When each frame was sent, in bit times, and what it was.
-    sent: Vec<(u128, String)>,
-    telegrams: Vec<Vec<u8>>,
-    bauds: Vec<Baud>,
-}
-
-impl Line {
-    fn new() -> Self {
-        Self::with(Settings { slack: Duration::ZERO, ..Settings::new(2400) })
-    }
-
-    fn with(settings: Settings) -> Self {
-        Self {
-            session: Session::new(settings),
-            baud: settings.baud,
-            now: Duration::from_secs(1000),
-            script: VecDeque::new(),
-            coming: Vec::new(),
-            sent: Vec::new(),
-            telegrams: Vec::new(),
-            bauds: Vec::new(),
-        }
-    }
-
-    /// After the next frame this comes, so many bit times after its end.
-    fn then(&mut self, answers: &[(u32, &[u8])]) -> &mut Self {
-        let answers = answers.iter().map(|(bits, bytes)| (*bits, bytes.to_vec())).collect();
-        self.script.push_back(answers);
-        self
-    }
-
-    /// After the next frame this comes, 50 bit times after its end.
-    fn answers(&mut self, answer: &[u8]) -> &mut Self {
-        self.then(&[(50, answer)])
-    }
-
-    fn silence(&mut self) -> &mut Self {
-        self.then(&[])
-    }
-
-    fn run(&mut self, task: &Task<'_>) -> Result<Summary, Failure> {
-        self.session.start(task, None, self.now).unwrap();
-        for _ in 0..10_000 {
-            match self.session.poll(self.now) {
-                Action::Send(frame) => {
-                    let wire = Settings::new(self.baud);
-                    let end = self.now + wire.characters(frame.len());
-                    self.sent.push((in_bits_at(self.baud, self.now), hex(frame)));
-                    for (bits, bytes) in self.script.pop_front().unwrap_or_default() {
-                        // A byte is there when its last bit is.
-                        let first = end + Duration::from_secs(1) * bits / self.baud;
-                        let at = |count| first + wire.characters(count);
-                        self.coming
-                            .extend(bytes.iter().zip(1..).map(|(byte, count)| (at(count), *byte)));
-                    }
-                    self.coming.sort_by_key(|(at, _)| *at);
-                }
-                Action::Wait(until) => match self.coming.first().copied() {
-                    Some((at, byte)) if at <= until => {
-                        self.coming.remove(0);
-                        self.now = self.now.max(at);
-                        self.session.received(&[byte], self.now);
-                    }
-                    _ => self.now = until,
-                },
-                Action::Telegram(frame) => self.telegrams.push(frame.to_vec()),
-                Action::SetBaud(baud) => self.bauds.push(baud),
-                Action::Done(result) => return result,
-                Action::Idle => panic!("idle in a task"),
-            }
-        }
-        panic!("the session runs in a circle");
-    }
-
-    fn read(&mut self, address: u8) -> Result<Summary, Failure> {
-        let meter = Target::Primary(Primary(address));
-        self.run(&Task::Read { meter, reset: Reset::WhenNeeded })
-    }
-
-    #[track_caller]
-    fn has_sent(&self, expected: &[&str]) {
-        let frames: Vec<&str> = self.sent.iter().map(|(_, frame)| frame.as_str()).collect();
-        assert_eq!(frames, expected);
-    }
-
-    /// From the end of one frame sent to the beginning of the next, in bit times.
-    fn pauses(&self) -> Vec<u128> {
-        let end = |(at, frame): &(u128, String)| at + frame.len() as u128 / 2 * 11;
-        self.sent.windows(2).map(|pair| pair[1].0 - end(&pair[0])).collect()
-    }
-}
-
-fn bit_times(count: u32) -> Duration {
-    Duration::from_secs(1) * count / 2400
-}
-
-fn in_bits(at: Duration) -> u128 {
-    in_bits_at(2400, at)
-}
-
-fn in_bits_at(baud: u32, at: Duration) -> u128 {
-    (at.as_nanos() * u128::from(baud) + 500_000_000) / 1_000_000_000
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02X}"))
-}
 
 fn meter(id: &str) -> crate::Secondary {
     let selection: Selection = id.parse().unwrap();

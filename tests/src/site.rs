@@ -81,6 +81,7 @@ impl Site {
         tell("The building: meters on M-Bus and Modbus");
         let building = plan.start_building()?;
         if fresh {
+            plan.point_at_cloud()?;
             tell(&format!(
                 "{} days of history, through the store's import",
                 plan.history.num_days()

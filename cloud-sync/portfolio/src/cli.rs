@@ -1,7 +1,7 @@
 //! The command line: what can be asked of the program, and in what words it answers.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,7 +84,11 @@ async fn run(place: &Where) -> anyhow::Result<()> {
     let config = load(place)?;
     let filter = EnvFilter::try_new(&config.log_filter)
         .with_context(|| format!("filter = {:?} of [log] is not understood", config.log_filter))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
     let (mut asked, mut ended) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::support::{Cloud, Gateway, SOON, assert_same, copy_dir, everything, gateway_id, moment};
-use metering::{NoReading, Origin, Quality, Quantity, Unit};
+use metering::{NoReading, Origin, PointId, Quality, Quantity, SiteId, Unit};
 use reqwest::StatusCode;
 use store::testing::{self, COLD, HEAT, MIDNIGHT_MS, known_day, reading, resolution};
 use store::{Imported, Kind};
-use sync_wire::{Ack, Batch, Envelope, Refusal, SyncReading, limits, path};
+use sync_wire::{
+    Ack, Batch, Envelope, Refusal, SeriesRow, SeriesTable, SiteRow, SyncReading, limits, path,
+};
 use tokio::time::timeout;
 
 /// One more round of both meters: five readings.
@@ -341,6 +343,43 @@ async fn every_row_of_the_receivers_table_has_its_answer() {
     let (status, refusal) = refused(send(batch(gateway_id(), epoch, 0, &[1])).await);
     assert_eq!(status, 403);
     assert!(refusal.to_string().contains("its message of"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_series_may_be_read_in_another_way_but_never_becomes_another() {
+    let cloud = Cloud::start().await;
+    let identity = cloud.identity(gateway_id()).await;
+    let teach = async |kind, decimals| {
+        let row = SeriesRow {
+            series: crate::support::series(1),
+            point: PointId::from_uuid(COLD.uuid()),
+            meter: COLD,
+            register: testing::register("volume"),
+            kind,
+            resolution: resolution(decimals, Unit::Litre),
+            begins_ms: MIDNIGHT_MS,
+            serial: "20110815".to_owned(),
+        };
+        let table = SeriesTable {
+            gateway: identity.gateway(),
+            epoch: 1,
+            site: SiteRow {
+                id: SiteId::from_uuid(HEAT.uuid()),
+                name: "Kvernhusgata 4".to_owned(),
+                place: None,
+                time_zone: "Europe/Oslo".to_owned(),
+            },
+            meters: Vec::new(),
+            series: vec![row],
+        };
+        let (status, _) = post(&identity, path::SERIES, table.write().unwrap()).await;
+        let kept: i64 =
+            cloud.ask(|db| db.query_row("SELECT kind FROM series", [], |row| row.get(0)));
+        (status.as_u16(), kept)
+    };
+    assert_eq!(teach(sync_wire::Kind::Counter, 0).await, (200, 0));
+    assert_eq!(teach(sync_wire::Kind::Gauge, 0).await, (200, 1));
+    assert_eq!(teach(sync_wire::Kind::Gauge, 3).await, (422, 1));
 }
 
 #[tokio::test]

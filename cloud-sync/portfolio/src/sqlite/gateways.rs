@@ -402,7 +402,8 @@ fn store_readings(
 }
 
 /// Gives a series its number here. `false` if this epoch has another series of that name: numbers
-/// are never used again, so there are two databases.
+/// are never used again, so there are two databases. How it is to be read may change: a profile was
+/// corrected.
 ///
 /// A gateway whose database was made anew numbers its series anew. A series that is the same in all
 /// but its number goes on as the one that it was.
@@ -419,22 +420,13 @@ fn learn_series(
     let named: Option<(i64, bool)> = db
         .prepare_cached(
             "SELECT series,
-                    (meter, register, kind, unit, decimals) = (?4, ?5, ?6, ?7, ?8)
+                    (meter, register, unit, decimals) = (?4, ?5, ?6, ?7)
                FROM series_name
                JOIN series USING (gateway, series)
               WHERE gateway = ?1 AND epoch_no = ?2 AND name = ?3",
         )?
         .query_row(
-            (
-                gateway,
-                epoch_no,
-                row.series.get(),
-                meter.as_bytes(),
-                &register,
-                kind,
-                unit,
-                decimals,
-            ),
+            (gateway, epoch_no, row.series.get(), meter.as_bytes(), &register, unit, decimals),
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
@@ -469,10 +461,17 @@ fn learn_series(
     };
     db.prepare_cached(
         "UPDATE series
-            SET point = ?3, begins_ms = ?4, serial = ?5
+            SET point = ?3, begins_ms = ?4, serial = ?5, kind = ?6
           WHERE gateway = ?1 AND series = ?2",
     )?
-    .execute((gateway, number, row.point.uuid().as_bytes(), row.begins_ms, &row.serial))?;
+    .execute((
+        gateway,
+        number,
+        row.point.uuid().as_bytes(),
+        row.begins_ms,
+        &row.serial,
+        kind,
+    ))?;
     Ok(true)
 }
 

@@ -48,6 +48,7 @@ pub(crate) struct Gateways<R> {
     clock: Arc<dyn Clock>,
     slowing: Arc<Mutex<Slowing<IpAddr>>>,
     bodies: Arc<Semaphore>,
+    enrolments: Arc<Semaphore>,
 }
 
 /// Bodies that are read at once: at a quarter of a megabyte each 16 MB. The next is sent away.
@@ -55,6 +56,16 @@ const BODIES: usize = 64;
 
 /// For how long a body may take: 256 KiB over a link of 4 kB/s.
 const BODY: Duration = Duration::from_secs(65);
+
+/// Bodies of those who have shown no certificate, which are read at once. They have places of their
+/// own: who drips one byte after the other keeps no gateway from sending.
+const ENROLMENTS: usize = 16;
+
+/// Of an enrolment: the request for a certificate, and a little.
+const ENROLMENT_BYTES: usize = limits::CERTIFICATE_BYTES + 1_024;
+
+/// For how long an enrolment may take: one packet, and its second try over a slow link.
+const ENROLMENT: Duration = Duration::from_secs(15);
 
 /// After how long a gateway that was sent away comes again, before its own jitter.
 const RETRY_SECS: u32 = 10;
@@ -64,7 +75,8 @@ impl<R: Repository> Gateways<R> {
     pub(crate) fn new(repository: R, authority: Arc<Authority>, clock: Arc<dyn Clock>) -> Self {
         let slowing = Arc::new(Mutex::new(Slowing::new(Pace::SOURCE)));
         let bodies = Arc::new(Semaphore::new(BODIES));
-        Self { repository, authority, clock, slowing, bodies }
+        let enrolments = Arc::new(Semaphore::new(ENROLMENTS));
+        Self { repository, authority, clock, slowing, bodies, enrolments }
     }
 
     /// The routes. Every request needs a [`Peer`] among its extensions.
@@ -107,23 +119,33 @@ impl<R: Repository> Gateways<R> {
         }
     }
 
-    /// The body, if there is room for it and it comes in time.
+    /// The body of somebody who has shown a certificate, if there is room for it and it comes in
+    /// time.
     async fn body(&self, body: Body) -> Result<Bytes, Sent> {
         let _room = self.bodies.try_acquire().map_err(|_| Sent::busy())?;
-        let read = Limited::new(body, limits::POSTED_BYTES).collect();
-        match time::timeout(BODY, read).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            // Only what is too long is the message's own fault; what was cut off may come whole.
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let sentence = format!("it is longer than {} bytes", limits::POSTED_BYTES);
-                Err(Sent::Refusal(Refusal::Malformed { sentence }))
-            }
-            Ok(Err(_)) | Err(_) => Err(Sent::busy()),
-        }
+        read(body, limits::POSTED_BYTES, BODY).await
+    }
+
+    /// Like [`body`](Self::body), of anybody.
+    async fn enrolment(&self, body: Body) -> Result<Bytes, Sent> {
+        let _room = self.enrolments.try_acquire().map_err(|_| Sent::busy())?;
+        read(body, ENROLMENT_BYTES, ENROLMENT).await
     }
 
     fn now_ms(&self) -> i64 {
         self.clock.now().wall_ms()
+    }
+}
+
+async fn read(body: Body, most: usize, longest: Duration) -> Result<Bytes, Sent> {
+    match time::timeout(longest, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        // Only what is too long is the message's own fault; what was cut off may come whole.
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let sentence = format!("it is longer than {most} bytes");
+            Err(Sent::Refusal(Refusal::Malformed { sentence }))
+        }
+        Ok(Err(_)) | Err(_) => Err(Sent::busy()),
     }
 }
 
@@ -187,15 +209,11 @@ async fn enrol<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let now = gateways.clock.now();
-    let source = peer.address.ip();
-    let wait = gateways.slowing().wait(&source, now.boottime);
-    if let Some(wait) = wait {
-        let retry_after_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
-        return Err(Sent::Refusal(Refusal::Busy { retry_after_secs }));
-    }
+    let (now, address) = (gateways.clock.now(), peer.address);
+    let source = peer.source();
+    gateways.knock(source, now.boottime)?;
 
-    let body = gateways.body(body).await?;
+    let body = gateways.enrolment(body).await?;
     let Enrol { secret, gateway, request } =
         Enrol::read(&body).map_err(|wrong| Sent::Refusal(wrong.into()))?;
     let signed = gateways.authority.sign(&request, gateway, now.wall_ms())?;
@@ -207,13 +225,15 @@ async fn enrol<R: Repository>(
     };
     match gateways.repository.spend_code(spend, now.wall_ms()).await? {
         Ok(certificate) => {
-            tracing::info!(%gateway, %source, "gateway enrolled");
+            if let Some(source) = source {
+                gateways.slowing().forgive(&source);
+            }
+            tracing::info!(%gateway, %address, "gateway enrolled");
             Ok(gateways.certificate(certificate))
         }
         Err(refusal) => {
-            gateways.slowing().count(source, now.boottime);
             let because = &refusal as &dyn Error;
-            tracing::warn!(%gateway, %source, because, "gateway not enrolled");
+            tracing::warn!(%gateway, %address, because, "gateway not enrolled");
             Err(Sent::Refusal(refusal))
         }
     }
@@ -304,6 +324,20 @@ impl<R: Repository> Gateways<R> {
         })
     }
 
+    /// Counts a try to enrol before it is judged.
+    fn knock(&self, source: Option<IpAddr>, now: Duration) -> Result<(), Sent> {
+        let Some(source) = source else { return Ok(()) };
+        let mut slowing = self.slowing();
+        match slowing.wait(&source, now) {
+            None => slowing.count(source, now),
+            Some(wait) => {
+                let retry_after_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+                return Err(Sent::Refusal(Refusal::Busy { retry_after_secs }));
+            }
+        }
+        Ok(())
+    }
+
     fn slowing(&self) -> std::sync::MutexGuard<'_, Slowing<IpAddr>> {
         self.slowing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -376,5 +410,87 @@ impl From<RequestError> for Sent {
             }
             error => Self::Refusal(Refusal::Malformed { sentence: error.to_string() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task;
+
+    use axum::body::HttpBody;
+    use axum::extract::Request;
+    use hyper::body::Frame;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::sqlite::Sqlite;
+
+    /// Somebody who never sends what they announced.
+    struct Dripping;
+
+    impl HttpBody for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut task::Context<'_>,
+        ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            task::Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn who_drips_an_enrolment_keeps_no_gateway_from_sending() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Sqlite::open(&dir.path().join("portfolio.db")).unwrap();
+        let authority = Arc::new(Authority::open(dir.path(), 0).unwrap());
+        let gateways = Gateways::new(repository, authority, Arc::new(SystemClock::new()));
+        let router = gateways.clone().router();
+        let enrol = |body: Body| {
+            let mut request = Request::post(path::ENROL).body(body).unwrap();
+            let address = "127.0.0.1:1".parse().unwrap();
+            request.extensions_mut().insert(Peer { address, certificate: None });
+            router.clone().oneshot(request)
+        };
+        let dripping: Vec<_> =
+            (0..ENROLMENTS).map(|_| tokio::spawn(enrol(Body::new(Dripping)))).collect();
+        let all_in = async {
+            while gateways.enrolments.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        time::timeout(Duration::from_secs(5), all_in).await.unwrap();
+        let refused = enrol(Body::empty()).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(gateways.bodies.available_permits(), BODIES);
+
+        dripping.iter().for_each(tokio::task::JoinHandle::abort);
+        for dripped in dripping {
+            assert!(dripped.await.unwrap_err().is_cancelled());
+        }
+        let malformed = enrol(Body::empty()).await.unwrap();
+        assert_eq!(malformed.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_source_that_tries_too_often_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let repository = Sqlite::open(&dir.path().join("portfolio.db")).unwrap();
+        let authority = Arc::new(Authority::open(dir.path(), 0).unwrap());
+        let gateways = Gateways::new(repository, authority, Arc::new(SystemClock::new()));
+        let somebody = Some("192.0.2.1".parse().unwrap());
+        for _ in 0..Pace::SOURCE.free {
+            assert!(gateways.knock(somebody, Duration::ZERO).is_ok());
+            assert!(gateways.knock(None, Duration::ZERO).is_ok(), "a proxy is everybody");
+        }
+        assert!(matches!(
+            gateways.knock(somebody, Duration::ZERO),
+            Err(Sent::Refusal(Refusal::Busy { retry_after_secs: 1 }))
+        ));
+        assert!(gateways.knock(somebody, Duration::from_secs(2)).is_ok());
     }
 }

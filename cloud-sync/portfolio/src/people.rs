@@ -15,12 +15,12 @@ use std::time::Duration;
 use access::{Act, Pace, Session, SessionId, Slowing, Standing, User};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::uri::Authority as HostAndPort;
+use axum::http::uri::{Authority as HostAndPort, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
-use metering::Clock;
+use metering::{Clock, Moment};
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -36,9 +36,15 @@ pub(crate) struct People<R> {
     pub(crate) repository: R,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<Settings>,
-    by_account: Arc<Mutex<Slowing<String>>>,
-    by_source: Arc<Mutex<Slowing<IpAddr>>>,
+    slowing: Arc<Mutex<SlowingOf>>,
     pub(crate) hashing: Arc<Semaphore>,
+}
+
+/// How wrong tries to get in are slowed.
+#[derive(Debug)]
+struct SlowingOf {
+    accounts: Slowing<String>,
+    sources: Slowing<IpAddr>,
 }
 
 /// How the listener is set up.
@@ -69,8 +75,10 @@ impl<R: Repository> People<R> {
             repository,
             clock,
             settings: Arc::new(settings),
-            by_account: Arc::new(Mutex::new(Slowing::new(Pace::ACCOUNT))),
-            by_source: Arc::new(Mutex::new(Slowing::new(Pace::SOURCE))),
+            slowing: Arc::new(Mutex::new(SlowingOf {
+                accounts: Slowing::new(Pace::ACCOUNT),
+                sources: Slowing::new(Pace::SOURCE),
+            })),
             hashing: Arc::new(Semaphore::new(HASHINGS)),
         }
     }
@@ -135,7 +143,7 @@ impl<R: Repository> People<R> {
             return Ok(None);
         }
         if session.touch(&now) {
-            self.repository.keep_session(session.clone(), now.wall_ms()).await?;
+            self.repository.touch_session(session.clone()).await?;
         }
         Ok(Some((session, person.user, standing)))
     }
@@ -156,12 +164,42 @@ impl<R: Repository> People<R> {
         if self.settings.secure { "__Host-fyrhus-portfolio" } else { "fyrhus-portfolio" }
     }
 
-    pub(crate) fn by_account(&self) -> MutexGuard<'_, Slowing<String>> {
-        self.by_account.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts a try to get in as `account` from `source`, before it is judged: of a hundred at once
+    /// the first few are free, and no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Slowed`] if there were so many wrong ones that it has to wait.
+    pub(crate) fn knock(
+        &self,
+        account: &str,
+        source: Option<IpAddr>,
+        now: &Moment,
+    ) -> Result<(), Problem> {
+        let (mut slowing, now) = (self.slowing(), now.boottime);
+        let by_source = source.and_then(|source| slowing.sources.wait(&source, now));
+        if let Some(wait) = slowing.accounts.wait(account, now).max(by_source) {
+            let detail = "There were too many wrong tries; wait a little.";
+            return Err(Problem::new(Code::Slowed, detail).retry_after(wait));
+        }
+        slowing.accounts.count(account.to_owned(), now);
+        if let Some(source) = source {
+            slowing.sources.count(source, now);
+        }
+        Ok(())
     }
 
-    pub(crate) fn by_source(&self) -> MutexGuard<'_, Slowing<IpAddr>> {
-        self.by_source.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It was right.
+    pub(crate) fn welcome(&self, account: &str, source: Option<IpAddr>) {
+        let mut slowing = self.slowing();
+        slowing.accounts.forgive(account);
+        if let Some(source) = source {
+            slowing.sources.forgive(&source);
+        }
+    }
+
+    fn slowing(&self) -> MutexGuard<'_, SlowingOf> {
+        self.slowing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -218,7 +256,7 @@ async fn guard<R: Repository>(
 /// Eleven years of one meter's minutes take some seconds.
 const LONGEST: Duration = Duration::from_secs(30);
 
-static HEADERS: [(HeaderName, &str); 4] = [
+static HEADERS: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src \
@@ -227,6 +265,7 @@ static HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
 /// Another name in front of our address (DNS rebinding), or a page of somebody else.
@@ -252,19 +291,62 @@ fn check(
         return Err(Problem::new(Code::Host, detail).with("host", &name));
     }
     let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if safe || same_origin(headers, &host) {
+    if safe || same_origin(headers, &host, settings.secure) {
         return Ok(());
     }
     Err(Problem::new(Code::Origin, "A page of another host may not change anything here."))
 }
 
 /// Whether the request was made by one of our own pages, or by no page at all: a browser sends
-/// `Origin` with every unsafe request, and what is none has no cookie that a page could abuse.
-fn same_origin(headers: &HeaderMap, host: &HostAndPort) -> bool {
+/// `Origin` with every unsafe request, and what is none has no cookie that a page could abuse. Where
+/// we speak HTTPS (`secure`) a page that came in the clear is not ours: anybody on the way may have
+/// written it.
+fn same_origin(headers: &HeaderMap, host: &HostAndPort, secure: bool) -> bool {
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-        return origin.as_ref().and_then(Uri::authority) == Some(host);
+        let Some(origin) = origin else {
+            return false;
+        };
+        let in_the_clear = secure && origin.scheme() != Some(&Scheme::HTTPS);
+        return !in_the_clear && origin.authority() == Some(host);
     }
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     matches!(site, None | Some(b"same-origin" | b"none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An unsafe request to `portfolio.example:8443` with these two headers; `""` is none.
+    #[track_caller]
+    fn check(secure: bool, origin: &str, fetch_site: &str, expected: bool) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("origin", origin), ("sec-fetch-site", fetch_site)] {
+            if !value.is_empty() {
+                headers.insert(name, value.parse().unwrap());
+            }
+        }
+        let host = HostAndPort::from_static("portfolio.example:8443");
+        assert_eq!(same_origin(&headers, &host, secure), expected, "{origin} {fetch_site}");
+    }
+
+    #[test]
+    fn only_our_own_pages_change_anything() {
+        check(true, "https://portfolio.example:8443", "same-origin", true);
+        check(true, "https://portfolio.example", "", false);
+        check(true, "https://evil.example:8443", "", false);
+        check(true, "null", "", false);
+        check(true, "", "", true);
+        check(true, "", "same-origin", true);
+        check(true, "", "same-site", false);
+    }
+
+    #[test]
+    fn a_page_in_the_clear_is_ours_only_where_we_speak_so() {
+        check(true, "http://portfolio.example:8443", "", false);
+        check(false, "http://portfolio.example:8443", "", true);
+        // Behind a proxy that speaks HTTPS for us.
+        check(false, "https://portfolio.example:8443", "", true);
+    }
 }

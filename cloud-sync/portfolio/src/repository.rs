@@ -153,11 +153,17 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         hash: SecretHash,
     ) -> impl Future<Output = Result<Option<(Session, Person)>, RepositoryError>> + Send;
 
-    /// Keeps a session that is new, or that was used, and drops those that have ended.
+    /// Keeps a session that is new, and drops those that have ended.
     fn keep_session(
         &self,
         session: Session,
         now_ms: i64,
+    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+
+    /// Notes that a session was used, if it is still there.
+    fn touch_session(
+        &self,
+        session: Session,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
     /// Ends a session.

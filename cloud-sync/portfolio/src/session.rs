@@ -3,6 +3,8 @@
 //! While nobody may log in, the service shows a one-time code where it runs; whoever types it in
 //! becomes the owner. Every start without an owner makes a fresh code, good for an hour.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use access::{
@@ -73,8 +75,9 @@ pub(crate) async fn claim<R: Repository>(
     claim: Result<Json<Claim>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(Claim { code, name, password }) = claim?;
-    let now = people.clock.now();
-    not_slowed(&people, peer, None, &now)?;
+    let (now, source) = (people.clock.now(), peer.source());
+    let account = claim_account(source);
+    people.knock(&account, source, &now)?;
     if people.repository.claimed().await? {
         return Err(spent());
     }
@@ -84,9 +87,8 @@ pub(crate) async fn claim<R: Repository>(
         Some(Issued { hash: hash.parse().ok()?, at: at.parse().ok()? })
     });
     match issued.map(|issued| issued.check(&code, &now)) {
-        Some(Ok(())) => {}
+        Some(Ok(())) => people.welcome(&account, source),
         Some(Err(access::CodeProblem::Wrong)) => {
-            people.by_source().count(peer.address.ip(), now.boottime);
             return Err(Problem::new(Code::ClaimWrong, "This is not the code."));
         }
         Some(Err(access::CodeProblem::Expired)) | None => {
@@ -131,23 +133,19 @@ pub(crate) async fn login<R: Repository>(
     login: Result<Json<Login>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(Login { name, password }) = login?;
-    let now = people.clock.now();
+    let (now, source) = (people.clock.now(), peer.source());
     let folded: String = name.trim().to_lowercase().chars().take(64).collect();
-    not_slowed(&people, peer, Some(&folded), &now)?;
+    people.knock(&folded, source, &now)?;
 
     let person = people.repository.person_named(folded.clone()).await?;
     let kept = person.as_ref().map(|person| person.password.clone());
     let right = hashing(&people, move || access::verify(kept.as_deref(), &password)).await?;
     match person {
         Some(person) if right => {
-            people.by_account().forgive(&folded);
+            people.welcome(&folded, source);
             Ok(open(&people, person.user, &now).await?)
         }
-        _ => {
-            people.by_account().count(folded, now.boottime);
-            people.by_source().count(peer.address.ip(), now.boottime);
-            Err(Problem::new(Code::LoginWrong, "The name or the password is wrong."))
-        }
+        _ => Err(Problem::new(Code::LoginWrong, "The name or the password is wrong.")),
     }
 }
 
@@ -235,25 +233,18 @@ struct UserBody {
     role: &'static str,
 }
 
-fn not_slowed<R: Repository>(
-    people: &People<R>,
-    peer: Peer,
-    account: Option<&str>,
-    now: &Moment,
-) -> Result<(), Problem> {
-    let by_source = people.by_source().wait(&peer.address.ip(), now.boottime);
-    let by_account = account.and_then(|account| people.by_account().wait(account, now.boottime));
-    match by_source.max(by_account) {
-        None => Ok(()),
-        Some(wait) => {
-            let detail = "There were too many wrong tries; wait a little.";
-            Err(Problem::new(Code::Slowed, detail).retry_after(wait))
-        }
-    }
+/// As what tries of the claim's code are counted, for each source on its own: a stranger's must not
+/// use up the hour in which it is good. Names hold no control characters, so no name is this.
+fn claim_account(source: Option<IpAddr>) -> String {
+    format!("\u{0}claim {}", source.map(|source| source.to_string()).unwrap_or_default())
 }
 
 /// Runs `work`, which takes some tenths of a second, off the threads that answer. When it cannot
 /// begin soon, whoever asked comes again.
+///
+/// # Cancellation
+///
+/// Work that has begun goes on when whoever asked leaves, and keeps its turn until it is done.
 async fn hashing<R: Repository, T: Send + 'static>(
     people: &People<R>,
     work: impl FnOnce() -> T + Send + 'static,
@@ -262,9 +253,15 @@ async fn hashing<R: Repository, T: Send + 'static>(
         Problem::new(Code::Slowed, "Too many people log in at once; wait a little.")
             .retry_after(Duration::from_secs(5))
     };
-    let permit = tokio::time::timeout(Duration::from_secs(10), people.hashing.acquire());
-    let _permit = permit.await.map_err(|_| busy())?.map_err(|_| busy())?;
-    task::spawn_blocking(work).await.map_err(|_| busy())
+    let turn = Arc::clone(&people.hashing).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(Duration::from_secs(10), turn).await else {
+        return Err(busy());
+    };
+    let worked = task::spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    worked.await.map_err(|_| busy())
 }
 
 fn weak(weak: WeakPassword) -> Problem {

@@ -41,8 +41,8 @@ struct Inner {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
-    may_write: Semaphore,
-    may_read: Semaphore,
+    may_write: Arc<Semaphore>,
+    may_read: Arc<Semaphore>,
 }
 
 /// How many writes may be under way or waiting: at 20 ms for a full batch some seconds of work.
@@ -85,8 +85,8 @@ impl Sqlite {
             path: path.to_owned(),
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
-            may_write: Semaphore::new(WAITING),
-            may_read: Semaphore::new(READERS),
+            may_write: Arc::new(Semaphore::new(WAITING)),
+            may_read: Arc::new(Semaphore::new(READERS)),
         })))
     }
 
@@ -94,15 +94,18 @@ impl Sqlite {
     ///
     /// # Cancellation
     ///
-    /// A dropped future does not undo `work`: it is done or refused as a whole.
+    /// A dropped future does not undo `work`: it is done or refused as a whole, and keeps its place
+    /// until then.
     async fn write<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, RepositoryError> {
-        let _permit = self.0.may_write.try_acquire().map_err(|_| RepositoryError::Busy)?;
+        let place = Arc::clone(&self.0.may_write);
+        let place = place.try_acquire_owned().map_err(|_| RepositoryError::Busy)?;
         let inner = Arc::clone(&self.0);
         let written = task::spawn_blocking(move || {
+            let _place = place;
             let mut writer = inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let answer = work(&transaction)?;
@@ -116,15 +119,20 @@ impl Sqlite {
     }
 
     /// Runs `question` on a view that does not change.
+    ///
+    /// # Cancellation
+    ///
+    /// A question whose asker has left is answered all the same, and keeps its place until then.
     async fn read<T: Send + 'static>(
         &self,
         doing: &'static str,
         question: impl FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, RepositoryError> {
-        let permit = self.0.may_read.acquire().await;
-        let _permit = permit.map_err(|_| RepositoryError::Busy)?;
+        let place = Arc::clone(&self.0.may_read).acquire_owned().await;
+        let place = place.map_err(|_| RepositoryError::Busy)?;
         let inner = Arc::clone(&self.0);
         let answered = task::spawn_blocking(move || {
+            let _place = place;
             let free = inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut reader = match free {
                 Some(reader) => reader,
@@ -310,6 +318,10 @@ impl Repository for Sqlite {
 
     async fn keep_session(&self, session: Session, now_ms: i64) -> Result<(), RepositoryError> {
         self.write("keep a session", move |db| people::keep_session(db, &session, now_ms)).await
+    }
+
+    async fn touch_session(&self, session: Session) -> Result<(), RepositoryError> {
+        self.write("keep a session", move |db| people::touch_session(db, &session)).await
     }
 
     async fn end_session(&self, hash: SecretHash) -> Result<(), RepositoryError> {

@@ -61,22 +61,38 @@ pub(super) fn session(
 
 pub(super) fn keep_session(db: &Connection, session: &Session, now_ms: i64) -> Result<(), Trouble> {
     db.execute("DELETE FROM session WHERE ends_ms < ?1", [now_ms])?;
-    let lasts_ms = i64::try_from(Session::ENDS_AFTER.as_millis()).unwrap_or(i64::MAX);
     db.execute(
         "INSERT INTO session (sha256, person, login, used, ends_ms)
-         VALUES (:sha256, :person, :login, :used, :ends_ms)
-             ON CONFLICT (sha256)
-             DO UPDATE SET login = excluded.login, used = excluded.used,
-                           ends_ms = excluded.ends_ms",
+         VALUES (:sha256, :person, :login, :used, :ends_ms)",
         named_params! {
             ":sha256": session.hash.bytes(),
             ":person": session.user.uuid().as_bytes(),
             ":login": session.login.map(|login| login.to_string()),
             ":used": session.used.to_string(),
-            ":ends_ms": session.used.wall_ms.saturating_add(lasts_ms),
+            ":ends_ms": ends_ms(session),
         },
     )?;
     Ok(())
+}
+
+/// Changes nothing where the session was ended meanwhile: a request that was under way does not
+/// bring it back.
+pub(super) fn touch_session(db: &Connection, session: &Session) -> Result<(), Trouble> {
+    db.execute(
+        "UPDATE session SET login = ?2, used = ?3, ends_ms = ?4 WHERE sha256 = ?1",
+        (
+            session.hash.bytes(),
+            session.login.map(|login| login.to_string()),
+            session.used.to_string(),
+            ends_ms(session),
+        ),
+    )?;
+    Ok(())
+}
+
+fn ends_ms(session: &Session) -> i64 {
+    let lasts_ms = i64::try_from(Session::ENDS_AFTER.as_millis()).unwrap_or(i64::MAX);
+    session.used.wall_ms.saturating_add(lasts_ms)
 }
 
 pub(super) fn end_session(db: &Connection, hash: SecretHash) -> Result<(), Trouble> {

@@ -47,7 +47,14 @@ impl Schedules {
         let mut rows = statement.query([]).doing(DOING)?;
         let mut schedules = Self::default();
         while let Some(row) = rows.next().doing(DOING)? {
-            let meter = MeterId::from_uuid(uuid(row, "meter")?);
+            let meter = match uuid(row, "meter") {
+                Ok(meter) => MeterId::from_uuid(meter),
+                // What was expected of whom nobody knows is no reason not to start.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "schedule left out");
+                    continue;
+                }
+            };
             let from_ms = row.get("from_ms").doing(DOING)?;
             schedules.set(meter, from_ms, row.get("every_secs").doing(DOING)?);
         }

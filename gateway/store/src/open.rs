@@ -24,7 +24,7 @@ use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
 use crate::error::{DoingWith, StoreError};
 use crate::files::{self, DirLock, Month, Schema};
 use crate::hot::Hot;
-use crate::registry::{Registry, read_series, write_series};
+use crate::registry::{Registry, Written, read_series, write_series};
 use crate::repair::{self, Damage};
 use crate::spool::{self, Held};
 use crate::state::{Shared, State};
@@ -59,6 +59,7 @@ pub(crate) fn open(
         &files::CORE,
         "a fresh one was begun: the configuration's history, users and settings are only in \
          the old one",
+        |_| Ok(()),
     )?;
     let core_is_fresh = core_damage.is_some() || cursor(&core, "epoch")?.is_none();
     damaged.extend(core_damage);
@@ -75,11 +76,12 @@ pub(crate) fn open(
         &files::rollup_path(dir),
         &files::ROLLUP,
         "it was made again from the raw files",
+        |db| tables::read_hot(db).map(drop),
     )?;
     damaged.extend(rollup_damage);
     tables::follow_zone(&mut rollup, civil)?;
 
-    let mut state = load(&core)?;
+    let (mut state, foreign) = load(&core)?;
     state.head = newest(&held);
     let counted = tables::read_hot(&rollup)?.applied_seq;
     let reserved = cursor(&core, "reserved")?.unwrap_or(0);
@@ -103,15 +105,18 @@ pub(crate) fn open(
             Err(error @ StoreError::Corrupt { .. }) => {
                 let Some(month) = month_of(&error) else { return Err(error) };
                 damaged.push(repair::raw(dir, month, &error)?);
-                held = look_at_raws(dir)?.0;
+                let (found, more) = look_at_raws(dir)?;
+                held = found;
+                damaged.extend(more);
                 state.head = head.max(reserved);
             }
             Err(error) => return Err(error),
         }
     };
     if !damaged.is_empty() {
-        repair::note_losses(&core, &state.files, state.head, now.wall_ms())?;
+        repair::try_to_note_losses(&core, &state.files, state.head, now.wall_ms());
     }
+    damaged.extend(foreign);
 
     let report = OpenReport { head: state.head, recovered, damaged };
     let engine = Engine {
@@ -131,22 +136,37 @@ pub(crate) fn open(
     Ok((engine, report))
 }
 
-/// What the memory of a store is made of, apart from its raw files and tallies.
-fn load(core: &Connection) -> Result<State, StoreError> {
+/// What the memory of a store is made of, apart from its raw files and tallies; and what of it
+/// means nothing to this version.
+fn load(core: &Connection) -> Result<(State, Vec<Damage>), StoreError> {
     let mut registry = Registry::default();
-    read_series(core)?.into_iter().for_each(|info| registry.insert(info));
-    Ok(State {
+    let Written { series, foreign } = read_series(core)?;
+    for info in series {
+        registry.insert(info);
+    }
+    let mut left_out = Vec::new();
+    for (series, why) in foreign {
+        registry.hold(series);
+        let mut damage = Damage::new(Path::new("core.db"), &why, None);
+        damage.outcome = format!(
+            "series {series} is neither shown nor sent; its readings are kept for a version that \
+             knows it"
+        );
+        left_out.push(damage);
+    }
+    let state = State {
         registry: Arc::new(registry),
         schedules: Arc::new(Schedules::read(core)?),
         acked: cursor(core, "acked")?.unwrap_or(0),
         epoch: cursor(core, "epoch")?.unwrap_or(0),
         ..State::default()
-    })
+    };
+    Ok((state, left_out))
 }
 
 /// The state of a store that another process writes, as its files have it.
 pub(crate) fn beside(dir: &Path, civil: Civil) -> Result<Shared, StoreError> {
-    let mut state = load(&files::open_to_read(&files::core_path(dir))?)?;
+    let (mut state, _told_by_its_writer) = load(&files::open_to_read(&files::core_path(dir))?)?;
     let mut held = Vec::new();
     for month in Month::all_in(dir)? {
         let path = month.path(dir);
@@ -201,17 +221,22 @@ fn count_from_raws(
     Ok(counted)
 }
 
-/// Opens a database and has SQLite look at it; a damaged one is put aside and begun again.
+/// Opens a database and has SQLite look at it; one that is damaged, or fails `probe`, is put aside
+/// and begun again.
 fn open_checked(
     path: &Path,
     schema: &Schema,
     outcome: &str,
+    probe: impl FnOnce(&Connection) -> Result<(), StoreError>,
 ) -> Result<(Connection, Option<Damage>), StoreError> {
-    let opened =
-        files::open(path, schema).and_then(|db| files::check_structure(&db, path).map(|()| db));
+    let opened = files::open(path, schema).and_then(|db| {
+        files::check_structure(&db, path)?;
+        probe(&db)?;
+        Ok(db)
+    });
     match opened {
         Ok(db) => Ok((db, None)),
-        Err(error) if error.is_damage() => {
+        Err(error) if error.is_damage() || matches!(error, StoreError::Foreign { .. }) => {
             let aside = files::put_aside(path)?;
             let mut damage = Damage::new(path, &error, Some(&aside));
             outcome.clone_into(&mut damage.outcome);
@@ -256,7 +281,7 @@ fn regain_series(core: &mut Connection, held: &[Held]) -> Result<(), StoreError>
     const DOING: &str = "write series";
     let transaction = core.transaction().doing(DOING)?;
     for held in held {
-        write_series(&transaction, &read_series(&files::open_to_read(&held.path)?)?)?;
+        write_series(&transaction, &read_series(&files::open_to_read(&held.path)?)?.series)?;
     }
     if newest(held) > 0 {
         transaction

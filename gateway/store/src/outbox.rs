@@ -76,7 +76,8 @@ pub struct Lost {
 pub enum LossReason {
     /// The disk was full, and they were the oldest.
     Retention,
-    /// A file was damaged. Some of the numbers may never have been given.
+    /// A file was damaged, or nobody knows any more what they mean. Some of the numbers may never
+    /// have been given.
     Damage,
 }
 
@@ -176,16 +177,22 @@ impl Snapshot<'_> {
                 let numbered = (row.first_seq..).zip(entries);
                 let room = most - batch.readings.len();
                 let fresh = numbered.filter(|(seq, _)| (end..=head).contains(seq)).take(room);
-                batch.readings.extend(fresh.filter_map(|(seq, entry)| {
-                    Some(OutboxReading {
+                for (seq, entry) in fresh {
+                    let known = self.state.registry.numbered(entry.series);
+                    let Some(series) = known.map(|info| info.series) else {
+                        // Nobody can say what it means, so the cloud could never take it.
+                        batch.lost = Some(self.lost(seq, seq)?);
+                        return Ok(false);
+                    };
+                    batch.readings.push(OutboxReading {
                         seq,
-                        series: SeriesId::new(entry.series)?,
+                        series,
                         at_ms: entry.at_ms,
                         value: entry.value,
                         quality: entry.quality,
                         origin: entry.origin,
-                    })
-                }));
+                    });
+                }
                 end = row.last_seq() + 1;
                 Ok(batch.readings.len() < most)
             }

@@ -96,7 +96,7 @@ pub struct Point {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     /// Series `n` is at `n - 1`: numbers are given without a hole, and none is ever deleted.
-    /// A hole that a repair left is `None`.
+    /// A hole that a repair left is `None`, and so is what means nothing to this version.
     series: Vec<Option<Arc<SeriesInfo>>>,
     points: HashMap<(MeterId, String), Vec<SeriesId>>,
     meters: HashMap<MeterId, Vec<SeriesId>>,
@@ -201,12 +201,18 @@ impl Registry {
         }
     }
 
-    /// Puts in or replaces a series.
-    pub(crate) fn insert(&mut self, info: SeriesInfo) {
-        let Ok(number) = usize::try_from(info.series.get()) else { return };
+    /// Keeps a number from being given again.
+    pub(crate) fn hold(&mut self, series: SeriesId) {
+        let Ok(number) = usize::try_from(series.get()) else { return };
         if self.series.len() < number {
             self.series.resize(number, None);
         }
+    }
+
+    /// Puts in or replaces a series.
+    pub(crate) fn insert(&mut self, info: SeriesInfo) {
+        self.hold(info.series);
+        let Ok(number) = usize::try_from(info.series.get()) else { return };
         let known = self.get(info.series).is_some();
         if !known {
             let key = (info.meter, info.register.to_string());
@@ -373,29 +379,44 @@ pub(crate) fn write_series<'a>(
     Ok(())
 }
 
+/// The series of core.db or of a raw file.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) series: Vec<SeriesInfo>,
+    /// Those that mean nothing to this version, and why: a newer one wrote them before it was
+    /// taken back. Their numbers are theirs all the same.
+    pub(crate) foreign: Vec<(SeriesId, StoreError)>,
+}
+
 /// Reads all series of core.db or of a raw file.
-pub(crate) fn read_series(db: &Connection) -> Result<Vec<SeriesInfo>, StoreError> {
+pub(crate) fn read_series(db: &Connection) -> Result<Written, StoreError> {
     const DOING: &str = "read the series";
     let mut statement = db.prepare("SELECT * FROM series ORDER BY id").doing(DOING)?;
     let mut rows = statement.query([]).doing(DOING)?;
-    let mut found = Vec::new();
+    let mut written = Written::default();
     while let Some(row) = rows.next().doing(DOING)? {
-        found.push(read_info(row)?);
+        let number: u32 = row.get("id").doing(DOING)?;
+        let foreign = || StoreError::Foreign { column: "id", found: number.to_string() };
+        let series = SeriesId::new(number).ok_or_else(foreign)?;
+        match read_info(series, row) {
+            Ok(info) => written.series.push(info),
+            Err(why @ StoreError::Foreign { .. }) => written.foreign.push((series, why)),
+            Err(error) => return Err(error),
+        }
     }
-    Ok(found)
+    Ok(written)
 }
 
-fn read_info(row: &Row<'_>) -> Result<SeriesInfo, StoreError> {
+fn read_info(series: SeriesId, row: &Row<'_>) -> Result<SeriesInfo, StoreError> {
     const DOING: &str = "read a series";
     let register: String = row.get("register").doing(DOING)?;
     let kind: String = row.get("kind").doing(DOING)?;
     let unit: String = row.get("unit").doing(DOING)?;
     let decimals: i8 = row.get("decimals").doing(DOING)?;
-    let number: u32 = row.get("id").doing(DOING)?;
     let continues: Option<u32> = row.get("continues").doing(DOING)?;
     let foreign = |column, found: &str| StoreError::Foreign { column, found: found.to_owned() };
     Ok(SeriesInfo {
-        series: SeriesId::new(number).ok_or_else(|| foreign("id", &number.to_string()))?,
+        series,
         point: PointId::from_uuid(uuid(row, "point")?),
         meter: MeterId::from_uuid(uuid(row, "meter")?),
         register: register.parse().map_err(|_| foreign("register", &register))?,

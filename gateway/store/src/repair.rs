@@ -65,7 +65,7 @@ pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage
             spool::insert(&transaction, &row)?;
             saved += u64::from(row.n);
         }
-        write_series(&transaction, &read_series(&old).unwrap_or_default())?;
+        write_series(&transaction, &read_series(&old).unwrap_or_default().series)?;
         transaction.commit().doing(DOING)?;
     }
     let mut damage = Damage::new(&path, found, Some(&aside));
@@ -74,12 +74,19 @@ pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage
 }
 
 /// Writes down which numbers no file has any more, up to `head`.
-pub(crate) fn note_losses(
-    core: &Connection,
-    files: &[Held],
-    head: u64,
-    at_ms: i64,
-) -> Result<(), StoreError> {
+///
+/// The outbox finds every hole by itself and takes it for damage, so a failure, of another file
+/// that is damaged too, is no reason to stop.
+pub(crate) fn try_to_note_losses(core: &Connection, files: &[Held], head: u64, at_ms: i64) {
+    if let Err(error) = note_losses(core, files, head, at_ms) {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "what is lost is not written down"
+        );
+    }
+}
+
+fn note_losses(core: &Connection, files: &[Held], head: u64, at_ms: i64) -> Result<(), StoreError> {
     let Some(oldest) = files.iter().filter_map(|held| held.seqs).map(|(first, _)| first).min()
     else {
         return Ok(());
@@ -140,7 +147,7 @@ impl Engine {
             }
         });
         let state = self.state();
-        note_losses(&self.core, &state.files, state.head, self.clock.now().wall_ms())?;
+        try_to_note_losses(&self.core, &state.files, state.head, self.clock.now().wall_ms());
         self.report(&damage);
         Ok(damage)
     }

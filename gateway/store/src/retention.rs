@@ -85,17 +85,18 @@ impl Engine {
 
     fn delete(&mut self, held: &Held, acked: Option<u64>, now: i64) -> Result<u64, StoreError> {
         self.raws.remove(&held.month);
-        let mut lost = 0;
-        let mut ranges = Vec::new();
-        if let Some(acked) = acked {
-            let db = files::open_to_read(&held.path)?;
-            spool::rows_from(&db, acked + 1, |row| {
-                let from = row.first_seq.max(acked + 1);
-                lost += row.last_seq() - from + 1;
-                ranges.push((from, row.last_seq()));
-                Ok(true)
-            })?;
-        }
+        let ranges = match acked.map(|acked| unsent(held, acked)) {
+            None => Vec::new(),
+            Some(Ok(ranges)) => ranges,
+            // It goes all the same, and with it at most what it was said to hold.
+            Some(Err(error)) if error.is_damage() => {
+                let next = acked.unwrap_or(0) + 1;
+                let held = held.seqs.filter(|(_, last)| *last >= next);
+                held.map(|(first, last)| (first.max(next), last)).into_iter().collect()
+            }
+            Some(Err(error)) => return Err(error),
+        };
+        let lost = ranges.iter().map(|(from, to)| to - from + 1).sum();
         // Told before it is done: a range that is told and still there does no harm.
         let transaction = self.core.transaction().doing("write down a loss")?;
         for (from, to) in ranges {
@@ -133,6 +134,17 @@ impl Engine {
             other => other.map(|()| Vec::new()),
         }
     }
+}
+
+/// The numbers in a month's file that the cloud has not confirmed.
+fn unsent(held: &Held, acked: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+    let db = files::open_to_read(&held.path)?;
+    let mut ranges = Vec::new();
+    spool::rows_from(&db, acked + 1, |row| {
+        ranges.push((row.first_seq.max(acked + 1), row.last_seq()));
+        Ok(true)
+    })?;
+    Ok(ranges)
 }
 
 /// Whether a month may go; `had` is what the cloud has had for thirty days, `full` the disk's percent.
@@ -180,5 +192,21 @@ mod tests {
     fn a_full_disk_costs_the_oldest_month() {
         check(31, 1001, true, 90, true);
         check(31, 1001, false, 90, true);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_month_goes_all_the_same() {
+        let day = crate::testing::known_day().await.unwrap();
+        let path = day.dir.path().join("raw-2026-03.db");
+        let harmed = path.clone();
+        let writer = day.store.writer();
+        let lost = writer.queue.ask(move |engine| {
+            engine.raws.clear();
+            std::fs::write(&harmed, vec![0x55; 20_000]).unwrap();
+            let held = engine.state().files[0].clone();
+            engine.delete(&held, Some(9), 0)
+        });
+        assert_eq!(lost.await.unwrap(), 270);
+        assert!(!path.exists());
     }
 }

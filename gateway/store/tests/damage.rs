@@ -212,6 +212,54 @@ async fn a_damaged_core_is_begun_again_and_the_readings_stay() {
 }
 
 #[tokio::test]
+async fn a_series_that_means_nothing_is_left_out_and_keeps_its_number() {
+    let rename = "UPDATE series SET register = 'of a newer version' WHERE id = 1";
+    let (store, report, dir) = harmed(|dir| {
+        rusqlite::Connection::open(dir.join("core.db")).unwrap().execute(rename, []).unwrap();
+    })
+    .await;
+    let sentences: Vec<_> = report.damaged.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        sentences,
+        [
+            "core.db was damaged (column register holds `of a newer version`, which means nothing to \
+          this version); series 1 is neither shown nor sent; its readings are kept for a version \
+          that knows it"
+        ]
+    );
+    let (readings, lost) = sent(&store).await;
+    assert_eq!(readings + lost.len(), ALL);
+    assert_eq!(lost, [LossReason::Damage; 93]);
+    goes_on(&store).await;
+    store.close().unwrap();
+
+    let restore = "UPDATE series SET register = 'energy' WHERE id = 1";
+    rusqlite::Connection::open(dir.dir.path().join("core.db"))
+        .unwrap()
+        .execute(restore, [])
+        .unwrap();
+    let (store, report) = open(dir.dir.path(), &dir.clock).unwrap();
+    assert_eq!(report.damaged, []);
+    assert_eq!(sent(&store).await, (ALL + 1, vec![]));
+}
+
+#[tokio::test]
+async fn a_roll_up_that_means_nothing_is_made_again() {
+    let (store, report, _dir) = harmed(|dir| {
+        let db = rusqlite::Connection::open(dir.join("rollup.db")).unwrap();
+        db.execute("UPDATE progress SET quality = 99 WHERE series = 1", []).unwrap();
+    })
+    .await;
+    assert_eq!(
+        report.damaged[0].to_string(),
+        "rollup.db was damaged (column quality holds `99`, which means nothing to this version); \
+         it is kept as rollup.db.damaged-1; it was made again from the raw files"
+    );
+    assert_eq!(report.recovered, 279);
+    goes_on(&store).await;
+}
+
+#[tokio::test]
 async fn damage_is_found_while_the_store_runs() {
     let KnownDay { store, clock: _clock, dir } = known_day().await.unwrap();
     assert_eq!(store.writer().scrub().await.unwrap(), []);

@@ -7,7 +7,7 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use metering::MeterId;
+use metering::{MeterId, Trust};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::completeness;
@@ -184,18 +184,25 @@ fn run(mut engine: Engine, queue: &mpsc::Receiver<Job>) {
     }
 }
 
-/// Moves the cursor of what the cloud has.
+/// Moves the cursor of what the cloud has, and notes since when it has had it.
+///
+/// What it has forgotten it has not had for any time; and by a clock that nobody has set nobody can
+/// tell, so the next confirmation counts.
 pub(crate) fn set_acked(engine: &mut Engine, seq: u64) -> Result<(), StoreError> {
     const DOING: &str = "write what the cloud has";
-    let day_ms = engine.clock.now().wall_ms().div_euclid(86_400_000) * 86_400_000;
+    let now = engine.clock.now();
     let transaction = engine.core.transaction().doing(DOING)?;
     crate::engine::set_cursor(&transaction, "acked", seq)?;
-    transaction
-        .execute(
-            "INSERT OR REPLACE INTO acknowledged (day_ms, seq) VALUES (?1, ?2)",
-            rusqlite::params![day_ms, seq],
-        )
-        .doing(DOING)?;
+    transaction.execute("DELETE FROM acknowledged WHERE seq > ?1", [seq]).doing(DOING)?;
+    if now.trust != Trust::Untrusted {
+        let day_ms = now.wall_ms().div_euclid(86_400_000) * 86_400_000;
+        transaction
+            .execute(
+                "INSERT OR REPLACE INTO acknowledged (day_ms, seq) VALUES (?1, ?2)",
+                rusqlite::params![day_ms, seq],
+            )
+            .doing(DOING)?;
+    }
     transaction.commit().doing(DOING)?;
     engine.shared.change(|state| state.acked = seq);
     Ok(())

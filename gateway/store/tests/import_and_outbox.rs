@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use metering::{MeterId, Origin, Quantity, Unit};
+use metering::{Clock, MeterId, Origin, Quantity, Trust, Unit};
 use store::testing::{
     HEAT, KnownDay, MIDNIGHT_MS, answer, empty, known_day, moment, reading, register, resolution,
 };
@@ -189,4 +189,36 @@ async fn old_months_go_and_their_roll_ups_stay() {
     assert!(first > 1);
     let lost = outbox.batch(0, 10).await.unwrap().lost.unwrap();
     assert_eq!((lost.from, lost.to), (1, first - 1), "who asks for them hears that they are gone");
+}
+
+/// Four months are acknowledged by a clock that is so many days late and trusted so far; perhaps the
+/// cloud forgets them after a month. How many months go?
+#[track_caller]
+fn check(days_late: i64, trust: Trust, forgets: bool, expected: usize) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let day = empty().unwrap();
+        let stored = day.store.writer().import(history(1, 2500)).await.unwrap();
+        let now_ms = day.clock.now().wall_ms();
+        day.clock.set(now_ms - 24 * HOUR * days_late);
+        day.clock.trust(trust);
+        day.store.outbox().acknowledge(stored.count).await.unwrap();
+        day.clock.set(now_ms);
+        day.clock.trust(Trust::Synced);
+        if forgets {
+            day.clock.pass(std::time::Duration::from_hours(24 * 31));
+            day.store.outbox().rewind(0).await.unwrap();
+        }
+        let keep = Retention { keep_days: 0, cloud: true };
+        let gone = day.store.writer().prune(keep).await.unwrap();
+        assert_eq!(gone.files.len(), expected, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_goes_before_the_cloud_has_certainly_had_it_for_thirty_days() {
+    check(31, Trust::Synced, false, 3).await;
+    check(29, Trust::Synced, false, 0).await;
+    check(9_000, Trust::Untrusted, false, 0).await;
+    check(0, Trust::Synced, true, 0).await;
 }

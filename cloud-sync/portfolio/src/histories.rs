@@ -4,21 +4,24 @@
 //! is null, because its schedule stays with it.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use metering::{MeterId, NoReading, Quantity, Register, Resolution, SiteId};
 use serde::{Deserialize, Serialize};
 use sync_wire::Kind;
+use tokio::task;
 
 use crate::authority::ms;
 use crate::history::{self, Content, HistoryGap, HistoryRow, Step};
 use crate::people::People;
 use crate::problem::{Code, Problem};
-use crate::repository::{Repository, Series, StoredReading};
+use crate::repository::{Repository, Series, SeriesHistory, StoredReading};
 use crate::sites::{found, time};
 
 /// `GET /sites/{site}/meters/{meter}/history?register=energy&from=…&until=…&step=hour`
@@ -37,15 +40,32 @@ pub(crate) async fn history<R: Repository>(
 
     // The reading that closes the last row comes a little after it.
     let asked = span.start..span.end.saturating_add(ms(TAIL));
+    let turn = Arc::clone(&people.histories).acquire_owned().await.map_err(|_| died())?;
     let (repository, id) = (&people.repository, register.clone());
     let histories = repository.history(site.id, meter, id, asked).await?;
-    let Some(newest) = histories.last() else {
+    if histories.is_empty() {
         return Err(no_such_register(&register));
-    };
-    let kind = newest.series.kind;
+    }
+    // Off the threads that answer: years of minutes take a second.
+    let adding = task::spawn_blocking(move || {
+        let _turn = turn;
+        add_up(meter, register, &histories, &span, step, zone)
+    });
+    Ok(Json(adding.await.map_err(|_| died())?))
+}
+
+fn add_up(
+    meter: MeterId,
+    register: Register,
+    histories: &[SeriesHistory],
+    span: &Range<i64>,
+    step: Step,
+    zone: Tz,
+) -> HistoryBody {
+    let kind = histories.last().map_or(Kind::Gauge, |newest| newest.series.kind);
     let (mut runs, mut gaps, mut total) = (Vec::new(), Vec::new(), Total::default());
-    for one in &histories {
-        let rows = history::rows(one, &span, step, zone);
+    for one in histories {
+        let rows = history::rows(one, span, step, zone);
         gaps.extend(history::gaps(one).into_iter().filter(|gap| gap.from_ms < span.end));
         if rows.is_empty() {
             continue;
@@ -58,7 +78,7 @@ pub(crate) async fn history<R: Repository>(
             rows: rows.iter().map(RowBody::of).collect(),
         });
     }
-    Ok(Json(HistoryBody {
+    HistoryBody {
         meter,
         register,
         kind: kind.as_str(),
@@ -66,7 +86,11 @@ pub(crate) async fn history<R: Repository>(
         total: total.told(kind),
         runs,
         gaps: gaps.iter().map(GapBody::of).collect(),
-    }))
+    }
+}
+
+fn died() -> Problem {
+    Problem::new(Code::Store, "The log of the service says more.")
 }
 
 /// A poll that was late by a bus round still closes the row before it.

@@ -38,6 +38,7 @@ pub(crate) struct People<R> {
     pub(crate) settings: Arc<Settings>,
     slowing: Arc<Mutex<SlowingOf>>,
     pub(crate) hashing: Arc<Semaphore>,
+    pub(crate) histories: Arc<Semaphore>,
 }
 
 /// How wrong tries to get in are slowed.
@@ -65,6 +66,10 @@ pub(crate) struct Settings {
 /// Two passwords at once: more would be a way to stop the service.
 const HASHINGS: usize = 2;
 
+/// Histories that are read and added up at once; further ones wait. Eleven years of minutes are some
+/// 200 MB while they are.
+const HISTORIES: usize = 2;
+
 /// Names, passwords and codes; nothing that people send is larger.
 const BODY: usize = 16 * 1024;
 
@@ -80,6 +85,7 @@ impl<R: Repository> People<R> {
                 sources: Slowing::new(Pace::SOURCE),
             })),
             hashing: Arc::new(Semaphore::new(HASHINGS)),
+            histories: Arc::new(Semaphore::new(HISTORIES)),
         }
     }
 

@@ -81,6 +81,10 @@ pub(crate) async fn enrol_code<R: Repository>(
         return Err(Problem::new(Code::NameWrong, detail));
     }
     let place = place.map(|place| place.trim().to_owned()).filter(|place| !place.is_empty());
+    if place.as_ref().is_some_and(|place| place.len() > limits::NAME_BYTES) {
+        let detail = format!("A place has at most {} letters.", limits::NAME_BYTES);
+        return Err(Problem::new(Code::NameWrong, detail));
+    }
     let now_ms = people.clock.now().wall_ms();
     let code = people.settings.authority.new_code();
     let expires_ms = now_ms.saturating_add(ms(CODE_LASTS));

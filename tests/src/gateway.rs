@@ -92,7 +92,8 @@ impl Home {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    fn log_file(&self) -> PathBuf {
+    /// Where it is.
+    pub fn log_file(&self) -> PathBuf {
         self.folder().join("gateway.log")
     }
 
@@ -108,6 +109,11 @@ impl Home {
     pub async fn start(&self) -> anyhow::Result<Gateway> {
         let mut program = self.launch()?;
         let ready = program.json_line(READY).with_context(|| self.log())?;
+        self.enter(program, ready).await
+    }
+
+    /// The gateway that runs as `program` and said `ready`; its owner is logged in.
+    pub async fn enter(&self, program: Program, ready: Value) -> anyhow::Result<Gateway> {
         let url = ready.get("http").and_then(Value::as_str);
         let url = url.context("plain HTTP is configured")?.to_owned();
         let (client, log) = (self.client.clone(), self.log_file());

@@ -1,0 +1,202 @@
+//! What a machine does to the gateway: its files are in use, damaged, or have no room left. Each is
+//! said in a sentence, the gateway goes on, and what was stored is kept.
+//!
+//! A small disk is mounted in a namespace of its own, which needs root; where that is not allowed the
+//! test says so and is skipped.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+#![expect(clippy::print_stdout, reason = "what was skipped is for the reader")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde_json::{Value, json};
+use site_tests::building::Building;
+use site_tests::gateway::{Gateway, Home};
+use site_tests::paths;
+use site_tests::process::Program;
+
+const WELL: &str = r#"
+name = "Bod"
+[[bus]]
+id = "well"
+kind = "mbus"
+poll_every_secs = 10
+[[meter]]
+name = "Well"
+bus = "well"
+address = 5
+device = "cold-water"
+place = "cold-2"
+"#;
+
+#[tokio::test]
+async fn a_second_gateway_on_the_same_files_is_refused() {
+    let home = Home::new().unwrap();
+    let building = Building::start(&home, WELL).unwrap();
+    let gateway = home.start().await.unwrap();
+
+    let config = home.config();
+    let second = Command::new(paths::binary("fyrhus").unwrap())
+        .args(["run".as_ref(), "--config".as_ref(), &*config])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    let in_use = format!("{} is in use by another fyrhus process", home.state().display());
+    assert!(said.lines().last().unwrap().ends_with(&in_use), "{said}");
+
+    let import = home.fyrhus(["import", "-"]).unwrap();
+    let said = String::from_utf8(import.stderr).unwrap();
+    assert!(said.trim().ends_with(&in_use), "{said}");
+    stored(&gateway, &building.meter("Well").unwrap(), 1).await;
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_put_aside_and_the_gateway_goes_on() {
+    let home = Home::new().unwrap();
+    let building = Building::start(&home, WELL).unwrap();
+    let meter = building.meter("Well").unwrap();
+    let mut gateway = home.start().await.unwrap();
+    let mut known = stored(&gateway, &meter, 1).await;
+    gateway.program.stop(STOP).unwrap();
+
+    // Of the roll-ups nothing is lost: they are made again.
+    damage(&file(&home, "rollup"));
+    let mut gateway = home.start().await.unwrap();
+    assert!(home.log().contains("rollup.db was damaged ("), "{}", home.log());
+    assert!(home.log().contains("it is kept as rollup.db.damaged-1"), "{}", home.log());
+    let found = stored(&gateway, &meter, known.len() + 1).await;
+    assert!(found.ends_with(&known), "{found:#?}\ndo not end with\n{known:#?}");
+    known = found;
+    gateway.program.stop(STOP).unwrap();
+
+    // Without its accounts it is claimed anew; the readings are in other files.
+    damage(&file(&home, "core"));
+    let mut gateway = home.start().await.unwrap();
+    assert!(home.log().contains("core.db was damaged ("), "{}", home.log());
+    let lost = "the configuration's history, users and settings are only in the old one";
+    assert!(home.log().contains(lost), "{}", home.log());
+    assert!(gateway.ready["claim_code"].is_string());
+    let found = stored(&gateway, &meter, known.len() + 1).await;
+    assert!(found.ends_with(&known), "{found:#?}\ndo not end with\n{known:#?}");
+    gateway.program.stop(STOP).unwrap();
+
+    // What cannot be read of a month is gone, is said to be, and is still there to be looked at.
+    let month = file(&home, "raw-");
+    damage(&month);
+    let gateway = home.start().await.unwrap();
+    let name = month.file_name().unwrap().to_str().unwrap();
+    assert!(home.log().contains(&format!("{name} was damaged (")), "{}", home.log());
+    assert!(home.log().contains("readings were saved from it into a fresh file"), "{}", home.log());
+    assert!(month.with_file_name(format!("{name}.damaged-1")).exists());
+    stored(&gateway, &meter, 1).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_makes_readings_late_and_loses_none() {
+    let home = Home::new().unwrap();
+    let building = Building::start(&home, WELL).unwrap();
+    let meter = building.meter("Well").unwrap();
+    let Some(gateway) = start_on_a_small_disk(&home).await else { return };
+    let before = stored(&gateway, &meter, 1).await;
+
+    // Through the process one gets at the disk that only it sees.
+    let disk = format!("/proc/{}/root{}", gateway.program.id(), home.state().display());
+    let filler = Path::new(&disk).join("film.mkv");
+    let room = nix::sys::statvfs::statvfs(Path::new(&disk)).unwrap();
+    let blocks = room.blocks_available() * room.fragment_size();
+    std::fs::write(&filler, vec![1; usize::try_from(blocks).unwrap()]).unwrap();
+
+    let read = gateway.request(Method::POST, &format!("meters/{meter}/read"));
+    gateway.done(read.json(&json!({}))).await.unwrap();
+    let trouble = |status: &Value| !status["store"]["trouble"].is_null();
+    let status = gateway.until("the disk is full", "status", trouble).await.unwrap();
+    let said = status["store"]["trouble"].as_str().unwrap();
+    assert!(said.contains("is full: nothing stored earlier is lost"), "{said}");
+    assert!(home.log().contains(said), "{}", home.log());
+    let overview = gateway.get("overview").await.unwrap();
+    let codes: Vec<_> =
+        overview["look_at"].as_array().unwrap().iter().map(|it| &it["code"]).collect();
+    assert!(codes.iter().any(|code| *code == "store"), "{overview:#}");
+
+    // The meter is asked all the same, and what it says is stored when there is room again.
+    let shown = gateway.get("meters").await.unwrap()[0]["at"].clone();
+    let later = |meters: &Value| meters[0]["at"].as_str() > shown.as_str();
+    gateway.until("the meter is asked", "meters", later).await.unwrap();
+    std::fs::remove_file(&filler).unwrap();
+    let well = |status: &Value| status["store"]["trouble"].is_null();
+    gateway.until("the disk has room", "status", well).await.unwrap();
+    let found = stored(&gateway, &meter, before.len() + 2).await;
+    assert!(found.ends_with(&before), "{found:#?}\ndo not end with\n{before:#?}");
+    let slot = |reading: &Value| {
+        let at: DateTime<Utc> = reading["at"].as_str().unwrap().parse().unwrap();
+        at.timestamp() / 10
+    };
+    for (newer, older) in found.iter().zip(found.iter().skip(1)) {
+        assert!(slot(newer) - slot(older) <= 1, "{older}\nand then\n{newer}");
+    }
+}
+
+/// Starts the gateway with its state on a disk of 80 MB. `None`, with a word, where that cannot be.
+async fn start_on_a_small_disk(home: &Home) -> Option<Gateway> {
+    let script = r#"
+        mount -t tmpfs -o size=80m tmpfs "$1" && cp "$2" "$1/site.toml" || exit 77
+        exec "$3" run --ready-json --config "$4"
+    "#;
+    // What is mounted over is out of sight.
+    let site = home.folder().join("site.toml");
+    std::fs::copy(home.site(), &site).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]);
+    command.args([home.state(), site, paths::binary("fyrhus").unwrap(), home.config()]);
+    let mut program = Program::spawn("fyrhus", command, &home.log_file()).ok()?;
+    match program.json_line(Duration::from_mins(1)) {
+        Ok(ready) => Some(home.enter(program, ready).await.unwrap()),
+        Err(error) => {
+            let ended = program.ended().unwrap();
+            let not_allowed = ended.is_some_and(|status| matches!(status.code(), Some(1 | 77)));
+            assert!(not_allowed, "{error:#}\n{}", home.log());
+            println!("SKIPPED: a small disk cannot be mounted here: {}", home.log().trim());
+            None
+        }
+    }
+}
+
+/// The stored readings of the meter, the newest first, once the newest of at least `count` has a
+/// value.
+async fn stored(gateway: &Gateway, meter: &str, count: usize) -> Vec<Value> {
+    let enough = |readings: &[Value]| readings.len() >= count && readings[0]["value"].is_string();
+    let what = format!("{count} readings are stored");
+    gateway.until_readings(&what, meter, "volume", enough).await.unwrap()
+}
+
+/// The database in the state directory whose name begins so.
+fn file(home: &Home, name: &str) -> PathBuf {
+    let mut files = std::fs::read_dir(home.state()).unwrap().map(|entry| entry.unwrap().path());
+    let is = |path: &PathBuf| {
+        let found = path.file_name().unwrap().to_string_lossy();
+        found.starts_with(name) && found.ends_with(".db")
+    };
+    files.find(is).unwrap_or_else(|| panic!("no {name}"))
+}
+
+/// Leaves the first page as it is, and of the others nothing.
+fn damage(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    for (byte, noise) in bytes.iter_mut().skip(4_096).zip((0..=250).cycle()) {
+        *byte = noise;
+    }
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// The programs promise it.
+const STOP: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveTime, TimeDelta, Utc};
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -188,7 +188,10 @@ impl Plan {
     /// then is not all counted in the minute in which the gateway starts. Returns how many.
     fn import_history(&self) -> anyhow::Result<u64> {
         let hour = self.now.timestamp() / 3_600 * 3_600;
-        let hourly = self.import(hour - self.history.num_seconds(), hour, "1h")?;
+        // From the first of a month: half a month beside a whole one misleads.
+        let first = (self.now - self.history).date_naive().with_day(1).context("has a first")?;
+        let from = first.and_time(NaiveTime::MIN).and_utc().timestamp();
+        let hourly = self.import(from, hour, "1h")?;
         Ok(hourly + self.import(hour, self.now.timestamp(), "1m")?)
     }
 

@@ -93,13 +93,13 @@ fn leading<'r>(
         if !now || register.tariff != 0 || register.role.is_some() {
             return None;
         }
-        // Where a meter tells directions, its register without one is the sum of both. What a solar
-        // meter counts leaves it.
-        let direction = match (register.direction, medium) {
-            (Some(Direction::Import), Medium::Solar) => 2,
-            (Some(Direction::Export), Medium::Solar) | (Some(Direction::Import), _) => 0,
-            (Some(Direction::Export), _) => return None,
-            (None, _) => 1,
+        // Where a meter tells directions, its register without one is the sum of both. A solar
+        // meter may be wired either way round.
+        let direction = match register.direction {
+            Some(Direction::Import) => 0,
+            None => 1,
+            Some(Direction::Export) if medium == Medium::Solar => 2,
+            Some(Direction::Export) => return None,
         };
         let phase = match register.phase {
             None => 0,
@@ -271,10 +271,11 @@ mod tests {
             &["energy_total", "energy_import_total"],
             Some("energy_import_total"),
         );
+        check(Medium::Solar, &["energy_export_total"], Some("energy_export_total"));
         check(
             Medium::Solar,
-            &["energy_import_total", "energy_total", "energy_export_total"],
-            Some("energy_export_total"),
+            &["energy_export_total", "energy_import_total"],
+            Some("energy_import_total"),
         );
         check(Medium::Electricity, &["energy_export_total"], None);
         check(Medium::Water, &["volume_s1_max", "energy"], None);

@@ -10,7 +10,7 @@
 //! **Invariant:** a reading is replaced only by one with a later number of the same gateway.
 
 use std::error::Error;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::Range;
 
 use access::{SecretHash, Session};
@@ -415,7 +415,7 @@ pub struct SeriesHistory {
 }
 
 /// Somebody who may log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Person {
     /// Who.
     pub user: access::User,
@@ -423,4 +423,11 @@ pub struct Person {
     pub password: String,
     /// When they were made.
     pub made_ms: i64,
+}
+
+/// The password's hash does not stand in a log.
+impl Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person").field("user", &self.user).finish_non_exhaustive()
+    }
 }

@@ -1,5 +1,6 @@
 //! From a configuration to two open listeners, and back.
 
+use std::fmt;
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,6 @@ use crate::sqlite::Sqlite;
 use crate::tls::{self, Renewed, TlsError};
 
 /// A service that runs.
-#[derive(Debug)]
 pub struct Service {
     /// What a gateway is told: the first of the configured names, and the port.
     pub gateways_url: String,
@@ -41,6 +41,16 @@ pub struct Service {
     repository: Sqlite,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// A code does not stand in a log.
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("gateways_url", &self.gateways_url)
+            .field("people_url", &self.people_url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why the service does not start.
@@ -174,7 +184,7 @@ pub async fn enrol_code(
 }
 
 /// A one-time code, and what goes with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EnrolCodeMade {
     /// The code itself: a secret.
     pub code: String,
@@ -184,6 +194,15 @@ pub struct EnrolCodeMade {
     pub expires_ms: i64,
     /// For which site.
     pub site: SiteId,
+}
+
+impl fmt::Debug for EnrolCodeMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrolCodeMade")
+            .field("site", &self.site)
+            .field("expires_ms", &self.expires_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 async fn open(config: &Config, clock: &dyn Clock) -> Result<(Sqlite, Arc<Authority>), StartError> {

@@ -1,7 +1,11 @@
 //! What the owner of the buildings sees of what the gateway sent.
 
+use metering::Unit;
 use reqwest::{Client, Method, StatusCode, header};
-use store::testing::{HEAT, known_day};
+use store::Kind;
+use store::testing::{
+    COLD, HEAT, MIDNIGHT_MS, answer, known_day, moment, reading, register, resolution,
+};
 
 use crate::support::{Cloud, Gateway, gateway_id};
 
@@ -163,4 +167,38 @@ async fn a_building_is_shown_as_its_gateway_sent_it() {
     let status = gateway.until(|status| status.last_error.is_some()).await;
     assert!(status.last_error.unwrap().contains("taken off the list"));
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost() {
+    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let mut browser = Browser::at(&cloud);
+    let claim = format!(
+        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
+        cloud.claim_code().unwrap()
+    );
+    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let (volume, day_of) = (register("volume"), MIDNIGHT_MS..MIDNIGHT_MS + 24 * 3_600_000);
+    let last = day.store.readers().ask(|it| Ok(it.latest(COLD))).await.unwrap();
+    let stand = last.iter().find(|it| it.series.register == volume).unwrap();
+    let (_, stand) = stand.last_value.unwrap();
+    let at = moment(MIDNIGHT_MS + 23 * 3_600_000 + 600_000);
+    let finer = reading("volume", 10 * stand.mantissa() + 25, 1, Unit::Litre, at);
+    let round = vec![answer(COLD, "20110815", at, vec![(finer, Kind::Counter)])];
+    day.store.writer().commit(round).await.unwrap();
+
+    let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+    let litre = resolution(1, Unit::Litre);
+    let readers = day.store.readers();
+    let used = readers.ask(move |it| it.total(COLD, &volume, day_of, litre));
+    let used = used.await.unwrap().unwrap();
+    let sites = browser.get("/sites").await;
+    let path = format!("/sites/{}/meters/{COLD}/history", sites.split('"').nth(3).unwrap());
+    let asked = "register=volume&from=2026-03-28T23:00:00Z&until=2026-03-29T23:00:00Z&step=hour";
+    let history = browser.get(&format!("{path}?{asked}")).await;
+    let total = format!(r#""total":{{"value":"{}","unit":"l"}}"#, used.decimal());
+    assert!(history.contains(&total), "{total} is not in {history}");
 }

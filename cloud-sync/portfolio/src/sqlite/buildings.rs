@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use metering::{GatewayId, MeterId, Register, SiteId};
+use metering::{GatewayId, MeterId, Quantity, Register, SiteId};
 use rusqlite::{Connection, Row, named_params};
 use sync_wire::Kind;
 
@@ -231,7 +231,10 @@ pub(super) fn history(
     while let Some(row) = found.next()? {
         let series = series(row)?;
         let gateway = row.get("gateway")?;
-        let before = last_value(db, gateway, series.number, span.start)?;
+        let before = match last_value(db, gateway, series.number, span.start)? {
+            None => stand_of_coarser(db, gateway, &series)?,
+            before => before,
+        };
         let mut statement = db.prepare_cached(
             "SELECT ts, value_mantissa, flags
                FROM readings
@@ -246,6 +249,30 @@ pub(super) fn history(
         histories.push(SeriesHistory { series, before, readings });
     }
     Ok(histories)
+}
+
+/// Where the coarser series of the same device stood when this one began, in the steps of this one:
+/// what was used between the two is not lost.
+fn stand_of_coarser(
+    db: &Connection,
+    gateway: i64,
+    finer: &Series,
+) -> Result<Option<(i64, i64)>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT coarser.series, coarser.unit, coarser.decimals
+           FROM series AS finer
+           JOIN series AS coarser USING (gateway, meter, register, unit, serial)
+          WHERE gateway = ?1 AND finer.series = ?2 AND coarser.decimals < finer.decimals
+          ORDER BY coarser.decimals DESC",
+    )?;
+    let mut found = statement.query((gateway, finer.number))?;
+    while let Some(row) = found.next()? {
+        let last = last_value(db, gateway, row.get("series")?, finer.begins_ms)?;
+        let Some((at_ms, mantissa)) = last else { continue };
+        let stand = Quantity::new(mantissa, rows::resolution(row)?).scaled_to(finer.resolution);
+        return Ok(stand.map(|stand| (at_ms, stand.mantissa())));
+    }
+    Ok(None)
 }
 
 pub(super) fn readings(

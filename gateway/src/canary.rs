@@ -66,6 +66,7 @@ impl Canary {
             asked: at,
             identity: None,
             outcome: Ok(vec![(reading, Kind::Counter)]),
+            origin: Origin::Live,
             telegrams: Vec::new(),
         })
     }

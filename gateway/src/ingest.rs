@@ -134,7 +134,7 @@ impl Ingest {
             drop(reply.send(Ok(Arc::clone(&live))));
         }
 
-        let Asked { meter, at, cycle, outcome, .. } = asked;
+        let Asked { meter, at, cycle, origin, outcome, .. } = asked;
         let (identity, outcome, telegrams) = match outcome {
             Outcome::Answered(readout) => {
                 self.learn(meter, &readout);
@@ -144,7 +144,7 @@ impl Ingest {
             Outcome::Failed(error) => (None, Err(error.no_reading()), Vec::new()),
             Outcome::NotAsked => (None, Err(NoReading::NotAsked), Vec::new()),
         };
-        MeterRound { meter, cycle, asked: at, identity, outcome, telegrams }
+        MeterRound { meter, cycle, asked: at, identity, outcome, origin, telegrams }
     }
 
     /// Completes what is known of a meter by what it says of itself.

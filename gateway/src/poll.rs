@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::{ReadError, Readout};
-use metering::{Clock, MeterId, Moment};
+use metering::{Clock, MeterId, Moment, Origin};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
@@ -91,6 +91,8 @@ pub(crate) struct Asked {
     pub(crate) at: Moment,
     /// Which question of this gateway: a later one has a higher number.
     pub(crate) cycle: u64,
+    /// How its answers come: `simulated` of a simulated meter, also where there is none.
+    pub(crate) origin: Origin,
     /// How it ended.
     pub(crate) outcome: Outcome,
     /// Who waits for it.
@@ -272,8 +274,9 @@ impl<'a, W: Wire> Poll<'a, W> {
                 reply.push(waiting);
             }
         }
-        let (meter, cycle) = (planned.meter.id, self.lines.cycles.next());
-        let asked = Asked { meter, at, cycle, outcome, reply };
+        let (meter, origin) = (planned.meter.id, planned.meter.origin);
+        let cycle = self.lines.cycles.next();
+        let asked = Asked { meter, at, cycle, origin, outcome, reply };
         self.lines.polled.send(Polled::Meter(Box::new(asked))).await.map_err(|_gone| Gone)
     }
 

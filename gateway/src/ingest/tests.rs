@@ -97,8 +97,14 @@ impl Bench {
     }
 
     async fn say(&self, outcome: Outcome) {
-        let asked =
-            Asked { meter: meter(), at: self.moment(), cycle: 1, outcome, reply: Vec::new() };
+        let asked = Asked {
+            meter: meter(),
+            at: self.moment(),
+            cycle: 1,
+            origin: Origin::Live,
+            outcome,
+            reply: Vec::new(),
+        };
         self.polled.send(Polled::Meter(Box::new(asked))).await.unwrap();
     }
 
@@ -219,6 +225,7 @@ async fn whoever_waits_for_a_meter_is_told() {
         meter: meter(),
         at: bench.moment(),
         cycle: 1,
+        origin: Origin::Live,
         outcome: bench.answer(),
         reply: vec![reply],
     };

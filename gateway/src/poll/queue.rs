@@ -217,6 +217,12 @@ impl Queue {
             due.error = Some(error);
             return None;
         }
+        // What an earlier try heard tells more than the silence of the last one.
+        let heard = due.error.take().filter(|it| !matches!(it, ReadError::Unsettled { .. }));
+        let error = match (error, heard) {
+            (ReadError::Silent { .. }, Some(heard)) => heard,
+            (error, _) => error,
+        };
         entry.due = None;
         entry.count_failure(&error);
         Some(error)

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use metering::{Clock, NoReading, Origin, Quality, Reading, Register, SeriesId};
+use metering::{Clock, NoReading, Quality, Reading, Register, SeriesId};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::ballast::Ballast;
@@ -403,7 +403,7 @@ fn absences(
         cycle: meter.cycle.cast_signed(),
         trust: Some(meter.asked.trust),
         quality: Quality::Good,
-        origin: Origin::Live,
+        origin: meter.origin,
         value: Err(reason),
     }));
     Ok(())

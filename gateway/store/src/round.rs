@@ -20,6 +20,8 @@ pub struct MeterRound {
     /// A failure is kept as an absence of every series that the meter's last answer had; of
     /// register `answer` if there was no answer yet.
     pub outcome: Result<Vec<(Reading, Kind)>, NoReading>,
+    /// How the answer came, or would have: an absence has it too.
+    pub origin: Origin,
     /// The answer as it came. The last one of each meter is kept in memory, up to 64 KiB.
     pub telegrams: Vec<Vec<u8>>,
 }

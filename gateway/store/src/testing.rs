@@ -133,6 +133,7 @@ pub fn answer(
         asked: at,
         identity: Some(Identity { serial: serial.to_owned(), ..Identity::default() }),
         outcome: Ok(readings),
+        origin: Origin::Live,
         telegrams: vec![vec![0x68, 0x03, 0x03, 0x68, 0x08, 0x01, 0x72, 0x7B, 0x16]],
     }
 }
@@ -145,6 +146,7 @@ pub fn silence(meter: MeterId, at: Moment) -> MeterRound {
         asked: at,
         identity: None,
         outcome: Err(NoReading::Silent),
+        origin: Origin::Live,
         telegrams: Vec::new(),
     }
 }

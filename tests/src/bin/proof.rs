@@ -99,9 +99,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         let told = String::from_utf8_lossy(&output.stdout);
         let passed: u64 = told.lines().filter_map(passed).sum();
         kept &= output.status.success() && passed > 0;
-        let found = match output.status.success() {
-            true => format!("{passed} tests hold"),
-            false => "**broken**".to_owned(),
+        let found = if output.status.success() {
+            format!("{passed} tests hold")
+        } else {
+            "**broken**".to_owned()
         };
         println!("  {found}, {} s", begun.elapsed().as_secs());
         if !output.status.success() {

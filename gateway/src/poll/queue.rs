@@ -208,6 +208,12 @@ impl Queue {
             _ if entry.failures >= SICK => None,
             _ => Some((1, PAUSE)),
         };
+        // What an earlier try heard tells more than the silence of a later one.
+        let heard = due.error.take().filter(|it| !matches!(it, ReadError::Unsettled { .. }));
+        let error = match (error, heard) {
+            (ReadError::Silent { .. }, Some(heard)) => heard,
+            (error, _) => error,
+        };
         if let Some((try_, pause)) = again
             && due.tries + try_ < TRIES
             && !due.urgent
@@ -217,12 +223,6 @@ impl Queue {
             due.error = Some(error);
             return None;
         }
-        // What an earlier try heard tells more than the silence of the last one.
-        let heard = due.error.take().filter(|it| !matches!(it, ReadError::Unsettled { .. }));
-        let error = match (error, heard) {
-            (ReadError::Silent { .. }, Some(heard)) => heard,
-            (error, _) => error,
-        };
         entry.due = None;
         entry.count_failure(&error);
         Some(error)
@@ -278,6 +278,7 @@ const LEAST: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use drivers::MeterAddress;
+    use metering::NoReading;
 
     use super::*;
 
@@ -363,6 +364,20 @@ mod tests {
         assert_eq!(queue.next(at(2)), Next::Ask(1, Duration::from_secs(10)));
         assert_eq!(queue.next(at(56)), Next::Ask(1, Duration::from_secs(4)));
         assert_eq!(queue.next(at(59)), Next::Ask(1, Duration::from_secs(2)), "never less");
+    }
+
+    #[test]
+    fn what_an_earlier_try_heard_tells_more_than_the_silence_of_the_last() {
+        let busy =
+            || ReadError::RefusedAnswer { address: MeterAddress::Primary(1), error: "busy".into() };
+        let told = |tries: [ReadError; 3]| {
+            let mut queue = queue(&[60]);
+            let told = tries.into_iter().filter_map(|error| queue.failed(0, error, at(1)));
+            told.map(|error| error.no_reading()).collect::<Vec<_>>()
+        };
+        assert_eq!(told([busy(), silent(), silent()]), [NoReading::Refused]);
+        assert_eq!(told([silent(), busy(), silent()]), [NoReading::Refused]);
+        assert_eq!(told([silent(), silent(), silent()]), [NoReading::Silent]);
     }
 
     #[test]

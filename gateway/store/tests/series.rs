@@ -6,7 +6,7 @@ use metering::{NoReading, Origin, Reading, Unit};
 use store::testing::{
     HEAT, KnownDay, MIDNIGHT_MS, answer, empty, moment, reading, register, silence,
 };
-use store::{Imported, Kind, Step};
+use store::{Imported, Kind, MeterRound, Step};
 
 const QUARTER: i64 = 900_000;
 
@@ -83,10 +83,12 @@ async fn a_failure_is_an_absence_of_every_register_of_the_last_answer() {
     let energy = (reading("energy", 1, 0, Unit::Gigajoule, at(1)), Kind::Counter);
     let power = (reading("power", 1, 0, Unit::Kilowatt, at(1)), Kind::Gauge);
     writer.commit(vec![answer(HEAT, "a", at(1), vec![energy, power])]).await.unwrap();
-    let later = writer.commit(vec![silence(HEAT, at(2))]).await.unwrap();
+    let simulated = MeterRound { origin: Origin::Simulated, ..silence(HEAT, at(2)) };
+    let later = writer.commit(vec![simulated]).await.unwrap();
     assert_eq!(later.count, 2);
     let batch = day.store.outbox().batch(later.first_seq - 1, 10).await.unwrap();
     assert!(batch.readings.iter().all(|reading| reading.value == Err(NoReading::Silent)));
+    assert!(batch.readings.iter().all(|reading| reading.origin == Origin::Simulated));
     let latest = day.store.readers().ask(|it| Ok(it.latest(HEAT))).await.unwrap();
     let energy = latest.iter().find(|it| it.series.register == register("energy")).unwrap();
     assert_eq!(energy.value, Err(NoReading::Silent));

@@ -20,6 +20,7 @@
 //! | [`Dib`], [`Vib`]            | which number it is, and of what                               |
 //! | [`Value`], [`Number`]       | the number, exactly                                           |
 //! | [`Entry`], [`VibBuf`], [`Data`] | a record to be written, by a meter or a simulated one     |
+//! | [`mod@explain`]             | each byte with its meaning, for people                        |
 //! | [`Request`]                 | what a master sends                                           |
 //! | [`Session`], [`Task`], [`Action`] | the master's side of one bus                            |
 //! | [`Search`], [`PrimaryScan`] | who is on it                                                  |
@@ -36,8 +37,10 @@
 #![cfg_attr(not(test), no_std)]
 
 mod address;
+pub mod crypto;
 mod dib;
 mod entry;
+pub mod explain;
 mod fixed;
 mod frame;
 mod header;

@@ -182,7 +182,7 @@ fn read_text<'a>(r: &mut Reader<'a>) -> Result<Latin1<'a>, DecodeError> {
 }
 
 /// Whether a text stands here rather than VIFEs, with the text behind them.
-fn begins_with_text(bytes: &[u8]) -> bool {
+pub(crate) fn begins_with_text(bytes: &[u8]) -> bool {
     let Some((&len, rest)) = bytes.split_first() else { return false };
     let printable = |text: &[u8]| text.iter().all(|byte| matches!(byte, 0x20..=0x7E | 0xA0..));
     (1..=MAX_TEXT).contains(&len) && rest.get(..usize::from(len)).is_some_and(printable)

@@ -289,6 +289,13 @@ pub struct Modifiers<'a> {
     pub(super) chain: Chain,
 }
 
+impl<'a> Modifiers<'a> {
+    /// The bytes of those that are still to come.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.vifes
+    }
+}
+
 impl Iterator for Modifiers<'_> {
     type Item = Modifier;
 

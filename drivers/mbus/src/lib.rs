@@ -24,6 +24,7 @@
 //! | [`Request`]                 | what a master sends                                           |
 //! | [`Session`], [`Task`], [`Action`] | the master's side of one bus                            |
 //! | [`Search`], [`PrimaryScan`] | who is on it                                                  |
+//! | [`Overhear`]                | what others say on it                                         |
 //!
 //! **Invariant:** no bytes make a reader panic, loop or read on behind their end. What can be
 //! constructed can be written.
@@ -44,6 +45,7 @@ pub mod explain;
 mod fixed;
 mod frame;
 mod header;
+mod overhear;
 mod reader;
 mod record;
 mod request;
@@ -60,6 +62,7 @@ pub use entry::{Data, Entry};
 pub use fixed::Fixed;
 pub use frame::{Control, Frame, Long, write_frame};
 pub use header::{Configuration, Header, Medium, Status};
+pub use overhear::{Overhear, Overheard};
 pub use reader::{ByteOrder, DecodeError, Flaw, Part, Reader};
 pub use record::{DataType, Record, Records, Trailer};
 pub use request::{Baud, Request};

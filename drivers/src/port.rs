@@ -168,6 +168,18 @@ impl Port {
         }
     }
 
+    /// Changes the speed, also of the port that is open. That of a converter's wire is set at the
+    /// converter: here it is only kept.
+    pub(crate) fn set_baud(&mut self, baud: u32) -> Result<(), PortFault> {
+        self.baud = baud;
+        let Some(Line::Serial { port, .. }) = &mut self.line else { return Ok(()) };
+        let changed = port.get_configuration().and_then(|mut settings| {
+            settings.set_baud_rate(baud)?;
+            port.set_configuration(&settings)
+        });
+        changed.map_err(|cause| PortFault::Settings { baud, cause: Arc::new(cause) })
+    }
+
     /// Lets go of the port. It is opened again when it is next needed.
     pub(crate) fn close(&mut self) {
         self.line = None;

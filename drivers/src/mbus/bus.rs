@@ -11,7 +11,7 @@ use super::readout::{Came, readout};
 use crate::error::{Garble, ReadError};
 use crate::port::{Port, PortFault};
 use crate::profile::Profiles;
-use crate::{BusSettings, Meter, MeterAddress, OddRecord, Readout};
+use crate::{BusSettings, Meter, MeterAddress, OddRecord, PortSettings, Readout};
 
 /// An M-Bus: one wire, one master, one question at a time.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct MbusBus {
 }
 
 /// How a task ended, and the telegrams that it brought.
-struct Ended {
-    result: Result<Summary, Failure>,
+pub(super) struct Ended {
+    pub(super) result: Result<Summary, Failure>,
     came: Vec<Came>,
     took: Duration,
 }
@@ -97,6 +97,26 @@ impl MbusBus {
         ReadError::Port { port: self.port.settings().clone(), cause }
     }
 
+    /// Where the bus is reached.
+    pub(super) const fn port_settings(&self) -> &PortSettings {
+        self.port.settings()
+    }
+
+    /// The speed of the wire.
+    pub(super) const fn baud(&self) -> u32 {
+        self.settings.baud
+    }
+
+    /// Talks at `baud` from now on.
+    pub(super) fn set_speed(&mut self, baud: u32) -> Result<(), ReadError> {
+        self.settings.baud = baud;
+        self.session = Session::new(self.settings);
+        match self.port.set_baud(baud) {
+            Ok(()) => Ok(()),
+            Err(cause) => Err(self.out_of_reach(cause)),
+        }
+    }
+
     /// Makes sure that the port is open.
     pub(crate) async fn ready(&mut self) -> Result<(), ReadError> {
         self.open_port().await.map_err(|cause| self.out_of_reach(cause))
@@ -148,7 +168,11 @@ impl MbusBus {
     }
 
     /// Does one task of the session.
-    async fn run(&mut self, task: &Task<'_>, clock: &dyn Clock) -> Result<Ended, PortFault> {
+    pub(super) async fn run(
+        &mut self,
+        task: &Task<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Ended, PortFault> {
         self.open_port().await?;
         let begun = Instant::now();
         if self.session.start(task, None, self.epoch.elapsed()).is_err() {
@@ -173,8 +197,10 @@ impl MbusBus {
                     let at = *began.get_or_insert_with(|| clock.now());
                     came.push(Came { bytes: bytes.to_vec(), at });
                 }
-                // Only a task that changes the speed makes the session say so.
-                Action::SetBaud(_) => {}
+                Action::SetBaud(baud) => {
+                    self.settings.baud = baud.bits_per_second();
+                    self.port.set_baud(self.settings.baud)?;
+                }
                 Action::Done(result) => break result,
                 Action::Idle => break Err(ABANDONED),
             }

@@ -5,6 +5,8 @@
 //! | `record`  | which register a record is, and its number                 |
 //! | `readout` | the telegrams of an answer, joined; profile and identity   |
 //! | `bus`     | the session of `mbus-rs`, over a port                      |
+//! | `setup`   | what is set in a meter once, and read back                 |
+//! | `tap`     | listening to a wire without a byte sent                    |
 //!
 //! **Never true:** what another meter or another master said becomes a value of this one.
 
@@ -13,5 +15,9 @@ pub(crate) mod bus;
 mod corpus;
 pub(crate) mod readout;
 mod record;
+mod setup;
+mod tap;
 
 pub use bus::MbusBus;
+pub use setup::{SetError, SpeedSet};
+pub use tap::Tap;

@@ -3,11 +3,13 @@
 //! ```text
 //! event: live      {"revision":12,"at":"…","meters":{"019a…":{"state":"ok", …}}}
 //! event: status    as GET /api/v1/status, for those who may inspect
+//! event: beat      {}: nothing changed, and the line is there
 //! ```
 //!
 //! The first event has every meter, the later ones those that changed. The stream looks at a
 //! `watch` when the network takes another event, so a slow page gets the newest state and nothing
-//! is ever queued for it.
+//! is ever queued for it. The beat is an event and no comment, because a page cannot hear comments:
+//! by its absence it knows that a cable was pulled, which ends no connection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -63,8 +65,12 @@ pub(crate) async fn live(
         let event = feed.next().await?;
         Some((Ok::<_, Infallible>(event), feed))
     });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+    let beat = Event::default().event("beat").data("{}");
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT).event(beat)))
 }
+
+/// The longest silence of a stream; a page that hears nothing for longer takes the line for dead.
+const BEAT: Duration = Duration::from_secs(15);
 
 const LONGEST: Duration = Duration::from_mins(5);
 

@@ -97,10 +97,16 @@ pub(crate) fn notices(
 fn about_meter(meter: &MeterInfo, live: &LiveMeter) -> Notice {
     let reason = live.absent.map_or("", NoReading::as_str);
     let code = if live.state == MeterState::Silent { "silent" } else { "late" };
+    let medium = meter.medium.map_or("other", metering::Medium::code);
+    let params = [
+        ("meter", meter.name.clone()),
+        ("reason", reason.to_owned()),
+        ("medium", medium.to_owned()),
+    ];
     Notice {
         meter: Some(meter.id.to_string()),
         since: live.last_answer.map(Time),
-        ..notice(code, [("meter", meter.name.clone()), ("reason", reason.to_owned())])
+        ..notice(code, params)
     }
 }
 

@@ -145,7 +145,9 @@ async fn a_silent_meter_is_the_first_thing_that_is_said() {
         overview["look_at"],
         json!([{
             "code": "silent",
-            "params": {"meter": "Kaldtvann 3. etg. vest", "reason": "silent"},
+            "params": {
+                "meter": "Kaldtvann 3. etg. vest", "reason": "silent", "medium": "water",
+            },
             "meter": WATER, "bus": null, "since": "2026-11-21T13:30:01Z",
         }])
     );

@@ -89,6 +89,19 @@ async fn a_status_that_counts_every_answer_is_told_now_and_then() {
 }
 
 #[tokio::test]
+async fn a_page_hears_that_the_line_is_there_when_nothing_changes() {
+    let gateway = Gateway::new();
+    gateway.live.send_replace(Arc::new(all_well()));
+    let mut events = gateway.listen(&gateway.visitor(Role::Wall).await).await;
+    events.next().await;
+    // Only now: the store has answered, and nothing but the stream's own clock is waited for.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(15)).await;
+    let (name, data) = events.next().await;
+    assert_eq!((name.as_str(), data), ("beat", serde_json::json!({})));
+}
+
+#[tokio::test]
 async fn a_tenant_hears_their_own_meters_and_nothing_of_the_gateway() {
     let gateway = Gateway::new();
     gateway.live.send_replace(Arc::new(all_well()));

@@ -1,15 +1,21 @@
 // Who is logged in, and at which building.
-import { ask } from '../lib/api';
+import { ask, Problem } from '../lib/api';
 import { setZone } from '../lib/zone.svelte';
 import type { Ability } from '../lib/wire';
 import type { Session, Site } from './wire';
 
 let current = $state.raw<Session | null>(null);
+let over = $state(false);
 let building = $state.raw<Site | null>(null);
 
 /** `null` until the gateway has said. */
 export function session(): Session | null {
   return current;
+}
+
+/** Whether the gateway ended the session of whoever sits here, rather than they themselves. */
+export function sessionIsOver(): boolean {
+  return over;
 }
 
 /** The building; `null` until somebody is logged in. */
@@ -27,11 +33,22 @@ export async function enter(next: Session): Promise<void> {
   // The building first, so that no page shows a time of another zone.
   if (next.user) await loadSite();
   current = next;
+  over = false;
 }
 
 /** Asks the gateway who is logged in. */
 export async function loadSession(): Promise<void> {
   await enter(await ask<Session>('/session'));
+}
+
+/** Asks whether the session is still there, where another refusal may mean that it is not. */
+export async function askWhoIsHere(): Promise<void> {
+  try {
+    const { user } = await ask<Session>('/session');
+    if (!user) loggedOut();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+  }
 }
 
 /** Asks for the building again: after another configuration. */
@@ -43,7 +60,9 @@ export async function loadSite(): Promise<void> {
 
 /** The gateway has ended the session. */
 export function loggedOut(): void {
-  if (current) current = { ...current, user: null, can: [] };
+  if (!current?.user) return;
+  current = { ...current, user: null, can: [] };
+  over = true;
 }
 
 /** Ends the session. */

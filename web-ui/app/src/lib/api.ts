@@ -22,8 +22,13 @@ interface Request {
   json?: unknown;
   text?: { type: string; body: string };
   headers?: Record<string, string>;
-  signal?: AbortSignal;
 }
+
+/**
+ * The servers answer within 30 s, if only to say that it takes too long. A server without power or a
+ * pulled cable never answers, and a browser would wait for minutes.
+ */
+const PATIENCE_MS = 35_000;
 
 interface Watch {
   /** The session is gone. */
@@ -63,7 +68,7 @@ export async function send(path: string, request: Request = {}): Promise<Respons
 }
 
 async function attempt(path: string, request: Request): Promise<Response> {
-  const { method = 'GET', json, text, headers = {}, signal } = request;
+  const { method = 'GET', json, text, headers = {} } = request;
   const all: Record<string, string> = { accept: 'application/json', ...headers };
   if (json !== undefined) all['content-type'] = 'application/json';
   if (text) all['content-type'] = text.type;
@@ -73,12 +78,11 @@ async function attempt(path: string, request: Request): Promise<Response> {
       method,
       headers: all,
       body,
-      signal: signal ?? null,
+      signal: AbortSignal.timeout(PATIENCE_MS),
     });
     watch.contact(true);
     return response;
-  } catch (error) {
-    if (error instanceof DOMException && error.name === 'AbortError') throw error;
+  } catch {
     watch.contact(false);
     throw new Problem(0, 'unreachable');
   }

@@ -6,6 +6,7 @@ import {
   decimalText,
   differencePercent,
   figure,
+  inKilo,
   rounded,
   significant,
   sum,
@@ -74,4 +75,13 @@ test('sums are exact, and only pixels are floats', () => {
   expect(differencePercent(1n, 0n)).toBeNull();
   expect(unitSymbol('m3/h')).toBe('m³/h');
   expect(unitSymbol('kWh')).toBe('kWh');
+});
+
+test('watts beside kilowatts keep their digits', () => {
+  const kilo = (text: string, unit: string) => Object.values(inKilo(text, unit)).join(' ');
+  expect(kilo('33634.38', 'W')).toBe('33.63438 kW');
+  expect(kilo('21498', 'Wh')).toBe('21.498 kWh');
+  expect(kilo('-7', 'W')).toBe('-0.007 kW');
+  expect(kilo('0', 'Wh')).toBe('0.000 kWh');
+  expect(kilo('8.039', 'kW')).toBe('8.039 kW');
 });

@@ -58,6 +58,13 @@ export function significant(text: string, digits: number): string {
   return rounded(text, Math.max(0, digits - leading + zeros));
 }
 
+/** Watts as kilowatts and watt-hours as kilowatt-hours: every digit stays, the point moves. */
+export function inKilo(text: string, unit: string): { text: string; unit: string } {
+  if (unit !== 'W' && unit !== 'Wh') return { text, unit };
+  const [whole = '0', part = ''] = text.split('.');
+  return { text: decimalText(whole + part, part.length + 3), unit: `k${unit}` };
+}
+
 /** A share of a promise: four decimals, cut, never rounded. `99.49999` is `99,4999`. */
 export function cutShare(text: string, lang: Lang): string {
   const [whole = '0', part = ''] = text.split('.');

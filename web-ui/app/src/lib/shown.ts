@@ -1,5 +1,6 @@
 // What the history of a meter shows for a period: its rows, and beside them those of a period before.
-import { columns, stepFor, steps, totalOf } from './charts/rows';
+import { columns, stepFor, steps, totalOf, type Columns } from './charts/rows';
+import { withParts } from './parts';
 import { comparable, spanOf, type Day, type Period, type Span } from './time';
 import type { Amount, History, Kind, Step } from './wire';
 
@@ -41,7 +42,10 @@ export interface Shown {
   choice: Choice;
   /** One for each register of the choice. */
   histories: History[];
-  before: History | null;
+  /** Those of them that have a row, on the calendar. */
+  all: Columns[];
+  /** The first of them in the period before, slot beside slot. */
+  before: Columns | null;
   beforeSpan: Span;
   /** What was used in the period before, up to the same moment. */
   sofar: Amount | null;
@@ -61,12 +65,22 @@ export async function fetchShown(wanted: Wanted): Promise<Shown> {
     step = 'hour';
     histories = await inSteps(step);
   }
-  const register = comparing ? choice.registers[0] : undefined;
-  const [before, sofar] = await Promise.all([
-    register ? load({ register, ...beforeSpan, step }) : null,
-    register && choice.kind === 'counter' ? fetchSofar(register, span, beforeSpan, wanted) : null,
+  const onCalendar = async (register: string, history: History, part: Span) => {
+    const found = columns(history, part, step, zone);
+    if (!found || step !== 'month' || history.kind !== 'counter') return found;
+    return withParts(found, { register, now: wanted.now, zone, load });
+  };
+  const fetchBefore = async (register: string) =>
+    onCalendar(register, await load({ register, ...beforeSpan, step }), beforeSpan);
+
+  const compared = comparing ? choice.registers[0] : undefined;
+  const [all, before, sofar] = await Promise.all([
+    Promise.all(histories.map((it, at) => onCalendar(choice.registers[at] ?? '', it, span))),
+    compared ? fetchBefore(compared) : null,
+    compared && choice.kind === 'counter' ? fetchSofar(compared, span, beforeSpan, wanted) : null,
   ]);
-  return { period, span, step, choice, histories, before, beforeSpan, sofar };
+  const known = all.filter((it) => it !== null);
+  return { period, span, step, choice, histories, all: known, before, beforeSpan, sofar };
 }
 
 /** Whether the meter is read more seldom than every quarter: its line would be a row of dots. */
@@ -81,11 +95,11 @@ function sparse(history: History | undefined, span: Span, { now, zone }: Wanted)
  * What was used before, up to the same moment of the period: half a day is not set beside a whole
  * one. In finer steps than the chart's, and nothing at all if a part of it is unknown.
  */
-async function fetchSofar(
+export async function fetchSofar(
   register: string,
   span: Span,
   before: Span,
-  { period, now, zone, load }: Wanted,
+  { period, now, zone, load }: Pick<Wanted, 'period' | 'now' | 'zone' | 'load'>,
 ): Promise<Amount | null> {
   const step = period === 'year' ? 'day' : period === 'day' ? 'quarter' : 'hour';
   // A meter that is read every hour fills one quarter of four.

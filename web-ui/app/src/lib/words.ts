@@ -94,6 +94,13 @@ export function duration(seconds: number): string {
   return parts.join(' ');
 }
 
+/** `målt fra 23. sep.`: which part of a step is known. */
+export function partText({ from, until }: time.Span): string {
+  const day = (at: number) => time.dayShort(at, zone(), lang(), now());
+  // The last instant lies on the day before the one that `until` begins; of a month that runs it is now.
+  return t('part.known', { from: day(from), until: day(Math.min(until - 1, now())) });
+}
+
 /** Why there is no value, as a sentence. */
 export function reasonText(reason: string): string {
   return tCode('reason', reason, {}, reason);
@@ -101,11 +108,11 @@ export function reasonText(reason: string): string {
 
 /** What went wrong, as a sentence. Every code of the server has a text, or this does not compile. */
 export function problemText(problem: Problem): string {
-  const params: Params = { ...problem.params };
+  const params: Params = { status: String(problem.status), ...problem.params };
   const { role } = params;
   if (typeof role === 'string') params['role'] = tCode('role.person', role, {}, role);
   const key: TextKey = `problem.${problem.code as ProblemCode}`;
-  return hasText(key) ? t(key, params) : problem.detail || t('problem.unknown');
+  return hasText(key) ? t(key, params) : problem.detail || t('problem.unknown', params);
 }
 
 /** A sentence begins with a capital, wherever its first word came from. */

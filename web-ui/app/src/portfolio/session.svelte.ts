@@ -4,10 +4,16 @@ import type { Ability } from '../lib/wire';
 import type { Session } from './wire';
 
 let current = $state.raw<Session | null>(null);
+let over = $state(false);
 
 /** `null` until the portfolio has said. */
 export function session(): Session | null {
   return current;
+}
+
+/** Whether the portfolio ended the session of whoever sits here, rather than they themselves. */
+export function sessionIsOver(): boolean {
+  return over;
 }
 
 /** Whether whoever is logged in may do this. */
@@ -18,6 +24,7 @@ export function can(ability: Ability): boolean {
 /** Takes over what a login, a claim or a look at the session answered. */
 export function enter(next: Session): void {
   current = next;
+  over = false;
 }
 
 /** Asks the portfolio who is logged in. */
@@ -27,7 +34,9 @@ export async function loadSession(): Promise<void> {
 
 /** The portfolio has ended the session. */
 export function loggedOut(): void {
-  if (current) current = { ...current, user: null, can: [] };
+  if (!current?.user) return;
+  current = { ...current, user: null, can: [] };
+  over = true;
 }
 
 /** Ends the session. */

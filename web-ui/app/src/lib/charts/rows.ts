@@ -20,6 +20,8 @@ export interface Slot {
   got: number;
   expected: number | null;
   spreadUnknown: boolean;
+  /** What part of it is known, where that was asked and is not all of it. */
+  partly: Span | null;
 }
 
 /** A history on the calendar. */
@@ -136,6 +138,7 @@ function slotOf(slot: Span, rows: HistoryRow[], counter: boolean, decimals: numb
     got: rows.reduce((all, row) => all + row.got, 0),
     expected: expected.length ? expected.reduce((all, it) => all + it, 0) : null,
     spreadUnknown: rows.some((row) => row.spread_unknown),
+    partly: null,
   };
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metering::{Clock, Identity, Medium, MeterId, Origin, Reading};
+use chrono::NaiveDateTime;
+use metering::{Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Reading, Register};
 
 use crate::error::ReadError;
 use crate::mbus::MbusBus;
@@ -147,7 +148,9 @@ pub struct Readout {
     pub medium: Option<Medium>,
     /// Its numbers, and the registers of its profile that it left out or marked as invalid.
     pub readings: Vec<Reading>,
-    /// What else it said: dates, texts, and records that cannot be read.
+    /// What it keeps of an earlier time, as far as its profile knows it.
+    pub remembered: Vec<Remembered>,
+    /// What else it said: dates, texts, flags in words, and records that cannot be read.
     pub odd: Vec<OddRecord>,
     /// The answers as they came.
     pub telegrams: Vec<Vec<u8>>,
@@ -155,6 +158,19 @@ pub struct Readout {
     pub took: Duration,
     /// The profile that was used.
     pub profile: Option<String>,
+}
+
+/// A value of an earlier time, out of a meter's own memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Which of its registers showed it then: one with storage 0.
+    pub register: Register,
+    /// When, by the meter's own clock, which knows no time zone.
+    pub at: NaiveDateTime,
+    /// What it showed.
+    pub value: Quantity,
+    /// [`Quality::TimeEstimated`] if no document says when on that day it was taken.
+    pub quality: Quality,
 }
 
 /// Something in an answer that is not a reading.

@@ -32,10 +32,13 @@ mod number;
 mod port;
 mod profile;
 
-pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout};
+pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout, Remembered};
 pub use discover::{
     Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
 };
 pub use error::{Garble, ReadError};
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
-pub use profile::{Kind, Mistake, Plausible, Profile, Profiles, RegisterSpec, Status, kind_of};
+pub use profile::{
+    FlagBit, Interval, Kind, Memory, Mistake, Plausible, Profile, Profiles, Quirks, RegisterSpec,
+    Status, Taken, Texts, kind_of,
+};

@@ -4,6 +4,7 @@
 //! |-----------|-----------------------------------------------------------|
 //! | `record`  | which register a record is, and its number                 |
 //! | `readout` | the telegrams of an answer, joined; profile and identity   |
+//! | `memory`  | what of them is of an earlier time                         |
 //! | `bus`     | the session of `mbus-rs`, over a port                      |
 //! | `setup`   | what is set in a meter once, and read back                 |
 //! | `tap`     | listening to a wire without a byte sent                    |
@@ -13,6 +14,7 @@
 pub(crate) mod bus;
 #[cfg(test)]
 mod corpus;
+mod memory;
 pub(crate) mod readout;
 mod record;
 mod setup;

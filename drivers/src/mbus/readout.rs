@@ -15,12 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ::mbus::{Content, Frame, Header, Long, Records, Secondary};
-use metering::{Identity, Medium, Moment, NoReading, Quality, Reading, Register};
+use metering::{Identity, Medium, Moment, NoReading, Quality, Quantity, Reading, Register};
 
+use super::memory::{Dated, remembered};
 use super::record::{Said, Told, note, said};
 use crate::error::{Garble, ReadError};
 use crate::profile::{Profile, Profiles};
-use crate::{Meter, MeterAddress, OddRecord, Readout};
+use crate::{Meter, MeterAddress, OddRecord, Readout, RegisterSpec};
 
 /// One telegram, and when it began to come.
 #[derive(Clone, Debug)]
@@ -63,7 +64,9 @@ pub(crate) fn readout(
     let profile = meter.profile.clone().or_else(|| profiles.matching(&identity, medium_code));
     let at = came.first().map(|telegram| telegram.at);
     let mut readings = Vec::new();
+    let mut memory = Vec::new();
     if let (Some(profile), Some(at)) = (&profile, at) {
+        memory = remembered(profile, &joined.numbers, &joined.dates);
         readings = joined.by_profile(profile, at, meter);
     }
     let others = joined.others(&readings, meter);
@@ -76,6 +79,7 @@ pub(crate) fn readout(
         identity,
         medium: of_header.or(of_profile),
         readings,
+        remembered: memory,
         odd: joined.odd,
         telegrams: came.into_iter().map(|telegram| telegram.bytes).collect(),
         took,
@@ -127,15 +131,18 @@ struct Joined {
     /// Of each register, the numbers that were said of it so far, those that were left out too.
     places: BTreeMap<Register, Vec<Place>>,
     names: BTreeSet<Register>,
+    dates: Vec<Dated>,
     odd: Vec<OddRecord>,
 }
 
 /// A number under the name that is its alone.
 #[derive(Debug)]
-struct NumberSaid {
+pub(super) struct NumberSaid {
     at: Moment,
-    register: Register,
-    number: Result<Told, NoReading>,
+    telegram: usize,
+    place: usize,
+    pub(super) register: Register,
+    pub(super) number: Result<Told, NoReading>,
 }
 
 /// Where a number of a register was said.
@@ -205,8 +212,11 @@ impl Joined {
             match record {
                 Ok(record) => {
                     let Said { register, number } = said(&record, medium_code);
+                    self.dates.extend(Dated::of(&record, &register));
                     let note = match number {
-                        Some(number) if self.keep(index, at, &register, number) => continue,
+                        Some(number) if self.keep((index, place), at, &register, number) => {
+                            continue;
+                        }
                         Some(_) => "there are too many records of this name".to_owned(),
                         None => note(&record),
                     };
@@ -227,16 +237,16 @@ impl Joined {
     /// if there is no such name.
     fn keep(
         &mut self,
-        telegram: usize,
+        (telegram, place): (usize, usize),
         at: Moment,
         register: &Register,
         number: Result<Told, NoReading>,
     ) -> bool {
         let places = self.places.entry(register.clone()).or_default();
         let place_in = |telegram| places.iter().filter(move |it| it.telegram == telegram);
-        let place = place_in(telegram).count();
+        let among_likes = place_in(telegram).count();
         let repeats = (0..telegram)
-            .filter_map(|earlier| place_in(earlier).nth(place))
+            .filter_map(|earlier| place_in(earlier).nth(among_likes))
             .any(|earlier| earlier.number == number);
         places.push(Place { telegram, number });
         let nth = places.len();
@@ -244,7 +254,7 @@ impl Joined {
             return true;
         }
         let Some(name) = self.name(register, nth) else { return false };
-        self.numbers.push(NumberSaid { at, register: name, number });
+        self.numbers.push(NumberSaid { at, telegram, place, register: name, number });
         true
     }
 
@@ -274,9 +284,20 @@ impl Joined {
             let Some(wanted) = &spec.mbus else { continue };
             let found = self.numbers.iter().position(|it| it.register == wanted.register);
             let (at, value) = match found.map(|index| self.numbers.remove(index)) {
+                None if spec.optional => continue,
                 None => (at, Err(NoReading::LeftOut)),
-                Some(NumberSaid { at, number, .. }) => {
-                    (at, number.and_then(|told| told.quantity_in(spec.unit, spec.decimals)))
+                Some(NumberSaid { at, telegram, place, number, .. }) => {
+                    let value = number.and_then(|told| told.quantity_in(spec.unit, spec.decimals));
+                    if let Ok(flags) = value {
+                        let what = spec.register.to_string();
+                        self.odd.extend(in_words(spec, flags).map(|note| OddRecord {
+                            telegram,
+                            at: place,
+                            what: what.clone(),
+                            note,
+                        }));
+                    }
+                    (at, value)
                 }
             };
             let quality = value.map_or(Quality::Good, |value| spec.plausible.judge(value));
@@ -290,7 +311,7 @@ impl Joined {
     fn others(&mut self, by_profile: &[Reading], meter: &Meter) -> Vec<Reading> {
         let taken: BTreeSet<&Register> = by_profile.iter().map(|it| &it.register).collect();
         let mut readings = Vec::new();
-        for NumberSaid { at, register, number } in std::mem::take(&mut self.numbers) {
+        for NumberSaid { at, register, number, .. } in std::mem::take(&mut self.numbers) {
             let name =
                 if taken.contains(&register) { self.name(&register, 2) } else { Some(register) };
             let Some(register) = name else { continue };
@@ -300,6 +321,18 @@ impl Joined {
         }
         readings
     }
+}
+
+/// What the bits of `flags` that are set say, by the texts of `spec`; nothing where it has none.
+fn in_words(spec: &RegisterSpec, flags: Quantity) -> impl Iterator<Item = String> {
+    let bits = match (flags.resolution().decimals(), u64::try_from(flags.mantissa())) {
+        (0, Ok(bits)) if !spec.bits.is_empty() => bits,
+        _ => 0,
+    };
+    (0..u64::BITS).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| {
+        let known = spec.bits.iter().find(|it| u32::from(it.bit) == bit);
+        known.map_or_else(|| format!("bit {bit} is set"), |it| it.text.en.clone())
+    })
 }
 
 #[cfg(test)]

@@ -233,36 +233,48 @@ fn display(record: &Record<'_>) -> Display {
 }
 
 /// How many tens `from` the unit `to` is, where the two differ by a power of ten alone.
+///
+/// Meters tell reactive and apparent power as watts, in a subunit of their own, because the first
+/// tables had no VIF for it. A profile that says `kvar` of such a record knows better.
 fn tens_between(from: Unit, to: Unit) -> Option<i8> {
+    const WATT_HOURS: u8 = 0;
+    const WATTS: u8 = 2;
+    const VAR_HOURS: u8 = 6;
+    const VARS: u8 = 7;
+    const VOLT_AMPERES: u8 = 8;
+    const VOLT_AMPERE_HOURS: u8 = 9;
     let size = |unit| match unit {
-        Unit::WattHour => Some((0, 0)),
-        Unit::KilowattHour => Some((0, 3)),
-        Unit::MegawattHour => Some((0, 6)),
-        Unit::GigawattHour => Some((0, 9)),
+        Unit::WattHour => Some((WATT_HOURS, 0)),
+        Unit::KilowattHour => Some((WATT_HOURS, 3)),
+        Unit::MegawattHour => Some((WATT_HOURS, 6)),
+        Unit::GigawattHour => Some((WATT_HOURS, 9)),
         Unit::Joule => Some((1, 0)),
         Unit::Kilojoule => Some((1, 3)),
         Unit::Megajoule => Some((1, 6)),
         Unit::Gigajoule => Some((1, 9)),
-        Unit::Watt => Some((2, 0)),
-        Unit::Kilowatt => Some((2, 3)),
-        Unit::Megawatt => Some((2, 6)),
+        Unit::Watt => Some((WATTS, 0)),
+        Unit::Kilowatt => Some((WATTS, 3)),
+        Unit::Megawatt => Some((WATTS, 6)),
         Unit::Litre => Some((3, 0)),
         Unit::CubicMetre => Some((3, 3)),
         Unit::LitrePerHour => Some((4, 0)),
         Unit::CubicMetrePerHour => Some((4, 3)),
         Unit::Kilogram => Some((5, 0)),
         Unit::Tonne => Some((5, 3)),
-        Unit::VarHour => Some((6, 0)),
-        Unit::KilovarHour => Some((6, 3)),
-        Unit::Var => Some((7, 0)),
-        Unit::Kilovar => Some((7, 3)),
-        Unit::VoltAmpere => Some((8, 0)),
-        Unit::KilovoltAmpere => Some((8, 3)),
+        Unit::VarHour => Some((VAR_HOURS, 0)),
+        Unit::KilovarHour => Some((VAR_HOURS, 3)),
+        Unit::Var => Some((VARS, 0)),
+        Unit::Kilovar => Some((VARS, 3)),
+        Unit::VoltAmpere => Some((VOLT_AMPERES, 0)),
+        Unit::KilovoltAmpere => Some((VOLT_AMPERES, 3)),
+        Unit::KilovoltAmpereHour => Some((VOLT_AMPERE_HOURS, 3)),
         _ => None,
     };
     match (size(from), size(to)) {
         _ if from == to => Some(0),
         (Some((family, from)), Some((other, to))) if family == other => Some(to - from),
+        (Some((WATT_HOURS, from)), Some((VAR_HOURS | VOLT_AMPERE_HOURS, to)))
+        | (Some((WATTS, from)), Some((VARS | VOLT_AMPERES, to))) => Some(to - from),
         _ => None,
     }
 }
@@ -397,6 +409,7 @@ mod tests {
         assert_eq!(shown(Unit::MegawattHour, None), "12.345 MWh");
         assert_eq!(shown(Unit::WattHour, None), "12345000 Wh");
         assert_eq!(shown(Unit::KilowattHour, Some(2)), "12345.00 kWh");
+        assert_eq!(shown(Unit::KilovarHour, None), "12345 kvarh", "of a reactive subunit");
         assert_eq!(shown(Unit::Gigajoule, None), "12345 kWh", "joules are not watt hours");
     }
 }

@@ -149,6 +149,7 @@ impl<'p> Round<'p> {
             identity,
             medium: Some(self.profile.medium),
             readings: readings.collect(),
+            remembered: Vec::new(),
             odd: Vec::new(),
             telegrams: self.telegrams,
             took,

@@ -1,5 +1,7 @@
 //! From the file to the profile, or to everything that is wrong with it.
 
+mod mbus;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,8 +12,8 @@ use toml::Spanned;
 use super::file::{self, File};
 use super::point::{Coding, Point, Words};
 use super::{
-    Identify, Kind, MbusIdentity, Mistake, Modbus, Plausible, Profile, RecordMatch, RegisterSpec,
-    Vector, VectorSource,
+    Identify, Kind, Mistake, Modbus, Plausible, Profile, Quirks, RecordMatch, RegisterSpec, Vector,
+    VectorSource,
 };
 use crate::modbus::plan::Limits;
 use crate::modbus::{Function, Request};
@@ -58,7 +60,11 @@ impl Check<'_> {
         let defaults = Defaults::of(file.modbus.as_ref());
         let modbus = file.modbus.map(|modbus| self.modbus(modbus, defaults));
         let limits = modbus.as_ref().map(|modbus| modbus.limits.clone());
-        let mbus = file.mbus.map(|mbus| mbus.identify).unwrap_or_default();
+        let quirks = (file.mbus.as_ref())
+            .map_or_else(Quirks::default, |it| self.quirks(it.get_ref(), it.span().start));
+        let (mbus, memory) = (file.mbus.map(Spanned::into_inner))
+            .map(|mbus| (mbus.identify, mbus.memory))
+            .unwrap_or_default();
         let mbus = mbus.into_iter().map(|identify| self.mbus_identity(identify)).collect();
 
         let mut keys = BTreeSet::new();
@@ -71,6 +77,7 @@ impl Check<'_> {
             }
             registers.extend(self.register(register, defaults, limits.as_ref()));
         }
+        let memory = memory.into_iter().map(|it| self.memory(it, &registers)).collect();
         let vectors = file.vector.into_iter().map(|vector| self.vector(vector, &keys)).collect();
         Profile {
             id: file.id.into_inner(),
@@ -81,6 +88,8 @@ impl Check<'_> {
             source: file.source,
             modbus,
             mbus,
+            quirks,
+            memory,
             registers,
             vectors,
         }
@@ -141,16 +150,6 @@ impl Check<'_> {
             identify,
             serial,
         }
-    }
-
-    fn mbus_identity(&mut self, identify: Spanned<file::MbusIdentify>) -> MbusIdentity {
-        let maker = &identify.get_ref().manufacturer;
-        if maker.len() != 3 || !maker.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            let advice = format!("`{maker}` is not the three letters of a maker, such as KAM");
-            self.mistake(&identify, advice);
-        }
-        let file::MbusIdentify { manufacturer, versions, media } = identify.into_inner();
-        MbusIdentity { manufacturer, versions, media }
     }
 
     fn register(
@@ -218,14 +217,19 @@ impl Check<'_> {
                 ),
             );
         }
+        let bits = self.bits(it.bits, it.kind, mbus.is_some());
+        let name = it.name.map(|name| self.texts(name.span().start, name.into_inner()));
         Some(RegisterSpec {
             register,
             kind: it.kind,
             unit,
             decimals: it.decimals,
             modulus: it.modulus.and_then(|text| self.figure(key_at, "modulus", &text, unit)),
-            every: it.every.and_then(|text| self.duration(key_at, &text)),
+            every: it.every.and_then(|text| self.duration(key_at, "every", &text)),
             plausible: self.plausible(key_at, it.plausible, unit),
+            optional: it.optional,
+            name,
+            bits,
             point,
             mbus,
         })
@@ -330,7 +334,11 @@ impl Check<'_> {
     fn vector(&mut self, vector: Spanned<file::Vector>, keys: &BTreeSet<String>) -> Vector {
         let at = vector.span().start;
         let vector = vector.into_inner();
-        for (key, value) in &vector.expect {
+        let remembered = vector.remembers.iter().map(|(key, value)| {
+            (key.split_once(' ').map_or(key.as_str(), |(register, _)| register), value)
+        });
+        let expected = vector.expect.iter().map(|(key, value)| (key.as_str(), value));
+        for (key, value) in expected.chain(remembered) {
             if !keys.contains(key) {
                 self.at(at, format!("`{key}` is expected, and no register has that key"));
             }
@@ -362,7 +370,13 @@ impl Check<'_> {
                 VectorSource::Words(words)
             }
         };
-        Vector { line: line_of(self.text, at), source, expect: vector.expect }
+        Vector {
+            line: line_of(self.text, at),
+            source,
+            expect: vector.expect,
+            remembers: vector.remembers,
+            says: vector.says,
+        }
     }
 
     fn plausible(
@@ -391,24 +405,6 @@ impl Check<'_> {
             self.at(at, format!("{name} = \"{text}\" is not a number such as 0.5, 100 or 1e8"));
         }
         figure
-    }
-
-    fn duration(&mut self, at: usize, text: &str) -> Option<Duration> {
-        let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at_checked(split)?;
-        let seconds = match unit {
-            "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3_600),
-            _ => None,
-        };
-        let number: Option<u32> = number.parse().ok().filter(|number| *number > 0);
-        if let (Some(number), Some(seconds)) = (number, seconds) {
-            Some(Duration::from_secs(u64::from(number) * seconds))
-        } else {
-            self.at(at, format!("every = \"{text}\" is not a time such as 10s, 15m or 2h"));
-            None
-        }
     }
 
     fn unit(&mut self, at: usize, code: Option<&str>, kind: Kind) -> Option<Unit> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::point::Coding;
-use super::{Kind, Status};
+use super::{Interval, Kind, Status, Taken};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub(super) struct File {
     pub(super) status: Status,
     pub(super) source: String,
     pub(super) modbus: Option<Modbus>,
-    pub(super) mbus: Option<Mbus>,
+    pub(super) mbus: Option<Spanned<Mbus>>,
     pub(super) register: Vec<Spanned<Register>>,
     pub(super) vector: Vec<Spanned<Vector>>,
 }
@@ -127,6 +127,46 @@ pub(super) struct Identify {
 pub(super) struct Mbus {
     #[serde(default)]
     pub(super) identify: Vec<Spanned<MbusIdentify>>,
+    #[serde(default)]
+    pub(super) reset: Reset,
+    pub(super) max_telegrams: Option<Spanned<u8>>,
+    pub(super) min_interval: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) baud: Vec<Spanned<u32>>,
+    /// Who saw it, for what of these is not as the standard has it.
+    pub(super) because: Option<String>,
+    #[serde(default)]
+    pub(super) memory: Vec<Spanned<Memory>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reset {
+    #[default]
+    WhenNeeded,
+    Always,
+    Never,
+}
+
+/// Values of an earlier time that the meter sends along.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Memory {
+    /// The first storage number and the last.
+    pub(super) storages: [u64; 2],
+    pub(super) interval: Interval,
+    /// The keys of the registers that are kept.
+    pub(super) registers: Vec<Spanned<String>>,
+    pub(super) date: DateRecord,
+    #[serde(default)]
+    pub(super) taken: Taken,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DateRecord {
+    Date,
+    DateTime,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,10 +174,36 @@ pub(super) struct Mbus {
 pub(super) struct MbusIdentify {
     pub(super) manufacturer: String,
     #[serde(default)]
-    pub(super) versions: Vec<u8>,
+    pub(super) versions: Vec<Versions>,
     /// The medium byte of the header, EN 13757-7.
     #[serde(default)]
     pub(super) media: Vec<u8>,
+}
+
+/// One generation of a family of meters, or the first and the last of several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Versions {
+    One(u8),
+    Range([u8; 2]),
+}
+
+/// A text in the languages of the pages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Texts {
+    pub(super) nb: String,
+    pub(super) en: String,
+    pub(super) da: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bit {
+    pub(super) bit: u8,
+    pub(super) nb: String,
+    pub(super) en: String,
+    pub(super) da: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -159,6 +225,12 @@ pub(super) struct Register {
     pub(super) decimals: Option<i8>,
     pub(super) modulus: Option<String>,
     pub(super) every: Option<String>,
+    /// Not every one of these meters sends it.
+    #[serde(default)]
+    pub(super) optional: bool,
+    pub(super) name: Option<Spanned<Texts>>,
+    #[serde(default)]
+    pub(super) bits: Vec<Spanned<Bit>>,
     pub(super) modbus: Option<Spanned<Point>>,
     pub(super) mbus: Option<Spanned<Record>>,
     pub(super) invalid: Option<Invalid>,
@@ -272,7 +344,14 @@ pub(super) struct Vector {
     #[serde(default)]
     pub(super) read: Vec<Read>,
     pub(super) frame: Option<String>,
+    #[serde(default)]
     pub(super) expect: BTreeMap<String, String>,
+    /// What must come out of the meter's memory: `"energy 2026-01-01T00:00" = "11800"`.
+    #[serde(default)]
+    pub(super) remembers: BTreeMap<String, String>,
+    /// What the bits that are set must say, in English.
+    #[serde(default)]
+    pub(super) says: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,6 +8,7 @@
 //! |-----------|-----------------------------------------------------------|
 //! | `file`    | the file as it is written, key by key                      |
 //! | `check`   | from there to a [`Profile`], or to everything that is wrong |
+//! | `mbus`    | recognition, quirks and memory of a meter on an M-Bus      |
 //! | `point`   | where a register is on a Modbus device, and its decoding   |
 //! | `vector`  | the profile's own test                                     |
 //!
@@ -15,10 +16,11 @@
 
 mod check;
 mod file;
+mod mbus;
 mod point;
 mod vector;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
@@ -31,6 +33,8 @@ use rust_embed::RustEmbed;
 use crate::modbus::Request;
 use crate::modbus::plan::Limits;
 
+pub(crate) use mbus::MbusIdentity;
+pub use mbus::{FlagBit, Interval, Memory, Quirks, Taken, Texts};
 pub(crate) use point::{Point, Words, compare};
 
 /// One type of meter.
@@ -50,6 +54,8 @@ pub struct Profile {
     pub source: String,
     pub(crate) modbus: Option<Modbus>,
     pub(crate) mbus: Vec<MbusIdentity>,
+    quirks: Quirks,
+    memory: Vec<Memory>,
     registers: Vec<RegisterSpec>,
     pub(crate) vectors: Vec<Vector>,
 }
@@ -68,6 +74,16 @@ impl Profile {
     /// What the meter says, in the order of the file.
     pub fn registers(&self) -> impl Iterator<Item = &RegisterSpec> {
         self.registers.iter()
+    }
+
+    /// What is odd about it on an M-Bus.
+    pub fn quirks(&self) -> &Quirks {
+        &self.quirks
+    }
+
+    /// What it sends of an earlier time.
+    pub fn memory(&self) -> &[Memory] {
+        &self.memory
     }
 
     /// The wires it can be read over.
@@ -132,6 +148,12 @@ pub struct RegisterSpec {
     pub every: Option<Duration>,
     /// The bounds of what is possible.
     pub plausible: Plausible,
+    /// Not every one of these meters sends it: that it is left out is no absence.
+    pub optional: bool,
+    /// What people call it, where the words of its key do not say it.
+    pub name: Option<Texts>,
+    /// What its bits mean, if it is a flag of several.
+    pub bits: Vec<FlagBit>,
     pub(crate) point: Option<Point>,
     pub(crate) mbus: Option<RecordMatch>,
 }
@@ -191,23 +213,6 @@ pub(crate) struct Identify {
     pub(crate) any_of: Vec<i128>,
 }
 
-/// What the header of a telegram has to say; an empty list takes everything.
-#[derive(Clone, Debug)]
-pub(crate) struct MbusIdentity {
-    manufacturer: String,
-    versions: Vec<u8>,
-    media: Vec<u8>,
-}
-
-impl MbusIdentity {
-    fn fits(&self, identity: &Identity, medium_code: u8) -> bool {
-        let version = u8::from_str_radix(&identity.version, 16).ok();
-        self.manufacturer == identity.manufacturer
-            && (self.versions.is_empty() || version.is_some_and(|it| self.versions.contains(&it)))
-            && (self.media.is_empty() || self.media.contains(&medium_code))
-    }
-}
-
 /// Which record of a telegram a register is: never its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordMatch {
@@ -223,6 +228,9 @@ pub(crate) struct Vector {
     pub(crate) source: VectorSource,
     /// By canonical text; a decimal, or the word of a [`metering::NoReading`].
     pub(crate) expect: BTreeMap<String, String>,
+    /// By canonical text and time, `energy 2026-01-01T00:00`.
+    pub(crate) remembers: BTreeMap<String, String>,
+    pub(crate) says: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -256,6 +264,8 @@ impl fmt::Display for Mistake {
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
     by_id: BTreeMap<String, Arc<Profile>>,
+    /// The ids of those that were read from a folder: they come before the embedded ones.
+    added: BTreeSet<String>,
 }
 
 #[derive(RustEmbed)]
@@ -326,7 +336,12 @@ impl Profiles {
             None => Ok(profile),
         });
         match tried {
-            Ok(profile) => drop(self.by_id.insert(profile.id.clone(), Arc::new(profile))),
+            Ok(profile) => {
+                if dir.is_some() {
+                    self.added.insert(profile.id.clone());
+                }
+                self.by_id.insert(profile.id.clone(), Arc::new(profile));
+            }
             Err(wrong) => {
                 mistakes
                     .extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }));
@@ -344,9 +359,12 @@ impl Profiles {
         self.by_id.values()
     }
 
-    /// The one that fits the header of an M-Bus telegram.
+    /// The one that fits the header of an M-Bus telegram; one that was added on this gateway
+    /// before an embedded one.
     pub fn matching(&self, identity: &Identity, medium_code: u8) -> Option<Arc<Profile>> {
-        self.by_id.values().find(|profile| profile.fits(identity, medium_code)).cloned()
+        let added = self.added.iter().filter_map(|id| self.by_id.get(id));
+        let mut all = added.chain(self.by_id.values());
+        all.find(|profile| profile.fits(identity, medium_code)).cloned()
     }
 
     /// The table of supported meters, in Markdown, for the manual.

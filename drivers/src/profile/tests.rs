@@ -24,6 +24,28 @@ fn every_embedded_profile_loads_and_does_what_its_vectors_say() {
     assert_eq!(Profiles::embedded().iter().count(), count, "two have the same id");
 }
 
+#[test]
+fn no_header_fits_two_embedded_profiles() {
+    let profiles = Profiles::embedded();
+    let identities: Vec<_> = (profiles.iter())
+        .flat_map(|profile| profile.mbus.iter().map(move |identity| (&profile.id, identity)))
+        .collect();
+    for (index, (id, identity)) in identities.iter().enumerate() {
+        for (other, again) in identities.iter().skip(index + 1) {
+            assert!(id == other || !identity.meets(again), "{id} and {other} fit the same meter");
+        }
+    }
+}
+
+#[test]
+fn an_odd_meter_has_somebody_who_said_so() {
+    for profile in Profiles::embedded().iter() {
+        assert!(!profile.source.trim().is_empty(), "{} has a source", profile.id);
+        let is_simulated = profile.vendor == "Fyrhus";
+        assert!(is_simulated || profile.status != Status::Hardware, "{}: on which?", profile.id);
+    }
+}
+
 const GOOD: &str = r#"
 schema = 1
 id = "example.meter"
@@ -154,6 +176,206 @@ fn a_mistake_is_told_with_its_line() {
         "unit = \"kilo watt\"",
         &["line 16: unit = \"kilo watt\" is not a unit such as kWh, m3, C or 1"],
     );
+}
+
+/// A meter on an M-Bus, with all that may be said of one.
+const MBUS: &str = r#"
+schema = 1
+id = "example.heat"
+vendor = "Example"
+models = ["H1"]
+medium = "heat"
+status = "document"
+source = "its manual"
+
+[mbus]
+reset = "always"
+max_telegrams = 2
+min_interval = "15m"
+baud = [300, 2400]
+because = "its manual, section 4"
+
+[[mbus.identify]]
+manufacturer = "EXA"
+versions = [0x01, [0x10, 0x1F]]
+media = [0x04]
+
+[[mbus.memory]]
+storages = [1, 3]
+interval = "month"
+registers = ["energy"]
+date = "date"
+taken = "start_of_day"
+
+[[register]]
+key = "energy"
+quantity = "energy"
+unit = "kWh"
+kind = "counter"
+name = { nb = "Varme", en = "Heat", da = "Varme" }
+mbus = { vif = "energy" }
+
+[[register]]
+key = "error_flags"
+quantity = "error_flags"
+kind = "flag"
+optional = true
+bits = [
+  { bit = 0, nb = "Luft", en = "air", da = "Luft" },
+  { bit = 4, nb = "Lekkasje", en = "leak", da = "Lækage" },
+]
+mbus = { vif = "error_flags" }
+
+[[vector]]
+frame = "heat.hex"
+expect = { energy = "12345", error_flags = "18" }
+remembers = { "energy 2026-01-01T00:00" = "11800" }
+says = ["leak", "bit 1 is set"]
+"#;
+
+/// 12345 kWh now, 11800 at the New Year, and one more value without a date; bits 1 and 4.
+const HEAT: &str = "68 2A 2A 68 08 01 72 78 56 34 12 01 17 10 04 01 00 00 00
+    04 06 39 30 00 00  44 06 18 2E 00 00  42 6C 41 31  84 01 06 01 00 00 00  01 FD 17 12  92 16";
+
+#[test]
+fn a_meter_on_an_mbus_is_known_with_its_quirks_and_its_memory() {
+    let profile = Profile::parse(MBUS).unwrap();
+    assert_eq!(vector::failures(&profile, |_| Some(HEAT.to_owned())), []);
+    let quirks = profile.quirks();
+    assert_eq!(quirks.reset, ::mbus::Reset::Always);
+    assert_eq!(quirks.max_telegrams, Some(2));
+    assert_eq!(quirks.min_interval, Some(Duration::from_mins(15)));
+    assert_eq!(quirks.baud, [300, 2400]);
+    let memory = &profile.memory()[0];
+    assert_eq!((&memory.storages, memory.interval), (&(1..=3), Interval::Month));
+    assert_eq!(profile.registers().next().unwrap().name.as_ref().unwrap().nb, "Varme");
+}
+
+#[test]
+fn a_vector_of_an_mbus_that_lies_is_told() {
+    let lies = [
+        ("energy = \"12345\"", "energy = \"12346\"", "`energy` is 12345, and 12346 is expected"),
+        (
+            "T00:00\" = \"11800\"",
+            "T00:00\" = \"11801\"",
+            "`energy 2026-01-01T00:00` is 11800, and 11801 is expected",
+        ),
+        (
+            "energy 2026-01-01T00:00",
+            "energy 2026-01-02T00:00",
+            "`energy 2026-01-02T00:00` does not come out of it",
+        ),
+        (
+            "says = [\"leak\", ",
+            "says = [\"air\", ",
+            "\"air\" is not among what its flags say: [\"2026-01-01\", \"bit 1 is set\", \"leak\"]",
+        ),
+        (
+            "[0x10, 0x1F]",
+            "[0x11, 0x1F]",
+            "heat.hex: its header is not one that [[mbus.identify]] takes",
+        ),
+    ];
+    for (old, new, advice) in lies {
+        let profile = Profile::parse(&MBUS.replacen(old, new, 1)).unwrap();
+        let failures = vector::failures(&profile, |_| Some(HEAT.to_owned()));
+        assert_eq!(failures.iter().map(|it| it.advice.as_str()).collect::<Vec<_>>(), [advice]);
+    }
+}
+
+#[test]
+fn a_mistake_about_an_mbus_is_told_with_its_line() {
+    let wrong = [
+        (
+            "because = \"its manual, section 4\"",
+            "",
+            "line 10: what is odd about a meter needs `because`: who saw it, or which document",
+        ),
+        (
+            "max_telegrams = 2",
+            "max_telegrams = 0",
+            "line 12: max_telegrams = 0 would leave nothing to read",
+        ),
+        (
+            "min_interval = \"15m\"",
+            "min_interval = \"15\"",
+            "line 13: min_interval = \"15\" is not a time such as 10s, 15m or 2h",
+        ),
+        (
+            "baud = [300, 2400]",
+            "baud = [300, 2401]",
+            "line 14: baud = 2401 is not a speed of an M-Bus",
+        ),
+        (
+            "[0x10, 0x1F]",
+            "[0x1F, 0x10]",
+            "line 17: no version is in [31, 16]: the first comes first",
+        ),
+        (
+            "storages = [1, 3]",
+            "storages = [0, 3]",
+            "line 22: storages = [0, 3]: write the first and the last, from 1 on, at most 240 of them",
+        ),
+        (
+            "storages = [1, 3]",
+            "storages = [3, 1]",
+            "line 22: storages = [3, 1]: write the first and the last, from 1 on, at most 240 of them",
+        ),
+        (
+            "storages = [1, 3]",
+            "storages = [1, 9223372036854775807]",
+            "line 22: storages = [1, 9223372036854775807]: write the first and the last, from 1 on, at most 240 of them",
+        ),
+        (
+            "registers = [\"energy\"]",
+            "registers = [\"volume\"]",
+            "line 25: `volume` is no register of this profile that an M-Bus tells with storage 0",
+        ),
+        (
+            "registers = [\"energy\"]",
+            "registers = []",
+            "line 22: a memory is of something: registers = [\"energy\"]",
+        ),
+        ("en = \"Heat\"", "en = \"\"", "line 34: `` is not a text of 1 to 60 letters"),
+        ("bit = 4", "bit = 0", "line 44: bit = 0 is there twice"),
+        ("bit = 4", "bit = 63", "line 44: bit = 63 is not 0 to 62"),
+        (
+            "kind = \"flag\"\noptional",
+            "kind = \"gauge\"\nunit = \"1\"\noptional",
+            "line 44: bits have texts in a flag of an M-Bus: kind = \"flag\"",
+        ),
+        (
+            "\"energy 2026-01-01T00:00\"",
+            "\"volume 2026-01-01T00:00\"",
+            "line 48: `volume` is expected, and no register has that key",
+        ),
+    ];
+    for (old, new, advice) in wrong {
+        assert!(MBUS.contains(old), "{old}");
+        let mistakes = Profile::parse(&MBUS.replacen(old, new, 1)).unwrap_err();
+        assert_eq!(mistakes[0].to_string(), advice);
+    }
+}
+
+#[test]
+fn a_profile_that_was_added_here_comes_before_an_embedded_one_for_the_same_meter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mine = MBUS
+        .replace("example.heat", "zzz.mine")
+        .replace("\"EXA\"", "\"KAM\"")
+        .replace("versions = [0x01, [0x10, 0x1F]]", "versions = [0x08]");
+    std::fs::write(dir.path().join("mine.toml"), mine).unwrap();
+    let frame = HEAT.replace("01 17 10 04", "2D 2C 08 04").replace("92 16", "CB 16");
+    std::fs::write(dir.path().join("heat.hex"), frame).unwrap();
+    let (profiles, mistakes) = Profiles::load_over(dir.path());
+    assert_eq!(mistakes, []);
+    let kamstrup = Identity {
+        manufacturer: "KAM".to_owned(),
+        version: "08".to_owned(),
+        ..Identity::default()
+    };
+    assert_eq!(profiles.matching(&kamstrup, 4).unwrap().id, "zzz.mine");
+    assert_eq!(Profiles::embedded().matching(&kamstrup, 4).unwrap().id, "kamstrup.multical-601");
 }
 
 #[test]

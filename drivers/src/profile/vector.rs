@@ -1,13 +1,16 @@
 //! A profile's own test: words or a telegram, and the values that must come out of it.
 //!
+//! A file of hex may hold several telegrams, one after the other: those of one answer.
+//!
 //! The vectors of the embedded profiles run under `cargo test`; those of a profile that is read
 //! from a folder run when it is loaded, so that one that contradicts itself is not used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use metering::{Moment, Quantity, Register, Trust};
+use ::mbus::Frame;
+use metering::{Moment, Quantity, Trust};
 
 use super::{Mistake, Profile, Profiles, RegisterSpec, Vector, VectorSource};
 use crate::mbus::readout::{Came, readout};
@@ -21,29 +24,46 @@ pub(super) fn failures(profile: &Profile, frame: impl Fn(&str) -> Option<String>
         let mut mistake = |advice: String| {
             mistakes.push(Mistake { file: String::new(), line: vector.line, advice });
         };
-        let values = match values(profile, vector, &frame) {
-            Ok(values) => values,
+        let came = match came(profile, vector, &frame) {
+            Ok(came) => came,
             Err(advice) => {
                 mistake(advice);
                 continue;
             }
         };
-        for (key, expected) in &vector.expect {
-            match values.get(key) {
+        let expected = vector.expect.iter().map(|(key, value)| (key, value, came.values.get(key)));
+        let remembers = vector.remembers.iter();
+        let remembered = remembers.map(|(key, value)| (key, value, came.remembered.get(key)));
+        for (key, expected, found) in expected.chain(remembered) {
+            match found {
                 Some(found) if found == expected => {}
                 Some(found) => mistake(format!("`{key}` is {found}, and {expected} is expected")),
                 None => mistake(format!("`{key}` does not come out of it")),
+            }
+        }
+        for text in &vector.says {
+            if !came.said.contains(text) {
+                mistake(format!("\"{text}\" is not among what its flags say: {:?}", came.said));
             }
         }
     }
     mistakes
 }
 
-fn values(
+/// What came out of a vector, as text.
+#[derive(Debug, Default)]
+struct CameOut {
+    values: BTreeMap<String, String>,
+    /// By register and time.
+    remembered: BTreeMap<String, String>,
+    said: Vec<String>,
+}
+
+fn came(
     profile: &Profile,
     vector: &Vector,
     frame: impl Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, String>, String> {
+) -> Result<CameOut, String> {
     let shown = |value: Result<Quantity, metering::NoReading>| {
         value.map_or_else(|reason| reason.as_str().to_owned(), Quantity::decimal)
     };
@@ -54,20 +74,29 @@ fn values(
                 let number = point.number(words, spec.decimals, spec.unit)?;
                 Some((spec.register.to_string(), shown(number)))
             };
-            Ok(profile.registers().filter_map(value).collect())
+            let values = profile.registers().filter_map(value).collect();
+            Ok(CameOut { values, ..CameOut::default() })
         }
         VectorSource::Frame(name) => {
             let text = frame(name).ok_or_else(|| format!("{name} is not beside the profile"))?;
             let bytes = hex(&text).ok_or_else(|| format!("{name} is not a telegram in hex"))?;
-            let readout = read(profile, bytes).map_err(|error| format!("{name}: {error}"))?;
+            let readout = read(profile, &bytes).map_err(|error| format!("{name}: {error}"))?;
             let values = readout.readings.into_iter();
-            Ok(values.map(|it| (Register::to_string(&it.register), shown(it.value))).collect())
+            let remembered = readout.remembered.into_iter().map(|it| {
+                let at = it.at.format("%Y-%m-%dT%H:%M");
+                (format!("{} {at}", it.register), it.value.decimal())
+            });
+            Ok(CameOut {
+                values: values.map(|it| (it.register.to_string(), shown(it.value))).collect(),
+                remembered: remembered.collect(),
+                said: readout.odd.into_iter().map(|odd| odd.note).collect(),
+            })
         }
     }
 }
 
-/// Reads a telegram as the bus would, and insists that the profile is found by its header.
-fn read(profile: &Profile, bytes: Vec<u8>) -> Result<crate::Readout, String> {
+/// Reads telegrams as the bus would, and insists that the profile is found by their header.
+fn read(profile: &Profile, mut bytes: &[u8]) -> Result<crate::Readout, String> {
     let meter = Meter::stranger(MeterAddress::Primary(0));
     let at = Moment {
         wall: chrono::DateTime::UNIX_EPOCH,
@@ -75,8 +104,16 @@ fn read(profile: &Profile, bytes: Vec<u8>) -> Result<crate::Readout, String> {
         boot_id: 0,
         trust: Trust::Untrusted,
     };
-    let one = Profiles { by_id: [(profile.id.clone(), Arc::new(profile.clone()))].into() };
-    let readout = readout(vec![Came { bytes, at }], &meter, &one, Duration::ZERO)
+    let mut came = Vec::new();
+    while !bytes.is_empty() {
+        let length = Frame::expected_len(bytes).ok().flatten().unwrap_or(bytes.len());
+        let (telegram, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        came.push(Came { bytes: telegram.to_vec(), at });
+        bytes = rest;
+    }
+    let only = [(profile.id.clone(), Arc::new(profile.clone()))].into();
+    let only = Profiles { by_id: only, added: BTreeSet::new() };
+    let readout = readout(came, &meter, &only, Duration::ZERO)
         .map_err(|error: ReadError| error.to_string())?;
     match &readout.profile {
         Some(_) => Ok(readout),

@@ -120,6 +120,7 @@ impl Bench {
             identity: Identity { serial: "67001122".to_owned(), ..Identity::default() },
             medium: Some(Medium::Heat),
             readings: vec![reading],
+            remembered: Vec::new(),
             odd: Vec::new(),
             telegrams: vec![vec![0xE5]],
             took: Duration::from_millis(80),

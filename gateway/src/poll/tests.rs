@@ -31,6 +31,7 @@ fn nothing_said() -> Readout {
         identity: Identity::default(),
         medium: None,
         readings: Vec::new(),
+        remembered: Vec::new(),
         odd: Vec::new(),
         telegrams: Vec::new(),
         took: Duration::ZERO,

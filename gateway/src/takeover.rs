@@ -18,8 +18,9 @@ use store::{Core, StoreError, Writer};
 use tokio::sync::watch;
 use web_ui::{BusInfo, ConfigProblem, MeterInfo, NotSaved};
 
+use crate::cloud;
 use crate::config::kept::{self, Found};
-use crate::config::{Mistake, Site};
+use crate::config::{LineProfile, Mistake, Site};
 
 /// What is in force.
 #[derive(Debug)]
@@ -244,6 +245,7 @@ fn no_site(gateway: GatewayId) -> web_ui::Site {
         time_zone: Tz::Europe__Oslo,
         buses: Vec::new(),
         meters: Vec::new(),
+        probes: ledger::Settings::WIRED,
         version: 0,
         config_problem: None,
         commissioning: true,
@@ -292,8 +294,35 @@ fn shown(
         time_zone: site.time_zone,
         buses: buses.collect(),
         meters: meters.collect(),
+        probes: match cloud::line(site.cloud.as_ref()) {
+            LineProfile::Wired => ledger::Settings::WIRED,
+            LineProfile::Metered => ledger::Settings::METERED,
+        },
         version,
         config_problem: None,
         commissioning: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_clouds_probes_speak_for_longer_on_a_metered_line() {
+        let probes = |cloud: &str| {
+            let text = format!(
+                "[site]\nid = \"019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77\"\nname = \"A\"\n{cloud}"
+            );
+            let site = Site::load(&text, &[]).unwrap();
+            let gateway = GatewayId::from_uuid(Uuid::nil());
+            shown(&site, gateway, 1, &Profiles::default(), &no_site(gateway)).probes
+        };
+        let cloud = "[cloud]\nurl = \"https://portfolio.example\"\n";
+        assert_eq!(probes(""), ledger::Settings::WIRED);
+        assert_eq!(probes(cloud), ledger::Settings::WIRED);
+        assert_eq!(probes(&format!("{cloud}profile = \"metered\"\n")), ledger::Settings::METERED);
     }
 }

@@ -42,6 +42,8 @@ pub struct Site {
     pub buses: Vec<BusInfo>,
     /// In the order of the configuration.
     pub meters: Vec<MeterInfo>,
+    /// How the attempts of the cloud's probe speak for time: they are fewer on a metered line.
+    pub probes: ledger::Settings,
     /// The version of the configuration in force, as `Core` counts them; 0 when there is none.
     pub version: u64,
     /// What is wrong with a newer configuration that is therefore *not* in force.

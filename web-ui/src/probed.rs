@@ -1,7 +1,7 @@
 //! How the cloud did, from the probe's attempts.
 //!
 //! ```text
-//! |◀─ an hour ─▶|◀────────── a day of UTC ──────────▶|◀ 2 min ▶|
+//! |◀─ an hour ─▶|◀────────── a day of UTC ──────────▶|◀ 4 min ▶|
 //!   an outage     its spans, kept when it has ended    a recovery
 //!   under way                                          confirmed
 //! ```
@@ -25,6 +25,8 @@ pub(crate) struct ProbedDays {
     kept: BTreeMap<i64, Vec<Span>>,
     /// When the first of them was kept, by the age of the boot.
     since: Duration,
+    /// How the attempts spoke for time; `None` while none is kept.
+    by: Option<Settings>,
 }
 
 impl ProbedDays {
@@ -35,15 +37,18 @@ impl ProbedDays {
         core: &Core,
         time: Range<i64>,
         now: &Moment,
+        settings: Settings,
     ) -> Result<Vec<Span>, StoreError> {
-        if now.boottime.saturating_sub(self.since) > KEPT_FOR || self.kept.len() > MOST_DAYS {
+        let old = now.boottime.saturating_sub(self.since) > KEPT_FOR;
+        if old || self.kept.len() > MOST_DAYS || self.by != Some(settings) {
             self.kept.clear();
+            self.by = Some(settings);
         }
         let mut spans: Vec<Span> = Vec::new();
         for number in time.start.div_euclid(DAY_S)..=(time.end - 1).div_euclid(DAY_S) {
             let day = number * DAY_S..(number + 1) * DAY_S;
             if !self.kept.contains_key(&number) {
-                let found = day_of(core, &day).await?;
+                let found = day_of(core, &day, settings).await?;
                 if day.end + SETTLED_S > now.wall.timestamp() {
                     join(&mut spans, &found, &time);
                     continue;
@@ -59,12 +64,16 @@ impl ProbedDays {
     }
 }
 
-async fn day_of(core: &Core, day: &Range<i64>) -> Result<Vec<Span>, StoreError> {
+async fn day_of(
+    core: &Core,
+    day: &Range<i64>,
+    settings: Settings,
+) -> Result<Vec<Span>, StoreError> {
     let around = 1_000 * (day.start - BEFORE_S)..1_000 * (day.end + AFTER_S);
     let rows = core.attempts(around, MOST_ATTEMPTS).await?;
     let attempts: Vec<Attempt> =
         rows.iter().filter_map(|AttemptRow { body, .. }| Attempt::from_bytes(body)).collect();
-    Ok(ledger::account(&attempts, day.clone(), Settings::WIRED))
+    Ok(ledger::account(&attempts, day.clone(), settings))
 }
 
 /// Appends what of `more` lies in `time`; a span that goes on over midnight stays one.
@@ -87,8 +96,8 @@ const DAY_S: i64 = 86_400;
 /// whether an outage is under way.
 const BEFORE_S: i64 = 3_600;
 
-/// Twice as long as an attempt speaks for.
-const AFTER_S: i64 = 120;
+/// Twice as long as an attempt speaks for, on a metered line.
+const AFTER_S: i64 = 2 * Settings::METERED.cover;
 
 /// Attempts of a day come in no later.
 const SETTLED_S: i64 = 3_600;
@@ -156,7 +165,8 @@ mod tests {
             let time = START + from..START + until;
             let expected = ledger::account(&attempts, time.clone(), Settings::WIRED);
             let now = at(START + 5 * DAY_S);
-            assert_eq!(probed.spans(&core, time, &now).await.unwrap(), expected);
+            let found = probed.spans(&core, time, &now, Settings::WIRED).await;
+            assert_eq!(found.unwrap(), expected);
         }
         assert_eq!(probed.kept.len(), 4, "the last day may still get attempts");
     }
@@ -173,11 +183,28 @@ mod tests {
         let time = START..START + DAY_S;
         let mut asked = async |hours: i64| {
             let now = at(START + DAY_S + hours * 3_600);
-            probed.spans(&core, time.clone(), &now).await.unwrap()
+            probed.spans(&core, time.clone(), &now, Settings::WIRED).await.unwrap()
         };
         let before = asked(1).await;
         keep(&core, &late).await;
         assert_eq!(asked(2).await, before);
         assert_ne!(asked(3).await, before);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_became_metered_is_counted_anew() {
+        let empty = testing::empty().unwrap();
+        let core = empty.store.core();
+        // As a gateway on a mobile line asks, a little late each time.
+        let attempts: Vec<_> =
+            attempts(1).into_iter().filter(|it| (it.at - START) % 80 == 0).collect();
+        keep(&core, &attempts).await;
+        let mut probed = ProbedDays::default();
+        let (time, now) = (START..START + DAY_S, at(START + 2 * DAY_S));
+        for settings in [Settings::WIRED, Settings::METERED] {
+            let expected = ledger::account(&attempts, time.clone(), settings);
+            let found = probed.spans(&core, time.clone(), &now, settings).await.unwrap();
+            assert_eq!(found, expected, "{settings:?}");
+        }
     }
 }

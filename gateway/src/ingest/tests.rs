@@ -70,6 +70,7 @@ impl Bench {
             buses: Vec::new(),
             meters: vec![info],
             version: 1,
+            probes: ledger::Settings::WIRED,
             config_problem: None,
             commissioning: false,
         };

@@ -114,7 +114,8 @@ async fn uptime(
     if around.start.max(span.start) >= span.end.min(now_s) {
         return Ok(None);
     }
-    let spans = web.doors.probed.lock().await.spans(core, around, now).await?;
+    let settings = web.site().probes;
+    let spans = web.doors.probed.lock().await.spans(core, around, now, settings).await?;
     let verdict = ledger::evaluate(month, &spans);
     let measured_from = first.max(span.start);
     Ok(Some(Uptime::of(month, &verdict, &spans, measured_from, now_s, zone)))

@@ -253,6 +253,7 @@ fn site() -> Site {
             meter(WATER, "Kaldtvann 3. etg. vest", Medium::Water, "19", None),
         ],
         version: 7,
+        probes: ledger::Settings::WIRED,
         config_problem: None,
         commissioning: false,
     }

@@ -79,11 +79,8 @@ pub enum SyncError {
     Unreachable {
         /// Where.
         host: String,
-        /// What the system says.
+        /// What the system says: the innermost cause, for those around it only say at what.
         why: String,
-        /// The whole story, for the log.
-        #[source]
-        cause: reqwest::Error,
     },
     /// Somebody else answers at the portfolio's address.
     #[error(
@@ -158,7 +155,7 @@ impl Post {
             .tcp_keepalive(KEEP_ALIVE)
             .user_agent(concat!("fyrhus/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|cause| unreachable_or_wrong(url, cause))?;
+            .map_err(|cause| unreachable_or_wrong(url, &cause))?;
         Ok(Self { client })
     }
 
@@ -171,7 +168,7 @@ impl Post {
     ) -> Result<T, SyncError> {
         let request =
             self.client.post(url.clone()).header(header::CONTENT_TYPE, MEDIA_TYPE).body(message);
-        let failed = |cause| unreachable_or_wrong(&url, cause);
+        let failed = |cause: reqwest::Error| unreachable_or_wrong(&url, &cause);
         let mut response = request.send().await.map_err(failed)?;
 
         let status = response.status();
@@ -197,15 +194,20 @@ fn not_portfolio(url: &Url, status: StatusCode) -> SyncError {
 }
 
 /// What a failed request means, from its chain of causes.
-fn unreachable_or_wrong(url: &Url, cause: reqwest::Error) -> SyncError {
+fn unreachable_or_wrong(url: &Url, cause: &reqwest::Error) -> SyncError {
     let host = host(url);
     let mut why = String::new();
-    let mut next: Option<&(dyn Error + 'static)> = Some(&cause);
+    let mut next: Option<&(dyn Error + 'static)> = Some(cause);
     while let Some(error) = next {
         if let Some(wrong) = tls_error(error).and_then(|tls| judged(tls, &host)) {
             return wrong;
         }
-        why = error.to_string();
+        why = match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => {
+                "nothing listens there; are address and port right, and does it run?".to_owned()
+            }
+            _ => error.to_string(),
+        };
         next = error.source();
     }
     if cause.is_timeout() {
@@ -214,7 +216,7 @@ fn unreachable_or_wrong(url: &Url, cause: reqwest::Error) -> SyncError {
             why = format!("no connection within {} s", CONNECT.as_secs());
         }
     }
-    SyncError::Unreachable { host, why, cause }
+    SyncError::Unreachable { host, why }
 }
 
 /// TLS hides inside an [`io::Error`], or two, which do not tell it as their source.

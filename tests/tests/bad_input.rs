@@ -112,7 +112,7 @@ min.toml:22: rtu+tcp:// carries Modbus: an M-Bus behind a converter is tcp://
 min.toml:23: `pol_every_secs` is not a key of [[bus]]: did you mean `poll_every_secs`?
 min.toml:28: bus "kjelleren" is not there: did you mean "kjeller"?
 min.toml:32: meter 019a8f3e-7c52-7b3e-9d41-000000000001 is there already, on line 25: each meter has an id of its own, which `uuidgen -t7` makes
-min.toml:35: address = 251 is not 0 to 250 here
+min.toml:35: address = 251 is not a meter's primary address, 0 to 250: 251 and 252 are reserved
 min.toml:36: profile "kamstrup.multical-60" is not known: did you mean "kamstrup.multical-601"?
 min.toml:38: `id` is missing in [[meter]]: an id like "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77"
 min.toml:42: `address` and `secondary` are both given: keep the one that the meter is to be asked by
@@ -129,6 +129,7 @@ fn whoever_types_a_command_wrong_is_told_in_a_sentence() {
     write("machine.toml", b"[web]\nhttp = \"0.0.0.0:8080\"\n[path]\nstate = \"lib\"\n");
     write("latin.toml", b"[site]\nname = \"M\xe5ler\"\n");
     write("list.csv", b"tid;verdi\n");
+    write("remarks.toml", b"# [site]\n\n");
     let closed = closed_port();
     let port = format!("tcp://127.0.0.1:{closed}");
     let config = home.config().display().to_string();
@@ -149,6 +150,13 @@ fn whoever_types_a_command_wrong_is_told_in_a_sentence() {
         "fyrhus: latin.toml: this is not UTF-8: save the file as UTF-8",
     );
     check(&home, &["check-config", "no.toml"], 1, "fyrhus: there is no file no.toml");
+    check(
+        &home,
+        &["check-config", "remarks.toml"],
+        1,
+        "fyrhus: remarks.toml has no line that says anything: it is neither a site.toml, which has \
+         at least [site], nor called fyrhus.toml, which may be empty",
+    );
     check(
         &home,
         &["mbus", "read", "--port", &port, "--address", "5"],
@@ -415,8 +423,13 @@ async fn an_enrolment_that_cannot_be_says_why() {
     check(&elsewhere.url, &code, somebody);
     check(&here.url, "ABCD-EFGH", wrong_code);
     check(&here.url.replace("https", "http"), &code, "is not a portfolio's address, such as");
-    let nobody = format!("https://localhost:{}", closed_port());
-    check(&nobody, &code, "cannot be reached");
+    let port = closed_port();
+    let nobody = enrol(&format!("https://localhost:{port}"), &code);
+    let sentence = format!(
+        "fyrhus: the portfolio at localhost:{port} cannot be reached: nothing listens there; are \
+         address and port right, and does it run?"
+    );
+    assert_eq!(nobody, (Some(1), sentence));
     // One that lay about for more than its hour.
     let old = here.code(&home);
     here.let_codes_grow_old(&home);

@@ -78,7 +78,16 @@ async fn another_name_and_nobody_at_all_are_told_apart() {
     cloud.down().await;
     let nobody = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap_err();
     assert!(nobody.is_unreachable());
-    assert!(nobody.to_string().contains("cannot be reached"), "{nobody}");
+    let source = std::error::Error::source(&nobody);
+    assert!(source.is_none(), "the sentence says it all, and is not said again: {source:?}");
+    check(
+        Err(nobody),
+        &format!(
+            "the portfolio at localhost:{} cannot be reached: Connection reset by peer (os error \
+             104)",
+            cloud.line.port()
+        ),
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use drivers::Profiles;
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::config::{Kind, Machine, Mistake, Site};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckConfig {
-    /// fyrhus.toml or site.toml, whatever it is called: it is known by its sections
+    /// fyrhus.toml or site.toml: known by its sections, or by its name if it has none
     file: PathBuf,
     /// The state directory, for device profiles that were added there
     #[arg(long, value_name = "DIR", default_value = "/var/lib/fyrhus")]
@@ -34,7 +35,13 @@ struct MistakeLine<'a> {
 impl CheckConfig {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let text = read_config(&self.file)?;
-        let kind = Kind::of(&text);
+        let Some(kind) = Kind::of(&text, self.file.file_name()) else {
+            bail!(
+                "{} has no line that says anything: it is neither a site.toml, which has at least \
+                 [site], nor called fyrhus.toml, which may be empty",
+                self.file.display()
+            );
+        };
         let (summary, mistakes) = match kind {
             Kind::Machine => match Machine::load(&text) {
                 Ok(machine) => (format!("pages at https://{}", machine.listen), Vec::new()),

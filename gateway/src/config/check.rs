@@ -136,6 +136,8 @@ impl<'a> Check<'a> {
             (Takes::OneNumber(numbers), Some(number)) if numbers.contains(&number) => {
                 return Some(number);
             }
+            // Whoever asks knows which.
+            (Takes::Written(_), Some(number)) => return Some(number),
             (Takes::OneNumber(numbers), _) => {
                 let texts: Vec<String> = numbers.iter().map(u64::to_string).collect();
                 let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -18,12 +18,15 @@ pub mod manual;
 mod schedule;
 pub mod site;
 
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+
 pub use check::Mistake;
 pub use machine::Machine;
 pub use schedule::PollEvery;
 pub use site::{Bus, Cloud, LineProfile, Meter, Site};
 
-/// Which of the two files a text is, told by the sections it has.
+/// Which of the two files a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `fyrhus.toml`.
@@ -33,13 +36,24 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind with more of its own sections in `file`; a file with none of either is taken for
-    /// the building's, because people write that one.
-    pub fn of(file: &str) -> Self {
+    /// The kind with more of its own sections in `text`. One with none of either is known by its
+    /// file's `name`, and where that tells nothing it is taken for the building's, because people
+    /// write that one. `None` if there is nothing in it to judge: any name but those two of an
+    /// empty file.
+    pub fn of(text: &str, name: Option<&OsStr>) -> Option<Self> {
         let has = |sections: &[&key::Table]| {
-            sections.iter().filter(|table| file.lines().any(|line| table.opens(line))).count()
+            sections.iter().filter(|table| text.lines().any(|line| table.opens(line))).count()
         };
-        if has(machine::TABLES) > has(site::TABLES) { Self::Machine } else { Self::Site }
+        match has(machine::TABLES).cmp(&has(site::TABLES)) {
+            Ordering::Greater => return Some(Self::Machine),
+            Ordering::Less => return Some(Self::Site),
+            Ordering::Equal => {}
+        }
+        let named = [Self::Machine, Self::Site]
+            .into_iter()
+            .find(|kind| name == Some(OsStr::new(kind.file_name())));
+        let says_something = |line: &str| !matches!(line.trim().bytes().next(), None | Some(b'#'));
+        named.or_else(|| text.lines().any(says_something).then_some(Self::Site))
     }
 
     /// What the file is called where it is in force.
@@ -55,11 +69,25 @@ impl Kind {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(text: &str, name: &str, expected: Option<Kind>) {
+        assert_eq!(Kind::of(text, Some(OsStr::new(name))), expected);
+    }
+
     #[test]
     fn a_file_is_known_by_its_sections() {
-        assert_eq!(Kind::of("[paths]\nstate = \"/var/lib/fyrhus\"\n"), Kind::Machine);
-        assert_eq!(Kind::of("[site]\n\n[[bus]]\n[[meter]]\n"), Kind::Site);
-        assert_eq!(Kind::of("  [ web ]  # comment\n"), Kind::Machine);
-        assert_eq!(Kind::of(""), Kind::Site);
+        check("[paths]\nstate = \"/var/lib/fyrhus\"\n", "site.toml", Some(Kind::Machine));
+        check("[site]\n\n[[bus]]\n[[meter]]\n", "fyrhus.toml", Some(Kind::Site));
+        check("  [ web ]  # comment\n", "new.toml", Some(Kind::Machine));
+        check("[sitee]\n", "new.toml", Some(Kind::Site));
+    }
+
+    #[test]
+    fn a_file_without_sections_is_known_by_its_name_alone() {
+        for text in ["", "\n", "# only a remark\n  # and another\n"] {
+            check(text, "fyrhus.toml", Some(Kind::Machine));
+            check(text, "site.toml", Some(Kind::Site));
+            check(text, "site.toml.new", None);
+        }
     }
 }

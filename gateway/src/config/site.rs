@@ -422,22 +422,14 @@ impl KnownBus {
                 return None;
             }
             (true, false) => {
-                let number = u8::try_from(number?).ok()?;
-                let place = section.place(&ADDRESS);
-                let allowed = match self.bus.kind {
-                    BusKind::Mbus => (MeterAddress::Primary(number), number <= 250, "0 to 250"),
-                    BusKind::Modbus => {
-                        let direct = number == 255 && matches!(self.bus.port, PortSettings::Tcp(_));
-                        let unit = (1..=247).contains(&number) || direct;
-                        (MeterAddress::Unit(number), unit, "1 to 247, or 255 on Modbus TCP")
+                let (number, place) = (number?, section.place(&ADDRESS));
+                match self.numbered(number) {
+                    Ok(address) => (address, place),
+                    Err(why) => {
+                        check.mistake(place, format!("address = {number} is not {why}"));
+                        return None;
                     }
-                };
-                let (address, true, _) = allowed else {
-                    let advice = format!("address = {number} is not {} here", allowed.2);
-                    check.mistake(place, advice);
-                    return None;
-                };
-                (address, place)
+                }
             }
             (false, true) => {
                 let written = secondary?;
@@ -463,6 +455,34 @@ impl KnownBus {
             return None;
         }
         Some(address)
+    }
+
+    /// The address `number` on this bus, or what it is not.
+    fn numbered(&self, number: u64) -> Result<MeterAddress, &'static str> {
+        let byte = u8::try_from(number).ok();
+        match (self.bus.kind, byte) {
+            (BusKind::Mbus, Some(primary @ 0..=250)) => Ok(MeterAddress::Primary(primary)),
+            (BusKind::Mbus, _) => Err(no_primary_address(number)),
+            (BusKind::Modbus, Some(unit @ 1..=247)) => Ok(MeterAddress::Unit(unit)),
+            (BusKind::Modbus, Some(255)) if matches!(self.bus.port, PortSettings::Tcp(_)) => {
+                Ok(MeterAddress::Unit(255))
+            }
+            (BusKind::Modbus, _) => Err("a Modbus unit: 1 to 247, or 255 on Modbus TCP"),
+        }
+    }
+}
+
+/// What `number`, which is none of 0 to 250, is not. Source: EN 13757-2, the address field.
+const fn no_primary_address(number: u64) -> &'static str {
+    match number {
+        251 | 252 => "a meter's primary address, 0 to 250: 251 and 252 are reserved",
+        253 => {
+            "a meter's primary address, 0 to 250: 253 is whichever meter is selected; write its \
+             `secondary` instead"
+        }
+        254 => "a meter's primary address, 0 to 250: to 254 all meters answer at once",
+        255 => "a meter's primary address, 0 to 250: 255 is for all meters, and none answers",
+        _ => "a meter's primary address, 0 to 250; 251 to 255 are no single meter's",
     }
 }
 

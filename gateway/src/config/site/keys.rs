@@ -149,10 +149,11 @@ pub(super) static METER_BUS: Key = Key {
 
 pub(super) static ADDRESS: Key = Key {
     name: "address",
-    takes: Takes::Number(0, 255),
+    takes: Takes::Written("an M-Bus primary address, 0 to 250, or a Modbus unit, 1 to 247"),
     without: Without::Told("`secondary` must be given"),
-    says: "M-Bus: its primary address, 0 to 250. Modbus: its unit, 1 to 247, or 255 for the \
-           device itself on Modbus TCP.",
+    says: "M-Bus: its primary address. (251 to 255 are no single meter's: 253 is whichever one is \
+           selected, 254 and 255 are all.) Modbus: its unit, or 255 for the device itself on \
+           Modbus TCP.",
 };
 
 pub(super) static SECONDARY: Key = Key {

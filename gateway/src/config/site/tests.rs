@@ -170,16 +170,54 @@ secondary = "6700112"
     check(
         &file,
         &[
-            "line 18: address = 251 is not 0 to 250 here",
+            "line 18: address = 251 is not a meter's primary address, 0 to 250: 251 and 252 are reserved",
             "line 25: meter 019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e02 is there already, on line 19: each meter has an id of its own, which `uuidgen -t7` makes",
             "line 28: address 5 on bus `a` is taken by the meter on line 19",
             "line 29: `profile` is missing: a Modbus meter does not say what its registers mean; `fyrhus profiles` lists the known types",
-            "line 33: address = 0 is not 1 to 247, or 255 on Modbus TCP here",
+            "line 33: address = 0 is not a Modbus unit: 1 to 247, or 255 on Modbus TCP",
             "line 38: `secondary` is an address of M-Bus: on Modbus write `address`",
             "line 39: profile \"eastron.sdm63\" is not known: did you mean \"eastron.sdm630\"?",
             "line 44: secondary = \"6700112\" is not a secondary address such as \"67001122\" or \"67001122KAM3504\": eight digits (F for any), then maker, version and medium",
         ],
     );
+}
+
+#[test]
+fn an_address_of_no_meter_is_told_whose_it_is() {
+    let told = |bus: &str, address: &str| {
+        let meter = "id = \"019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e01\"\nname = \"A\"\nbus = \"a\"\n";
+        let file = format!(
+            "{HEAD}[[bus]]\nid = \"a\"\n{bus}\n[[meter]]\n{meter}address = {address}\nprofile = \"{}\"\n",
+            PROFILES[0]
+        );
+        let mistakes = Site::load(&file, PROFILES).map(|_| Vec::new()).unwrap_or_else(|it| it);
+        mistakes.into_iter().map(|it| it.advice).collect::<Vec<_>>().join("; ")
+    };
+    let mbus = |address| told("kind = \"mbus\"\nport = \"tcp://10.0.4.2:10001\"", address);
+    let tcp = |address| told("kind = \"modbus\"\nport = \"tcp://10.0.4.2:502\"", address);
+    let rtu = |address| told("kind = \"modbus\"\nport = \"rtu+tcp://10.0.4.2:502\"", address);
+    let primary = |address, why| {
+        format!("address = {address} is not a meter's primary address, 0 to 250{why}")
+    };
+    assert_eq!(mbus("250"), "");
+    assert_eq!(mbus("252"), primary("252", ": 251 and 252 are reserved"));
+    assert_eq!(
+        mbus("253"),
+        primary("253", ": 253 is whichever meter is selected; write its `secondary` instead")
+    );
+    assert_eq!(mbus("254"), primary("254", ": to 254 all meters answer at once"));
+    assert_eq!(mbus("255"), primary("255", ": 255 is for all meters, and none answers"));
+    assert_eq!(mbus("300"), primary("300", "; 251 to 255 are no single meter's"));
+    assert_eq!(
+        mbus("\"5\""),
+        "address = \"5\" is not an M-Bus primary address, 0 to 250, or a Modbus unit, 1 to 247"
+    );
+    assert_eq!((tcp("255"), tcp("247")), (String::new(), String::new()));
+    for (told, address) in [(rtu("255"), 255), (tcp("248"), 248), (tcp("300"), 300)] {
+        let expected =
+            format!("address = {address} is not a Modbus unit: 1 to 247, or 255 on Modbus TCP");
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

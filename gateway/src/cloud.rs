@@ -268,11 +268,15 @@ impl Task for Bookkeeping {
 impl Bookkeeping {
     fn show(&mut self, wanted: &watch::Receiver<Option<Cloud>>) {
         let told = self.status.borrow_and_update().clone();
-        let wanted = wanted.borrow().as_ref().map(|cloud| cloud.url.clone());
-        let url = if told.url.is_empty() { wanted } else { Some(told.url) };
+        let known_as = self.parts.identity.borrow().clone();
+        // The identity first: before there is a building the sync does not run, and tells nothing.
+        let url = match &known_as {
+            Some(identity) => Some(identity.url().to_string()),
+            None => wanted.borrow().as_ref().map(|cloud| cloud.url.clone()),
+        };
         let sync = url.map(|url| web_ui::SyncStatus {
             url,
-            enrolled: told.enrolled,
+            enrolled: known_as.is_some(),
             acked: told.acked,
             head: told.head,
             last_contact: told.last_contact_ms.and_then(DateTime::from_timestamp_millis),

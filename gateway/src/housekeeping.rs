@@ -95,13 +95,9 @@ impl Housekeeping {
     }
 
     async fn scrub(&self) {
-        match self.writer.scrub().await {
-            Ok(damages) => {
-                for damage in damages {
-                    tracing::error!("{damage}");
-                }
-            }
-            Err(error) => failed("the files of the store are not checked", &error),
+        // What is found damaged the store itself says, where it is found.
+        if let Err(error) = self.writer.scrub().await {
+            failed("the files of the store are not checked", &error);
         }
     }
 

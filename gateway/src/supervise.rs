@@ -100,9 +100,6 @@ async fn open_store(
     let (store, report) = open
         .await?
         .with_context(|| format!("the store in {} cannot be opened", state.display()))?;
-    for damage in &report.damaged {
-        tracing::error!("{damage}");
-    }
     tracing::info!(head = report.head, recovered = report.recovered, "store opened");
     Ok(store)
 }

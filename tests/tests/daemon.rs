@@ -277,11 +277,7 @@ async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_repo
     assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
 
     let http = http().unwrap();
-    let owner = serde_json::json!({
-        "code": ready["claim_code"], "name": "eier", "password": "a long enough sentence 7",
-    });
-    let claimed = http.post(format!("{page}/api/v1/claim")).header("Origin", &page).json(&owner);
-    assert!(claimed.send().await.unwrap().status().is_success());
+    claim(&http, &ready).await;
     let cloud = async || -> anyhow::Result<Value> {
         Ok(http.get(format!("{page}/api/v1/cloud")).send().await?.json().await?)
     };
@@ -299,6 +295,47 @@ async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_repo
     bench.wait_for_log("the portfolio's reports cannot be had failure=Tcp").await;
     bench.wait_for_readings(2).await;
     gateway.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
+    let bench = Bench::new();
+    fs::remove_file(bench.site()).unwrap();
+    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let (code, config) = (code["code"].as_str().unwrap(), bench.config().display().to_string());
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+
+    let (http, page) = (http().unwrap(), ready["http"].as_str().unwrap());
+    claim(&http, &ready).await;
+    let sync = async || -> anyhow::Result<Value> {
+        let cloud = http.get(format!("{page}/api/v1/cloud")).send().await?;
+        Ok(cloud.json::<Value>().await?["sync"].take())
+    };
+    assert_eq!(sync().await.unwrap(), Value::Null);
+    let enrolled =
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config]);
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+    wait_for("the page to say so", WITHIN, async || Ok(sync().await?["enrolled"] == true))
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+    assert_eq!(sync().await.unwrap()["url"], format!("{gateways}/"));
+    gateway.stop(STOP).unwrap();
+    portfolio.stop(STOP).unwrap();
+}
+
+/// Makes the first user of the gateway that said `ready`, and logs in.
+async fn claim(http: &reqwest::Client, ready: &Value) {
+    let page = ready["http"].as_str().unwrap();
+    let owner = serde_json::json!({
+        "code": ready["claim_code"], "name": "eier", "password": "a long enough sentence 7",
+    });
+    let claimed = http.post(format!("{page}/api/v1/claim")).header("Origin", page).json(&owner);
+    assert!(claimed.send().await.unwrap().status().is_success());
 }
 
 fn run(program: &str, arguments: &[&str]) -> std::process::Output {

@@ -2,8 +2,9 @@
 
 mod clock;
 
-use std::io::{BufRead, BufWriter, Write, stdin, stdout};
+use std::io::{BufRead, BufWriter, Write, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -107,9 +108,20 @@ struct Serve {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match Cli::parse().command {
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(stderr).init();
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence, also where RUST_BACKTRACE is set. If nobody listens, nobody is told.
+            drop(writeln!(stderr(), "meter-sim: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Run { which: Which { building, .. }, serve, speed } => {
             serve_until_stopped(plan(building.as_deref(), serve.seed)?, &serve, speed).await
         }

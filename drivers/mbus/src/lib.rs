@@ -1,4 +1,4 @@
-//! Wired M-Bus telegrams, and the master's session, without I/O.
+//! M-Bus telegrams, wired and by radio, and the master's session, without I/O.
 //!
 //! The crate does not allocate, opens no port and knows no clock: it borrows the bytes it reads,
 //! writes into a buffer that the caller lends, and is told what time it is. A telegram, from the
@@ -21,6 +21,7 @@
 //! | [`Value`], [`Number`]       | the number, exactly                                           |
 //! | [`Entry`], [`VibBuf`], [`Data`] | a record to be written, by a meter or a simulated one     |
 //! | [`mod@explain`]             | each byte with its meaning, for people                        |
+//! | [`radio`], [`crypto`]       | radio frames, encrypted telegrams, compact frames             |
 //! | [`Request`]                 | what a master sends                                           |
 //! | [`Session`], [`Task`], [`Action`] | the master's side of one bus                            |
 //! | [`Search`], [`PrimaryScan`] | who is on it                                                  |
@@ -33,7 +34,8 @@
 //! of ten, or the bits of the float that the meter sent. A value that the meter marks as invalid
 //! is an error with its reason ([`Invalid`]), never a number.
 //!
-//! Source: EN 13757-2 (frames), EN 13757-3 (telegrams), and the M-Bus user group's documentation.
+//! Source: EN 13757-2 (frames), EN 13757-3 (telegrams), EN 13757-4 and -7 (radio, encryption),
+//! and the M-Bus user group's documentation.
 
 #![cfg_attr(not(test), no_std)]
 
@@ -46,6 +48,7 @@ mod fixed;
 mod frame;
 mod header;
 mod overhear;
+pub mod radio;
 mod reader;
 mod record;
 mod request;

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::radio::{RadioFlaw, SealFlaw};
+
 /// Reads a telegram from front to back.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -178,8 +180,14 @@ pub enum Flaw {
     #[error("the records are encrypted in mode {0} and there is no key")]
     KeyMissing(u8),
     /// The records are encrypted in a way that is not read here.
-    #[error("the records are encrypted in mode {0}, which is not supported")]
+    #[error("the records are encrypted in mode {0} ({name}), which is not supported", name = mode_name(*.0))]
     Mode(u8),
+    /// What only radio frames can have wrong.
+    #[error("{0}")]
+    Radio(RadioFlaw),
+    /// It is encrypted, and stays so.
+    #[error("{0}")]
+    Sealed(SealFlaw),
 }
 
 impl Flaw {
@@ -200,7 +208,24 @@ impl Flaw {
             Self::TooManyVife => "vife_count",
             Self::KeyMissing(_) => "key_missing",
             Self::Mode(_) => "mode_unsupported",
+            Self::Radio(flaw) => flaw.code(),
+            Self::Sealed(flaw) => flaw.code(),
         }
+    }
+}
+
+/// What a mode of encryption is called where it is written down.
+const fn mode_name(mode: u8) -> &'static str {
+    match mode {
+        1 => "the manufacturer's own",
+        2 => "DES, vector 0",
+        3 => "DES, vector from the address",
+        4 => "AES-128, vector 0",
+        8 => "AES-128 in CTR mode, with CMAC",
+        9 => "AES-128 in GCM mode",
+        10 => "AES-128 in CCM mode",
+        13 => "TLS",
+        _ => "reserved",
     }
 }
 

@@ -345,7 +345,7 @@ const fn global_readout(dib_bytes: &[u8]) -> Record<'_> {
 }
 
 /// The length byte and what it announces.
-fn take_variable<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+pub(crate) fn take_variable<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     let start = r.clone();
     let lvar = r.byte(Part::Data)?;
     let len = match lvar {

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::mbus::{Primary, PrimaryScan, ScanAction, Search, SearchAction, Secondary, Selection};
+use ::mbus::{Place, Primary, PrimaryScan, ScanAction, Search, SearchAction, Secondary, Selection};
 use metering::{Clock, Identity, Medium};
 
 use crate::error::{Garble, ReadError};
@@ -59,7 +59,7 @@ pub async fn scan_primary(
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Discovered>, ReadError> {
     let mut scan = PrimaryScan::new(Primary(*range.start()), Primary(*range.end()));
-    let mut alive = Vec::new();
+    let mut found = Vec::new();
     let mut asked = None;
     bus.ready().await?;
     loop {
@@ -72,7 +72,11 @@ pub async fn scan_primary(
                 port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
             }
             ScanAction::Wait(until) => bus.listen(until).await?,
-            ScanAction::Found(address) => alive.push(address),
+            ScanAction::Found(Primary(number)) => {
+                let discovered = identified(bus, number, clock).await?;
+                progress(Progress::Found(&discovered));
+                found.push(discovered);
+            }
             ScanAction::Several(address) => {
                 progress(Progress::Several(MeterAddress::Primary(address.0)));
             }
@@ -80,37 +84,39 @@ pub async fn scan_primary(
                 let address = MeterAddress::Primary(scan.place().0);
                 return Err(read_error(failure, address, Duration::ZERO));
             }
-            ScanAction::Done => break,
+            ScanAction::Done => return Ok(found),
         }
     }
-
-    let mut found = Vec::new();
-    for Primary(number) in alive {
-        let address = MeterAddress::Primary(number);
-        let discovered = match bus.read(&Meter::stranger(address), clock).await {
-            Ok(readout) => Discovered {
-                address,
-                identity: readout.identity,
-                medium: readout.medium,
-                primary: Some(number),
-                profile: readout.profile,
-            },
-            Err(error @ ReadError::Port { .. }) => return Err(error),
-            Err(_) => Discovered {
-                address,
-                identity: Identity::default(),
-                medium: None,
-                primary: Some(number),
-                profile: None,
-            },
-        };
-        progress(Progress::Found(&discovered));
-        found.push(discovered);
-    }
-    Ok(found)
 }
 
-/// Searches for every meter on the bus by its own address.
+/// Asks who is alive at `number`.
+async fn identified(
+    bus: &mut MbusBus,
+    number: u8,
+    clock: &dyn Clock,
+) -> Result<Discovered, ReadError> {
+    let address = MeterAddress::Primary(number);
+    match bus.read(&Meter::stranger(address), clock).await {
+        Ok(readout) => Ok(Discovered {
+            address,
+            identity: readout.identity,
+            medium: readout.medium,
+            primary: Some(number),
+            profile: readout.profile,
+        }),
+        Err(error @ ReadError::Port { .. }) => Err(error),
+        Err(_) => Ok(Discovered {
+            address,
+            identity: Identity::default(),
+            medium: None,
+            primary: Some(number),
+            profile: None,
+        }),
+    }
+}
+
+/// Searches for every meter on the bus by its own address, from a place on; that of the selection
+/// that was told last ([`Progress::Asking`]) goes on with a search that was dropped.
 ///
 /// A device that feels addressed by everything would make the search endless: it ends after
 /// [`MOST_FOUND`] meters, with these, and after [`MOST_UNRESOLVED`] selections that lead to none.
@@ -121,9 +127,10 @@ pub async fn scan_primary(
 /// something that is no meter.
 pub async fn scan_secondary(
     bus: &mut MbusBus,
+    from: Place,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Discovered>, ReadError> {
-    let mut search = Search::new(&[]);
+    let mut search = Search::resume(from, &[]);
     let mut found = Vec::new();
     let mut unresolved = 0;
     let mut asked = None;

@@ -17,8 +17,8 @@ use drivers::{
     Progress, ReadError, Readout, scan_primary, scan_secondary,
 };
 use mbus::{
-    Control, Data, Encoding, Entry, Frame, Header, Id, Manufacturer, Medium, Modifier, Primary,
-    Quantity, Request, Secondary, Status, VibBuf, Writer, ci, write_frame,
+    Control, Data, Encoding, Entry, Frame, Header, Id, Manufacturer, Medium, Modifier, Place,
+    Primary, Quantity, Request, Secondary, Status, VibBuf, Writer, ci, write_frame,
 };
 use metering::{NoReading, Origin};
 use support::{Noon, pty};
@@ -412,11 +412,11 @@ async fn a_scan_finds_who_is_there_and_tells_how_far_it_is() {
         })
         .await
         .unwrap();
-        assert_eq!(log, ["asking 3", "asking 4", "asking 5", "asking 6", "found 67001122"]);
+        assert_eq!(log, ["asking 3", "asking 4", "asking 5", "found 67001122", "asking 6"]);
         assert_eq!(by_primary.len(), 1);
         assert_eq!(by_primary[0].profile.as_deref(), Some("kamstrup.multical-601"));
 
-        let by_secondary = scan_secondary(&mut bus, |_| {}).await.unwrap();
+        let by_secondary = scan_secondary(&mut bus, Place::START, |_| {}).await.unwrap();
         assert_eq!(by_secondary.len(), 1);
         assert_eq!(by_secondary[0].identity, by_primary[0].identity);
         assert_eq!(by_secondary[0].primary, Some(5));

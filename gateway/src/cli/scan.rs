@@ -50,7 +50,7 @@ impl ScanMbus {
         };
         let found = block_on(async {
             Ok(if self.secondary {
-                scan_secondary(&mut bus, note).await
+                scan_secondary(&mut bus, mbus::Place::START, note).await
             } else {
                 scan_primary(&mut bus, self.from..=self.to, &SystemClock::new(), note).await
             })

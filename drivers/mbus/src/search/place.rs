@@ -51,6 +51,34 @@ impl Place {
         unresolved: None,
     };
 
+    /// Before `selection`, as a search has told it by [`Self::selection`] when it was left; what
+    /// comes before it in a search is not tried again.
+    ///
+    /// `None` if it is not one in whose number the digits come first and then those that are open,
+    /// all else being open: a search that has come to other fields begins anew at that number.
+    pub fn at(selection: Selection) -> Option<Self> {
+        let Selection { id, .. } = selection;
+        if selection != (Selection { id, ..Selection::ALL }) {
+            return None;
+        }
+        let mut place = Self::START;
+        let mut open = false;
+        for digit in 0..8_u8 {
+            let shift = 28 - 4 * u32::from(digit);
+            let [value, ..] = (id >> shift & 0xF).to_le_bytes();
+            if value == 0xF {
+                open = true;
+            } else if open {
+                return None;
+            } else {
+                // What the values before this one have been answered with is not known any more.
+                let level = Level::new(Field::Id(digit), true);
+                place.push(Level { value, hit: true, ..level });
+            }
+        }
+        Some(place)
+    }
+
     /// What is to be selected next.
     pub fn selection(&self) -> Selection {
         let depth = if self.confirming { self.depth.saturating_sub(1) } else { self.depth };
@@ -235,4 +263,26 @@ impl Field {
 const fn with_digit(number: u32, digit: u8, value: u8) -> u32 {
     let shift = 28 - 4 * (digit % 8) as u32;
     number & !(0xF << shift) | (value as u32) << shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, resumed: bool) {
+        let selection: Selection = text.parse().unwrap();
+        let told = Place::at(selection).map(|place| place.selection());
+        assert_eq!(told, resumed.then_some(selection));
+    }
+
+    #[test]
+    fn a_search_goes_on_where_it_was_left() {
+        check("FFFFFFFF", true);
+        check("0FFFFFFF", true);
+        check("6701FFFF", true);
+        check("67001122", true);
+        check("67F01122", false);
+        check("67001122KAM", false);
+    }
 }

@@ -106,6 +106,14 @@ export function reasonText(reason: string): string {
   return tCode('reason', reason, {}, reason);
 }
 
+/**
+ * Why a silent meter is silent, where that says more than that it is; else nothing. A silent meter is
+ * asked more seldom, and that it was not asked this time is no cause.
+ */
+export function silenceCause(reason: string | null): string {
+  return reason === null || reason === 'silent' || reason === 'not_asked' ? '' : reasonText(reason);
+}
+
 /** What went wrong, as a sentence. Every code of the server has a text, or this does not compile. */
 export function problemText(problem: Problem): string {
   const params: Params = { status: String(problem.status), ...problem.params };

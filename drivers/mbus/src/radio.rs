@@ -16,6 +16,30 @@
 //! | [`Recent`]       | which messages have been heard before, by this receiver or a repeater    |
 //! | [`Transmission`] | the other direction: what a meter sends                                  |
 //!
+//! ```
+//! use mbus::Content;
+//! use mbus::crypto::Key;
+//! use mbus::radio::{Format, Listener, Scratch};
+//!
+//! let mut formats = [Format::EMPTY; 16];
+//! let mut listener = Listener::new(&mut formats);
+//! let mut scratch = Scratch::new();
+//!
+//! // A water meter that sends 12.345 m3 in plain text; whoever has its keys gives them here.
+//! let frame = [
+//!     0x14, 0x44, 0x2D, 0x2C, 0x78, 0x56, 0x34, 0x12, 0x1B, 0x07, // the link
+//!     0x7A, 0x2A, 0x00, 0x00, 0x00, // a short header
+//!     0x04, 0x13, 0x39, 0x30, 0x00, 0x00,
+//! ];
+//! let keys: &[Key] = &[];
+//! let heard = listener.hear(&frame, keys, &mut scratch);
+//! assert_eq!(heard.envelope.meter.unwrap().to_string(), "12345678KAM1B07");
+//! let Ok(Content::Records(mut records)) = heard.content else { panic!() };
+//! let volume = records.next().unwrap()?;
+//! assert_eq!(volume.to_string(), "volume: integer 12.345 m3");
+//! # Ok::<(), mbus::DecodeError>(())
+//! ```
+//!
 //! **Invariant:** nothing is decoded that was not opened with the right key. Right is a key whose
 //! plain text begins `2F 2F`, or agrees with the checksum of the link layer, and whose message
 //! authentication code, where there is one, agrees first. The one exception is a telegram that is

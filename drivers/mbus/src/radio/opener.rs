@@ -120,6 +120,7 @@ impl<K: Keys + ?Sized> Opener<'_, K> {
         let meter = ell.meter.unwrap_or(*link);
         self.envelope.meter = Some(meter);
         let Some(session) = ell.session else { return Ok(()) };
+        let [_, _] = r.array(Part::Header)?;
 
         let at = self.at;
         let payload = self.frame.get_mut(at..).unwrap_or_default();

@@ -185,6 +185,8 @@ fn encryption_of_the_link() {
 
     let plain_link = Transmission { ell: ell(1), ..plain() };
     check(&sent_records(&plain_link, None), &[], None, Ok(TEXTS));
+    let short = sent(&plain(), 0x8D, None, |w| w.bytes(&[0x20, 9, 1, 0, 0, 0x20, 0xFF]));
+    check(&short, &[KEY], None, Err("byte 18: the telegram ends inside the header"));
     let reserved = Transmission { ell: ell(0x6000_0001), ..plain() };
     let error = "byte 17: the payload of the link layer is encrypted in mode 3, which is reserved";
     check(&sent_records(&reserved, None), &[KEY], at_link(State::Unsupported), Err(error));

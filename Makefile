@@ -35,10 +35,11 @@ proof: tools web
 	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
 	target/release/proof
 
-## Licences, bans, sources, advisories of every dependency.
+## Licences, bans, sources of every dependency; then advisories, which need the network.
 audit: tools
 	image/prepare.sh audit
-	cargo deny check
+	cargo deny check licenses bans sources
+	cargo deny check advisories
 
 ## What a build needs: says what is missing, installs it or tells how.
 tools:

@@ -48,25 +48,70 @@ impl Dib {
     /// [`Flaw::ReservedDif`] on the DIFs that are markers (filler, manufacturer data). They have
     /// no block, and [`Records`](crate::Records) takes them out before it calls this.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let dif = r.byte(Part::Dib)?;
-        let encoding = Encoding::of(dif).ok_or(r.reject(Flaw::ReservedDif(dif)))?;
-        let mut dib = Self { function: Function::of(dif), ..Self::new(encoding) };
-        dib.storage.insert(dif >> 6 & 0b1, 0);
-
-        let mut more = dif & MORE != 0;
-        let mut dife_count = 0;
-        while more {
-            let dife = r.byte(Part::Dib)?;
-            if dife_count == MAX_DIFE {
-                return Err(r.reject(Flaw::TooManyDife));
+        match Self::parse(r.rest()) {
+            Some((len, dib)) => {
+                r.skip(len);
+                Ok(dib)
             }
-            dib.storage.insert(dife & 0b1111, 1 + 4 * dife_count);
-            dib.tariff.insert(dife >> 4 & 0b11, 2 * dife_count);
-            dib.subunit.insert(dife >> 6 & 0b1, dife_count);
-            more = dife & MORE != 0;
-            dife_count += 1;
+            None => Err(Self::flaw(r)),
         }
-        Ok(dib)
+    }
+
+    /// The block with which `bytes` begin, and its length; `None` if there is something wrong.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<(usize, Self)> {
+        let (&dif, rest) = bytes.split_first()?;
+        let mut dib = Self::of(dif, 0)?;
+        if dif & MORE == 0 {
+            return Some((1, dib));
+        }
+        for (place, &dife) in rest.iter().take(MAX_DIFE).enumerate() {
+            dib.storage.0 |= u64::from(dife & 0b1111) << (1 + 4 * place);
+            dib.tariff.0 |= u64::from(dife >> 4 & 0b11) << (2 * place);
+            dib.subunit.0 |= u64::from(dife >> 6 & 0b1) << place;
+            if dife & MORE == 0 {
+                return Some((2 + place, dib));
+            }
+        }
+        None
+    }
+
+    /// The same, but `None` for more than one DIFE, too.
+    #[inline]
+    pub(crate) fn parse_short(bytes: &[u8]) -> Option<(usize, Self)> {
+        match *bytes {
+            [dif, ..] if dif & MORE == 0 => Some((1, Self::of(dif, 0)?)),
+            [dif, dife, ..] if dife & MORE == 0 => Some((2, Self::of(dif, dife)?)),
+            _ => None,
+        }
+    }
+
+    /// What a DIF and its first DIFE say, which is 0 where there is none.
+    #[inline]
+    fn of(dif: u8, dife: u8) -> Option<Self> {
+        Some(Self {
+            encoding: Encoding::of(dif)?,
+            function: Function::of(dif),
+            storage: Bits(u64::from(dif >> 6 & 0b1 | (dife & 0b1111) << 1)),
+            tariff: Bits(u64::from(dife >> 4 & 0b11)),
+            subunit: Bits(u64::from(dife >> 6 & 0b1)),
+        })
+    }
+
+    /// What is wrong with the block that begins before `r` and could not be parsed.
+    #[cold]
+    fn flaw(r: &mut Reader<'_>) -> DecodeError {
+        let dif = match r.byte(Part::Dib) {
+            Ok(dif) => dif,
+            Err(error) => return error,
+        };
+        if Encoding::of(dif).is_none() {
+            return r.reject(Flaw::ReservedDif(dif));
+        }
+        // All of its bytes announce a further one.
+        match r.take(MAX_DIFE + 1, Part::Dib) {
+            Ok(_) => r.reject(Flaw::TooManyDife),
+            Err(error) => error,
+        }
     }
 
     /// Writes the block, in as few bytes as can hold it.
@@ -101,11 +146,6 @@ impl<const COUNT: u32> Bits<COUNT> {
     /// `number`, if it has no more than `COUNT` bits.
     pub const fn new(number: u64) -> Option<Self> {
         if number >> COUNT == 0 { Some(Self(number)) } else { None }
-    }
-
-    fn insert(&mut self, bits: u8, shift: u32) {
-        debug_assert!(shift < COUNT);
-        self.0 |= u64::from(bits) << shift;
     }
 
     /// The number.
@@ -148,19 +188,15 @@ pub enum Encoding {
 
 impl Encoding {
     /// How many bytes the number has; `None` where a length byte says so.
+    #[inline]
     pub const fn data_len(self) -> Option<usize> {
         match self {
-            Self::Nothing | Self::Selection => Some(0),
-            Self::Int8 | Self::Bcd2 => Some(1),
-            Self::Int16 | Self::Bcd4 => Some(2),
-            Self::Int24 | Self::Bcd6 => Some(3),
-            Self::Int32 | Self::Real32 | Self::Bcd8 => Some(4),
-            Self::Int48 | Self::Bcd12 => Some(6),
-            Self::Int64 => Some(8),
             Self::Variable => None,
+            _ => Some((FIXED_LENS >> (4 * self as u64) & 0xF) as usize),
         }
     }
 
+    #[inline]
     fn of(dif: u8) -> Option<Self> {
         Self::ALL.get(usize::from(dif & 0x0F)).copied()
     }
@@ -201,6 +237,7 @@ impl Function {
         }
     }
 
+    #[inline]
     pub(crate) fn of(dif: u8) -> Self {
         match dif >> 4 & 0b11 {
             0b00 => Self::Instantaneous,
@@ -226,7 +263,9 @@ fn low(count: u32, number: u64) -> u8 {
 }
 
 const MORE: u8 = 0b1000_0000;
-const MAX_DIFE: u32 = 10;
+/// How many bytes each encoding has, one hex digit for each, that of [`Encoding::Nothing`] last.
+const FIXED_LENS: u64 = 0x0604_3210_8644_3210;
+const MAX_DIFE: usize = 10;
 
 #[cfg(test)]
 pub(crate) mod tests {

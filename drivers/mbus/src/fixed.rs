@@ -11,7 +11,7 @@
 //!
 //! Source: EN 13757-3, "fixed data structure" (withdrawn); the M-Bus documentation 4.8, section 6.
 
-use crate::vib::Meaning;
+use crate::vib::{Meaning, Symbol};
 use crate::{
     Bits, ByteOrder, DecodeError, Dib, Encoding, Flaw, Full, Header, Id, Medium, Part, Quantity,
     Reader, Record, Records, Sort, Status, Vib, Writer,
@@ -51,45 +51,44 @@ impl Fixed {
         }
         let id = order.u32(r.array(Part::Header)?);
         let [access_number, status] = r.array(Part::Header)?;
-        let (first, second) = (r.take(1, Part::Header)?, r.take(1, Part::Header)?);
-        let (unit1, unit2) = (bits(first), bits(second));
+        let units = r.take(2, Part::Header)?;
         let header = Header {
             id: Some(Id(id)),
             manufacturer: None,
             version: None,
-            medium: Some(Medium::of_fixed(unit1 >> 6 | unit2 >> 6 << 2)),
+            medium: Some(Medium::of_fixed(byte(units, 0) >> 6 | byte(units, 1) >> 6 << 2)),
             access_number,
             status: Status(status),
             configuration: None,
         };
-        let counters = Counters { units: [first, second], rest: r.clone(), status, order };
-        Ok((header, Records::fixed(counters)))
+        let counters = Counters { units, rest: r.take_rest(), next: 0, status };
+        Ok((header, Records::fixed(counters, order)))
     }
 }
 
 /// The two counters, one after the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Counters<'a> {
-    /// The unit of the next counter, then that of the other one.
-    units: [&'a [u8]; 2],
-    rest: Reader<'a>,
+    /// Two bytes.
+    units: &'a [u8],
+    /// What is left of eight bytes.
+    rest: &'a [u8],
+    /// Which of the two comes next.
+    next: usize,
     status: u8,
-    order: ByteOrder,
 }
 
-impl<'a> Iterator for Counters<'a> {
-    type Item = Record<'a>;
+impl<'a> Counters<'a> {
+    pub(crate) fn next(&mut self, order: ByteOrder) -> Option<Record<'a>> {
+        let (data, rest) = self.rest.split_at_checked(4)?;
+        let place = self.next;
+        (self.rest, self.next) = (rest, 1);
 
-    fn next(&mut self) -> Option<Record<'a>> {
-        let data = self.rest.take(4, Part::Data).ok()?;
-        let [unit_byte, other] = self.units;
-        self.units = [other, unit_byte];
-
-        let (unit, other) = (bits(unit_byte) & UNIT, bits(other) & UNIT);
+        let (unit, other) = (byte(self.units, place) & UNIT, byte(self.units, 1 - place) & UNIT);
         let historic = unit == HISTORIC;
         let meaning = meaning(if historic { other } else { unit });
         let mut dib = Dib::new(Encoding::Bcd8);
-        let mut vib = Vib::with_meaning(unit_byte, meaning);
+        let mut vib = Vib::with_meaning(self.units.get(place..=place)?, meaning);
         if historic || self.status & STORED != 0 {
             dib.storage = Bits::ONE;
         }
@@ -99,7 +98,7 @@ impl<'a> Iterator for Counters<'a> {
                 vib.sort = Sort::Unsigned;
             }
         }
-        Some(Record { dib, vib, dib_bytes: &[], data, order: self.order })
+        Some(Record::bare(dib, vib, data, order))
     }
 }
 
@@ -108,25 +107,25 @@ const fn meaning(unit: u8) -> Meaning {
     let step = unit.cast_signed();
     match unit {
         0x00 | 0x01 => Meaning { sort: Sort::Opaque, ..Meaning::UNKNOWN },
-        0x02..=0x0A => number(Quantity::Energy, "Wh", step - 0x02),
-        0x0B..=0x13 => number(Quantity::Energy, "J", step - 0x0B + 3),
-        0x14..=0x1C => number(Quantity::Power, "W", step - 0x14),
-        0x1D..=0x25 => number(Quantity::Power, "J/h", step - 0x1D + 3),
-        0x26..=0x2E => number(Quantity::Volume, "m3", step - 0x26 - 6),
-        0x2F..=0x37 => number(Quantity::VolumeFlow, "m3/h", step - 0x2F - 6),
-        0x38 => number(Quantity::Temperature, "C", -3),
-        0x39 => number(Quantity::HeatCost, "hca", 0),
-        0x3F => number(Quantity::Dimensionless, "", 0),
+        0x02..=0x0A => number(Quantity::Energy, Symbol::WattHour, step - 0x02),
+        0x0B..=0x13 => number(Quantity::Energy, Symbol::Joule, step - 0x0B + 3),
+        0x14..=0x1C => number(Quantity::Power, Symbol::Watt, step - 0x14),
+        0x1D..=0x25 => number(Quantity::Power, Symbol::JoulePerHour, step - 0x1D + 3),
+        0x26..=0x2E => number(Quantity::Volume, Symbol::CubicMetre, step - 0x26 - 6),
+        0x2F..=0x37 => number(Quantity::VolumeFlow, Symbol::CubicMetrePerHour, step - 0x2F - 6),
+        0x38 => number(Quantity::Temperature, Symbol::Celsius, -3),
+        0x39 => number(Quantity::HeatCost, Symbol::HeatCost, 0),
+        0x3F => number(Quantity::Dimensionless, Symbol::None, 0),
         _ => Meaning::UNKNOWN,
     }
 }
 
-const fn number(quantity: Quantity, unit: &'static str, exponent: i8) -> Meaning {
+const fn number(quantity: Quantity, unit: Symbol, exponent: i8) -> Meaning {
     Meaning { quantity, unit, exponent, sort: Sort::Number }
 }
 
-fn bits(unit_byte: &[u8]) -> u8 {
-    unit_byte.first().copied().unwrap_or_default()
+fn byte(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or_default()
 }
 
 const LEN: usize = 16;

@@ -8,7 +8,8 @@ use crate::radio::{RadioFlaw, SealFlaw};
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
-    at: usize,
+    /// Offset of the first byte behind the last, so that reading on only shortens `rest`.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -18,71 +19,87 @@ impl<'a> Reader<'a> {
     }
 
     /// Starts at the first byte of `bytes`, which is byte `at` of the frame.
+    #[inline]
     pub const fn at(bytes: &'a [u8], at: usize) -> Self {
-        Self { rest: bytes, at }
+        Self { rest: bytes, end: at + bytes.len() }
     }
 
     /// The next byte, which belongs to `part`.
+    #[inline]
     pub fn byte(&mut self, part: Part) -> Result<u8, DecodeError> {
         let Some((&byte, rest)) = self.rest.split_first() else {
             return Err(self.truncated(part));
         };
         self.rest = rest;
-        self.at += 1;
         Ok(byte)
     }
 
     /// The next `N` bytes, which belong to `part`.
+    #[inline]
     pub fn array<const N: usize>(&mut self, part: Part) -> Result<[u8; N], DecodeError> {
         let Some((head, rest)) = self.rest.split_first_chunk() else {
             return Err(self.truncated(part));
         };
         self.rest = rest;
-        self.at += N;
         Ok(*head)
     }
 
     /// The next `len` bytes, which belong to `part`.
+    #[inline]
     pub fn take(&mut self, len: usize, part: Part) -> Result<&'a [u8], DecodeError> {
         let Some((head, rest)) = self.rest.split_at_checked(len) else {
             return Err(self.truncated(part));
         };
         self.rest = rest;
-        self.at += len;
         Ok(head)
+    }
+
+    /// Leaves out the next `len` bytes, or all if there are fewer.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
     }
 
     /// Everything that is left.
     pub const fn take_rest(&mut self) -> &'a [u8] {
         let rest = self.rest;
-        self.at += rest.len();
         self.rest = &[];
         rest
     }
 
     /// What is left, without taking it.
+    #[inline]
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Offset of the next byte, counted from the first of the frame.
     pub const fn offset(&self) -> usize {
-        self.at
+        self.end - self.rest.len()
     }
 
     /// What has been read since `earlier`, a former state of this reader.
+    #[inline]
     pub fn since(&self, earlier: &Self) -> &'a [u8] {
-        earlier.rest.get(..self.at.saturating_sub(earlier.at)).unwrap_or_default()
+        let count = earlier.rest.len().saturating_sub(self.rest.len());
+        earlier.rest.get(..count).unwrap_or_default()
+    }
+
+    /// How many bytes have been read since `earlier`, as far as a byte can count.
+    pub(crate) fn count_since(&self, earlier: &Self) -> u8 {
+        u8::try_from(self.since(earlier).len()).unwrap_or(u8::MAX)
     }
 
     /// An error in the byte that was read last.
+    #[cold]
     pub const fn reject(&self, flaw: Flaw) -> DecodeError {
-        DecodeError { at: self.at.saturating_sub(1), flaw }
+        DecodeError { at: self.offset().saturating_sub(1), flaw }
     }
 
     /// The bytes end inside `part`: an error behind the last of them.
+    #[cold]
     const fn truncated(&self, part: Part) -> DecodeError {
-        DecodeError { at: self.at + self.rest.len(), flaw: Flaw::Truncated(part) }
+        DecodeError { at: self.end, flaw: Flaw::Truncated(part) }
     }
 }
 
@@ -97,6 +114,7 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
+    #[inline]
     pub(crate) const fn u16(self, bytes: [u8; 2]) -> u16 {
         match self {
             Self::LsbFirst => u16::from_le_bytes(bytes),
@@ -104,6 +122,7 @@ impl ByteOrder {
         }
     }
 
+    #[inline]
     pub(crate) const fn u32(self, bytes: [u8; 4]) -> u32 {
         match self {
             Self::LsbFirst => u32::from_le_bytes(bytes),
@@ -111,12 +130,28 @@ impl ByteOrder {
         }
     }
 
-    /// A number of at most eight bytes; further ones push the most significant out.
+    /// A number of at most eight bytes.
+    #[inline]
     pub(crate) fn u64(self, bytes: &[u8]) -> u64 {
-        let push = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+        // Two loads that overlap unless there are four or eight bytes: a loop over the bytes, or a
+        // branch for each length, takes several times as long.
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let lsb_first = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(low), Some(high)) => {
+                let high = u64::from(u32::from_le_bytes(*high));
+                high.wrapping_shl(8 * (len - 4)) | u64::from(u32::from_le_bytes(*low))
+            }
+            _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+                (Some(low), Some(high)) => {
+                    let high = u64::from(u16::from_le_bytes(*high));
+                    high.wrapping_shl(8 * (len - 2)) | u64::from(u16::from_le_bytes(*low))
+                }
+                _ => bytes.first().copied().unwrap_or_default().into(),
+            },
+        };
         match self {
-            Self::LsbFirst => bytes.iter().rev().fold(0, push),
-            Self::MsbFirst => bytes.iter().fold(0, push),
+            Self::LsbFirst => lsb_first,
+            Self::MsbFirst => lsb_first.swap_bytes().wrapping_shr(8 * 8_u32.saturating_sub(len)),
         }
     }
 }

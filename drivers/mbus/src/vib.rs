@@ -21,8 +21,8 @@ mod quantity;
 
 use core::fmt;
 
-pub(crate) use codes::Meaning;
-use modifier::{Chain, Effect};
+pub(crate) use codes::{Meaning, Symbol};
+use modifier::{Chain, Effect, Vifes};
 pub use modifier::{Modifier, Modifiers};
 pub use quantity::Quantity;
 
@@ -31,13 +31,11 @@ use crate::{DecodeError, Flaw, Latin1, Part, Reader};
 /// What a data record says about its number, beside which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vib<'a> {
-    bytes: &'a [u8],
-    vifes: &'a [u8],
-    chain: Chain,
+    /// In what the number is.
+    pub unit: Unit<'a>,
+    vifes: Vifes,
     /// What the number counts or measures.
     pub quantity: Quantity,
-    /// In what.
-    pub unit: Unit<'a>,
     /// The number is to be multiplied by ten to this power.
     pub exponent: i8,
     /// What sort of number the bytes are.
@@ -63,71 +61,39 @@ pub enum Sort {
 
 impl<'a> Vib<'a> {
     /// Reads one block and leaves `r` on the first byte after it.
+    ///
+    /// # Errors
+    ///
+    /// The bytes end inside it, or an eleventh VIFE.
     pub fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let start = r.clone();
-        let vif = r.byte(Part::Vib)?;
-        if vif & MORE == 0 && vif != 0x7C {
-            // By far the most: one byte, and that is all.
-            return Ok(Self::with_meaning(r.since(&start), Meaning::primary(vif)));
-        }
-        let mut vife_count = 0;
-        let mut more = vif & MORE != 0;
-        let mut chain = Chain::Standard;
-        let mut text = None;
-        let meaning = match vif {
-            0xFB | 0xFD => {
-                let code = r.byte(Part::Vib)?;
-                vife_count = 1;
-                more = code & MORE != 0;
-                if vif == 0xFB {
-                    Meaning::fb(code)
-                } else {
-                    if code & !MORE == 0x7D {
-                        chain = Chain::Unknown;
-                    }
-                    Meaning::fd(code)
-                }
-            }
-            _ => Meaning::primary(vif),
-        };
-        match vif {
-            0xEF => chain = Chain::Unknown,
-            0xFF => chain = Chain::Manufacturer,
-            0x7C => text = Some(read_text(r)?),
-            0xFC if begins_with_text(r.rest()) => text = Some(read_text(r)?),
-            _ => {}
-        }
+        let layout = Layout::read(r)?;
+        Ok(Self::new(r.since(&start), layout))
+    }
 
-        let before_vifes = r.clone();
-        while more {
-            let vife = r.byte(Part::Vib)?;
-            if vife_count == MAX_VIFE {
-                return Err(r.reject(Flaw::TooManyVife));
-            }
-            vife_count += 1;
-            more = vife & MORE != 0;
+    /// The block that `bytes` are, whose parts are known.
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8], layout: Layout) -> Self {
+        let Layout { meaning, vifes, text, .. } = layout;
+        let mut vib = Self::with_meaning(bytes, meaning);
+        vib.vifes = vifes;
+        vib.unit.suffixes = vifes;
+        vib.unit.text = text;
+        if !vifes.is_empty() {
+            vib.apply_modifiers();
         }
-        let vifes = r.since(&before_vifes);
-        if vif == 0xFC && text.is_none() {
-            text = Some(read_text(r)?);
-        }
+        vib
+    }
 
-        let base = match text {
-            Some(text) => Base::Text(text),
-            None => Base::Name(meaning.unit),
-        };
-        let mut vib = Self {
-            bytes: r.since(&start),
-            vifes,
-            chain,
-            quantity: meaning.quantity,
-            unit: Unit { base, vifes, chain },
-            exponent: meaning.exponent,
-            sort: meaning.sort,
-            record_error: false,
-        };
-        vib.apply_modifiers();
-        Ok(vib)
+    /// What the block says with which `bytes` begin, and how long it is, if it has no VIFE.
+    #[inline]
+    pub(crate) fn bare_meaning(bytes: &[u8]) -> Option<(usize, Meaning)> {
+        match *bytes {
+            [vif, ..] if vif & MORE == 0 && vif != PLAIN_TEXT => Some((1, Meaning::primary(vif))),
+            [0xFD, code, ..] if code & MORE == 0 => Some((2, Meaning::fd(code))),
+            [0xFB, code, ..] if code & MORE == 0 => Some((2, Meaning::fb(code))),
+            _ => None,
+        }
     }
 
     fn apply_modifiers(&mut self) {
@@ -138,47 +104,127 @@ impl<'a> Vib<'a> {
                 Effect::RecordError => self.record_error = true,
                 Effect::Reinterpret(sort) => self.sort = sort,
                 Effect::Factor(factor) => self.exponent = self.exponent.saturating_add(factor),
-                Effect::Sort(sort) => self.restart(sort, "", &modifiers),
+                Effect::Sort(sort) => self.restart(sort, Symbol::None, &modifiers),
                 Effect::Duration(unit) => self.restart(Sort::Number, unit, &modifiers),
             }
         }
     }
 
     /// The number turns out to be of another dimension than its VIF says.
-    fn restart(&mut self, sort: Sort, unit: &'static str, behind: &Modifiers<'a>) {
+    fn restart(&mut self, sort: Sort, symbol: Symbol, read: &Modifiers<'a>) {
         self.sort = sort;
         self.exponent = 0;
-        self.unit = Unit { base: Base::Name(unit), vifes: behind.vifes, chain: behind.chain };
+        self.unit.symbol = symbol;
+        self.unit.suffixes = self.vifes.behind(read);
     }
 
     /// A block that has no VIFEs and no meaning but this one.
+    #[inline]
     pub(crate) const fn with_meaning(bytes: &'a [u8], meaning: Meaning) -> Self {
+        let Meaning { quantity, unit: symbol, exponent, sort } = meaning;
         Self {
-            bytes,
-            vifes: &[],
-            chain: Chain::Standard,
-            quantity: meaning.quantity,
-            unit: Unit { base: Base::Name(meaning.unit), vifes: &[], chain: Chain::Standard },
-            exponent: meaning.exponent,
-            sort: meaning.sort,
+            unit: Unit { block: bytes, symbol, text: Place::NONE, suffixes: Vifes::NONE },
+            vifes: Vifes::NONE,
+            quantity,
+            exponent,
+            sort,
             record_error: false,
         }
     }
 
     /// As sent, text included.
+    #[inline]
     pub const fn bytes(&self) -> &'a [u8] {
-        self.bytes
+        self.unit.block
     }
 
     /// What its VIFEs say, in their order.
-    pub const fn modifiers(&self) -> Modifiers<'a> {
-        Modifiers { vifes: self.vifes, chain: self.chain }
+    pub fn modifiers(&self) -> Modifiers<'a> {
+        self.vifes.of(self.unit.block)
     }
 }
 
-fn read_text<'a>(r: &mut Reader<'a>) -> Result<Latin1<'a>, DecodeError> {
-    let len = r.byte(Part::Text)?;
-    Ok(Latin1::reversed(r.take(usize::from(len), Part::Text)?))
+/// The parts of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) len: usize,
+    /// Before the VIFEs.
+    meaning: Meaning,
+    vifes: Vifes,
+    text: Place,
+}
+
+impl Layout {
+    /// That of the block with which `bytes` begin; `None` if there is something wrong.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        match Vib::bare_meaning(bytes) {
+            Some((len, meaning)) => {
+                Some(Self { len, meaning, vifes: Vifes::NONE, text: Place::NONE })
+            }
+            None => Self::read(&mut Reader::new(bytes)).ok(),
+        }
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let start = r.clone();
+        let vif = r.byte(Part::Vib)?;
+        let mut more = vif & MORE != 0;
+        let mut room = MAX_VIFE;
+        let mut chain = Chain::Standard;
+        let meaning = match vif {
+            0xFB | 0xFD => {
+                let code = r.byte(Part::Vib)?;
+                room -= 1;
+                more = code & MORE != 0;
+                if code & !MORE == 0x7D && vif == 0xFD {
+                    chain = Chain::Unknown;
+                }
+                if vif == 0xFB { Meaning::fb(code) } else { Meaning::fd(code) }
+            }
+            _ => Meaning::primary(vif),
+        };
+        let mut text = Place::NONE;
+        match vif {
+            0xEF => chain = Chain::Unknown,
+            0xFF => chain = Chain::Manufacturer,
+            PLAIN_TEXT => text = Place::read_text(r, &start)?,
+            PLAIN_TEXT_AND_VIFES if begins_with_text(r.rest()) => {
+                text = Place::read_text(r, &start)?;
+            }
+            _ => {}
+        }
+
+        let from = r.count_since(&start);
+        while more {
+            let vife = r.byte(Part::Vib)?;
+            room = room.checked_sub(1).ok_or_else(|| r.reject(Flaw::TooManyVife))?;
+            more = vife & MORE != 0;
+        }
+        let vifes = Vifes { from, to: r.count_since(&start), chain };
+        if vif == PLAIN_TEXT_AND_VIFES && text == Place::NONE {
+            text = Place::read_text(r, &start)?;
+        }
+        Ok(Self { len: r.since(&start).len(), meaning, vifes, text })
+    }
+}
+
+/// Where a text stands in its block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    at: u8,
+    len: u8,
+}
+
+impl Place {
+    /// No text begins with the VIF.
+    const NONE: Self = Self { at: 0, len: 0 };
+
+    fn read_text<'a>(r: &mut Reader<'a>, start: &Reader<'a>) -> Result<Self, DecodeError> {
+        let len = r.byte(Part::Text)?;
+        let at = r.count_since(start);
+        r.take(usize::from(len), Part::Text)?;
+        Ok(Self { at, len })
+    }
 }
 
 /// Whether a text stands here rather than VIFEs, with the text behind them.
@@ -189,38 +235,43 @@ pub(crate) fn begins_with_text(bytes: &[u8]) -> bool {
 }
 
 /// What a number is in: a name, a text of the meter's own, or neither, and what VIFEs append.
+///
+/// It is put together only when it is asked for its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit<'a> {
-    base: Base<'a>,
-    /// Those that can append to it.
-    vifes: &'a [u8],
-    chain: Chain,
+    /// The block that tells it.
+    block: &'a [u8],
+    symbol: Symbol,
+    text: Place,
+    /// The VIFEs that can append to it.
+    suffixes: Vifes,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Base<'a> {
-    /// Empty where there is none.
-    Name(&'static str),
-    /// Empty where the meter sent an empty one.
-    Text(Latin1<'a>),
-}
-
-impl Unit<'_> {
+impl<'a> Unit<'a> {
     /// Whether the number has no unit at all.
     pub fn is_none(&self) -> bool {
-        self.base == Base::Name("") && self.suffixes().next().is_none()
+        self.symbol == Symbol::None && self.suffixes().next().is_none()
     }
 
     /// The unit, where it is just one of the standard's: `Wh`, `m3/h`.
+    #[inline]
     pub fn as_str(&self) -> Option<&'static str> {
-        match self.base {
-            Base::Name("") | Base::Text(_) => None,
-            Base::Name(name) => self.suffixes().next().is_none().then_some(name),
+        match self.symbol {
+            Symbol::None | Symbol::Text => None,
+            symbol if self.suffixes.is_empty() => Some(symbol.as_str()),
+            symbol => self.suffixes().next().is_none().then_some(symbol.as_str()),
         }
     }
 
+    /// The text that the meter sent as its unit, if it did; what VIFEs append is not part of it.
+    pub fn text(&self) -> Option<Latin1<'a>> {
+        let Place { at, len } = self.text;
+        let text = self.block.get(usize::from(at)..)?.get(..usize::from(len))?;
+        (self.symbol == Symbol::Text).then_some(Latin1::reversed(text))
+    }
+
     fn suffixes(&self) -> impl Iterator<Item = &'static str> {
-        Modifiers { vifes: self.vifes, chain: self.chain }.filter_map(Modifier::unit_suffix)
+        self.suffixes.of(self.block).filter_map(Modifier::unit_suffix)
     }
 }
 
@@ -228,14 +279,14 @@ impl fmt::Display for Unit<'_> {
     /// `m3/h`, `Wh/pulse_in0`, `1/s`; empty if there is none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut suffixes = self.suffixes();
-        match self.base {
-            Base::Name("") => match suffixes.next() {
+        match (self.symbol, self.text()) {
+            (Symbol::None, _) => match suffixes.next() {
                 Some(first) if first.starts_with('/') => write!(f, "1{first}")?,
                 Some(first) => f.write_str(first.trim_start_matches('.'))?,
                 None => {}
             },
-            Base::Name(name) => f.write_str(name)?,
-            Base::Text(text) => write!(f, "{text}")?,
+            (_, Some(text)) => write!(f, "{text}")?,
+            (symbol, None) => f.write_str(symbol.as_str())?,
         }
         suffixes.try_for_each(|suffix| f.write_str(suffix))
     }
@@ -260,7 +311,9 @@ impl VibBuf {
     /// ```
     pub fn of(quantity: Quantity, unit: &str, exponent: i8) -> Option<Self> {
         let says = |meaning: Meaning| {
-            meaning.quantity == quantity && meaning.unit == unit && meaning.exponent == exponent
+            meaning.quantity == quantity
+                && meaning.unit.as_str() == unit
+                && meaning.exponent == exponent
         };
         let find = |table: fn(u8) -> Meaning| (0..128).find(|code| says(table(*code)));
         if quantity == Quantity::Unknown || quantity == Quantity::PlainText {
@@ -280,7 +333,7 @@ impl VibBuf {
         let mut bytes = [0; Self::MAX_LEN];
         let len = text.chars().count();
         let (head, rest) = bytes.split_at_mut_checked(2)?;
-        head.copy_from_slice(&[0x7C, u8::try_from(len).ok()?]);
+        head.copy_from_slice(&[PLAIN_TEXT, u8::try_from(len).ok()?]);
         for (place, character) in rest.iter_mut().zip(text.chars().rev()) {
             *place = u8::try_from(u32::from(character)).ok()?;
         }
@@ -306,7 +359,7 @@ impl VibBuf {
         let mut extended = self;
         let vib = Vib::read(&mut Reader::new(self.bytes())).ok()?;
         // Behind a text the last byte is no VIFE but the VIF is, which then announces the text.
-        let has_text = matches!(vib.unit.base, Base::Text(_));
+        let has_text = vib.quantity == Quantity::PlainText;
         if has_text && !begins_with_text(self.bytes().get(1..)?) {
             return None;
         }
@@ -342,6 +395,8 @@ impl VibBuf {
 }
 
 const MORE: u8 = 0b1000_0000;
+const PLAIN_TEXT: u8 = 0x7C;
+const PLAIN_TEXT_AND_VIFES: u8 = PLAIN_TEXT | MORE;
 const MAX_VIFE: u32 = 10;
 /// Longer units are longer than any display.
 const MAX_TEXT: u8 = 32;

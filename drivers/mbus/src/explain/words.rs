@@ -332,7 +332,7 @@ impl fmt::Display for Vif {
             _ => spaced(f, quantity.as_str())?,
         }
         let step = Number::Integer { mantissa: 1, exponent };
-        match (unit, exponent) {
+        match (unit.as_str(), exponent) {
             ("", 0) => {}
             ("", _) => write!(f, ", steps of {step}")?,
             (unit, 0) => write!(f, " in {unit}")?,

@@ -5,23 +5,85 @@
 //!
 //! Source: EN 13757-3, "primary VIFs", "first extension" (FB) and "second extension" (FD).
 
+use self::Symbol as S;
 use super::Quantity as Q;
 use super::Sort::{self, Bits, Date as DateSort, Number, Unsigned};
 
-/// What a code means.
+/// What a code means: four bytes, so that the tables stay near the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meaning {
     pub(crate) quantity: Q,
-    /// Empty where there is none.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Symbol,
     pub(crate) exponent: i8,
     pub(crate) sort: Sort,
+}
+
+macro_rules! symbols {
+    ($($(#[$doc:meta])* $variant:ident $text:literal)*) => {
+        /// A unit of the tables, or none.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Symbol { $($(#[$doc])* $variant),* }
+
+        impl Symbol {
+            /// Empty where there is none, and where the meter names it.
+            #[inline]
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+        }
+    };
+}
+
+symbols! {
+    None ""
+    /// A text of the meter's own.
+    Text ""
+    WattHour "Wh"
+    Joule "J"
+    Calorie "cal"
+    VarHour "varh"
+    VoltAmpereHour "VAh"
+    CubicMetre "m3"
+    CubicFoot "ft3"
+    Gallon "gal"
+    Kilogram "kg"
+    Second "s"
+    Minute "min"
+    Hour "h"
+    Day "d"
+    Month "month"
+    Year "a"
+    Watt "W"
+    JoulePerHour "J/h"
+    Var "var"
+    VoltAmpere "VA"
+    CubicMetrePerHour "m3/h"
+    CubicMetrePerMinute "m3/min"
+    CubicMetrePerSecond "m3/s"
+    GallonPerMinute "gal/min"
+    GallonPerHour "gal/h"
+    KilogramPerHour "kg/h"
+    Celsius "C"
+    Fahrenheit "F"
+    Kelvin "K"
+    Bar "bar"
+    HeatCost "hca"
+    Currency "currency"
+    Baud "Bd"
+    BitTime "bittime"
+    Volt "V"
+    Ampere "A"
+    DecibelMilliwatt "dBm"
+    Percent "%"
+    Degree "deg"
+    Hertz "Hz"
 }
 
 impl Meaning {
     pub(crate) const UNKNOWN: Self = plain(Q::Unknown);
 
     /// The primary table: the seven low bits of a VIF.
+    #[inline]
     pub(crate) fn primary(code: u8) -> Self {
         look_up(&PRIMARY, code)
     }
@@ -40,32 +102,32 @@ impl Meaning {
 const fn primary(code: u8) -> Meaning {
     let (n, p) = (n(code), p(code));
     match code {
-        0x00..=0x07 => number(Q::Energy, "Wh", n - 3),
-        0x08..=0x0F => number(Q::Energy, "J", n),
-        0x10..=0x17 => number(Q::Volume, "m3", n - 6),
-        0x18..=0x1F => number(Q::Mass, "kg", n - 3),
+        0x00..=0x07 => number(Q::Energy, S::WattHour, n - 3),
+        0x08..=0x0F => number(Q::Energy, S::Joule, n),
+        0x10..=0x17 => number(Q::Volume, S::CubicMetre, n - 6),
+        0x18..=0x1F => number(Q::Mass, S::Kilogram, n - 3),
         0x20..=0x23 => number(Q::OnTime, time(p), 0),
         0x24..=0x27 => number(Q::OperatingTime, time(p), 0),
-        0x28..=0x2F => number(Q::Power, "W", n - 3),
-        0x30..=0x37 => number(Q::Power, "J/h", n),
-        0x38..=0x3F => number(Q::VolumeFlow, "m3/h", n - 6),
-        0x40..=0x47 => number(Q::VolumeFlow, "m3/min", n - 7),
-        0x48..=0x4F => number(Q::VolumeFlow, "m3/s", n - 9),
-        0x50..=0x57 => number(Q::MassFlow, "kg/h", n - 3),
-        0x58..=0x5B => number(Q::FlowTemperature, "C", p - 3),
-        0x5C..=0x5F => number(Q::ReturnTemperature, "C", p - 3),
-        0x60..=0x63 => number(Q::TemperatureDifference, "K", p - 3),
-        0x64..=0x67 => number(Q::ExternalTemperature, "C", p - 3),
-        0x68..=0x6B => number(Q::Pressure, "bar", p - 3),
+        0x28..=0x2F => number(Q::Power, S::Watt, n - 3),
+        0x30..=0x37 => number(Q::Power, S::JoulePerHour, n),
+        0x38..=0x3F => number(Q::VolumeFlow, S::CubicMetrePerHour, n - 6),
+        0x40..=0x47 => number(Q::VolumeFlow, S::CubicMetrePerMinute, n - 7),
+        0x48..=0x4F => number(Q::VolumeFlow, S::CubicMetrePerSecond, n - 9),
+        0x50..=0x57 => number(Q::MassFlow, S::KilogramPerHour, n - 3),
+        0x58..=0x5B => number(Q::FlowTemperature, S::Celsius, p - 3),
+        0x5C..=0x5F => number(Q::ReturnTemperature, S::Celsius, p - 3),
+        0x60..=0x63 => number(Q::TemperatureDifference, S::Kelvin, p - 3),
+        0x64..=0x67 => number(Q::ExternalTemperature, S::Celsius, p - 3),
+        0x68..=0x6B => number(Q::Pressure, S::Bar, p - 3),
         0x6C => date(Q::Date),
         0x6D => date(Q::DateTime),
-        0x6E => number(Q::HeatCost, "hca", 0),
+        0x6E => number(Q::HeatCost, S::HeatCost, 0),
         0x70..=0x73 => number(Q::AveragingDuration, time(p), 0),
         0x74..=0x77 => number(Q::ActualityDuration, time(p), 0),
-        0x78 => unsigned(Q::FabricationNumber, ""),
-        0x79 => unsigned(Q::Identification, ""),
-        0x7A => unsigned(Q::BusAddress, ""),
-        0x7C => plain(Q::PlainText),
+        0x78 => unsigned(Q::FabricationNumber, S::None),
+        0x79 => unsigned(Q::Identification, S::None),
+        0x7A => unsigned(Q::BusAddress, S::None),
+        0x7C => number(Q::PlainText, S::Text, 0),
         0x7E => plain(Q::Any),
         0x7F => plain(Q::ManufacturerSpecific),
         _ => Meaning::UNKNOWN,
@@ -76,58 +138,58 @@ const fn fd(code: u8) -> Meaning {
     let p = p(code);
     let low = (code & 0b1111).cast_signed();
     match code {
-        0x00..=0x03 => number(Q::Credit, "currency", p - 3),
-        0x04..=0x07 => number(Q::Debit, "currency", p - 3),
-        0x08 => unsigned(Q::AccessNumber, ""),
-        0x09 => unsigned(Q::Medium, ""),
-        0x0A => unsigned(Q::Manufacturer, ""),
-        0x0B => unsigned(Q::ParameterSet, ""),
-        0x0C => unsigned(Q::ModelVersion, ""),
-        0x0D => unsigned(Q::HardwareVersion, ""),
-        0x0E => unsigned(Q::FirmwareVersion, ""),
-        0x0F => unsigned(Q::SoftwareVersion, ""),
-        0x10 => unsigned(Q::CustomerLocation, ""),
-        0x11 => unsigned(Q::Customer, ""),
-        0x12 => unsigned(Q::AccessCodeUser, ""),
-        0x13 => unsigned(Q::AccessCodeOperator, ""),
-        0x14 => unsigned(Q::AccessCodeSystemOperator, ""),
-        0x15 => unsigned(Q::AccessCodeDeveloper, ""),
-        0x16 => unsigned(Q::Password, ""),
+        0x00..=0x03 => number(Q::Credit, S::Currency, p - 3),
+        0x04..=0x07 => number(Q::Debit, S::Currency, p - 3),
+        0x08 => unsigned(Q::AccessNumber, S::None),
+        0x09 => unsigned(Q::Medium, S::None),
+        0x0A => unsigned(Q::Manufacturer, S::None),
+        0x0B => unsigned(Q::ParameterSet, S::None),
+        0x0C => unsigned(Q::ModelVersion, S::None),
+        0x0D => unsigned(Q::HardwareVersion, S::None),
+        0x0E => unsigned(Q::FirmwareVersion, S::None),
+        0x0F => unsigned(Q::SoftwareVersion, S::None),
+        0x10 => unsigned(Q::CustomerLocation, S::None),
+        0x11 => unsigned(Q::Customer, S::None),
+        0x12 => unsigned(Q::AccessCodeUser, S::None),
+        0x13 => unsigned(Q::AccessCodeOperator, S::None),
+        0x14 => unsigned(Q::AccessCodeSystemOperator, S::None),
+        0x15 => unsigned(Q::AccessCodeDeveloper, S::None),
+        0x16 => unsigned(Q::Password, S::None),
         0x17 => bits(Q::ErrorFlags),
         0x18 => bits(Q::ErrorMask),
         0x1A => bits(Q::DigitalOutput),
         0x1B => bits(Q::DigitalInput),
-        0x1C => unsigned(Q::BaudRate, "Bd"),
-        0x1D => unsigned(Q::ResponseDelay, "bittime"),
-        0x1E => unsigned(Q::Retry, ""),
-        0x20 => unsigned(Q::FirstStorageNumber, ""),
-        0x21 => unsigned(Q::LastStorageNumber, ""),
-        0x22 => unsigned(Q::StorageBlockSize, ""),
+        0x1C => unsigned(Q::BaudRate, S::Baud),
+        0x1D => unsigned(Q::ResponseDelay, S::BitTime),
+        0x1E => unsigned(Q::Retry, S::None),
+        0x20 => unsigned(Q::FirstStorageNumber, S::None),
+        0x21 => unsigned(Q::LastStorageNumber, S::None),
+        0x22 => unsigned(Q::StorageBlockSize, S::None),
         0x24..=0x27 => number(Q::StorageInterval, time(p), 0),
-        0x28 => number(Q::StorageInterval, "month", 0),
-        0x29 => number(Q::StorageInterval, "a", 0),
+        0x28 => number(Q::StorageInterval, S::Month, 0),
+        0x29 => number(Q::StorageInterval, S::Year, 0),
         0x2C..=0x2F => number(Q::SinceLastReadout, time(p), 0),
         0x30 => date(Q::TariffStart),
         0x31..=0x33 => number(Q::TariffDuration, time(p), 0),
         0x34..=0x37 => number(Q::TariffPeriod, time(p), 0),
-        0x38 => number(Q::TariffPeriod, "month", 0),
-        0x39 => number(Q::TariffPeriod, "a", 0),
+        0x38 => number(Q::TariffPeriod, S::Month, 0),
+        0x39 => number(Q::TariffPeriod, S::Year, 0),
         0x3A => plain(Q::Dimensionless),
-        0x40..=0x4F => number(Q::Voltage, "V", low - 9),
-        0x50..=0x5F => number(Q::Current, "A", low - 12),
-        0x60 => unsigned(Q::ResetCounter, ""),
-        0x61 => unsigned(Q::CumulationCounter, ""),
-        0x62 => unsigned(Q::ControlSignal, ""),
-        0x63 => unsigned(Q::DayOfWeek, ""),
-        0x64 => unsigned(Q::WeekNumber, ""),
+        0x40..=0x4F => number(Q::Voltage, S::Volt, low - 9),
+        0x50..=0x5F => number(Q::Current, S::Ampere, low - 12),
+        0x60 => unsigned(Q::ResetCounter, S::None),
+        0x61 => unsigned(Q::CumulationCounter, S::None),
+        0x62 => unsigned(Q::ControlSignal, S::None),
+        0x63 => unsigned(Q::DayOfWeek, S::None),
+        0x64 => unsigned(Q::WeekNumber, S::None),
         0x65 => plain(Q::TimeOfDayChange),
         0x66 => plain(Q::ParameterActivation),
         0x67 => plain(Q::SupplierInformation),
         0x68..=0x6B => number(Q::SinceLastCumulation, long_time(p), 0),
         0x6C..=0x6F => number(Q::BatteryOperatingTime, long_time(p), 0),
         0x70 => date(Q::BatteryChange),
-        0x71 => number(Q::RfLevel, "dBm", 0),
-        0x74 => number(Q::BatteryRemaining, "d", 0),
+        0x71 => number(Q::RfLevel, S::DecibelMilliwatt, 0),
+        0x74 => number(Q::BatteryRemaining, S::Day, 0),
         _ => Meaning::UNKNOWN,
     }
 }
@@ -136,76 +198,76 @@ const fn fb(code: u8) -> Meaning {
     let (n, p) = (n(code), p(code));
     let lowest = n & 1;
     match code {
-        0x00..=0x01 => number(Q::Energy, "Wh", lowest + 5),
-        0x02..=0x03 => number(Q::ReactiveEnergy, "varh", lowest + 3),
-        0x04..=0x05 => number(Q::ApparentEnergy, "VAh", lowest + 3),
-        0x08..=0x09 => number(Q::Energy, "J", lowest + 8),
-        0x0C..=0x0F => number(Q::Energy, "cal", p + 5),
-        0x10..=0x11 => number(Q::Volume, "m3", lowest + 2),
-        0x14..=0x17 => number(Q::ReactivePower, "var", p),
-        0x18..=0x19 => number(Q::Mass, "kg", lowest + 5),
-        0x1A..=0x1B => number(Q::RelativeHumidity, "%", lowest - 1),
-        0x20 => number(Q::Volume, "ft3", 0),
-        0x21 => number(Q::Volume, "ft3", -1),
-        0x22 => number(Q::Volume, "gal", -1),
-        0x23 => number(Q::Volume, "gal", 0),
-        0x24 => number(Q::VolumeFlow, "gal/min", -3),
-        0x25 => number(Q::VolumeFlow, "gal/min", 0),
-        0x26 => number(Q::VolumeFlow, "gal/h", 0),
-        0x28..=0x29 => number(Q::Power, "W", lowest + 5),
-        0x2A => number(Q::PhaseUU, "deg", -1),
-        0x2B => number(Q::PhaseUI, "deg", -1),
-        0x2C..=0x2F => number(Q::Frequency, "Hz", p - 3),
-        0x30..=0x31 => number(Q::Power, "J/h", lowest + 8),
-        0x34..=0x37 => number(Q::ApparentPower, "VA", p),
-        0x58..=0x5B => number(Q::FlowTemperature, "F", p - 3),
-        0x5C..=0x5F => number(Q::ReturnTemperature, "F", p - 3),
-        0x60..=0x63 => number(Q::TemperatureDifference, "F", p - 3),
-        0x64..=0x67 => number(Q::ExternalTemperature, "F", p - 3),
-        0x70..=0x73 => number(Q::TemperatureLimit, "F", p - 3),
-        0x74..=0x77 => number(Q::TemperatureLimit, "C", p - 3),
-        0x78..=0x7F => number(Q::MaximumPowerCumulated, "W", n - 3),
+        0x00..=0x01 => number(Q::Energy, S::WattHour, lowest + 5),
+        0x02..=0x03 => number(Q::ReactiveEnergy, S::VarHour, lowest + 3),
+        0x04..=0x05 => number(Q::ApparentEnergy, S::VoltAmpereHour, lowest + 3),
+        0x08..=0x09 => number(Q::Energy, S::Joule, lowest + 8),
+        0x0C..=0x0F => number(Q::Energy, S::Calorie, p + 5),
+        0x10..=0x11 => number(Q::Volume, S::CubicMetre, lowest + 2),
+        0x14..=0x17 => number(Q::ReactivePower, S::Var, p),
+        0x18..=0x19 => number(Q::Mass, S::Kilogram, lowest + 5),
+        0x1A..=0x1B => number(Q::RelativeHumidity, S::Percent, lowest - 1),
+        0x20 => number(Q::Volume, S::CubicFoot, 0),
+        0x21 => number(Q::Volume, S::CubicFoot, -1),
+        0x22 => number(Q::Volume, S::Gallon, -1),
+        0x23 => number(Q::Volume, S::Gallon, 0),
+        0x24 => number(Q::VolumeFlow, S::GallonPerMinute, -3),
+        0x25 => number(Q::VolumeFlow, S::GallonPerMinute, 0),
+        0x26 => number(Q::VolumeFlow, S::GallonPerHour, 0),
+        0x28..=0x29 => number(Q::Power, S::Watt, lowest + 5),
+        0x2A => number(Q::PhaseUU, S::Degree, -1),
+        0x2B => number(Q::PhaseUI, S::Degree, -1),
+        0x2C..=0x2F => number(Q::Frequency, S::Hertz, p - 3),
+        0x30..=0x31 => number(Q::Power, S::JoulePerHour, lowest + 8),
+        0x34..=0x37 => number(Q::ApparentPower, S::VoltAmpere, p),
+        0x58..=0x5B => number(Q::FlowTemperature, S::Fahrenheit, p - 3),
+        0x5C..=0x5F => number(Q::ReturnTemperature, S::Fahrenheit, p - 3),
+        0x60..=0x63 => number(Q::TemperatureDifference, S::Fahrenheit, p - 3),
+        0x64..=0x67 => number(Q::ExternalTemperature, S::Fahrenheit, p - 3),
+        0x70..=0x73 => number(Q::TemperatureLimit, S::Fahrenheit, p - 3),
+        0x74..=0x77 => number(Q::TemperatureLimit, S::Celsius, p - 3),
+        0x78..=0x7F => number(Q::MaximumPowerCumulated, S::Watt, n - 3),
         _ => Meaning::UNKNOWN,
     }
 }
 
-const fn number(quantity: Q, unit: &'static str, exponent: i8) -> Meaning {
+const fn number(quantity: Q, unit: Symbol, exponent: i8) -> Meaning {
     Meaning { quantity, unit, exponent, sort: Number }
 }
 
 const fn plain(quantity: Q) -> Meaning {
-    number(quantity, "", 0)
+    number(quantity, S::None, 0)
 }
 
-const fn unsigned(quantity: Q, unit: &'static str) -> Meaning {
+const fn unsigned(quantity: Q, unit: Symbol) -> Meaning {
     Meaning { quantity, unit, exponent: 0, sort: Unsigned }
 }
 
 const fn bits(quantity: Q) -> Meaning {
-    Meaning { quantity, unit: "", exponent: 0, sort: Bits }
+    Meaning { quantity, unit: S::None, exponent: 0, sort: Bits }
 }
 
 const fn date(quantity: Q) -> Meaning {
-    Meaning { quantity, unit: "", exponent: 0, sort: DateSort }
+    Meaning { quantity, unit: S::None, exponent: 0, sort: DateSort }
 }
 
 /// Seconds, minutes, hours or days.
-pub(super) const fn time(p: i8) -> &'static str {
+pub(super) const fn time(p: i8) -> Symbol {
     match p {
-        0 => "s",
-        1 => "min",
-        2 => "h",
-        _ => "d",
+        0 => S::Second,
+        1 => S::Minute,
+        2 => S::Hour,
+        _ => S::Day,
     }
 }
 
 /// Hours, days, months or years.
-const fn long_time(p: i8) -> &'static str {
+const fn long_time(p: i8) -> Symbol {
     match p {
-        0 => "h",
-        1 => "d",
-        2 => "month",
-        _ => "a",
+        0 => S::Hour,
+        1 => S::Day,
+        2 => S::Month,
+        _ => S::Year,
     }
 }
 
@@ -238,6 +300,7 @@ macro_rules! table {
 }
 pub(super) use table;
 
+#[inline]
 fn look_up(table: &[Meaning; 128], code: u8) -> Meaning {
     table.get(usize::from(code & 0x7F)).copied().unwrap_or(Meaning::UNKNOWN)
 }
@@ -248,7 +311,10 @@ mod tests {
 
     #[track_caller]
     fn check(meaning: Meaning, quantity: Q, unit: &str, exponent: i8) {
-        assert_eq!((meaning.quantity, meaning.unit, meaning.exponent), (quantity, unit, exponent));
+        assert_eq!(
+            (meaning.quantity, meaning.unit.as_str(), meaning.exponent),
+            (quantity, unit, exponent)
+        );
     }
 
     #[test]

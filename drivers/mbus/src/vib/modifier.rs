@@ -12,7 +12,7 @@
 use core::fmt;
 
 use super::Sort;
-use super::codes::{table, time};
+use super::codes::{Symbol, table, time};
 
 /// What one VIFE says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,7 +126,7 @@ pub(crate) enum Effect {
     /// As `Sort`, for the bare reinterpretations (type C, type D), which keep the unit.
     Reinterpret(Sort),
     /// The number is a duration in this unit.
-    Duration(&'static str),
+    Duration(Symbol),
     /// Added to the power of ten.
     Factor(i8),
 }
@@ -285,8 +285,37 @@ const fn name_of_second(code: u8) -> Option<&'static str> {
 #[derive(Clone, Debug)]
 pub struct Modifiers<'a> {
     /// What is still to come.
-    pub(super) vifes: &'a [u8],
+    vifes: &'a [u8],
+    chain: Chain,
+    /// How many bytes have come.
+    past: u8,
+}
+
+/// Where VIFEs stand in their block, and in whose words the first of them speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Vifes {
+    pub(super) from: u8,
+    pub(super) to: u8,
     pub(super) chain: Chain,
+}
+
+impl Vifes {
+    pub(super) const NONE: Self = Self { from: 0, to: 0, chain: Chain::Standard };
+
+    #[inline]
+    pub(super) const fn is_empty(self) -> bool {
+        self.from >= self.to
+    }
+
+    pub(super) fn of(self, block: &[u8]) -> Modifiers<'_> {
+        let vifes = block.get(usize::from(self.from)..usize::from(self.to)).unwrap_or_default();
+        Modifiers { vifes, chain: self.chain, past: 0 }
+    }
+
+    /// Those that `read`, which began with these, has not come to.
+    pub(super) const fn behind(self, read: &Modifiers<'_>) -> Self {
+        Self { from: self.from + read.past, to: self.to, chain: read.chain }
+    }
 }
 
 impl<'a> Modifiers<'a> {
@@ -307,11 +336,13 @@ impl Iterator for Modifiers<'_> {
                 && let Some((&second, behind)) = rest.split_first()
             {
                 modifier.code = SECOND | Modifier::of(second).code;
+                self.past += 1;
                 rest = behind;
             } else if modifier == Modifier::MANUFACTURER {
                 self.chain = Chain::Manufacturer;
             }
         }
+        self.past += 1;
         self.vifes = rest;
         Some(modifier)
     }
@@ -327,7 +358,7 @@ mod tests {
     #[track_caller]
     fn check(vifes: &[u8], chain: Chain, expected: &str) {
         let texts: Vec<String> =
-            Modifiers { vifes, chain }.map(|modifier| modifier.to_string()).collect();
+            Modifiers { vifes, chain, past: 0 }.map(|modifier| modifier.to_string()).collect();
         assert_eq!(texts.join(" "), expected);
     }
 

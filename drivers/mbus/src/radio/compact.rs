@@ -40,6 +40,13 @@ struct Kind {
     medium: u8,
 }
 
+impl Kind {
+    const fn of(meter: &Secondary) -> Self {
+        let Secondary { manufacturer, version, medium, .. } = *meter;
+        Self { manufacturer, version, medium: medium.code() }
+    }
+}
+
 impl Format {
     /// A place for a format in the table that is lent to a [`Listener`](super::Listener).
     pub const EMPTY: Self = Self {
@@ -73,12 +80,11 @@ impl Format {
         Some(format)
     }
 
-    /// The format of a full frame of `meter`; `None` if not all of its records are whole.
+    /// The format of a full frame of `meter`; `None` if not all of it fits.
     fn of(meter: &Secondary, records: Records<'_>) -> Option<Self> {
         let mut blocks = [0; u8::MAX as usize];
         let mut w = Writer::new(&mut blocks);
-        for record in records {
-            let record = record.ok()?;
+        for record in records.flatten() {
             w.bytes(record.dib_bytes()).ok()?;
             w.bytes(record.vib.bytes()).ok()?;
         }
@@ -110,9 +116,19 @@ impl<'t> Formats<'t> {
         Self { table, next: 0 }
     }
 
-    /// Remembers the format of a full frame.
-    pub(super) fn learn(&mut self, meter: &Secondary, records: Records<'_>) {
-        if let Some(format) = Format::of(meter, records) {
+    /// Remembers the format of a full frame, if all of its records are whole.
+    pub(super) fn learn(&mut self, meter: &Secondary, records: &Records<'_>) {
+        let mut blocks = Checksum::default();
+        for record in records.clone() {
+            let Ok(record) = record else { return };
+            blocks.add(record.dib_bytes());
+            blocks.add(record.vib.bytes());
+        }
+        // Most frames have been heard before, so this comes first.
+        if self.find(Kind::of(meter), blocks.value()).is_some() {
+            return;
+        }
+        if let Some(format) = Format::of(meter, records.clone()) {
             self.teach(&format);
         }
     }
@@ -164,12 +180,7 @@ impl<'t> Formats<'t> {
         let checksum_at = r.offset();
         let found = u16::from_le_bytes(r.array(Part::Header)?);
         let format = meter
-            .map(|meter| Kind {
-                manufacturer: meter.manufacturer,
-                version: meter.version,
-                medium: meter.medium.code(),
-            })
-            .and_then(|kind| self.find(kind, signature))
+            .and_then(|meter| self.find(Kind::of(meter), signature))
             .ok_or(DecodeError { at, flaw: Flaw::Radio(RadioFlaw::FormatUnknown(signature)) })?;
 
         let mut blocks = Reader::new(format.blocks());
@@ -255,7 +266,7 @@ mod tests {
         let mut table = [Format::EMPTY; 2];
         let mut formats = Formats::new(&mut table);
         let meter = sent_first(METER);
-        formats.learn(&meter, records(full));
+        formats.learn(&meter, &records(full));
         let mut room = [0; 512];
         let rebuilt = formats.rebuild(Some(&meter), Reader::new(compact), padded, &mut room);
         let rebuilt = rebuilt.map_err(|error| error.to_string());
@@ -304,7 +315,7 @@ mod tests {
         let mut formats = Formats::new(&mut table);
         let fulls: [&[u8]; 3] = [&FULL[..6], &FULL[..12], FULL];
         for full in fulls {
-            formats.learn(&meter, records(full));
+            formats.learn(&meter, &records(full));
         }
         for (full, known) in fulls.into_iter().zip([false, true, true]) {
             let compact = compact(full);
@@ -343,7 +354,7 @@ mod tests {
             let mut table = [Format::EMPTY; 1];
             let mut formats = Formats::new(&mut table);
             let meter = sent_first(METER);
-            formats.learn(&meter, records(&full));
+            formats.learn(&meter, &records(&full));
             formats.learn_announced(&meter, &full);
             let mut data = formats.table[0].signature.to_le_bytes().to_vec();
             data.extend(&rest);

@@ -97,7 +97,7 @@ impl<'t> Listener<'t> {
                 if let Some(meter) = &envelope.meter
                     && ci != ci::RECORDS_MSB_FIRST
                 {
-                    self.formats.learn(meter, records.clone());
+                    self.formats.learn(meter, &records);
                 }
                 Ok(Content::Records(records))
             }

@@ -28,10 +28,10 @@ need npm npm "fetches the web pages' libraries, once"
 need git git "tells which files are part of the project"
 need chromium chromium "shows the pages to the browser tests"
 need systemd-analyze systemd "reads the systemd units in the tests"
-need python3 python3 "runs the independent Modbus server of the tests"
+need python3 python3 "runs the independent Modbus server and M-Bus decoder of the tests"
 python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || {
     missing+=(python3-venv)
-    why+=("  python3-venv: keeps that server apart from the system's Python")
+    why+=("  python3-venv: keeps those two apart from the system's Python")
 }
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -77,14 +77,16 @@ if [ "$node_major" -lt 20 ]; then
     exit 1
 fi
 
-# An independent Modbus server for the tests, in a folder of its own.
+# An independent Modbus server and an independent M-Bus decoder for the tests, in a folder of their
+# own.
 peers=target/peers
-if ! "$peers/bin/python" -c 'import pymodbus' >/dev/null 2>&1; then
-    echo "The tests compare with pymodbus, which is not there yet:" >&2
+if ! "$peers/bin/python" -c 'import pymodbus, meterbus' >/dev/null 2>&1; then
+    echo "The tests compare with pymodbus and pyMeterBus, which are not there yet:" >&2
     run python3 -m venv "$peers"
-    run "$peers/bin/pip" install -q --disable-pip-version-check "pymodbus==3.16.1" || {
+    run "$peers/bin/pip" install -q --disable-pip-version-check \
+        "pymodbus==3.16.1" "pymeterbus==0.8.5" || {
         if [ -n "${CI:-}" ]; then exit 1; fi
-        echo "It cannot be had now: the comparison with it will be skipped." >&2
+        echo "They cannot be had now: the comparison with them will be skipped." >&2
     }
 fi
 

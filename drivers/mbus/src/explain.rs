@@ -8,7 +8,8 @@
 //! 27 …    = 28504.27 m3
 //! ```
 //!
-//! [`pieces`] gives [`Piece`]s, first byte first. It is more patient than the readers of this
+//! [`pieces`] gives the [`Piece`]s of a wired frame, [`of_heard`] those of any frame that a
+//! [`Listener`](crate::radio::Listener) has heard, decrypted where it was; first byte first. It is more patient than the readers of this
 //! crate: what is wrong is a piece that says so, what stands around it is explained all the same,
 //! and what cannot be understood is a piece, too.
 //!
@@ -19,6 +20,7 @@
 //!
 //! Source: as for the readers of the parts.
 
+mod by_radio;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -26,9 +28,11 @@ mod words;
 
 use core::ops::Range;
 
+use crate::radio::{self, Heard, Link, Session, State};
 use crate::{
-    ApplicationError, ByteOrder, Configuration, Control, Fixed, Flaw, Id, Latin1, Manufacturer,
-    Medium, Modifier, Primary, Reader, Record, Status, ci, vib,
+    ApplicationError, ByteOrder, Configuration, Content, Control, DecodeError, Fixed, Flaw, Id,
+    Latin1, Long, Manufacturer, Medium, Modifier, Primary, Reader, Record, Records, Status, ci,
+    vib,
 };
 
 /// Some bytes that mean one thing.
@@ -36,12 +40,14 @@ use crate::{
 pub struct Piece<'a> {
     /// Offset of the first of them, counted from the first of the frame.
     pub at: usize,
-    /// At least one.
+    /// At least one; where they were encrypted and a key was right, as they are decrypted.
     pub bytes: &'a [u8],
     /// What they are a part of.
     pub layer: Layer,
     /// What they say; `Display` has it in words.
     pub meaning: Meaning<'a>,
+    /// The piece before the last one goes on: a checksum of radio stands in the middle of it.
+    pub continued: bool,
 }
 
 impl Piece<'_> {
@@ -56,6 +62,10 @@ impl Piece<'_> {
 pub enum Layer {
     /// The frame: start, length, control, address, CI, checksum, stop.
     Link,
+    /// The extended link layer of radio.
+    Ell,
+    /// The authentication and fragmentation layer.
+    Afl,
     /// What stands before the records.
     Header,
     /// A record, counted from 0.
@@ -71,6 +81,8 @@ impl Layer {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Link => "link",
+            Self::Ell => "ell",
+            Self::Afl => "afl",
             Self::Header => "header",
             Self::Record(_) => "record",
             Self::Application => "application",
@@ -128,6 +140,36 @@ pub enum Meaning<'a> {
         right: bool,
     },
 
+    /// How many bytes follow.
+    RadioLength(u8),
+    /// Who speaks by radio, and why.
+    RadioControl(Control),
+    /// The checksum of the block before.
+    BlockChecksum,
+    /// Of the extended link layer.
+    EllControl(u8),
+    /// Of the extended link layer: its number, and how it is encrypted.
+    Session(Session),
+    /// Of what follows the extended link layer.
+    PayloadChecksum,
+    /// How many bytes of the authentication and fragmentation layer follow.
+    AflLength(u8),
+    /// Which piece of a message this is, and which fields follow.
+    AflFragment(u8),
+    /// How the message is authenticated.
+    AflControl,
+    /// Which key.
+    AflKeyInformation,
+    /// Counts the messages, for their keys.
+    AflCounter(u32),
+    /// Proves who sent the message.
+    AflMac {
+        /// Whether it is right; `None` if no key was tried.
+        right: Option<bool>,
+    },
+    /// Of a message in several pieces.
+    AflMessageLength,
+
     /// A meter's number.
     Id(Id),
     /// Who made it.
@@ -184,6 +226,14 @@ pub enum Meaning<'a> {
     Lvar(u8),
     /// The number.
     Data(Record<'a>),
+    /// A number whose DIB and VIB a full frame has told.
+    Told(Record<'a>),
+    /// Names the full frame that has told the DIBs and VIBs.
+    FormatSignature(u16),
+    /// Of the full frame.
+    FullChecksum,
+    /// Numbers that nobody has told the DIBs and VIBs of.
+    CompactData,
     /// "All of it, please."
     GlobalReadout,
     /// What follows is the manufacturer's own.
@@ -245,14 +295,49 @@ pub enum Wanted {
 /// assert_eq!(words[2], " 2: primary address 5");
 /// ```
 pub fn pieces<'a>(frame: &'a [u8], each: &mut dyn FnMut(Piece<'a>)) {
-    let mut walk = Walk { rest: frame, at: 0, each };
-    match frame.first() {
-        Some(0xE5) => walk.link(1, |_| Meaning::Ack),
-        Some(0x10) => walk.short(),
-        Some(0x68) => walk.long(),
-        _ => walk.piece(frame.len(), Layer::Unread, |_| Meaning::NoFrame),
+    Walk { rest: frame, at: 0, each, known: Known::default() }.wired(None);
+}
+
+/// The same for a frame of any kind, `raw`, and what a [`Listener`](crate::radio::Listener) has
+/// heard in it.
+pub fn of_heard<'a>(raw: &'a [u8], heard: &Heard<'a>, each: &mut dyn FnMut(Piece<'a>)) {
+    let is_of = |layer, opened: bool| {
+        heard.envelope.encryption.is_some_and(|it| {
+            let open = matches!(it.state, State::Decrypted | State::PlainMarked);
+            it.layer == layer && open == opened
+        })
+    };
+    let compact = match heard.envelope.ci {
+        Some(0x79 | 0x7B) => true,
+        Some(ci::FIXED) => matches!(heard.envelope.link, Some(Link::Radio(_))),
+        _ => false,
+    };
+    let rebuilt = match &heard.content {
+        Ok(Content::Records(records)) if compact => Some(records.clone()),
+        _ => None,
+    };
+    let known = Known {
+        is_opened: is_of(radio::Layer::Tpl, true),
+        is_sealed: Some(is_of(radio::Layer::Tpl, false)),
+        ell_is_sealed: is_of(radio::Layer::Ell, false),
+        mac_ok: heard.envelope.mac_ok,
+        rebuilt,
+        is_radio: false,
+    };
+    match (heard.envelope.link, &heard.content) {
+        (Some(Link::Radio(link)), _) => {
+            let (bare, framing) = (heard.frame, link.framing);
+            let mut framed = by_radio::Framed { raw, bare_len: bare.len(), framing, each };
+            let mut each = |piece| framed.give(piece);
+            let known = Known { is_radio: true, ..known };
+            Walk { rest: bare, at: 0, each: &mut each, known }.radio();
+        }
+        (None, &Err(DecodeError { at, flaw: flaw @ Flaw::Radio(_) })) => {
+            let mut walk = Walk { rest: raw, at: 0, each, known };
+            walk.all(Layer::Unread, |_| Meaning::Broken { at, flaw });
+        }
+        _ => Walk { rest: raw, at: 0, each, known }.wired(Some(heard.frame)),
     }
-    walk.all(Layer::Unread, |_| Meaning::Surplus);
 }
 
 /// Cuts pieces off the front.
@@ -260,14 +345,41 @@ struct Walk<'a, 'f> {
     rest: &'a [u8],
     at: usize,
     each: &'f mut dyn FnMut(Piece<'a>),
+    known: Known<'a>,
+}
+
+/// What is known of a frame beforehand.
+#[derive(Default)]
+struct Known<'a> {
+    is_radio: bool,
+    /// What the header calls encrypted has been decrypted, or was plain.
+    is_opened: bool,
+    /// What the header calls encrypted is; `None` where nobody has tried.
+    is_sealed: Option<bool>,
+    ell_is_sealed: bool,
+    mac_ok: Option<bool>,
+    /// The full records that a compact frame stands for.
+    rebuilt: Option<Records<'a>>,
 }
 
 impl<'a> Walk<'a, '_> {
+    /// A frame of a wire, whose telegram stands decrypted in `opened`.
+    fn wired(&mut self, opened: Option<&'a [u8]>) {
+        match self.rest.first() {
+            Some(0xE5) => self.link(1, |_| Meaning::Ack),
+            Some(0x10) => self.short(),
+            Some(0x68) => self.long(opened),
+            _ => self.all(Layer::Unread, |_| Meaning::NoFrame),
+        }
+        self.all(Layer::Unread, |_| Meaning::Surplus);
+    }
+
     /// The next `len` bytes, or what is left of them, are one piece. Nothing is no piece.
     fn piece(&mut self, len: usize, layer: Layer, meaning: impl FnOnce(&'a [u8]) -> Meaning<'a>) {
         let (bytes, rest) = self.rest.split_at(len.min(self.rest.len()));
         if !bytes.is_empty() {
-            (self.each)(Piece { at: self.at, bytes, layer, meaning: meaning(bytes) });
+            let (at, meaning) = (self.at, meaning(bytes));
+            (self.each)(Piece { at, bytes, layer, meaning, continued: false });
         }
         self.rest = rest;
         self.at += bytes.len();
@@ -302,7 +414,7 @@ impl<'a> Walk<'a, '_> {
         self.link(1, |bytes| Meaning::Stop { right: first(bytes) == 0x16 });
     }
 
-    fn long(&mut self) {
+    fn long(&mut self, opened: Option<&'a [u8]>) {
         let len = match *self.rest {
             [_, len, again, start, ..] if len == again && start == 0x68 && len >= 3 => len,
             _ => 0,
@@ -318,12 +430,14 @@ impl<'a> Walk<'a, '_> {
         let summed = self.rest.get(..usize::from(len)).unwrap_or(self.rest);
         let sum = summed.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
         let control = self.rest.first().copied().map(Control);
-        let ci = self.rest.get(2).copied().unwrap_or_default();
         self.control_and_address();
-        self.link(1, |bytes| Meaning::Ci(first(bytes)));
 
-        let (body, behind) = self.rest.split_at((usize::from(len) - 3).min(self.rest.len()));
-        self.rest = body;
+        let (body, behind) = self.rest.split_at((usize::from(len) - 2).min(self.rest.len()));
+        let opened = opened.and_then(|frame| frame.get(Long::DATA_AT - 1..));
+        self.rest = opened.filter(|opened| opened.len() == body.len()).unwrap_or(body);
+        self.afl();
+        let ci = first(self.rest);
+        self.link(1, |bytes| Meaning::Ci(first(bytes)));
         self.body(ci, control.is_some_and(Control::to_meter));
         self.rest = behind;
         self.link(1, |bytes| Meaning::Checksum { right: sum, found: first(bytes) });
@@ -351,14 +465,20 @@ impl<'a> Walk<'a, '_> {
             }
             ci::RECORDS => {
                 self.address(ByteOrder::LsbFirst);
-                self.short_header(ByteOrder::LsbFirst);
+                self.short_header(ci, ByteOrder::LsbFirst);
             }
             ci::RECORDS_MSB_FIRST => {
                 self.address(ByteOrder::MsbFirst);
-                self.short_header(ByteOrder::MsbFirst);
+                self.short_header(ci, ByteOrder::MsbFirst);
             }
-            ci::RECORDS_SHORT_HEADER => self.short_header(ByteOrder::LsbFirst),
+            ci::RECORDS_SHORT_HEADER => self.short_header(ci, ByteOrder::LsbFirst),
             ci::RECORDS_WITHOUT_HEADER => self.records(ByteOrder::LsbFirst),
+            0x79 => self.compact(),
+            0x7B => self.short_header(ci, ByteOrder::LsbFirst),
+            ci::FIXED if self.known.is_radio => {
+                self.address(ByteOrder::LsbFirst);
+                self.short_header(ci, ByteOrder::LsbFirst);
+            }
             ci::FIXED => self.fixed(ByteOrder::LsbFirst),
             ci::FIXED_MSB_FIRST => self.fixed(ByteOrder::MsbFirst),
             _ => {}
@@ -374,7 +494,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The short header, or the end of the long one, and what it announces.
-    fn short_header(&mut self, order: ByteOrder) {
+    fn short_header(&mut self, ci: u8, order: ByteOrder) {
         self.header(1, |bytes| Meaning::AccessNumber(first(bytes)));
         self.header(1, |bytes| Meaning::Status(Status(first(bytes))));
         let field = self.rest.get(..2).map(|bytes| Configuration(number(order, bytes)));
@@ -384,11 +504,14 @@ impl<'a> Walk<'a, '_> {
             self.header(1, |_| Meaning::ConfigurationExtension);
         }
         let mode = field.mode();
-        let plain = matches!(mode, 5 | 7) && self.rest.starts_with(&[0x2F, 0x2F]);
-        if field.is_encrypted_on_a_wire() && !plain {
-            self.all(Layer::Application, |_| Meaning::Sealed { mode });
-        } else {
-            self.records(order);
+        let is_sealed = self.known.is_sealed.unwrap_or_else(|| {
+            let plain = matches!(mode, 5 | 7) && self.rest.starts_with(&[0x2F, 0x2F]);
+            field.is_encrypted_on_a_wire() && !plain
+        });
+        match ci {
+            _ if is_sealed => self.all(Layer::Unread, |_| Meaning::Sealed { mode }),
+            0x7B | ci::FIXED => self.compact(),
+            _ => self.records(order),
         }
     }
 

@@ -201,7 +201,7 @@ fn encrypted_records_and_those_that_only_say_so() {
             "07 header access_number: access number 7: counts the answers",
             "00 header status: status: nothing to report",
             "1005 header configuration: configuration: mode 5, 1 blocks of 16 encrypted",
-            "11111111111111111111111111111111 application encrypted: encrypted in mode 5",
+            "11111111111111111111111111111111 unread encrypted: encrypted in mode 5",
         ],
     );
     let plain = [&header[..], &[0x2F, 0x2F, 0x01, 0x13, 0x05]].concat();
@@ -280,4 +280,59 @@ fn a_written_record_is_explained_as_it_was_meant() {
             "1200 record data: = 12000 W",
         ],
     );
+}
+
+/// Explains `frame` as a listener with `keys` has heard it, `before` having been heard first.
+#[track_caller]
+fn explained_when_heard(before: &[&[u8]], frame: &[u8], keys: &[crate::crypto::Key]) -> String {
+    let mut table = [radio::Format::EMPTY; 4];
+    let mut listener = radio::Listener::new(&mut table);
+    let mut scratch = radio::Scratch::new();
+    for frame in before {
+        let _ = listener.hear(frame, keys, &mut scratch);
+    }
+    let heard = listener.hear(frame, keys, &mut scratch);
+    let mut text = String::new();
+    let mut at = 0;
+    of_heard(frame, &heard, &mut |piece| {
+        assert_eq!(piece.at, at, "no gap and no overlap");
+        assert!(!piece.bytes.is_empty());
+        at = piece.range().end;
+        let hex: String = piece.bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let more = if piece.continued { " …" } else { "" };
+        writeln!(text, "{hex} {}: {}{more}", piece.layer.code(), piece.meaning).unwrap();
+    });
+    assert_eq!(at, frame.len(), "to the last byte");
+    text
+}
+
+proptest! {
+    #[test]
+    fn each_byte_of_what_is_heard_is_in_one_piece(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        cis in prop::collection::vec(
+            prop::sample::select(&[0x8C, 0x8D, 0x8E, 0x8F, 0x90, 0x72, 0x73, 0x79, 0x7A, 0x7B][..]),
+            1..3,
+        ),
+        framing in prop::sample::select(
+            &[radio::Framing::A, radio::Framing::B, radio::Framing::Bare][..]
+        ),
+        keys in prop::collection::vec(any::<[u8; 16]>(), 0..2),
+    ) {
+        let keys: Vec<_> = keys.into_iter().map(crate::crypto::Key::new).collect();
+        explained_when_heard(&[], &bytes, &keys);
+
+        let payload = [&cis, bytes.get(..bytes.len().min(230)).unwrap()].concat();
+        let address = crate::Secondary {
+            id: Id(0x1234_5678),
+            manufacturer: Manufacturer(0x2C2D),
+            version: 1,
+            medium: Medium::new(7),
+        };
+        let link = radio::RadioLink { framing, control: Control(0x44), address };
+        let mut buffer = [0; 300];
+        let mut w = Writer::new(&mut buffer);
+        link.write(&payload, &mut w).unwrap();
+        explained_when_heard(&[], w.written(), &keys);
+    }
 }

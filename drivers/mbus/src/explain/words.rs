@@ -22,6 +22,19 @@ impl Meaning<'_> {
             Self::Ci(_) => "ci",
             Self::Checksum { .. } => "checksum",
             Self::Stop { .. } => "stop",
+            Self::RadioLength(_) => "radio_length",
+            Self::RadioControl(_) => "radio_control",
+            Self::BlockChecksum => "block_checksum",
+            Self::EllControl(_) => "ell_control",
+            Self::Session(_) => "session",
+            Self::PayloadChecksum => "payload_checksum",
+            Self::AflLength(_) => "afl_length",
+            Self::AflFragment(_) => "afl_fragment",
+            Self::AflControl => "afl_control",
+            Self::AflKeyInformation => "afl_key_information",
+            Self::AflCounter(_) => "afl_counter",
+            Self::AflMac { .. } => "afl_mac",
+            Self::AflMessageLength => "afl_message_length",
             Self::Id(_) | Self::Wanted(Wanted::Id(_)) => "id",
             Self::Manufacturer(_) | Self::Wanted(Wanted::Manufacturer(_)) => "manufacturer",
             Self::Version(_) | Self::Wanted(Wanted::Version(_)) => "version",
@@ -43,7 +56,10 @@ impl Meaning<'_> {
             Self::UnitText(_) => "unit_text",
             Self::Vife(_) => "vife",
             Self::Lvar(_) => "lvar",
-            Self::Data(_) => "data",
+            Self::Data(_) | Self::Told(_) => "data",
+            Self::FormatSignature(_) => "format_signature",
+            Self::FullChecksum => "full_checksum",
+            Self::CompactData => "compact_data",
             Self::GlobalReadout => "global_readout",
             Self::ManufacturerMark { .. } => "manufacturer_mark",
             Self::ManufacturerData => "manufacturer_data",
@@ -60,7 +76,8 @@ impl Meaning<'_> {
         match self {
             Self::LengthAgain { same: right }
             | Self::StartAgain { right }
-            | Self::Stop { right } => !*right,
+            | Self::Stop { right }
+            | Self::AflMac { right: Some(right) } => !*right,
             Self::Checksum { right, found } => *right != *found,
             Self::Broken { .. } | Self::Surplus | Self::NoFrame => true,
             _ => false,
@@ -90,6 +107,30 @@ impl fmt::Display for Meaning<'_> {
             Self::Checksum { right, .. } => write!(f, "WRONG checksum: should be {right:02X}"),
             Self::Stop { right: true } => f.write_str("end of the frame"),
             Self::Stop { right: false } => f.write_str("WRONG: should be the end of the frame, 16"),
+
+            Self::RadioLength(len) => write!(f, "length: {len} bytes follow"),
+            Self::RadioControl(control) => f.write_str(name_of_radio_control(control.0)),
+            Self::BlockChecksum => f.write_str("checksum of the block before, right"),
+            Self::EllControl(control) => describe_ell_control(f, control),
+            Self::Session(session) => {
+                let encrypted = match session.mode() {
+                    0 => "not encrypted",
+                    1 => "AES, counter mode",
+                    _ => "reserved encryption",
+                };
+                write!(f, "session number {:08X}, {encrypted}", session.0)
+            }
+            Self::PayloadChecksum => f.write_str("checksum of what follows"),
+            Self::AflLength(len) => write!(f, "length of this layer: {len} bytes"),
+            Self::AflFragment(0) => f.write_str("whole message; which fields follow"),
+            Self::AflFragment(number) => write!(f, "fragment {number}; which fields follow"),
+            Self::AflControl => f.write_str("how the message is authenticated"),
+            Self::AflKeyInformation => f.write_str("which key"),
+            Self::AflCounter(counter) => write!(f, "message counter {counter}"),
+            Self::AflMac { right: Some(true) } => f.write_str("authentication code, right"),
+            Self::AflMac { right: Some(false) } => f.write_str("WRONG authentication code"),
+            Self::AflMac { right: None } => f.write_str("authentication code, not checked"),
+            Self::AflMessageLength => f.write_str("length of the whole message"),
 
             Self::Id(Id(id)) => write!(f, "meter number {id:08X}"),
             Self::Manufacturer(maker) => write!(f, "maker {maker}"),
@@ -125,6 +166,16 @@ impl fmt::Display for Meaning<'_> {
             Self::Vife(modifier) => describe_modifier(f, modifier),
             Self::Lvar(lvar) => describe_lvar(f, lvar),
             Self::Data(ref record) => describe_data(f, record),
+            Self::Told(ref record) => {
+                spaced(f, record.vib.quantity.as_str())?;
+                f.write_str(" ")?;
+                describe_data(f, record)
+            }
+            Self::FormatSignature(signature) => write!(f, "records of format {signature:04X}"),
+            Self::FullChecksum => f.write_str("checksum of the full frame"),
+            Self::CompactData => {
+                f.write_str("values whose meaning only a full frame of this meter tells")
+            }
             Self::GlobalReadout => f.write_str("all records, please"),
             Self::ManufacturerMark { more_follow: false } => {
                 f.write_str("the rest is the maker's own")
@@ -171,6 +222,44 @@ fn describe_control(f: &mut fmt::Formatter<'_>, control: Control) -> fmt::Result
 
 const FRAME_COUNT: [&str; 2] = ["count bit (FCB) 1", ""];
 
+const fn name_of_radio_control(control: u8) -> &'static str {
+    match control {
+        0x44 => "SND_NR: sent unasked",
+        0x46 => "SND_IR: wants to be installed",
+        0x47 => "ACC_NR: can be asked now",
+        0x48 => "ACC_DMD: wants to be asked",
+        0x08 | 0x18 | 0x28 | 0x38 => "RSP_UD: here is my data",
+        0x00 => "ACK: understood",
+        0x06 => "CNF_IR: installed",
+        0x40 => "SND_NKE: end of the exchange",
+        0x43 | 0x53 | 0x73 => "SND_UD: take this",
+        0x5A | 0x7A => "REQ_UD1: your alarm, please",
+        0x5B | 0x7B => "REQ_UD2: your data, please",
+        _ => "function not known",
+    }
+}
+
+/// Bits: 7 both ways, 6 slow answer, 5 synchronous, 4 hop, 3 priority, 2 access, 1 repeated.
+fn describe_ell_control(f: &mut fmt::Formatter<'_>, control: u8) -> fmt::Result {
+    f.write_str("communication: ")?;
+    let told = [
+        (7, "both ways"),
+        (6, "delayed answer"),
+        (5, "synchronous"),
+        (4, "hop"),
+        (3, "priority"),
+        (2, "open for a request"),
+        (1, "repeated"),
+    ];
+    let mut any = false;
+    for (_, name) in told.into_iter().filter(|(bit, _)| control >> bit & 1 == 1) {
+        f.write_str(if any { ", " } else { "" })?;
+        f.write_str(name)?;
+        any = true;
+    }
+    if any { Ok(()) } else { f.write_str("one way") }
+}
+
 fn describe_address(f: &mut fmt::Formatter<'_>, address: Primary) -> fmt::Result {
     match address.0 {
         0 => f.write_str("primary address 0: as from the factory"),
@@ -199,6 +288,11 @@ const fn name_of_ci(code: u8) -> &'static str {
         0x79 => "compact records without a header",
         ci::RECORDS_SHORT_HEADER => "records behind the short header",
         0x7B => "compact records behind the short header",
+        0x8C => "extended link layer",
+        0x8D => "extended link layer with a session",
+        0x8E => "extended link layer with the meter's address",
+        0x8F => "extended link layer with address and session",
+        0x90 => "authentication and fragmentation layer",
         0xB8 => "talk at 300 baud",
         0xB9 => "talk at 600 baud",
         0xBA => "talk at 1200 baud",

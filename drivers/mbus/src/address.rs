@@ -202,6 +202,11 @@ impl Selection {
             }
     }
 
+    /// How many digits of the number are wildcards.
+    pub(crate) fn open_digits(&self) -> usize {
+        (0..8).filter(|digit| self.id >> (4 * digit) & 0xF == 0xF).count()
+    }
+
     /// Whether it can mean more than one meter.
     pub fn has_wildcards(&self) -> bool {
         (0..8).any(|digit| self.id >> (4 * digit) & 0xF == 0xF)

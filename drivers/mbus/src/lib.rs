@@ -70,7 +70,10 @@ pub use reader::{ByteOrder, DecodeError, Flaw, Part, Reader};
 pub use record::{DataType, Record, Records, Trailer};
 pub use request::{Baud, Request};
 pub use search::{Found, Place, PrimaryScan, ScanAction, Search, SearchAction};
-pub use session::{Action, Failure, Reason, Reset, Session, Settings, Step, Summary, Target, Task};
+pub use session::{
+    Action, Failure, Patience, Prelude, Reason, Reset, Responses, Session, Settings, Step, Summary,
+    Target, Task, Traffic,
+};
 pub use telegram::{ApplicationError, Content, Sealed, Telegram, ci};
 pub use value::{Date, Invalid, Latin1, Number, Real32, Time, Value};
 pub use vib::{Modifier, Modifiers, Quantity, Sort, Unit, Vib, VibBuf};

@@ -14,7 +14,7 @@
 
 use crate::{
     ByteOrder, Control, Date, Frame, Full, Id, Long, Primary, Selection, Time, Writer, ci,
-    value::write_f,
+    value::{write_f, write_i},
 };
 
 /// One request.
@@ -125,6 +125,23 @@ impl<'a> Request<'a> {
         let [a, b, c, d] = write_f(date, time).to_le_bytes();
         [0x04, 0x6D, a, b, c, d]
     }
+
+    /// The data of a [`Request::Send`] (CI [`ci::DATA`]) that sets a meter's clock, to the second
+    /// (type I).
+    pub fn set_clock_to_the_second(date: Date, time: Time) -> [u8; 8] {
+        let [second, minute, hour, day, month, week, ..] = write_i(date, time).to_le_bytes();
+        [0x06, 0x6D, second, minute, hour, day, month, week]
+    }
+
+    /// The data of a [`Request::Send`] (CI [`Self::SYNCHRONISE_CLOCK`]) that sets the clock of a
+    /// meter of the Open Metering System: "set", the time as type I, three bytes that are reserved.
+    pub fn synchronise_clock(date: Date, time: Time) -> [u8; 10] {
+        let [second, minute, hour, day, month, week, ..] = write_i(date, time).to_le_bytes();
+        [0x00, second, minute, hour, day, month, week, 0, 0, 0]
+    }
+
+    /// To a meter: this is the time.
+    pub const SYNCHRONISE_CLOCK: u8 = 0x6C;
 }
 
 fn read_selection(data: &[u8]) -> Option<Selection> {
@@ -258,6 +275,16 @@ mod tests {
         let send = Request::Send { to: Primary(0), fcb: true, ci: ci::DATA, data: &data };
         check(send, &[0x68, 0x06, 0x06, 0x68, 0x73, 0x00, 0x51, 0x01, 0x7A, 0x07, 0x46, 0x16]);
         assert_eq!(Request::set_address(Primary(251)), None);
+    }
+
+    #[test]
+    fn clocks() {
+        let date = Date::new(2026, 11, 22).unwrap();
+        let time = Time::new(13, 45, Some(10)).unwrap();
+        assert_eq!(Request::set_clock(date, time), [0x04, 0x6D, 45, 13, 0x56, 0x3B]);
+        let to_the_second = Request::set_clock_to_the_second(date, time);
+        assert_eq!(to_the_second, [0x06, 0x6D, 10, 45, 13, 0x56, 0x3B, 0]);
+        assert_eq!(Request::synchronise_clock(date, time), [0, 10, 45, 13, 0x56, 0x3B, 0, 0, 0, 0]);
     }
 
     #[test]

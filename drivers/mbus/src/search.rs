@@ -14,8 +14,9 @@
 //! ```
 //!
 //! Two acknowledges may overlap so well that they look like one; then the two telegrams collide.
-//! Once in a while even their overlap has a right checksum, so a meter is believed only when it has
-//! acknowledged the address that its telegram tells.
+//! Once in a while even their overlap has a right checksum. So a meter is believed only when it has
+//! acknowledged the address that its telegram tells and nobody could hide behind it, until this bus
+//! has shown that the acknowledges of several look like those of several.
 //!
 //! Where eight digits are equal, the fabrication number is varied, then medium, version and
 //! manufacturer, byte by byte. Where something answers above and none of ten digits does below, the
@@ -29,12 +30,14 @@
 //!
 //! Source: the M-Bus documentation 4.8, section 7.
 
+mod doubt;
 mod place;
 #[cfg(test)]
 mod tests;
 
 use core::time::Duration;
 
+use doubt::{Doubt, hidden_behind};
 pub use place::Place;
 
 use crate::{Action, Failure, Frame, Id, Primary, Reason, Secondary, Selection, Session, Task};
@@ -48,6 +51,7 @@ pub struct Search<'k> {
     sends: u8,
     place: Place,
     state: State,
+    doubt: Doubt,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +64,11 @@ enum State {
     },
     Verifying {
         found: Found,
+    },
+    /// Looking for who may be hidden behind it.
+    LookingBehind {
+        found: Found,
+        next: u8,
     },
     Ended,
 }
@@ -105,14 +114,16 @@ impl<'k> Search<'k> {
 
     /// Goes on where a former search was left.
     pub const fn resume(place: Place, known: &'k [Id]) -> Self {
-        Self { known, sends: 1, place, state: State::Next }
+        Self { known, sends: 1, place, state: State::Next, doubt: Doubt::NEW }
     }
 
-    /// Says each selection twice into silence and tries digits from A to E everywhere: for lines
-    /// with noise and for meters that were not found. Takes about three times as long.
+    /// Says each selection twice into silence, tries digits from A to E everywhere and selects each
+    /// meter that was found: for lines with noise and for meters that were not found. Takes about
+    /// three times as long.
     #[must_use]
     pub const fn thoroughly(mut self) -> Self {
         self.sends = 2;
+        self.doubt.always = true;
         self.place.try_hex_digits();
         self
     }
@@ -120,6 +131,13 @@ impl<'k> Search<'k> {
     /// Where the search is: what has been found before it is not found again.
     pub const fn place(&self) -> Place {
         self.place
+    }
+
+    /// Whether the session may be used for something else now: nobody is in the middle of being
+    /// found, and nothing is lost. True after [`SearchAction::Found`] and whenever the next
+    /// selection has not been said yet.
+    pub const fn is_between(&self) -> bool {
+        matches!(self.state, State::Next | State::Ended)
     }
 
     /// What is to be done at `now`; bytes that come go to [`Session::received`].
@@ -132,19 +150,20 @@ impl<'k> Search<'k> {
                         return SearchAction::Unresolved(unresolved);
                     }
                 }
-                State::Probing | State::Identifying { .. } | State::Verifying { .. } => {
-                    match Doing::of(&session.poll(now)) {
-                        Doing::Send => return SearchAction::Send(session.last_sent()),
-                        Doing::Wait(until) => return SearchAction::Wait(until),
-                        Doing::GoOn => self.read_identity(session.last_received()),
-                        Doing::Idle => self.state = State::Next,
-                        Doing::Done(result) => match self.done(result, session, now) {
-                            Some(Outcome::Found(found)) => return SearchAction::Found(found),
-                            Some(Outcome::Failed(failure)) => return SearchAction::Failed(failure),
-                            None => {}
-                        },
-                    }
-                }
+                State::Probing
+                | State::Identifying { .. }
+                | State::Verifying { .. }
+                | State::LookingBehind { .. } => match Doing::of(&session.poll(now)) {
+                    Doing::Send => return SearchAction::Send(session.last_sent()),
+                    Doing::Wait(until) => return SearchAction::Wait(until),
+                    Doing::GoOn => self.read_identity(session.last_received()),
+                    Doing::Idle => self.state = State::Next,
+                    Doing::Done(result) => match self.done(result, session, now) {
+                        Some(Outcome::Found(found)) => return SearchAction::Found(found),
+                        Some(Outcome::Failed(failure)) => return SearchAction::Failed(failure),
+                        None => {}
+                    },
+                },
             }
         }
     }
@@ -192,9 +211,13 @@ impl<'k> Search<'k> {
             (State::Probing, Err(failure)) if failure.reason == Reason::Silent => {
                 self.place.silent();
             }
+            (State::Probing, Err(_)) => {
+                self.doubt.told_apart();
+                self.place.descend(true);
+            }
             (State::Identifying { found: Some(found) }, Ok(summary)) if summary.foreign == 0 => {
                 match found.address() {
-                    Some(selection) if selection != found.selection => {
+                    Some(selection) if self.doubt.concerns(&selection, &found.selection) => {
                         let probe = Task::Probe { selection, sends: VERIFYING_SENDS };
                         let _ = session.start(&probe, None, now);
                         self.state = State::Verifying { found };
@@ -202,16 +225,55 @@ impl<'k> Search<'k> {
                     _ => return Some(self.found(found)),
                 }
             }
-            (State::Verifying { found }, Ok(_)) => return Some(self.found(found)),
+            (State::Verifying { found }, Ok(_)) => {
+                return self.look_behind(found, 0, session, now);
+            }
+            (State::LookingBehind { found, next }, Err(failure))
+                if failure.reason == Reason::Silent =>
+            {
+                return self.look_behind(found, next, session, now);
+            }
             (State::Identifying { .. }, Err(failure))
                 if failure.reason == Reason::Silent && self.place.is_whole_id() =>
             {
                 let selection = self.place.selection();
                 return Some(self.found(Found { selection, meter: None, primary: None }));
             }
-            // Several, or one that only acknowledges: its digits will tell who it is.
-            _ => self.place.descend(true),
+            (State::Identifying { .. }, Err(Failure { reason: Reason::Silent, .. })) => {
+                // One that only acknowledges: its digits will tell who it is.
+                self.place.descend(true);
+            }
+            (State::Identifying { .. }, result) => {
+                let asked = result.err().is_none_or(|failure| failure.sends > 0);
+                if asked && session.traffic().foreign == 0 {
+                    self.doubt.taken_for_one();
+                } else {
+                    // The second acknowledge was heard for itself.
+                    self.doubt.told_apart();
+                }
+                self.place.descend(true);
+            }
+            _ => {
+                self.doubt.taken_for_one();
+                self.place.descend(true);
+            }
         }
+        None
+    }
+
+    /// Selects the next one who may be hidden behind `found`; there is none any more: it is one.
+    fn look_behind(
+        &mut self,
+        found: Found,
+        next: u8,
+        session: &mut Session,
+        now: Duration,
+    ) -> Option<Outcome> {
+        let hidden =
+            found.address().and_then(|address| hidden_behind(&address, &found.selection, next));
+        let Some((selection, next)) = hidden else { return Some(self.found(found)) };
+        let _ = session.start(&Task::Probe { selection, sends: 1 }, None, now);
+        self.state = State::LookingBehind { found, next };
         None
     }
 
@@ -331,7 +393,7 @@ impl PrimaryScan {
                         Ok(_) => return ScanAction::Found(address),
                         Err(failure) => match failure.reason {
                             Reason::Silent => {}
-                            Reason::Garbled(_) | Reason::Foreign => {
+                            Reason::Garbled(_) | Reason::LineError | Reason::Foreign => {
                                 return ScanAction::Several(address);
                             }
                             Reason::NeverSilent => return ScanAction::Failed(failure),

@@ -16,7 +16,9 @@
 //!
 //! * A frame ends by its own length, never by silence; after it the line is left alone for 11 bit
 //!   times, and for 33 after an error, during which whatever still comes is thrown away.
-//! * An answer may take 330 bit times and 50 ms, and what the transport adds ([`Settings::slack`]).
+//! * An answer may take 330 bit times and 50 ms, and what the transport adds, which its answers
+//!   show; a meter that is known to be quick or slow is waited for as long as it needs
+//!   ([`Responses`]).
 //! * Who drips bytes or says frame after frame is listened to for two of the longest frames.
 //! * What a meter does not answer is said up to three times, with the same frame count bit.
 //! * Echoes of what was sent are recognised and taken away.
@@ -34,17 +36,22 @@
 mod exchange;
 mod fcb;
 mod inbox;
+mod lag;
 mod master;
+mod responses;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use core::time::Duration;
 
 pub use master::Session;
+pub use responses::{Patience, Responses};
 pub use settings::Settings;
+pub use traffic::Traffic;
 
-use crate::{Baud, DecodeError, Primary, Selection};
+use crate::{Baud, DecodeError, Primary, Selection, ci};
 
 /// What the session is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +70,8 @@ pub enum Task<'a> {
         meter: Target,
         /// Whether it is told to begin with the first telegram.
         reset: Reset,
+        /// What it is told before, where it needs that.
+        prelude: Option<Prelude<'a>>,
     },
     /// The first telegram of whoever is selected, to learn who it is. Garbled answers are not
     /// repeated: they are two meters' answers.
@@ -92,6 +101,35 @@ pub enum Task<'a> {
         /// How fast.
         baud: Baud,
     },
+}
+
+/// What some meters have to be told before they say what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prelude<'a> {
+    /// Forget what you were at, and say, as far as you know the subcode, these data. The high half
+    /// of a subcode is the kind of data (0 all, 1 user data, 2 simple billing, 3 enhanced billing,
+    /// 5 instantaneous values, …), the low half which telegram of them.
+    ApplicationReset(Option<u8>),
+    /// Say everything that you can say ("global readout").
+    Everything,
+    /// Say the data that are written here as selectors: the coding 8 in the DIF and the VIF of what
+    /// is wanted, such as `08 13`; with VIF `7E` any. At most 252 bytes.
+    Only(&'a [u8]),
+}
+
+impl<'a> Prelude<'a> {
+    /// The CI and the data behind it.
+    pub(crate) const fn letter(self, buffer: &'a mut [u8; 1]) -> (u8, &'a [u8]) {
+        match self {
+            Self::ApplicationReset(None) => (ci::APPLICATION_RESET, &[]),
+            Self::ApplicationReset(Some(subcode)) => {
+                *buffer = [subcode];
+                (ci::APPLICATION_RESET, buffer)
+            }
+            Self::Everything => (ci::DATA, &[0x7F]),
+            Self::Only(selectors) => (ci::DATA, selectors),
+        }
+    }
 }
 
 /// How a meter is addressed.
@@ -175,6 +213,8 @@ pub enum Step {
     Select,
     /// Resetting the frame count bit.
     Reset,
+    /// Telling it the [`Prelude`].
+    Prepare,
     /// What the task is about.
     Command,
 }
@@ -185,6 +225,7 @@ impl core::fmt::Display for Step {
             Self::Deselect => "deselecting",
             Self::Select => "selecting",
             Self::Reset => "resetting",
+            Self::Prepare => "preparing",
             Self::Command => "asking",
         })
     }
@@ -199,6 +240,9 @@ pub enum Reason {
     /// Something came that is no frame: noise, or two meters at once.
     #[error("garbled answer ({0})")]
     Garbled(DecodeError),
+    /// A byte came with a wrong parity or stop bit, as the port tells.
+    #[error("a byte came damaged (parity or stop bit)")]
+    LineError,
     /// Frames came, but none that was asked for.
     #[error("another meter, or an answer to something else")]
     Foreign,

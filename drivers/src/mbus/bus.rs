@@ -68,7 +68,7 @@ impl MbusBus {
                 return Err(ReadError::Misfit { address, because });
             }
         };
-        let task = Task::Read { meter: target, reset: Reset::WhenNeeded };
+        let task = Task::Read { meter: target, reset: Reset::WhenNeeded, prelude: None };
         let ended = self.run(&task, clock).await.map_err(|cause| self.out_of_reach(cause))?;
         let Ended { result, came, took } = ended;
         let unfinished = match result {
@@ -229,6 +229,7 @@ pub(crate) fn read_error(failure: Failure, address: MeterAddress, waited: Durati
     let cause = match failure.reason {
         Reason::Silent => return ReadError::Silent { address, waited },
         Reason::Garbled(error) => Garble::Noise(error.to_string()),
+        Reason::LineError => Garble::Noise(failure.reason.to_string()),
         Reason::Foreign => Garble::Foreign(failure.to_string()),
         Reason::NeverSilent => Garble::Foreign("the line never falls silent".to_owned()),
     };

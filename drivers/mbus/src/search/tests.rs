@@ -185,9 +185,21 @@ fn an_empty_bus_takes_one_selection() {
 
 #[test]
 fn one_meter_takes_one_selection_one_request_and_a_second_look() {
-    let mut bus = Bus::of(&[0x1234_5678]);
-    assert_eq!(bus.search_all(), texts(&[0x1234_5678]));
+    let mut bus = Bus::of(&[0x1234_5679]);
+    assert_eq!(bus.search_all(), texts(&[0x1234_5679]));
     assert_eq!((bus.selections.len(), bus.reads), (2, 1));
+}
+
+/// Two meters of one delivery that answer to the same bit: 8 and 9 together look like 8.
+#[test]
+fn nobody_hides_behind_a_meter_that_says_nearly_the_same() {
+    for delivery in 0..100 {
+        let first = u32::from_str_radix(&format!("4319{delivery:02}78"), 16).unwrap();
+        let ids = [first, first + 1];
+        let mut found = Bus::of(&ids).search_all();
+        found.sort();
+        assert_eq!(found, texts(&ids));
+    }
 }
 
 #[test]
@@ -201,8 +213,10 @@ fn sixty_meters_are_found_each_once() {
         let mut found = bus.search_all();
         found.sort();
         assert_eq!(found, texts(&ids), "reaction times {spread} bit times apart");
-        // A simulation of such buses took 250 in the mean, without the second look at each meter.
-        assert!(bus.selections.len() < 250 + 60 + 40, "{} selections", bus.selections.len());
+        // A simulation of such buses took 250 in the mean. There is a second look at each meter
+        // where all are quick to the same bit, and one or two at whoever may hide behind it.
+        let more = if spread == 0 { 3 * 60 } else { 40 };
+        assert!(bus.selections.len() < 250 + more, "{} selections", bus.selections.len());
     }
 }
 
@@ -332,13 +346,14 @@ fn a_search_can_be_left_and_gone_on_with() {
 fn noise_does_not_lead_far() {
     let mut bus = Bus::of(&[0x1234_5678, 0x2345_6789]);
     bus.meters[1].reaction += 3;
-    // The root and 0…; then 1… and 2… with a second look each; then 3…, where there is none.
-    bus.noise_at = Some(7);
+    // The root and 0…; then 1… and 2… with a second look each, and one at who may hide behind the
+    // first; then 3…, where there is none.
+    bus.noise_at = Some(8);
     let mut found = bus.search_all();
     found.sort();
     assert_eq!(found, texts(&[0x1234_5678, 0x2345_6789]));
-    // The root and ten digits, two second looks, ten below the noise, and a second look at it.
-    assert_eq!(bus.selections.len(), 1 + 10 + 2 + 10 + 1);
+    // The root and ten digits, the looks at two meters, ten below the noise, and a look at it.
+    assert_eq!(bus.selections.len(), 1 + 10 + 3 + 10 + 1);
 }
 
 #[test]

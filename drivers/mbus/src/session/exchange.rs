@@ -2,11 +2,15 @@
 
 use core::time::Duration;
 
-use super::{Settings, Step, Summary};
+use super::{Patience, Settings, Step, Summary};
 use crate::{Baud, Content, Control, Frame, Long, Primary, Records, Selection, Telegram, ci};
 
 /// Where the task is.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each may be true with any other, and none is passed on as an argument"
+)]
 pub(super) struct Exchange {
     pub(super) command: Command,
     /// The selection of a meter that is addressed by its own address.
@@ -15,15 +19,23 @@ pub(super) struct Exchange {
     pub(super) to: Primary,
     pub(super) step: Step,
     pub(super) reset: bool,
+    /// There is a letter to be sent before the readout.
+    pub(super) prelude: bool,
     /// How often this step's frame has been sent.
     pub(super) attempts: u8,
     /// One of the attempts met silence: its answer may still come.
     pub(super) unanswered: bool,
     /// The present attempt met another frame.
     pub(super) foreign: bool,
+    pub(super) patience: Patience,
+    /// How long the answer to what has just been said may take to begin.
     pub(super) answer_within: Duration,
     /// When the last byte of the frame has left, by the speed of the line.
     pub(super) sent_at: Duration,
+    /// That of the first saying that may still be answered.
+    pub(super) asked_at: Duration,
+    /// From then to the beginning of the answer.
+    pub(super) taken: Duration,
     pub(super) summary: Summary,
     /// Of the telegrams so far.
     pub(super) fingerprints: [u64; Settings::MOST_TELEGRAMS as usize],
@@ -48,11 +60,15 @@ impl Exchange {
         to: Primary::UNCONFIGURED,
         step: Step::Command,
         reset: false,
+        prelude: false,
         attempts: 0,
         unanswered: false,
         foreign: false,
+        patience: Patience::fixed(Duration::ZERO),
         answer_within: Duration::ZERO,
         sent_at: Duration::ZERO,
+        asked_at: Duration::ZERO,
+        taken: Duration::ZERO,
         summary: Summary {
             telegrams: 0,
             sends: 0,
@@ -71,7 +87,36 @@ impl Exchange {
             (Some(selection), Some(last)) if selection.overlaps(&last) => Step::Deselect,
             (Some(_), _) => Step::Select,
             (None, _) if self.reset => Step::Reset,
+            (None, _) if self.prelude => Step::Prepare,
             (None, _) => Step::Command,
+        }
+    }
+
+    pub(super) const fn next_step(&self) -> Step {
+        match self.step {
+            Step::Deselect => Step::Select,
+            Step::Select | Step::Reset if self.prelude => Step::Prepare,
+            Step::Select | Step::Reset | Step::Prepare | Step::Command => Step::Command,
+        }
+    }
+
+    /// How often a frame of this step is said.
+    pub(super) const fn sends(&self, settings: &Settings) -> u8 {
+        match (self.step, self.command) {
+            // Who does not answer to that is selected no more.
+            (Step::Deselect, _) => 1,
+            (_, Command::Probe { sends } | Command::Ping { sends }) => sends,
+            _ => settings.sends,
+        }
+    }
+
+    /// How long the answer to the frame that is said now is waited for.
+    pub(super) const fn waits(&self, settings: &Settings) -> Duration {
+        let last = self.attempts >= self.sends(settings);
+        match self.step {
+            Step::Deselect => self.patience.usual,
+            _ if last => self.patience.at_last,
+            _ => self.patience.usual,
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Inbox {
 pub(super) enum Received {
     /// Nothing that can be told yet.
     Nothing,
+    /// The request came back; the answer may follow.
+    Echo,
     /// A whole frame, whose checksum has not been looked at.
     Frame,
     /// Something that is not going to be a frame.
@@ -50,7 +52,7 @@ impl Inbox {
                 self.echoes = true;
                 self.maybe_echo = false;
                 self.len = 0;
-                return Received::Nothing;
+                return Received::Echo;
             }
             if sent.starts_with(self.frame()) {
                 return Received::Nothing;

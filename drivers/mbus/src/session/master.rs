@@ -5,7 +5,9 @@ use core::time::Duration;
 use super::exchange::{Command, Described, Exchange, Verdict};
 use super::fcb::FcbMemory;
 use super::inbox::{Inbox, Received};
-use super::{Action, Failure, Reason, Reset, Settings, Step, Summary, Target, Task};
+use super::lag::Lag;
+use super::traffic::{Traffic, count};
+use super::{Action, Failure, Patience, Reason, Reset, Settings, Step, Summary, Target, Task};
 use crate::{
     Baud, DecodeError, Flaw, Frame, Full, Long, Part, Primary, Request, Selection, Writer,
 };
@@ -18,11 +20,13 @@ pub struct Session {
     /// The last selection that was acknowledged.
     selected: Option<Selection>,
     outbox: Outbox,
-    /// The frame of a [`Task::Send`], until it is its turn.
+    /// The frame of a [`Task::Send`] or of a prelude, until it is its turn.
     letter: Outbox,
     inbox: Inbox,
     exchange: Exchange,
     phase: Phase,
+    lag: Lag,
+    traffic: Traffic,
     /// Nothing may be sent before.
     quiet_until: Duration,
     /// Bytes came that nobody had asked for.
@@ -86,6 +90,8 @@ impl Session {
             inbox: Inbox::new(),
             exchange: Exchange::NONE,
             phase: Phase::Idle,
+            lag: Lag::NONE,
+            traffic: Traffic::NONE,
             quiet_until: Duration::ZERO,
             dirty: false,
             unanswered: false,
@@ -102,6 +108,23 @@ impl Session {
         self.inbox.echoes()
     }
 
+    /// How long a meter may take to begin its answer if nothing is known of it: what the standard
+    /// says and what the transport has been seen to add, unless the settings tell another time.
+    pub fn answer_within(&self) -> Duration {
+        let Settings { answer_within, .. } = self.settings;
+        answer_within.unwrap_or(self.settings.slowest_answer() + self.slack())
+    }
+
+    /// What the task that is under way, or ended last, saw of the wire.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// How much later than on the wire a byte may be seen, as far as it is known.
+    fn slack(&self) -> Duration {
+        self.lag.slack(&self.settings)
+    }
+
     /// The frame of the last [`Action::Send`].
     pub(crate) fn last_sent(&self) -> &[u8] {
         self.outbox.frame()
@@ -115,7 +138,10 @@ impl Session {
     /// Begins `task`; a task that is under way is given up, and what its meter still says is
     /// thrown away.
     ///
-    /// `answer_within` is this meter's own time, where it is known to be a slow or a quick one.
+    /// `patience` is how long this meter is waited for ([`Responses::patience`]), where something
+    /// is known of it; otherwise [`Self::answer_within`].
+    ///
+    /// [`Responses::patience`]: super::Responses::patience
     ///
     /// # Errors
     ///
@@ -123,12 +149,14 @@ impl Session {
     pub fn start(
         &mut self,
         task: &Task<'_>,
-        answer_within: Option<Duration>,
+        patience: Option<Patience>,
         now: Duration,
     ) -> Result<(), Full> {
         self.give_up(now);
-        let answer_within = answer_within.unwrap_or(self.settings.answer_within());
-        let mut exchange = Exchange { answer_within, ..Exchange::NONE };
+        self.traffic = Traffic::NONE;
+        let patience = patience.unwrap_or(Patience::fixed(self.answer_within()));
+        let Exchange { sent_at, .. } = self.exchange;
+        let mut exchange = Exchange { patience, sent_at, ..Exchange::NONE };
         let mut address = |target| match target {
             Target::Primary(primary) => exchange.to = primary,
             Target::Secondary(selection) => {
@@ -142,9 +170,15 @@ impl Session {
                 address(Target::Primary(to));
                 Command::Ping { sends }
             }
-            Task::Read { meter, reset: wanted } => {
+            Task::Read { meter, reset: wanted, prelude } => {
                 address(meter);
                 reset = wanted;
+                if let Some(prelude) = prelude {
+                    let mut subcode = [0];
+                    let (ci, data) = prelude.letter(&mut subcode);
+                    self.letter.put(&Request::Send { to: exchange.to, fcb: true, ci, data })?;
+                    exchange.prelude = true;
+                }
                 Command::Read
             }
             Task::Identify => {
@@ -183,12 +217,42 @@ impl Session {
         if self.dirty {
             self.keep_quiet_until(now + self.settings.idle_after_error());
         }
+        if exchange.command == Command::Identify {
+            let most = sent_at + self.exchange.taken + self.settings.second_acknowledge();
+            self.keep_quiet_until(most.min(self.all_have_begun_by()));
+        }
         if self.unanswered && exchange.wants_telegram() {
             // No acknowledge will separate a late answer of this meter from the one asked for.
-            self.keep_quiet_until(now + answer_within);
+            self.keep_quiet_until(now + patience.at_last);
         }
         self.phase = Phase::Quiet { noise_since: None };
         Ok(())
+    }
+
+    /// The connection to the line was lost and is there again, or another port was opened for it:
+    /// the task under way is given up, and nothing is believed of what the meters were told. What
+    /// has been learned of the line's times stays.
+    pub fn reconnected(&mut self, now: Duration) {
+        self.give_up(now);
+        self.fcb = FcbMemory::new();
+        self.selected = None;
+        self.unanswered = false;
+    }
+
+    /// Talks at another speed from now on. The port is the caller's to switch.
+    pub const fn set_baud(&mut self, baud: Baud) {
+        self.settings.baud = baud.bits_per_second();
+    }
+
+    /// The port tells that a byte came with a wrong parity or stop bit. The answer it is part of
+    /// is thrown away.
+    pub fn line_error(&mut self, now: Duration) {
+        count(&mut self.traffic.line_errors);
+        match self.phase {
+            Phase::Waiting { .. } => self.failed(Reason::LineError, now),
+            _ if self.second_acknowledge_may_come() => self.failed(Reason::LineError, now),
+            _ => self.received_unasked(now),
+        }
     }
 
     /// Takes `bytes`, which have come in since the last call.
@@ -196,17 +260,14 @@ impl Session {
         for byte in bytes {
             match self.phase {
                 Phase::Waiting { .. } => self.received_in_answer(*byte, now),
-                Phase::Settle { result: Ok(_), .. } if self.exchange.may_be_answered_by_two() => {
-                    // A second meter has acknowledged.
+                _ if self.second_acknowledge_may_come() => {
+                    self.lag.begun(now.saturating_sub(self.exchange.sent_at));
                     let flaw = Flaw::Trailing(*byte);
                     self.failed(Reason::Garbled(DecodeError { at: 1, flaw }), now);
                 }
                 _ => {
-                    if let Phase::Quiet { noise_since } = &mut self.phase {
-                        noise_since.get_or_insert(now);
-                    }
-                    self.dirty = true;
-                    self.keep_quiet_until(now + self.settings.idle_after_error());
+                    count(&mut self.traffic.stray_bytes);
+                    self.received_unasked(now);
                 }
             }
         }
@@ -215,10 +276,47 @@ impl Session {
         }
     }
 
+    /// Whether a byte that comes now is a second meter's, which was meant too.
+    const fn second_acknowledge_may_come(&self) -> bool {
+        match self.phase {
+            Phase::Settle { result: Ok(_), .. } => self.exchange.may_be_answered_by_two(),
+            Phase::Quiet { .. } => matches!(self.exchange.command, Command::Identify),
+            _ => false,
+        }
+    }
+
+    /// By when all meters that were meant have begun to acknowledge the last frame: as far as they
+    /// have shown, or in the time that they may take.
+    fn all_have_begun_by(&self) -> Duration {
+        let slowest = self.lag.slowest().unwrap_or(self.answer_within());
+        self.exchange.sent_at + slowest + self.settings.characters(1)
+    }
+
+    fn received_unasked(&mut self, now: Duration) {
+        let selecting = self.exchange.is_probe()
+            || (self.exchange.command == Command::Identify && self.exchange.attempts == 0);
+        if selecting {
+            // One of several that were meant.
+            self.lag.begun(now.saturating_sub(self.exchange.sent_at).min(self.answer_within()));
+        }
+        if let Phase::Quiet { noise_since } = &mut self.phase {
+            noise_since.get_or_insert(now);
+        }
+        self.dirty = true;
+        self.keep_quiet_until(now + self.settings.idle_after_error());
+    }
+
+    /// By when the first byte of an answer is seen, if there is one.
+    fn answer_begins_by(&self) -> Duration {
+        let exchange = &self.exchange;
+        // A byte is seen when all of it has come.
+        exchange.sent_at + exchange.answer_within + self.settings.characters(1)
+    }
+
     /// How long the answer is waited for, bytes having been seen at `now`.
     fn answer_until(&self, now: Duration) -> Duration {
-        let Exchange { sent_at, answer_within, foreign, .. } = self.exchange;
-        let beginning = sent_at + answer_within;
+        let foreign = self.exchange.foreign;
+        let beginning = self.answer_begins_by();
         let going_on = now + self.settings.longest_gap();
         let until = if self.inbox.answer_has_begun() {
             going_on
@@ -280,16 +378,16 @@ impl Session {
             (Step::Reset, ..) | (_, Command::Ping { .. } | Command::Probe { .. }, _) => {
                 Request::Reset(to)
             }
-            (_, Command::Read | Command::Identify, _) => Request::Data { to, fcb },
-            (_, Command::Alarm, _) => Request::Alarm { to, fcb },
-            (_, Command::SetBaud(baud), _) => Request::SetBaud { to, baud },
-            (_, Command::Send, _) => match Frame::read(self.letter.frame()) {
+            (Step::Prepare, ..) | (_, Command::Send, _) => match Frame::read(self.letter.frame()) {
                 Ok(Frame::Long(Long { ci, data, .. })) => Request::Send { to, fcb, ci, data },
                 // The letter is a frame of our own.
                 _ => return,
             },
+            (_, Command::Read | Command::Identify, _) => Request::Data { to, fcb },
+            (_, Command::Alarm, _) => Request::Alarm { to, fcb },
+            (_, Command::SetBaud(baud), _) => Request::SetBaud { to, baud },
         };
-        // Only the data of a `Send` can be too long, and `start` has seen to that.
+        // Only the data of a letter can be too long, and `start` has seen to that.
         let _ = self.outbox.put(&request);
     }
 
@@ -299,7 +397,16 @@ impl Session {
         exchange.summary.sends = exchange.summary.sends.saturating_add(1);
         exchange.foreign = false;
         exchange.sent_at = now + self.settings.characters(self.outbox.len);
+        if !exchange.unanswered {
+            exchange.asked_at = exchange.sent_at;
+        }
+        exchange.answer_within = exchange.waits(&self.settings);
+        count(&mut self.traffic.sends);
+        if exchange.attempts > 1 {
+            count(&mut self.traffic.repeats);
+        }
         self.inbox.clear();
+        self.lag.sent();
         self.dirty = false;
         self.unanswered = false;
         if exchange.to == Primary::ALL_SILENT {
@@ -307,25 +414,38 @@ impl Session {
             self.selected = None;
             self.end(Ok(self.exchange.summary), self.exchange.sent_at);
         } else {
-            self.phase = Phase::Waiting { until: exchange.sent_at + exchange.answer_within };
+            self.phase = Phase::Waiting { until: self.answer_begins_by() };
         }
     }
 
     fn received_in_answer(&mut self, byte: u8, now: Duration) {
         let had_begun = self.inbox.answer_has_begun();
         let received = self.inbox.push(byte, self.outbox.frame());
-        if !had_begun && self.inbox.answer_has_begun() {
+        if self.inbox.answer_has_begun() {
             let taken = now.saturating_sub(self.exchange.sent_at);
-            let slowest = &mut self.exchange.summary.slowest_answer;
-            *slowest = taken.max(*slowest);
+            self.lag.seen(taken, self.inbox.len(), &self.settings);
+            if !had_begun {
+                let slowest = &mut self.exchange.summary.slowest_answer;
+                *slowest = taken.max(*slowest);
+                self.lag.begun(taken);
+                let taken = now.saturating_sub(self.exchange.asked_at);
+                self.exchange.taken = taken.saturating_sub(self.settings.characters(1));
+            }
         }
         match received {
             Received::Nothing => {}
+            Received::Echo => count(&mut self.traffic.echoes),
             Received::Garbage(error) => self.failed(Reason::Garbled(error), now),
             Received::Frame => match Frame::read(self.inbox.frame()) {
                 Ok(frame) => match self.exchange.judge(&frame) {
-                    Verdict::Ack => self.acknowledged(now),
-                    Verdict::Telegram(telegram) => self.telegram(telegram, now),
+                    Verdict::Ack => {
+                        self.understood();
+                        self.acknowledged(now);
+                    }
+                    Verdict::Telegram(telegram) => {
+                        self.understood();
+                        self.telegram(telegram, now);
+                    }
                     Verdict::Foreign if self.exchange.is_probe() => {
                         let error = DecodeError { at: 0, flaw: Flaw::Start(byte) };
                         self.failed(Reason::Garbled(error), now);
@@ -337,9 +457,23 @@ impl Session {
         }
     }
 
+    /// What came is an answer, and tells of the times of the meter and of the line.
+    fn understood(&mut self) {
+        self.traffic.answered(self.exchange.taken);
+        if self.exchange.unanswered || self.exchange.foreign {
+            // An answer to an earlier saying, or behind a frame of somebody else, came when it
+            // came, and does not tell how long it was under way.
+            self.lag.sent();
+        } else {
+            self.lag.understood(&self.settings);
+        }
+    }
+
     /// A frame that was not asked for: the answer may still come.
     const fn thrown_away(&mut self) {
         self.inbox.clear_frame();
+        self.lag.sent();
+        count(&mut self.traffic.foreign);
         self.exchange.foreign = true;
         self.exchange.summary.foreign = self.exchange.summary.foreign.saturating_add(1);
     }
@@ -353,6 +487,7 @@ impl Session {
                 self.fcb.reset(Primary::SELECTED);
             }
             Step::Reset => self.fcb.reset(to),
+            Step::Prepare => self.fcb.answered(to),
             Step::Command => match command {
                 Command::Probe { .. } => {
                     self.selected = selection;
@@ -412,10 +547,7 @@ impl Session {
     }
 
     fn next_step(&mut self, now: Duration) {
-        self.exchange.step = match self.exchange.step {
-            Step::Deselect => Step::Select,
-            _ => Step::Command,
-        };
+        self.exchange.step = self.exchange.next_step();
         self.settle(now);
         self.exchange.attempts = 0;
         self.exchange.unanswered = false;
@@ -438,19 +570,35 @@ impl Session {
             // A line that was silent until now has been left alone for long enough.
             self.keep_quiet_until(now + self.settings.idle_after_error());
         }
+        let selecting = self.exchange.is_probe() || matches!(self.phase, Phase::Quiet { .. });
+        if selecting && matches!(reason, Reason::Garbled(_) | Reason::LineError) {
+            // More may be meant than those that were heard, and none of them be taken for an
+            // answer to what is said next.
+            self.keep_quiet_until(self.all_have_begun_by());
+        }
         let exchange = &self.exchange;
-        let again = match (exchange.step, exchange.command, reason) {
-            (Step::Deselect, ..) => {
-                // Nobody was selected any more.
-                self.selected = None;
-                self.next_step(now);
-                return;
+        let may_be_two = exchange.may_be_answered_by_two() || exchange.command == Command::Identify;
+        match reason {
+            Reason::Silent => count(&mut self.traffic.silences),
+            Reason::Garbled(_) | Reason::LineError if may_be_two => {
+                count(&mut self.traffic.collisions);
             }
-            (_, Command::Probe { .. } | Command::Identify, Reason::Garbled(_)) => false,
-            (_, Command::Probe { sends } | Command::Ping { sends }, _) => exchange.attempts < sends,
-            _ => exchange.attempts < self.settings.sends,
-        };
-        if again {
+            Reason::Garbled(DecodeError { flaw: Flaw::Checksum { .. }, .. }) => {
+                count(&mut self.traffic.checksum_errors);
+            }
+            Reason::Garbled(_) => count(&mut self.traffic.broken),
+            // These have been counted when they came.
+            Reason::LineError | Reason::Foreign | Reason::NeverSilent => {}
+        }
+        if exchange.step == Step::Deselect {
+            // Nobody was selected any more.
+            self.selected = None;
+            self.next_step(now);
+            return;
+        }
+        let hopeless = matches!(reason, Reason::Garbled(_) | Reason::LineError)
+            && matches!(exchange.command, Command::Probe { .. } | Command::Identify);
+        if !hopeless && exchange.attempts < exchange.sends(&self.settings) {
             self.phase = Phase::Quiet { noise_since: None };
         } else {
             self.unanswered = exchange.unanswered && !exchange.is_probe();
@@ -468,11 +616,14 @@ impl Session {
         let until = match result {
             // Where two meters acknowledge, the second may be seen later than the first.
             Ok(_) if self.exchange.may_be_answered_by_two() => {
-                now + self.settings.idle_after_answer() + self.settings.slack
+                now + self.settings.idle_after_answer() + self.slack()
             }
             _ => now,
         };
-        self.settle(now);
+        // A line on which nothing came has been left alone for long enough.
+        if !matches!(result, Err(Failure { reason: Reason::Silent, .. })) {
+            self.settle(now);
+        }
         self.phase = Phase::Settle { until, result };
     }
 
@@ -481,13 +632,14 @@ impl Session {
         self.keep_quiet_until(now + self.settings.idle_after_answer());
         if self.exchange.unanswered {
             // The meter was asked more than once, and may answer more than once.
-            self.keep_quiet_until(self.exchange.sent_at + self.exchange.answer_within);
+            let Exchange { sent_at, patience, .. } = self.exchange;
+            self.keep_quiet_until(sent_at + patience.usual.max(patience.at_last));
         }
     }
 
     fn give_up(&mut self, now: Duration) {
         let outstanding = match self.phase {
-            Phase::Waiting { .. } => self.exchange.sent_at + self.exchange.answer_within,
+            Phase::Waiting { .. } => self.answer_begins_by(),
             Phase::Idle | Phase::Settle { .. } => return,
             _ => now,
         };

@@ -9,11 +9,11 @@ use crate::Frame;
 pub struct Settings {
     /// Bits in a second, on the wire: behind a converter too.
     pub baud: u32,
-    /// How much later than on the wire bytes may be seen: the converter's and the network's share.
-    /// A USB adapter holds bytes back for 16 ms.
+    /// How much later than on the wire bytes may be seen: the converter's and the network's share,
+    /// as it is guessed before answers have shown it. A USB adapter holds bytes back for 16 ms.
     pub slack: Duration,
-    /// How long an answer may take to begin, instead of what the standard says plus
-    /// [`Self::slack`].
+    /// How long an answer may take to begin, instead of what the standard says and what the
+    /// transport and the meters have shown.
     pub answer_within: Option<Duration>,
     /// How often a frame is said before the meter counts as silent. The standard says three times.
     pub sends: u8,
@@ -38,10 +38,19 @@ impl Settings {
         Self { slack: Duration::from_millis(300), ..Self::new(baud) }
     }
 
-    /// How long an answer may take to begin: 330 bit times and 50 ms, and the transport's share.
+    /// How long an answer may take to begin on the wire: 330 bit times and 50 ms.
+    pub fn slowest_answer(&self) -> Duration {
+        self.bits(330) + Duration::from_millis(50)
+    }
+
+    /// How soon an answer may begin: no meter is quicker than 11 bit times.
+    pub fn quickest_answer(&self) -> Duration {
+        self.bits(11)
+    }
+
+    /// How long an answer may take to begin, before anything is known of the transport.
     pub fn answer_within(&self) -> Duration {
-        let standard = self.bits(330) + Duration::from_millis(50) + self.slack;
-        self.answer_within.unwrap_or(standard)
+        self.answer_within.unwrap_or(self.slowest_answer() + self.slack)
     }
 
     /// How long `count` characters take on the wire: start bit, eight data bits, parity, stop.
@@ -52,6 +61,14 @@ impl Settings {
     /// How long the line is left alone after an answer.
     pub(super) fn idle_after_answer(&self) -> Duration {
         self.bits(11)
+    }
+
+    /// How long after the beginning of a first acknowledge a second one is waited for before the
+    /// first is taken for the only one, where the meter is to be asked who it is. Two meters that
+    /// are asked at once cost the time of a whole telegram, and most of them do not begin to
+    /// acknowledge further apart than this.
+    pub(super) fn second_acknowledge(&self) -> Duration {
+        self.characters(9)
     }
 
     /// How long the line must have been silent after an error.

@@ -41,8 +41,8 @@ const NKE_5: &str = "1040054516";
 const FCB_1: &str = "107B058016";
 const FCB_0: &str = "105B056016";
 
-/// 330 bit times and 50 ms.
-const SILENCE: u128 = 330 + 120;
+/// 330 bit times and 50 ms, and the first character of an answer that begins then.
+const SILENCE: u128 = 330 + 120 + 11;
 
 #[test]
 fn the_first_request_after_a_reset_has_fcb_1_and_each_answer_toggles_it() {
@@ -61,9 +61,9 @@ fn a_reset_comes_each_time_or_never_where_that_is_asked_for() {
     let mut line = Line::new();
     let meter = Target::Primary(Primary(5));
     line.answers(&answer(5, HEAT, 1, false));
-    line.run(&Task::Read { meter, reset: Reset::Never }).unwrap();
+    line.run(&Task::Read { meter, reset: Reset::Never, prelude: None }).unwrap();
     line.answers(ACK).answers(&answer(5, HEAT, 2, false));
-    line.run(&Task::Read { meter, reset: Reset::Always }).unwrap();
+    line.run(&Task::Read { meter, reset: Reset::Always, prelude: None }).unwrap();
     line.has_sent(&[FCB_1, NKE_5, FCB_1]);
 }
 
@@ -122,6 +122,10 @@ fn an_answer_may_take_330_bit_times_and_50_milliseconds() {
     line.silence().silence().answers(ACK).answers(&answer(5, HEAT, 1, false));
     line.read(5).unwrap();
     assert_eq!(line.pauses()[..2], [SILENCE, SILENCE]);
+
+    let mut line = Line::new();
+    line.then(&[(330 + 120, ACK)]).then(&[(330 + 120, &answer(5, HEAT, 1, false))]);
+    assert_eq!(line.read(5).map(|summary| summary.sends), Ok(2));
 }
 
 #[test]
@@ -134,13 +138,19 @@ fn the_transports_share_and_a_meters_own_time_are_added_to_that() {
     let own = Settings { answer_within: Some(Duration::from_secs(3)), ..slow };
     let mut line = Line::with(own);
     line.read(5).unwrap_err();
-    assert_eq!(line.pauses(), [7200; 2]);
+    assert_eq!(line.pauses(), [7200 + 11; 2]);
 
     let mut line = Line::new();
     let task = Task::Ping { to: Primary(5), sends: 2 };
-    line.session.start(&task, Some(Duration::from_secs(1)), line.now).unwrap();
+    let characters = |count| Settings::new(2400).characters(count);
+    let patience = Patience { usual: Duration::from_secs(1), at_last: Duration::from_secs(2) };
+    line.session.start(&task, Some(patience), line.now).unwrap();
     assert!(matches!(line.session.poll(line.now), Action::Send(_)));
-    let until = line.now + Settings::new(2400).characters(5) + Duration::from_secs(1);
+    let until = line.now + characters(5) + Duration::from_secs(1) + characters(1);
+    assert_eq!(line.session.poll(line.now), Action::Wait(until));
+    line.now = until;
+    assert!(matches!(line.session.poll(line.now), Action::Send(_)));
+    let until = line.now + characters(5) + Duration::from_secs(2) + characters(1);
     assert_eq!(line.session.poll(line.now), Action::Wait(until));
 }
 
@@ -384,7 +394,7 @@ fn an_answer_to_an_earlier_readout_is_never_taken() {
 fn without_a_reset_a_late_answer_is_waited_out() {
     let mut line = Line::new();
     let meter = Target::Primary(Primary(5));
-    let task = Task::Read { meter, reset: Reset::Never };
+    let task = Task::Read { meter, reset: Reset::Never, prelude: None };
     let (old, new) = (answer(5, HEAT, 1, false), answer(5, HEAT, 2, false));
     let late = u32::try_from(SILENCE).unwrap() + 90;
     line.silence().silence().then(&[(late, &old)]).answers(&new);
@@ -401,7 +411,7 @@ fn a_task_that_is_given_up_leaves_no_answer_behind() {
     line.telegrams.clear();
     // Its request has just been sent; its answer will come.
     let meter = Target::Primary(Primary(5));
-    let task = Task::Read { meter, reset: Reset::Never };
+    let task = Task::Read { meter, reset: Reset::Never, prelude: None };
     line.session.start(&task, None, line.now).unwrap();
     while !matches!(line.session.poll(line.now), Action::Send(_)) {
         line.now += bit_times(1);
@@ -422,7 +432,7 @@ fn a_meter_is_selected_by_its_own_address_and_asked_as_253() {
     let telegram = answer(0, HEAT, 1, false);
     line.answers(ACK).answers(&telegram);
     let meter = Target::Secondary(HEAT.parse().unwrap());
-    line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap();
+    line.run(&Task::Read { meter, reset: Reset::WhenNeeded, prelude: None }).unwrap();
     line.has_sent(&["680B0B6853FD52221100672D2C3504CE16", "107BFD7816"]);
     assert_eq!(line.telegrams, [telegram]);
 }
@@ -432,7 +442,7 @@ fn an_enhanced_selection_names_the_fabrication_number() {
     let mut line = Line::new();
     line.answers(ACK).answers(&answer(0, HEAT, 1, false));
     let meter = Target::Secondary("67001122KAM3504/00000012".parse().unwrap());
-    line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap();
+    line.run(&Task::Read { meter, reset: Reset::WhenNeeded, prelude: None }).unwrap();
     assert_eq!(
         line.sent[0].1,
         "68111168 53FD52 22110067 2D2C3504 0C7812000000 6416".replace(' ', "")
@@ -445,7 +455,8 @@ fn a_selected_meter_must_be_the_one_that_was_meant() {
     let other = answer(0, WATER, 9, false);
     line.answers(ACK).answers(&other).answers(&other).answers(&other);
     let meter = Target::Secondary("67001122".parse().unwrap());
-    let failure = line.run(&Task::Read { meter, reset: Reset::WhenNeeded }).unwrap_err();
+    let failure =
+        line.run(&Task::Read { meter, reset: Reset::WhenNeeded, prelude: None }).unwrap_err();
     assert_eq!((failure.step, failure.reason), (Step::Command, Reason::Foreign));
     assert!(line.telegrams.is_empty());
 }
@@ -457,6 +468,7 @@ fn a_meter_that_is_still_selected_is_deselected_before_it_is_selected_again() {
     let [heat, water] = [HEAT, WATER].map(|id| Task::Read {
         meter: Target::Secondary(id.parse().unwrap()),
         reset: Reset::WhenNeeded,
+        prelude: None,
     });
     line.answers(ACK).answers(&answer(0, HEAT, 1, false));
     line.run(&heat).unwrap();
@@ -576,8 +588,8 @@ proptest! {
         let meter = Target::Primary(Primary(5));
         let selection: Selection = HEAT.parse().unwrap();
         let tasks = [
-            Task::Read { meter, reset: Reset::WhenNeeded },
-            Task::Read { meter: Target::Secondary(selection), reset: Reset::WhenNeeded },
+            Task::Read { meter, reset: Reset::WhenNeeded, prelude: None },
+            Task::Read { meter: Target::Secondary(selection), reset: Reset::WhenNeeded, prelude: None },
             Task::Ping { to: Primary(5), sends: 3 },
             Task::Probe { selection, sends: 2 },
             Task::Alarm(Primary(5)),

@@ -90,7 +90,7 @@ impl Line {
 
     pub(super) fn read(&mut self, address: u8) -> Result<Summary, Failure> {
         let meter = Target::Primary(Primary(address));
-        self.run(&Task::Read { meter, reset: Reset::WhenNeeded })
+        self.run(&Task::Read { meter, reset: Reset::WhenNeeded, prelude: None })
     }
 
     #[track_caller]

@@ -1,0 +1,220 @@
+//! How long a meter takes before it answers, and how long it is waited for because of that.
+//!
+//! ```text
+//! bucket    0      1        2      3        4      …    31
+//! up to     1 ms   1.41 ms  2 ms   2.83 ms  4 ms        46 s
+//! ```
+//!
+//! The standard's time is what any meter may take; it is too short for some that are sold all the
+//! same, and too long where a meter that has always answered in a twentieth of it is gone. So each
+//! meter is waited for as long as it has shown to need, and never given up before the standard's
+//! time has passed once: only the sayings before the last are cut short.
+
+use core::time::Duration;
+
+use super::Settings;
+
+/// How long one meter took before it answered, lately.
+///
+/// It remembers between 120 and 240 answers, half of them being forgotten whenever there are 240.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Responses {
+    counts: [u8; Self::BUCKETS],
+    /// Readouts in vain, one after the other.
+    silent: u8,
+}
+
+/// How long one meter is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// After each saying but the last.
+    pub usual: Duration,
+    /// After the last one.
+    pub at_last: Duration,
+}
+
+impl Patience {
+    /// The same after each saying.
+    pub const fn fixed(answer_within: Duration) -> Self {
+        Self { usual: answer_within, at_last: answer_within }
+    }
+}
+
+impl Responses {
+    /// Of a meter that was never asked.
+    pub const NONE: Self = Self { counts: [0; Self::BUCKETS], silent: 0 };
+
+    /// How many steps are told apart.
+    pub const BUCKETS: usize = 32;
+
+    /// The longest time that is counted in bucket `index`: two buckets double it.
+    pub const fn bound(index: usize) -> Duration {
+        let micros = if index.is_multiple_of(2) { 1_000 } else { 1_414 };
+        let doubled = if index / 2 < 20 { index / 2 } else { 20 };
+        Duration::from_micros(micros << doubled)
+    }
+
+    /// How many answers fell into each bucket.
+    pub const fn counts(&self) -> &[u8; Self::BUCKETS] {
+        &self.counts
+    }
+
+    /// How many answers it remembers.
+    pub fn answers(&self) -> u16 {
+        self.counts.iter().map(|count| u16::from(*count)).sum()
+    }
+
+    /// How many readouts in a row were in vain.
+    pub const fn silent_in_a_row(&self) -> u8 {
+        self.silent
+    }
+
+    /// It took `time` to answer.
+    pub fn answered(&mut self, time: Duration) {
+        let index = (0..Self::BUCKETS - 1).find(|index| time <= Self::bound(*index));
+        if let Some(count) = self.counts.get_mut(index.unwrap_or(Self::BUCKETS - 1)) {
+            *count = count.saturating_add(1);
+        }
+        if self.answers() >= MOST_REMEMBERED {
+            self.counts.iter_mut().for_each(|count| *count /= 2);
+        }
+        self.silent = 0;
+    }
+
+    /// A whole readout was in vain.
+    pub const fn was_silent(&mut self) {
+        self.silent = self.silent.saturating_add(1);
+    }
+
+    /// Takes over what `other` has seen.
+    pub fn add(&mut self, other: &Self) {
+        for (index, count) in other.counts.iter().enumerate() {
+            for _ in 0..*count {
+                self.answered(Self::bound(index));
+            }
+        }
+    }
+
+    /// The time within which 99 of 100 answers came, rounded up to the bucket; of fewer than a
+    /// hundred answers all of them. `None` before the first.
+    pub fn p99(&self) -> Option<Duration> {
+        let beyond = self.answers() / 100;
+        let mut seen = 0;
+        let slowest = self.counts.iter().enumerate().rev().find(|(_, count)| {
+            seen += u16::from(**count);
+            seen > beyond
+        });
+        slowest.map(|(index, _)| Self::bound(index))
+    }
+
+    /// How long the meter is waited for, where any meter is waited for `standard`.
+    ///
+    /// Twice the time within which 99 of 100 answers came: while it has answered fewer than
+    /// [`ENOUGH`] times only if that is longer, then also if it is shorter, but not after the last
+    /// saying. A meter that was silent for one, two, four, eight … readouts is once waited for
+    /// [`PATIENCE`]: so one that is slower than the standard allows is found, and one that is gone
+    /// costs little.
+    pub fn patience(&self, standard: Duration, settings: &Settings) -> Patience {
+        let shown = self.p99().map_or(Duration::ZERO, |p99| 2 * p99);
+        let usual = if self.answers() < ENOUGH {
+            shown.max(standard)
+        } else {
+            // Less than that is the unrest of the transport and of this machine.
+            shown.max(settings.slack + settings.characters(3))
+        };
+        let at_last = usual.max(standard);
+        let tried = self.silent.is_power_of_two();
+        Patience { usual, at_last: if tried { at_last.max(PATIENCE) } else { at_last } }
+    }
+}
+
+/// A bucket that holds them all is a byte.
+const MOST_REMEMBERED: u16 = 240;
+
+/// After so many answers a meter's own time is known.
+const ENOUGH: u16 = 32;
+
+/// Meters have been seen that took 1.1 s at 2400 baud.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STANDARD: Duration = Duration::from_micros(187_500);
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn buckets_grow_by_the_root_of_two() {
+        let bounds = [0, 1, 2, 3, 31].map(|index| Responses::bound(index).as_micros());
+        assert_eq!(bounds, [1_000, 1_414, 2_000, 2_828, 46_333_952]);
+    }
+
+    #[test]
+    fn one_answer_of_a_hundred_does_not_count() {
+        let mut responses = Responses::NONE;
+        assert_eq!(responses.p99(), None);
+        for _ in 0..98 {
+            responses.answered(ms(4));
+        }
+        responses.answered(ms(900));
+        assert_eq!(responses.p99(), Some(ms(1_024)));
+        responses.answered(ms(4));
+        assert_eq!(responses.p99(), Some(ms(4)));
+    }
+
+    #[test]
+    fn it_forgets_half_now_and_then() {
+        let mut responses = Responses::NONE;
+        for _ in 0..300 {
+            responses.answered(ms(100));
+        }
+        assert_eq!(responses.answers(), 120 + 300 - 240);
+        for _ in 0..5 * 240 {
+            responses.answered(ms(10));
+        }
+        assert!(responses.p99().unwrap() < ms(12), "a meter that became quick");
+    }
+
+    #[test]
+    fn a_quick_meter_is_waited_for_briefly_and_at_last_as_the_standard_says() {
+        let settings = Settings::new(2400);
+        let mut responses = Responses::NONE;
+        let patience = |responses: &Responses| responses.patience(STANDARD, &settings);
+        assert_eq!(patience(&responses), Patience::fixed(STANDARD));
+        for _ in 0..31 {
+            responses.answered(ms(20));
+        }
+        assert_eq!(patience(&responses), Patience::fixed(STANDARD), "not known well enough");
+        responses.answered(ms(20));
+        let short = 2 * Responses::bound(9);
+        assert_eq!(patience(&responses), Patience { usual: short, at_last: STANDARD });
+    }
+
+    #[test]
+    fn a_slow_meter_is_waited_for_at_once() {
+        let settings = Settings::new(2400);
+        let mut responses = Responses::NONE;
+        responses.answered(ms(1_100));
+        let within = responses.patience(STANDARD, &settings);
+        assert_eq!(within, Patience::fixed(2 * Responses::bound(21)));
+        assert!(within.usual >= ms(2_200));
+    }
+
+    #[test]
+    fn a_silent_meter_is_waited_for_patiently_now_and_then() {
+        let settings = Settings::new(2400);
+        let mut responses = Responses::NONE;
+        let mut patient = Vec::new();
+        for readout in 0..40 {
+            if responses.patience(STANDARD, &settings).at_last > STANDARD {
+                patient.push(readout);
+            }
+            responses.was_silent();
+        }
+        assert_eq!(patient, [1, 2, 4, 8, 16, 32]);
+    }
+}

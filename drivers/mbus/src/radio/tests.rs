@@ -206,6 +206,15 @@ fn encryption_of_the_link() {
     let wrong = "byte 17: no key that is known for this meter opens it";
     check(&frame, &[OTHER], at_link(State::KeyWrong), Err(wrong));
 
+    // A repeater has set its bits in the control byte, which the key does not work on.
+    let mut bare = [0; 256];
+    let (link, len) = RadioLink::read(&frame, &mut bare).unwrap();
+    bare[11] ^= 0b0001_0010;
+    let mut buffer = [0; 300];
+    let mut w = Writer::new(&mut buffer);
+    link.write(&bare[10..len], &mut w).unwrap();
+    check(w.written(), &[KEY], at_link(State::Decrypted), Ok(TEXTS));
+
     let marked = sent_records(&Transmission { link_key: None, ..sealed }, None);
     check(&marked, &[], at_link(State::PlainMarked), Ok(TEXTS));
     check(&marked, &[KEY], at_link(State::KeyWrong), Err(wrong));

@@ -5,14 +5,13 @@
 
 mod check;
 mod claim;
-mod decode;
 mod enrol;
 mod import;
+mod mbus;
 mod out;
 mod read;
 mod readings;
 mod run;
-mod scan;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,9 +48,9 @@ enum Command {
     CheckConfig(check::CheckConfig),
     /// Print what every key of fyrhus.toml and site.toml is for
     ConfigKeys,
-    /// Ask meters on an M-Bus, find them, or take a telegram apart
+    /// Ask meters on an M-Bus, find them, set them up, or take a telegram apart
     #[command(subcommand)]
-    Mbus(Mbus),
+    Mbus(mbus::Mbus),
     /// Ask a meter on a Modbus
     #[command(subcommand)]
     Modbus(Modbus),
@@ -68,16 +67,6 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum Mbus {
-    /// Ask one meter for everything it has to say
-    Read(read::ReadMbus),
-    /// Find out who is on the wire; takes minutes
-    Scan(scan::ScanMbus),
-    /// Take telegrams apart: hex digits, or - for one telegram a line of standard input
-    Decode(decode::Decode),
-}
-
-#[derive(Debug, Subcommand)]
 enum Modbus {
     /// Ask one device for the registers of its profile
     Read(read::ReadModbus),
@@ -91,9 +80,7 @@ impl Cli {
             Command::Run(command) => command.run(&mut out),
             Command::CheckConfig(command) => command.run(&mut out),
             Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
-            Command::Mbus(Mbus::Read(command)) => command.run(&mut out),
-            Command::Mbus(Mbus::Scan(command)) => command.run(&mut out),
-            Command::Mbus(Mbus::Decode(command)) => command.run(&mut out),
+            Command::Mbus(command) => command.run(&mut out),
             Command::Modbus(Modbus::Read(command)) => command.run(&mut out),
             Command::Profiles(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),

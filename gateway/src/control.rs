@@ -98,6 +98,11 @@ pub(crate) async fn ask(state: &Path, request: &Request) -> io::Result<Option<Re
     Ok(Some(serde_json::from_str(&reply)?))
 }
 
+/// Whether the daemon of the state directory `state` runs, as far as this user may know.
+pub(crate) fn is_running(state: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket(state)).is_ok()
+}
+
 async fn tell(stream: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');

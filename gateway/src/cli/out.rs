@@ -1,5 +1,6 @@
 //! Standard output and standard error of a command.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -39,11 +40,39 @@ impl Out {
 
     /// Prints one JSON object on a line.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> anyhow::Result<()> {
-        self.line(&serde_json::to_string(object)?)
+        self.line(&without_controls(&serde_json::to_string(object)?))
     }
 
     /// Says on stderr what went wrong. If nobody listens there, nobody can be told.
     pub(crate) fn trouble(&self, text: &str) {
         drop(writeln!(self.stderr.lock(), "{text}"));
+    }
+}
+
+/// `json` with the control characters escaped that its standard lets stand, and by which some
+/// readers end a line and some terminals take orders: they can only be in a string.
+fn without_controls(json: &str) -> Cow<'_, str> {
+    let steers = |it: char| it.is_control() || matches!(it, '\u{2028}' | '\u{2029}');
+    if !json.contains(steers) {
+        return Cow::Borrowed(json);
+    }
+    json.chars()
+        .map(|it| if steers(it) { format!("\\u{:04x}", u32::from(it)) } else { it.to_string() })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_meter_sends_ends_no_line() {
+        let json = serde_json::to_string("a\u{85}b\u{9b}2J\u{2028}\u{7f}\n\u{e6}").unwrap();
+        let escaped = without_controls(&json);
+        assert_eq!(escaped, "\"a\\u0085b\\u009b2J\\u2028\\u007f\\n\u{e6}\"");
+        assert_eq!(
+            serde_json::from_str::<String>(&escaped).unwrap(),
+            "a\u{85}b\u{9b}2J\u{2028}\u{7f}\n\u{e6}"
+        );
     }
 }

@@ -13,9 +13,11 @@ use metering::{MeterId, Origin};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::decode::to_hex;
+use super::mbus::to_hex;
 use super::{Out, block_on};
 use crate::clock::SystemClock;
+use crate::config::kept::Found;
+use crate::{control, takeover};
 
 /// A wire, as far as a command has to know it.
 #[derive(Debug, clap::Args)]
@@ -35,18 +37,45 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn settings(self, kind: BusKind) -> BusSettings {
+    pub(super) fn settings(&self, kind: BusKind) -> BusSettings {
         let usual = match kind {
             BusKind::Mbus => 2_400,
             BusKind::Modbus => 9_600,
         };
         BusSettings {
             kind,
-            port: self.port,
+            port: self.port.clone(),
             baud: self.baud.unwrap_or(usual),
             parity: self.parity,
             answer_within: self.answer_within_ms.map(Duration::from_millis),
         }
+    }
+}
+
+impl Wire {
+    /// A wire has one master: two of them spoil each other's questions.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway of the state directory runs and polls this wire.
+    pub(super) fn expect_unpolled(&self, types: &Types, profiles: &Profiles) -> anyhow::Result<()> {
+        if !control::is_running(&types.state) {
+            return Ok(());
+        }
+        let (Found::Good { site, .. } | Found::LastGood { site, .. }) =
+            takeover::find(&types.state, profiles)
+        else {
+            return Ok(());
+        };
+        if let Some(bus) = site.buses.iter().find(|bus| bus.port == self.port) {
+            bail!(
+                "the gateway is running and uses {} as its bus {}, and a wire has one master: stop \
+                 the gateway first (systemctl stop fyrhus), or ask the meter on its page",
+                self.port,
+                bus.id
+            );
+        }
+        Ok(())
     }
 }
 
@@ -102,6 +131,7 @@ impl ReadMbus {
             (None, None) => bail!("give --address or --secondary"),
         };
         let profiles = self.types.load(out);
+        self.wire.expect_unpolled(&self.types, &profiles)?;
         let profile = self.profile.map(|id| named(&profiles, &id)).transpose()?;
         ask(out, &self.wire.settings(BusKind::Mbus), address, profile, profiles.into())
     }

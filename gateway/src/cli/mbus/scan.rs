@@ -1,0 +1,276 @@
+//! `fyrhus mbus scan`: who is on the wire.
+//!
+//! A meter is told as soon as it is found. Whoever has seen enough stops it (Ctrl-C), and is told
+//! the place from which it goes on.
+
+use std::io::{IsTerminal as _, Write as _, stderr};
+
+use anyhow::{Context as _, bail};
+use drivers::{Bus, BusKind, Discovered, MeterAddress, Progress, scan_primary, scan_secondary};
+use mbus::{Place, Selection};
+use serde::Serialize;
+
+use super::super::read::{Types, Wire};
+use super::super::{Out, block_on};
+use super::wrap::{plain, wrapped};
+use crate::clock::SystemClock;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each meter is told as soon as it answers. Ctrl-C stops the scan and says from where it goes on.
+
+By primary address, 251 addresses are asked: about a minute at 2400 baud. Two meters with one
+address are told as such: search with --secondary, and give each an address of its own with
+`fyrhus mbus set-address --secondary NUMBER`.
+With --secondary the time grows with the number of meters: 1 to 2 minutes for 60 at 2400 baud.
+
+Examples:
+  fyrhus mbus scan --port serial:///dev/ttyUSB0
+  fyrhus mbus scan --port tcp://10.0.4.2:10001 --secondary
+  fyrhus mbus scan --port tcp://10.0.4.2:10001 --secondary --from 67FFFFFF")]
+pub(in crate::cli) struct ScanMbus {
+    #[command(flatten)]
+    wire: Wire,
+    /// Search by secondary address: finds meters that share a primary address, and takes longer
+    #[arg(long)]
+    secondary: bool,
+    /// Where to begin: a primary address, with --secondary a number with F for open digits
+    #[arg(long, value_name = "PLACE")]
+    from: Option<String>,
+    /// The last primary address that is asked
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value_t = 250,
+        value_parser = clap::value_parser!(u8).range(0..=250),
+        conflicts_with = "secondary",
+    )]
+    to: u8,
+    #[command(flatten)]
+    types: Types,
+}
+
+/// What is looked for, and from where on.
+enum Plan {
+    Primary(u8, u8),
+    Secondary(Place),
+}
+
+impl ScanMbus {
+    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let plan = self.plan()?;
+        let profiles = self.types.load(out);
+        self.wire.expect_unpolled(&self.types, &profiles)?;
+        let settings = self.wire.settings(BusKind::Mbus);
+        let Bus::Mbus(mut bus) = Bus::open(&settings, profiles.into()) else {
+            bail!("this is no M-Bus");
+        };
+        let mut seen =
+            Seen { out, found: 0, asking: None, shows: stderr().is_terminal(), broken: None };
+        let ended = block_on(async {
+            let scan = async {
+                let note = |progress: Progress<'_>| seen.note(progress);
+                match plan {
+                    Plan::Primary(first, last) => {
+                        scan_primary(&mut bus, first..=last, &SystemClock::new(), note).await
+                    }
+                    Plan::Secondary(place) => scan_secondary(&mut bus, place, note).await,
+                }
+            };
+            Ok(tokio::select! {
+                ended = scan => Some(ended),
+                _ = tokio::signal::ctrl_c() => None,
+            })
+        })?;
+        seen.clear();
+        if let Some(broken) = seen.broken {
+            return Err(broken);
+        }
+        let (found, asking) = (seen.found, seen.asking);
+        match ended {
+            None => {
+                let from = asking.map_or_else(|| self.from.unwrap_or_default(), place_of);
+                if out.json {
+                    out.object(&Stopped { stopped: true, from: from.clone() })?;
+                }
+                out.trouble(&format!("fyrhus: stopped; --from {from} goes on there"));
+                Ok(false)
+            }
+            Some(Err(error)) => {
+                out.trouble(&format!("fyrhus: {}", crate::chain(&error)));
+                if found > 0 {
+                    let from = asking.map(place_of).unwrap_or_default();
+                    out.trouble(&format!("fyrhus: --from {from} goes on there"));
+                }
+                Ok(false)
+            }
+            Some(Ok(_)) if found == 0 => {
+                out.trouble(
+                    "fyrhus: nobody answered; are the baud rate (most meters: 2400, some 300 or \
+                     9600), the converter's mode and the wiring right?",
+                );
+                Ok(false)
+            }
+            Some(Ok(_)) => {
+                let s = if found == 1 { "" } else { "s" };
+                out.trouble(&format!("{found} meter{s} found"));
+                Ok(true)
+            }
+        }
+    }
+
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let from = self.from.as_deref();
+        if self.secondary {
+            let place =
+                from.map_or(Some(Place::START), |text| Place::at(text.parse::<Selection>().ok()?));
+            let place = place.context(
+                "--from takes eight digits, F for those that are open at the end, such as 67FFFFFF",
+            )?;
+            return Ok(Plan::Secondary(place));
+        }
+        let first = match from {
+            None => 0,
+            Some(text) => text.parse().ok().filter(|it| *it <= 250).with_context(|| {
+                format!(
+                    "--from {} is no address from 0 to 250; is --secondary missing?",
+                    plain(text)
+                )
+            })?,
+        };
+        if first > self.to {
+            bail!("there is no address from {first} to {}", self.to);
+        }
+        Ok(Plan::Primary(first, self.to))
+    }
+}
+
+/// A place as `--from` takes it.
+fn place_of(address: MeterAddress) -> String {
+    match address {
+        MeterAddress::Primary(number) | MeterAddress::Unit(number) => number.to_string(),
+        // Where a search varies more than the number it begins anew at that number.
+        MeterAddress::Secondary(Selection { id, .. }) => format!("{id:08X}"),
+    }
+}
+
+/// What has been seen so far.
+struct Seen<'o> {
+    out: &'o mut Out,
+    found: usize,
+    /// What is being asked.
+    asking: Option<MeterAddress>,
+    /// Somebody watches a terminal.
+    shows: bool,
+    /// Whoever read the output has gone away.
+    broken: Option<anyhow::Error>,
+}
+
+impl Seen<'_> {
+    fn note(&mut self, progress: Progress<'_>) {
+        match progress {
+            Progress::Asking(address) => {
+                self.asking = Some(address);
+                if self.shows {
+                    self.show(&format!("asking {}, {} found", place_of(address), self.found));
+                }
+            }
+            Progress::Found(meter) => {
+                self.found += 1;
+                self.clear();
+                let printed = if self.out.json {
+                    self.out.object(&Found::of(meter))
+                } else {
+                    self.out.text(&for_people(meter))
+                };
+                self.broken = self.broken.take().or(printed.err());
+            }
+            Progress::Several(address) => {
+                self.clear();
+                self.several(address);
+            }
+        }
+    }
+
+    fn several(&mut self, address: MeterAddress) {
+        let address = address.to_string();
+        if self.out.json {
+            let printed = self.out.object(&Several { several: &address });
+            self.broken = self.broken.take().or(printed.err());
+        }
+        self.out.trouble(&format!(
+            "fyrhus: several meters answer at {address} at once: search with --secondary, and give \
+             each an address of its own"
+        ));
+    }
+
+    fn show(&self, text: &str) {
+        // If nobody looks at the terminal any more, nothing is lost.
+        drop(write!(stderr().lock(), "\r{text:<60}"));
+    }
+
+    fn clear(&self) {
+        if self.shows {
+            drop(write!(stderr().lock(), "\r{:<60}\r", ""));
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    address: String,
+    primary: Option<u8>,
+    serial: String,
+    manufacturer: String,
+    version: String,
+    medium: Option<&'static str>,
+    profile: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Several<'a> {
+    several: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Stopped {
+    stopped: bool,
+    from: String,
+}
+
+impl Found {
+    fn of(meter: &Discovered) -> Self {
+        let identity = meter.identity.clone();
+        Self {
+            address: meter.address.to_string(),
+            primary: meter.primary,
+            serial: identity.serial,
+            manufacturer: identity.manufacturer,
+            version: identity.version,
+            medium: meter.medium.map(metering::Medium::code),
+            profile: meter.profile.clone(),
+        }
+    }
+}
+
+fn for_people(meter: &Discovered) -> String {
+    let by_secondary = matches!(meter.address, MeterAddress::Secondary(_));
+    let head = match meter.primary.filter(|_| by_secondary) {
+        Some(primary) => format!("{:<16} at {primary:<4}", meter.address.to_string()),
+        None => format!("{:<16} ", meter.address.to_string()),
+    };
+    let identity = &meter.identity;
+    if identity.serial.is_empty() {
+        return wrapped(&head, "answers, and does not say who it is");
+    }
+    let told = [
+        ("meter", identity.serial.as_str()),
+        ("maker", &identity.manufacturer),
+        ("version", &identity.version),
+        ("medium", meter.medium.map_or("", metering::Medium::code)),
+        ("profile", meter.profile.as_deref().unwrap_or_default()),
+    ];
+    let told = told.into_iter().filter(|(_, told)| !told.is_empty());
+    let words: Vec<String> = told.map(|(name, told)| format!("{name} {}", plain(told))).collect();
+    wrapped(&head, &words.join("  "))
+}

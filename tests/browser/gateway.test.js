@@ -76,6 +76,8 @@ test('a meter is opened from the list, and its history read', { skip }, async ()
   const { name } = await someMeter(page, (meter) => meter.today);
   await page.getByRole('link', { name }).first().click();
   await page.getByRole('heading', { level: 1, name }).waitFor();
+  // The link that was followed is gone; keys and readers go on where the new page begins.
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'main');
   const cursor = page.locator('input[type="range"]').first();
   await cursor.waitFor({ state: 'attached' });
 

@@ -5,12 +5,14 @@ import { after, before, test } from 'node:test';
 import {
   accessible,
   api,
+  fits,
   missing,
   people,
   setting,
   settled,
   startBrowser,
   visit,
+  WIDTHS,
 } from './support.js';
 
 const skip = missing('FYRHUS_URL', 'FYRHUS_USER', 'FYRHUS_PASSWORD');
@@ -74,6 +76,31 @@ test('a session that was ended elsewhere is said, and the page waits', { skip },
   // Whoever goes by themselves hears nothing of an end.
   await page.getByRole('button', { name: 'Logg ut' }).click();
   await page.getByText('Logg inn for å se byggets målere.').waitFor();
+  assert.deepEqual(wrong, []);
+  await context.close();
+});
+
+test('a name as long as a name may be fits the smallest phone', { skip }, async () => {
+  const { context, page, wrong } = await person({ width: WIDTHS.small });
+  const [{ id }] = await api(page, '/meters');
+  const long = 'Varmemengdemåler'.repeat(5);
+  const answer = (path, change) =>
+    page.route(`**/api/v1/${path}`, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, json: change(await response.json()) });
+    });
+  const named = (it) => ({ ...it, name: long });
+  await answer('meters', (all) => all.map(named));
+  await answer(`meters/${id}`, named);
+  await answer('buses', (all) => all.map(named));
+  // The live stream would tell the buses' own names.
+  await page.route('**/api/v1/live', (route) => route.fulfill({ status: 204 }));
+  for (const path of ['/meters', `/meters/${id}`, '/buses']) {
+    await page.goto(path);
+    await settled(page);
+    await page.getByText(long).first().waitFor();
+    await fits(page, `${path} with a long name`);
+  }
   assert.deepEqual(wrong, []);
   await context.close();
 });

@@ -63,7 +63,9 @@ export function startRouter(): () => void {
     go(url.pathname + url.search);
   };
   const back = () => {
+    const before = current.path;
     current = here();
+    if (current.path !== before) focusPage();
   };
   const unload = (event: BeforeUnloadEvent) => {
     if (leaving) event.preventDefault();
@@ -88,7 +90,14 @@ function arrive(): void {
   const before = current.path;
   current = here();
   // A new page begins at its top; another period of the same page stays where it is.
-  if (current.path !== before) scrollTo(0, 0);
+  if (current.path === before) return;
+  scrollTo(0, 0);
+  focusPage();
+}
+
+/** The link that was followed may be gone: keys and readers go on at the page's beginning. */
+function focusPage(): void {
+  document.getElementById('main')?.focus({ preventScroll: true });
 }
 
 function withQuery(path: string, query: URLSearchParams): string {

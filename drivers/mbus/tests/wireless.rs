@@ -93,8 +93,12 @@ fn says(number: f64, unit: &str, field: &str, shown: f64) -> bool {
         ("s" | "m3h", "min" | "m3/min") => 60.0,
         ("s" | "m3h", "h" | "m3/s") => 3600.0,
         ("s", "d") => 86_400.0,
-        ("m3", "m3") | ("m3h", "m3/h") | ("hca", "hca") | ("c", "C" | "K") => 1.0,
-        ("rh", "%") | ("v", "V") | ("a", "A") | ("hz", "Hz") | ("bar", "bar") => 1.0,
+        ("m3h", "m3/h")
+        | ("c", "C" | "K")
+        | ("rh", "%")
+        | ("v", "V")
+        | ("a", "A")
+        | ("hz", "Hz") => 1.0,
         (field, unit) if field == unit => 1.0,
         _ => return false,
     };

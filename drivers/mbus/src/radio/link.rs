@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn a_second_block_has_data() {
+        let mut b = frame(Framing::Bare, &[0x2F; 116]);
+        b[0] = 129;
+        b.extend(Checksum::of(&b).to_be_bytes());
+        b.extend(Checksum::of(&[]).to_be_bytes());
+        check(&b, Ok((Framing::Bare, 130)));
+    }
+
+    #[test]
     fn each_flaw_is_told_where_it_is() {
         let mut a = frame(Framing::A, &[0x2F; 20]);
         a[29] ^= 1;

@@ -39,6 +39,10 @@ fn short_header() -> Header {
     header
 }
 
+fn long_header() -> Header {
+    Header::long(meter(), 8, Status(0))
+}
+
 fn sent(
     transmission: &Transmission<'_>,
     ci: u8,
@@ -303,12 +307,17 @@ fn compact_frames_follow_a_full_one() {
     let unknown =
         "byte 11: the compact frame has format 0x1471, which no full frame of this meter has shown";
     check_in(&mut listener, &bare, &[], None, Err(unknown));
+    let msb_first =
+        sent(&plain(), ci::RECORDS_MSB_FIRST, Some(&long_header()), |w| w.bytes(RECORDS));
+    let mut scratch = Scratch::new();
+    assert!(listener.hear(&msb_first, &[], &mut scratch).content.is_ok());
+    check_in(&mut listener, &bare, &[], None, Err(unknown));
     check_in(&mut listener, &sent_records(&plain(), None), &[], None, Ok(TEXTS));
     check_in(&mut listener, &bare, &[], None, Ok(TEXTS));
     let short = compact(&plain(), 0x7B, Some(&short_header()));
     check_in(&mut listener, &short, &[], None, Ok(TEXTS));
     let sealed = Transmission { security: Security::Mode5(&KEY), ..plain() };
-    let long = compact(&sealed, ci::FIXED, Some(&Header::long(meter(), 8, Status(0))));
+    let long = compact(&sealed, ci::FIXED, Some(&long_header()));
     let decrypted = Some((Layer::Tpl, State::Decrypted));
     check_in(&mut listener, &long, &[KEY], decrypted, Ok(TEXTS));
 }

@@ -3,16 +3,17 @@
 //! A port that another program has keeps nothing else from running: it is said, and tried again
 //! until it is free.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use listener::{Limits, listen};
 use rustls::ServerConfig;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use web_ui::{Listener, WebUi};
 
@@ -20,10 +21,9 @@ use crate::keys::Keys;
 use crate::restart::Task;
 
 /// What is served, and where it listens now.
-#[derive(Debug)]
 pub(crate) struct Served {
     router: Router,
-    tls: Option<RustlsConfig>,
+    tls: Option<TlsAcceptor>,
     address: SocketAddr,
     listening: watch::Sender<Option<SocketAddr>>,
     shutdown: CancellationToken,
@@ -57,7 +57,7 @@ impl Served {
             .with_single_cert(vec![certificate], key)?;
         // HTTP/2 would bring nothing to a page of a dozen files, and one more protocol to defend.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let tls = Some(RustlsConfig::from_config(Arc::new(tls)));
+        let tls = Some(TlsAcceptor::from(Arc::new(tls)));
         let router = pages.router(Listener::Https);
         Ok(Self { router, tls, address, listening: watch::Sender::new(None), shutdown })
     }
@@ -79,7 +79,7 @@ impl Served {
         let shutdown = &self.shutdown;
         let mut said = false;
         let listener = loop {
-            match bind(self.address) {
+            match TcpListener::bind(self.address).await {
                 Ok(listener) => break listener,
                 Err(error) => {
                     if !said {
@@ -102,39 +102,26 @@ impl Served {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         tracing::info!("pages at {scheme}://{address}");
 
-        let handle = Handle::new();
-        let service = self.router.clone().into_make_service_with_connect_info::<SocketAddr>();
-        let serve = async {
-            if let Some(tls) = &self.tls {
-                let server = axum_server::from_tcp_rustls(listener, tls.clone())?;
-                server.handle(handle.clone()).serve(service).await
-            } else {
-                let server = axum_server::from_tcp(listener)?;
-                server.handle(handle.clone()).serve(service).await
-            }
-        };
+        let (router, tls) = (self.router.clone(), self.tls.clone());
         self.listening.send_replace(Some(address));
-        let mut serve = std::pin::pin!(serve);
-        let served = tokio::select! {
-            served = &mut serve => served,
-            () = shutdown.cancelled() => {
-                handle.graceful_shutdown(Some(GRACE));
-                serve.await
-            }
-        };
-        self.listening.send_replace(None);
-        if let Err(error) = served {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "the listener failed");
+        tokio::select! {
+            () = listen(listener, tls, router, LIMITS, shutdown.clone()) => {}
+            () = async { shutdown.cancelled().await; time::sleep(GRACE).await } => {}
         }
+        self.listening.send_replace(None);
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
+/// A browser opens six connections, and each of its tabs with live values keeps one of them.
+const LIMITS: Limits = Limits {
+    connections: 512,
+    // Everybody is one: the pages ask for a password and not for a certificate.
+    strangers: 512,
+    // A household of tabs, or an office behind one address.
+    strangers_of_one: 128,
+    quiet: Duration::from_secs(30),
+    quiet_certified: Duration::from_secs(30),
+};
 
 /// How soon a port that was taken is tried again.
 const AGAIN: Duration = Duration::from_secs(2);

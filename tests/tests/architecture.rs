@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metering", &[]),
     ("mbus-rs", &[]),
     ("documents", &[]),
+    ("listener", &[]),
     ("ledger", &["metering"]),
     ("energy", &["metering"]),
     ("drivers", &["metering", "mbus-rs"]),
@@ -27,9 +28,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("access", &["metering"]),
     ("store", &["metering", "ledger"]),
     ("sync-wire", &["metering", "ledger"]),
-    ("web-ui", &["metering", "ledger", "energy", "store", "access", "documents", "mbus-rs"]),
+    (
+        "web-ui",
+        &["metering", "ledger", "energy", "store", "access", "listener", "documents", "mbus-rs"],
+    ),
     ("cloud-sync", &["sync-wire", "store", "metering"]),
-    ("portfolio", &["sync-wire", "ledger", "energy", "metering", "access", "documents"]),
+    (
+        "portfolio",
+        &["sync-wire", "ledger", "energy", "metering", "access", "listener", "documents"],
+    ),
     (
         "gateway",
         &[
@@ -40,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "energy",
             "drivers",
             "access",
+            "listener",
             "store",
             "web-ui",
             "cloud-sync",
@@ -56,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drivers",
             "meter-sim",
             "access",
+            "listener",
             "store",
             "sync-wire",
             "web-ui",

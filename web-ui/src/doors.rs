@@ -192,10 +192,7 @@ impl fmt::Debug for Doors {
     }
 }
 
-/// Where a try came from.
-///
-/// Of an IPv6 address its network, because one machine has as many addresses as it likes there.
-/// Nothing is charged to the loopback address: behind a proxy on this machine it is everybody.
+/// Where a try came from. Nothing is charged to this machine: behind a proxy it is everybody.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source(Option<IpAddr>);
 
@@ -204,17 +201,7 @@ impl Source {
         let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>() else {
             return Self(Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
         };
-        let ip = peer.ip().to_canonical();
-        if ip.is_loopback() {
-            return Self(None);
-        }
-        Self(Some(match ip {
-            IpAddr::V4(_) => ip,
-            IpAddr::V6(ip) => {
-                let network = ip.to_bits() & !u128::from(u64::MAX);
-                IpAddr::V6(Ipv6Addr::from_bits(network))
-            }
-        }))
+        Self(listener::source(*peer))
     }
 }
 

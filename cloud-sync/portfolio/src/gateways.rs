@@ -26,6 +26,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use chrono::{DateTime, SecondsFormat};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use listener::Peer;
 use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -37,7 +38,6 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::authority::{Authority, RENEWABLE, RequestError, ms};
-use crate::listen::Peer;
 use crate::repository::{Reported, Repository, RepositoryError, SpendCode, StoredReading};
 
 /// What the gateways' listener needs. Clones share it.
@@ -210,7 +210,7 @@ async fn enrol<R: Repository>(
     body: Body,
 ) -> Result<Sent, Sent> {
     let (now, address) = (gateways.clock.now(), peer.address);
-    let source = peer.source();
+    let source = listener::source(peer.address);
     gateways.knock(source, now.boottime)?;
 
     let body = gateways.enrolment(body).await?;

@@ -19,7 +19,6 @@ pub mod config;
 mod gateways;
 mod histories;
 mod history;
-mod listen;
 mod people;
 mod problem;
 mod receive;

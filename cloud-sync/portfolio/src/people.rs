@@ -89,7 +89,7 @@ impl<R: Repository> People<R> {
         }
     }
 
-    /// The routes. Every request needs a [`Peer`](crate::Peer) among its extensions.
+    /// The routes. Every request needs a [`Peer`](listener::Peer) among its extensions.
     pub(crate) fn router(self) -> Router {
         let open: [(&str, MethodRouter<Self>); 3] = [
             ("/health", get(session::health)),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use listener::{Limits, listen};
 use metering::{Clock, SiteId};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -20,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{self, Authority, AuthorityError, ms};
 use crate::config::Config;
 use crate::gateways::Gateways;
-use crate::listen::listen;
 use crate::people::{People, Settings};
 use crate::repository::{NewCode, Repository, RepositoryError};
 use crate::session::open_claim;
@@ -88,6 +88,18 @@ pub enum StartError {
 /// The listener's certificate lasts for ninety days; a service runs for longer.
 const RENEW_EVERY: Duration = Duration::from_hours(30 * 24);
 
+/// Of each of the two listeners.
+const LIMITS: Limits = Limits {
+    // A gateway has one or two.
+    connections: 4_096,
+    strangers: 2_048,
+    // Gateways behind one address that all come back at once take turns.
+    strangers_of_one: 256,
+    quiet: Duration::from_secs(75),
+    // One that syncs every 15 min keeps its connection.
+    quiet_certified: Duration::from_mins(17),
+};
+
 /// For how long requests that are under way may go on after the service is told to stop.
 const DRAIN: Duration = Duration::from_secs(4);
 
@@ -115,7 +127,7 @@ impl Service {
         let router =
             Gateways::new(repository.clone(), Arc::clone(&authority), Arc::clone(&clock)).router();
         let tls = Some(TlsAcceptor::from(Arc::new(tls)));
-        tasks.spawn(listen(listener, tls, router, shutdown.clone()));
+        tasks.spawn(listen(listener, tls, router, LIMITS, shutdown.clone()));
         let renewal =
             renew(Arc::clone(&authority), gateways_names.clone(), certificate, clock.clone());
         let stop = shutdown.clone();
@@ -141,7 +153,7 @@ impl Service {
             None => config.people.listen.ip().to_string(),
         };
         let people_url = url(scheme, &host, port);
-        tasks.spawn(listen(listener, people_tls, router, shutdown.clone()));
+        tasks.spawn(listen(listener, people_tls, router, LIMITS, shutdown.clone()));
         tasks.close();
         Ok(Self { gateways_url, people_url, claim_code, fingerprint, repository, shutdown, tasks })
     }

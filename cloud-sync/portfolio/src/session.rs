@@ -15,12 +15,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use listener::Peer;
 use metering::{Clock, Moment, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::task;
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::listen::Peer;
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{Person, Repository, RepositoryError};
@@ -75,7 +75,7 @@ pub(crate) async fn claim<R: Repository>(
     claim: Result<Json<Claim>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(Claim { code, name, password }) = claim?;
-    let (now, source) = (people.clock.now(), peer.source());
+    let (now, source) = (people.clock.now(), listener::source(peer.address));
     let account = claim_account(source);
     people.knock(&account, source, &now)?;
     if people.repository.claimed().await? {
@@ -133,7 +133,7 @@ pub(crate) async fn login<R: Repository>(
     login: Result<Json<Login>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(Login { name, password }) = login?;
-    let (now, source) = (people.clock.now(), peer.source());
+    let (now, source) = (people.clock.now(), listener::source(peer.address));
     let folded: String = name.trim().to_lowercase().chars().take(64).collect();
     people.knock(&folded, source, &now)?;
 

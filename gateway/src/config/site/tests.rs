@@ -190,7 +190,7 @@ fn an_address_of_no_meter_is_told_whose_it_is() {
             "{HEAD}[[bus]]\nid = \"a\"\n{bus}\n[[meter]]\n{meter}address = {address}\nprofile = \"{}\"\n",
             PROFILES[0]
         );
-        let mistakes = Site::load(&file, PROFILES).map(|_| Vec::new()).unwrap_or_else(|it| it);
+        let mistakes = Site::load(&file, PROFILES).err().unwrap_or_default();
         mistakes.into_iter().map(|it| it.advice).collect::<Vec<_>>().join("; ")
     };
     let mbus = |address| told("kind = \"mbus\"\nport = \"tcp://10.0.4.2:10001\"", address);

@@ -77,12 +77,10 @@ pub struct Data<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content<'a> {
-    /// The low `len` bytes, behind a length byte where there is one.
-    Bits {
-        lvar: Option<u8>,
-        bits: u64,
-        len: usize,
-    },
+    /// The low `len` bytes.
+    Bits { bits: u64, len: usize },
+    /// The low `len` bytes behind a length byte.
+    Digits { lvar: u8, digits: u128, len: usize },
     Text(Latin1<'a>),
     Bytes(&'a [u8]),
 }
@@ -94,7 +92,7 @@ impl<'a> Data<'a> {
     pub const SELECTION: Self = Self::fixed(Encoding::Selection, 0, 0);
 
     const fn fixed(encoding: Encoding, bits: u64, len: usize) -> Self {
-        Self { encoding, content: Content::Bits { lvar: None, bits, len } }
+        Self { encoding, content: Content::Bits { bits, len } }
     }
 
     /// A signed number, if `encoding` is one of integers that can hold it.
@@ -117,7 +115,7 @@ impl<'a> Data<'a> {
     /// Decimal digits, if `encoding` is BCD and has enough of them; a minus takes one.
     pub fn bcd(encoding: Encoding, number: i64) -> Option<Self> {
         let len = bcd_len(encoding)?;
-        let mut bits = to_bcd(number.unsigned_abs())?;
+        let mut bits = u64::try_from(to_bcd(number.unsigned_abs())?).ok()?;
         if number < 0 {
             let sign_place = 8 * u32::try_from(len).ok()? - 4;
             if bits >> sign_place != 0 {
@@ -144,13 +142,13 @@ impl<'a> Data<'a> {
         Self::fixed(Encoding::Real32, bits, 4)
     }
 
-    /// Up to 16 decimal digits behind a length byte, with a sign of their own.
+    /// Up to 18 decimal digits behind a length byte, with a sign of their own.
     pub fn variable_bcd(number: i64) -> Option<Self> {
-        let bits = to_bcd(number.unsigned_abs())?;
-        let len = u64::BITS.div_ceil(8) - bits.leading_zeros() / 8;
+        let digits = to_bcd(number.unsigned_abs())?;
+        let len = u128::BITS.div_ceil(8) - digits.leading_zeros() / 8;
         let lvar = if number < 0 { 0xD0 } else { 0xC0 } | u8::try_from(len).ok()?;
         let len = usize::try_from(len).ok()?;
-        let content = Content::Bits { lvar: Some(lvar), bits, len };
+        let content = Content::Digits { lvar, digits, len };
         Some(Self { encoding: Encoding::Variable, content })
     }
 
@@ -174,9 +172,10 @@ impl<'a> Data<'a> {
         Some(Self { encoding: Encoding::Variable, content: Content::Bytes(bytes) })
     }
 
-    /// A day, as type G.
-    pub fn date(date: Date) -> Self {
-        Self::fixed(Encoding::Int16, date.write_g().into(), 2)
+    /// A day, as type G; `None` if its year is not one of 1981 to 2080.
+    pub fn date(date: Date) -> Option<Self> {
+        let day = Self::fixed(Encoding::Int16, date.write_g().into(), 2);
+        date.fits_two_digits().then_some(day)
     }
 
     /// A time of day, as type J.
@@ -184,11 +183,11 @@ impl<'a> Data<'a> {
         Self::fixed(Encoding::Int24, time.write_j().into(), 3)
     }
 
-    /// Day and time: as type I if there are seconds (years from 2000), else as type F.
+    /// Day and time: as type I if there are seconds (years 2000 to 2099), else as type F.
     pub fn date_time(date: Date, time: Time) -> Option<Self> {
         match time.second() {
             None => Some(Self::fixed(Encoding::Int32, write_f(date, time).into(), 4)),
-            Some(_) if date.year() < 2000 => None,
+            Some(_) if !matches!(date.year(), 2000..=2099) => None,
             Some(_) => Some(Self::fixed(Encoding::Int48, write_i(date, time), 6)),
         }
     }
@@ -200,16 +199,10 @@ impl<'a> Data<'a> {
 
     fn write(&self, w: &mut Writer<'_>, order: ByteOrder) -> Result<(), Full> {
         match self.content {
-            Content::Bits { lvar, bits, len } => {
-                if let Some(lvar) = lvar {
-                    w.byte(lvar)?;
-                }
-                let bytes = bits.to_le_bytes();
-                let mut bytes = bytes.iter().take(len);
-                match order {
-                    ByteOrder::LsbFirst => bytes.try_for_each(|byte| w.byte(*byte)),
-                    ByteOrder::MsbFirst => bytes.rev().try_for_each(|byte| w.byte(*byte)),
-                }
+            Content::Bits { bits, len } => write_low(w, order, &bits.to_le_bytes(), len),
+            Content::Digits { lvar, digits, len } => {
+                w.byte(lvar)?;
+                write_low(w, order, &digits.to_le_bytes(), len)
             }
             Content::Text(text) => {
                 let bytes = text.bytes();
@@ -224,6 +217,15 @@ impl<'a> Data<'a> {
                 w.bytes(bytes)
             }
         }
+    }
+}
+
+/// The first `len` of `bytes`, which have the least significant one first.
+fn write_low(w: &mut Writer<'_>, order: ByteOrder, bytes: &[u8], len: usize) -> Result<(), Full> {
+    let mut bytes = bytes.iter().take(len);
+    match order {
+        ByteOrder::LsbFirst => bytes.try_for_each(|byte| w.byte(*byte)),
+        ByteOrder::MsbFirst => bytes.rev().try_for_each(|byte| w.byte(*byte)),
     }
 }
 
@@ -304,7 +306,7 @@ mod tests {
         check(customer, Data::text("Kvernhusgata 4"), "customer: text \"Kvernhusgata 4\"");
         check(customer, Data::bytes(&[0xAB; 16]), &format!("customer: bytes {}", "AB".repeat(16)));
         let (date, time) = (Date::new(2026, 11, 21).unwrap(), Time::new(7, 5, None).unwrap());
-        check(vib(Quantity::Date, "", 0), Some(Data::date(date)), "date: date 2026-11-21");
+        check(vib(Quantity::Date, "", 0), Data::date(date), "date: date 2026-11-21");
         let date_time = vib(Quantity::DateTime, "", 0);
         check(date_time, Data::date_time(date, time), "date_time: datetime 2026-11-21T07:05");
         let time = Time::new(7, 5, Some(9)).unwrap();

@@ -225,6 +225,16 @@ impl Control {
         self.0 & FCB != 0
     }
 
+    /// Whether a meter's frame says that it has an alarm to tell (ACD).
+    pub const fn has_alarm(self) -> bool {
+        !self.to_meter() && self.0 & FCB != 0
+    }
+
+    /// Whether a meter's frame says that it can take no more data now (DFC).
+    pub const fn is_full(self) -> bool {
+        !self.to_meter() && self.0 & FCV != 0
+    }
+
     /// Whether this is `kind`, one of the constants above, whatever its FCB, ACD and DFC.
     pub const fn is(self, kind: Self) -> bool {
         let ignored = if kind.0 & TO_METER == 0 { FCB | FCV } else { FCB };
@@ -328,6 +338,11 @@ mod tests {
         assert!(Control(0x38).is(Control::RSP_UD));
         assert!(!Control(0x48).is(Control::RSP_UD));
         assert!(!Control(0x4B).is(Control::REQ_UD2));
+        let flags = |control: Control| (control.has_alarm(), control.is_full());
+        assert_eq!(flags(Control::RSP_UD), (false, false));
+        assert_eq!(flags(Control(0x28)), (true, false));
+        assert_eq!(flags(Control(0x18)), (false, true));
+        assert_eq!(flags(Control(0x7B)), (false, false));
     }
 
     proptest! {

@@ -196,6 +196,16 @@ impl Status {
     /// Nothing to tell.
     pub const OK: Self = Self(0);
 
+    /// What the application of the meter is at.
+    pub const fn application(self) -> Application {
+        match self.0 & 0b11 {
+            0 => Application::Ok,
+            1 => Application::Busy,
+            2 => Application::Error,
+            _ => Application::Alarm,
+        }
+    }
+
     /// The battery, or the supply, is low.
     pub const fn power_low(self) -> bool {
         self.0 & 0b0000_0100 != 0
@@ -210,6 +220,24 @@ impl Status {
     pub const fn temporary_error(self) -> bool {
         self.0 & 0b0001_0000 != 0
     }
+
+    /// Bits 5 to 7, whose meaning is the manufacturer's own.
+    pub const fn of_manufacturer(self) -> u8 {
+        self.0 >> 5
+    }
+}
+
+/// What the application of a meter is at: the low two bits of its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Application {
+    /// Nothing to tell.
+    Ok,
+    /// It cannot answer now: ask again later.
+    Busy,
+    /// It could not do what it was asked for.
+    Error,
+    /// Something has happened that somebody should look at.
+    Alarm,
 }
 
 /// The configuration field, once "signature": whether and how the records are encrypted.
@@ -251,6 +279,19 @@ mod tests {
         assert!(!Configuration(0x0500).is_encrypted_on_a_wire());
         assert!(Configuration(0x0510).is_encrypted_on_a_wire());
         assert!(Configuration(0x0400).is_encrypted_on_a_wire());
+    }
+
+    #[test]
+    fn each_bit_of_the_status() {
+        let told = |status: u8| {
+            let status = Status(status);
+            let flags = (status.power_low(), status.permanent_error(), status.temporary_error());
+            (status.application(), flags, status.of_manufacturer())
+        };
+        assert_eq!(told(0), (Application::Ok, (false, false, false), 0));
+        assert_eq!(told(0b0000_0101), (Application::Busy, (true, false, false), 0));
+        assert_eq!(told(0b0000_1010), (Application::Error, (false, true, false), 0));
+        assert_eq!(told(0b1011_0011), (Application::Alarm, (false, false, true), 0b101));
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | [`Primary`], [`Secondary`], [`Selection`] | whom it is for, or who says it                  |
 //! | [`Telegram`], [`Header`]    | what the meter says, and the fixed part of it                 |
 //! | [`Record`], [`Records`]     | its numbers, one by one                                       |
+//! | [`Answer`]                  | those of several telegrams, numbered through                  |
 //! | [`Dib`], [`Vib`]            | which number it is, and of what                               |
 //! | [`Value`], [`Number`]       | the number, exactly                                           |
 //! | [`Entry`], [`VibBuf`], [`Data`] | a record to be written, by a meter or a simulated one     |
@@ -40,6 +41,7 @@
 #![cfg_attr(not(test), no_std)]
 
 mod address;
+mod answer;
 pub mod crypto;
 mod dib;
 mod entry;
@@ -60,11 +62,12 @@ mod vib;
 mod writer;
 
 pub use address::{Id, InvalidAddress, Manufacturer, Primary, Secondary, Selection};
+pub use answer::{Answer, Joint};
 pub use dib::{Bits, Dib, Encoding, Function};
 pub use entry::{Data, Entry};
 pub use fixed::Fixed;
 pub use frame::{Control, Frame, Long, write_frame};
-pub use header::{Configuration, Header, Medium, Status};
+pub use header::{Application, Configuration, Header, Medium, Status};
 pub use overhear::{Overhear, Overheard};
 pub use reader::{ByteOrder, DecodeError, Flaw, Part, Reader};
 pub use record::{DataType, Record, Records, Trailer};

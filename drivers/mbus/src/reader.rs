@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::ci;
 use crate::radio::{RadioFlaw, SealFlaw};
 
 /// Reads a telegram from front to back.
@@ -194,7 +195,7 @@ pub enum Flaw {
     #[error("the stop byte is {0:#04x} and should be 0x16")]
     Stop(u8),
     /// A CI that no meter sends, or that is not read here.
-    #[error("the application layer {0:#04x} is not one that is read here")]
+    #[error("the application layer {0:#04x} ({name}) is not one that is read here", name = ci::name(*.0))]
     Ci(u8),
     /// The fixed structure has 16 bytes, neither more nor less.
     #[error("the fixed structure has {0} bytes and should have 16")]

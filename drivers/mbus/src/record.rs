@@ -348,6 +348,10 @@ impl<'a> Records<'a> {
         Self { r, order, counters: None, trailer: None, unread: &[] }
     }
 
+    pub(crate) const fn none() -> Self {
+        Self::new(Reader::new(&[]), ByteOrder::LsbFirst)
+    }
+
     pub(crate) const fn fixed(counters: Counters<'a>, order: ByteOrder) -> Self {
         let r = Reader::new(&[]);
         Self { r, order, counters: Some(counters), trailer: None, unread: &[] }

@@ -15,6 +15,18 @@ pub mod ci {
     pub const DATA: u8 = 0x51;
     /// To a meter: feel addressed, or not, by your secondary address.
     pub const SELECT: u8 = 0x52;
+    /// To a meter: choose which telegram to send, and forget nothing.
+    pub const APPLICATION_SELECT: u8 = 0x53;
+    /// To a meter: store your values now, all at the same moment.
+    pub const SYNCHRONISE: u8 = 0x54;
+    /// To a meter: here are records, most significant byte first.
+    pub const DATA_MSB_FIRST: u8 = 0x55;
+    /// As [`SELECT`], most significant byte first.
+    pub const SELECT_MSB_FIRST: u8 = 0x56;
+    /// To a meter: here are records behind the short header.
+    pub const DATA_SHORT_HEADER: u8 = 0x5A;
+    /// To a meter: here are records behind the long header.
+    pub const DATA_LONG_HEADER: u8 = 0x5B;
     /// From a meter: an application error.
     pub const ERROR: u8 = 0x70;
     /// From a meter: an alarm.
@@ -31,6 +43,34 @@ pub mod ci {
     pub const RECORDS_WITHOUT_HEADER: u8 = 0x78;
     /// From a meter: records behind the short header.
     pub const RECORDS_SHORT_HEADER: u8 = 0x7A;
+
+    /// What the data behind `ci` is, in a few words: also of those that are not read here.
+    pub const fn name(ci: u8) -> &'static str {
+        match ci {
+            APPLICATION_RESET => "application reset, to a meter",
+            DATA | DATA_MSB_FIRST | DATA_SHORT_HEADER | DATA_LONG_HEADER => "data, to a meter",
+            SELECT | SELECT_MSB_FIRST => "selection, to a meter",
+            APPLICATION_SELECT => "choice of a telegram, to a meter",
+            SYNCHRONISE => "synchronisation, to a meter",
+            0x60..=0x67 => "DLMS data, to a meter",
+            0x69..=0x6B => "format frame, which tells how a compact frame is to be read",
+            0x6C | 0x6D => "clock, to a meter",
+            ERROR | 0x6E | 0x6F => "application error",
+            ALARM | 0x74 | 0x75 => "alarm",
+            RECORDS | RECORDS_MSB_FIRST | RECORDS_WITHOUT_HEADER | RECORDS_SHORT_HEADER => {
+                "records"
+            }
+            FIXED | FIXED_MSB_FIRST => "fixed structure",
+            0x79 | 0x7B => "compact frame",
+            0x7C..=0x7F => "DLMS data",
+            0x80..=0x83 => "network or transport layer",
+            0x8C..=0x8F => "extended link layer of radio",
+            0x90 => "authentication and fragmentation layer",
+            0xA0..=0xB7 => "maker's own data",
+            0xB8..=0xBF => "baud rate, to a meter",
+            _ => "reserved",
+        }
+    }
 }
 
 /// What a meter says.
@@ -114,9 +154,7 @@ impl<'a> Telegram<'a> {
         match self.content {
             Content::Records(records) => Ok(records),
             Content::Sealed(sealed) => sealed.plain().ok_or(sealed.error()),
-            Content::Error(_) | Content::Alarm(_) => {
-                Ok(Records::new(Reader::new(&[]), ByteOrder::LsbFirst))
-            }
+            Content::Error(_) | Content::Alarm(_) => Ok(Records::none()),
         }
     }
 }
@@ -191,7 +229,52 @@ mod tests {
         let error = telegram(ci::SELECT, &[0; 8]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "byte 6: the application layer 0x52 is not one that is read here"
+            "byte 6: the application layer 0x52 (selection, to a meter) is not one that is read here"
+        );
+    }
+
+    #[test]
+    fn what_is_not_read_says_what_it_is() {
+        for (ci, name) in [
+            (0x69, "format frame, which tells how a compact frame is to be read"),
+            (0x6B, "format frame, which tells how a compact frame is to be read"),
+            (0x79, "compact frame"),
+            (0x7C, "DLMS data"),
+            (0x7F, "DLMS data"),
+            (0xBD, "baud rate, to a meter"),
+            (0xFF, "reserved"),
+        ] {
+            let error = telegram(ci, &[0; 20]).unwrap_err();
+            assert_eq!((error.at, error.flaw), (6, Flaw::Ci(ci)));
+            assert!(error.to_string().contains(&format!("({name})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_telegram_most_significant_byte_first() {
+        let bytes = [
+            0x12, 0x34, 0x56, 0x78, 0x2C, 0x2D, 0x35, 0x04, 9, 0b100, 0, 0, 0x02, 0x13, 0x01, 0x00,
+            0x02, 0x6C, 0x23, 0xC2,
+        ];
+        let telegram = telegram(ci::RECORDS_MSB_FIRST, &bytes).unwrap();
+        let header = telegram.header.unwrap();
+        assert_eq!(header.address().unwrap().to_string(), "12345678KAM3504");
+        assert!(header.status.power_low());
+        let texts: Vec<String> =
+            telegram.records().unwrap().map(|record| record.unwrap().to_string()).collect();
+        assert_eq!(texts, ["volume: integer 0.256 m3", "date: date 2022-03-02"]);
+    }
+
+    #[test]
+    fn the_fixed_structure_most_significant_byte_first() {
+        let bytes = [0x02, 0x23, 0x78, 0x93, 7, 1, 0xD1, 0x72, 0, 1, 0x32, 0x2B, 0, 0, 0, 9];
+        let telegram = telegram(ci::FIXED_MSB_FIRST, &bytes).unwrap();
+        assert_eq!(telegram.header.unwrap().id.unwrap().to_string(), "02237893");
+        let texts: Vec<String> =
+            telegram.records().unwrap().map(|record| record.unwrap().to_string()).collect();
+        assert_eq!(
+            texts,
+            ["energy: unsigned 78379000000000 J", "volume_flow: unsigned 0.009 m3/h"]
         );
     }
 

@@ -168,11 +168,11 @@ pub(crate) fn bcd(bits: u64) -> Option<u64> {
     Some(100_000_000 * (eights >> 32) + (eights & 0xFFFF_FFFF))
 }
 
-/// The hex digits that spell `number`, which has at most 16 decimal ones.
-pub(crate) fn to_bcd(mut number: u64) -> Option<u64> {
+/// The hex digits that spell `number`, which has at most 18 decimal ones.
+pub(crate) fn to_bcd(mut number: u64) -> Option<u128> {
     let mut bits = 0;
-    for digit in 0..16 {
-        bits |= (number % 10) << (4 * digit);
+    for digit in 0..18 {
+        bits |= u128::from(number % 10) << (4 * digit);
         number /= 10;
     }
     (number == 0).then_some(bits)
@@ -202,8 +202,9 @@ mod tests {
     proptest! {
         #[test]
         fn digits_there_and_back(number in 0_u64..10_000_000_000_000_000) {
-            prop_assert_eq!(to_bcd(number).and_then(bcd), Some(number));
-            prop_assert_eq!(to_bcd(number), u64::from_str_radix(&number.to_string(), 16).ok());
+            let digits = to_bcd(number).and_then(|digits| u64::try_from(digits).ok());
+            prop_assert_eq!(digits.and_then(bcd), Some(number));
+            prop_assert_eq!(digits, u64::from_str_radix(&number.to_string(), 16).ok());
         }
     }
 }

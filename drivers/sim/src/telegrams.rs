@@ -111,7 +111,7 @@ impl Body<'_, '_, '_> {
                 self.figure(&sight, figure, 1)?;
             }
         }
-        self.entry(VibBuf::of(Quantity::Date, "", 0), calendar_day(day).map(Data::date), 1)
+        self.entry(VibBuf::of(Quantity::Date, "", 0), calendar_day(day).and_then(Data::date), 1)
     }
 
     fn figure(&mut self, sight: &Sight<'_>, figure: &Figure, storage: u64) -> Result<(), Full> {

@@ -19,6 +19,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 
+use drivers::Profiles;
 use serde_json::Value;
 use site_tests::gateway::{Gateway, Home};
 use site_tests::process::Program;
@@ -182,7 +183,7 @@ impl Account {
         self.compare_identity(frame, &meter);
         self.compare_state(frame, &meter);
 
-        let known = known_numbers(frame);
+        let known = by_profile(known_numbers(frame), meter["profile"].as_str());
         let mut unclaimed: BTreeSet<&str> = known
             .iter()
             .filter(|(_, record)| record["valid"] == true)
@@ -324,6 +325,22 @@ fn known_numbers(frame: &Frame) -> BTreeMap<String, &Value> {
     known
 }
 
+/// The same numbers, by the names that the profile of the meter gives to some of them.
+fn by_profile<'r>(
+    known: BTreeMap<String, &'r Value>,
+    profile: Option<&str>,
+) -> BTreeMap<String, &'r Value> {
+    let profiles = Profiles::embedded();
+    let profile = profile.and_then(|id| profiles.get(id));
+    let named: BTreeMap<String, String> = profile
+        .iter()
+        .flat_map(|profile| profile.registers())
+        .filter_map(|spec| Some((spec.record()?.to_string(), spec.register.to_string())))
+        .collect();
+    let name = |own: String| named.get(&own).cloned().unwrap_or(own);
+    known.into_iter().map(|(own, record)| (name(own), record)).collect()
+}
+
 /// The name that the gateway gives to what `record` says.
 fn register_of(record: &Value, medium: u64) -> String {
     let number = |key: &str| record[key].as_u64().unwrap();
@@ -409,6 +426,10 @@ fn tens(unit: &str, of_truth: Option<&str>) -> Option<i32> {
         ("kVAh", "VAh", 3),
         ("kvar", "var", 3),
         ("kVA", "VA", 3),
+        // What a profile knows better: a reactive subunit, and a unit in the meter's own words.
+        ("kvarh", "Wh", 3),
+        ("kvar", "W", 3),
+        ("%", "%RH", 0),
     ];
     known.iter().find(|it| (it.0, it.1) == (unit, of_truth)).map(|it| it.2)
 }

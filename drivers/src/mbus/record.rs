@@ -44,6 +44,8 @@ pub(crate) struct Told {
 struct Display {
     unit: Unit,
     tens: i8,
+    /// No VIF says the unit: the record has none, or a text of the meter's own.
+    is_open: bool,
 }
 
 impl Told {
@@ -55,14 +57,17 @@ impl Told {
         self.shown(self.display, decimals)
     }
 
-    /// In `unit`, if no more than the point has to be moved for it; else as [`Self::quantity`].
+    /// In `unit`, if no more than the point has to be moved for it, or if no VIF says another;
+    /// else as [`Self::quantity`].
     pub(crate) fn quantity_in(
         self,
         unit: Unit,
         decimals: Option<i8>,
     ) -> Result<Quantity, NoReading> {
-        let tens = tens_between(self.display.unit, unit);
-        let display = tens.map(|tens| Display { unit, tens: self.display.tens + tens });
+        let tens =
+            if self.display.is_open { Some(0) } else { tens_between(self.display.unit, unit) };
+        let tens = tens.map(|tens| self.display.tens.saturating_add(tens));
+        let display = tens.map(|tens| Display { unit, tens, is_open: false });
         self.shown(display.unwrap_or(self.display), decimals)
     }
 
@@ -202,9 +207,10 @@ fn words(text: &str) -> Option<String> {
 
 /// The unit of a display for the unit of a VIF.
 fn display(record: &Record<'_>) -> Display {
-    let as_is = |unit| Display { unit, tens: 0 };
+    let as_is = |unit| Display { unit, tens: 0, is_open: false };
+    let scaled = |unit, tens| Display { unit, tens, is_open: false };
     if record.vib.unit.is_none() {
-        return as_is(Unit::One);
+        return Display { is_open: true, ..as_is(Unit::One) };
     }
     if record.vib.modifiers().any(|it| it == Modifier::NON_METRIC) {
         // Of the American table, where a volume is in gallons: whatever it is, it is not in this.
@@ -212,22 +218,23 @@ fn display(record: &Record<'_>) -> Display {
     }
     let large = matches!(record.vib.bytes(), [0xFB, ..]);
     match record.vib.unit.as_str() {
-        Some("Wh") if large => Display { unit: Unit::MegawattHour, tens: 6 },
-        Some("Wh") => Display { unit: Unit::KilowattHour, tens: 3 },
-        Some("J") => Display { unit: Unit::Gigajoule, tens: 9 },
-        Some("W") if large => Display { unit: Unit::Megawatt, tens: 6 },
-        Some("W") => Display { unit: Unit::Kilowatt, tens: 3 },
-        Some("J/h") => Display { unit: Unit::GigajoulePerHour, tens: 9 },
-        Some("kg") if large => Display { unit: Unit::Tonne, tens: 3 },
-        Some("varh") => Display { unit: Unit::KilovarHour, tens: 3 },
-        Some("VAh") => Display { unit: Unit::KilovoltAmpereHour, tens: 3 },
-        Some("var") => Display { unit: Unit::Kilovar, tens: 3 },
-        Some("VA") => Display { unit: Unit::KilovoltAmpere, tens: 3 },
+        Some("Wh") if large => scaled(Unit::MegawattHour, 6),
+        Some("Wh") => scaled(Unit::KilowattHour, 3),
+        Some("J") => scaled(Unit::Gigajoule, 9),
+        Some("W") if large => scaled(Unit::Megawatt, 6),
+        Some("W") => scaled(Unit::Kilowatt, 3),
+        Some("J/h") => scaled(Unit::GigajoulePerHour, 9),
+        Some("kg") if large => scaled(Unit::Tonne, 3),
+        Some("varh") => scaled(Unit::KilovarHour, 3),
+        Some("VAh") => scaled(Unit::KilovoltAmpereHour, 3),
+        Some("var") => scaled(Unit::Kilovar, 3),
+        Some("VA") => scaled(Unit::KilovoltAmpere, 3),
         _ => {
             let text: String = record.vib.unit.to_string().split_whitespace().collect();
             // A meter's own text may be no unit, or more of one than a unit has room for.
             let code: String = text.chars().filter(char::is_ascii_graphic).take(15).collect();
-            as_is(Unit::from_code(&code).unwrap_or(Unit::One))
+            let is_open = record.vib.quantity == Kind::PlainText;
+            Display { is_open, ..as_is(Unit::from_code(&code).unwrap_or(Unit::One)) }
         }
     }
 }
@@ -398,6 +405,16 @@ mod tests {
         check(4, "04 6D 1A 0E CD 13", "date_time = (2014-03-13T14:26)");
         check(4, "0C 78 22 11 00 67", "fabrication_number = (67001122)");
         check(4, "02 FD 16 34 12", "password = (not shown)");
+    }
+
+    #[test]
+    fn a_unit_of_the_profile_stands_where_no_vif_says_one() {
+        // A maker's own record, and one whose unit is a text.
+        for bytes in [&[0x02, 0xFF, 0x52, 0xF4, 0x01][..], &[0x02, 0x7C, 1, b'x', 0xF4, 0x01]] {
+            let record = Record::read(&mut Reader::new(bytes), ByteOrder::LsbFirst).unwrap();
+            let told = said(&record, 2).number.unwrap().unwrap();
+            assert_eq!(told.quantity_in(Unit::Hertz, None).unwrap().to_string(), "500 Hz");
+        }
     }
 
     #[test]

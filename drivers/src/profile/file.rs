@@ -199,7 +199,7 @@ pub(super) struct Texts {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Bit {
+pub(super) struct Flag {
     pub(super) bit: u8,
     pub(super) nb: String,
     pub(super) en: String,
@@ -230,7 +230,7 @@ pub(super) struct Register {
     pub(super) optional: bool,
     pub(super) name: Option<Spanned<Texts>>,
     #[serde(default)]
-    pub(super) bits: Vec<Spanned<Bit>>,
+    pub(super) bits: Vec<Spanned<Flag>>,
     pub(super) modbus: Option<Spanned<Point>>,
     pub(super) mbus: Option<Spanned<Record>>,
     pub(super) invalid: Option<Invalid>,

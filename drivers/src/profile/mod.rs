@@ -158,6 +158,13 @@ pub struct RegisterSpec {
     pub(crate) mbus: Option<RecordMatch>,
 }
 
+impl RegisterSpec {
+    /// What the record on an M-Bus is called without a profile; `None` if it is on none.
+    pub fn record(&self) -> Option<&Register> {
+        self.mbus.as_ref().map(|it| &it.register)
+    }
+}
+
 /// How a register behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -367,25 +374,26 @@ impl Profiles {
         all.find(|profile| profile.fits(identity, medium_code)).cloned()
     }
 
-    /// The table of supported meters, in Markdown, for the manual.
+    /// The table of supported meters, in Markdown, by maker: what the operator's manual shows.
+    /// Those of the simulated building are no meters.
     pub fn table(&self) -> String {
-        let mut table = "| Profile | Meter | Medium | Wire | Registers | Known from |\n\
-                         |---|---|---|---|---|---|\n"
-            .to_owned();
         let row = |profile: &Arc<Profile>| {
             format!(
-                "| `{}` | {} {} | {} | {} | {} | {} |\n",
-                profile.id,
+                "| {} | {} | {} | {} | {} | {} |\n",
                 profile.vendor,
                 profile.models.join(", "),
                 profile.medium,
                 profile.wires().join(", "),
-                profile.registers.len(),
                 profile.status,
+                profile.source,
             )
         };
-        table.extend(self.iter().map(row));
-        table
+        let real = self.iter().filter(|profile| !profile.id.starts_with("fyrhus."));
+        let mut rows: Vec<String> = real.map(row).collect();
+        rows.sort();
+        let head =
+            "| Maker | Type | Counts | Wire | Status | Known from |\n|---|---|---|---|---|---|\n";
+        rows.into_iter().fold(head.to_owned(), |table, row| table + &row)
     }
 }
 

@@ -5,23 +5,41 @@ use super::*;
 #[test]
 fn every_embedded_profile_loads_and_does_what_its_vectors_say() {
     let mut count = 0;
+    let mut wrong = Vec::new();
     for name in Embedded::iter().filter(|name| has_profile_name(Path::new(name.as_ref()))) {
         let file = Embedded::get(&name).unwrap();
         let text = str::from_utf8(&file.data).unwrap();
-        let profile = Profile::parse(text).unwrap_or_else(|mistakes| {
-            let all: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-            panic!("{name}: {}", all.join("\n"));
-        });
-        assert_eq!(*name, format!("{}.toml", profile.id.replace('.', "-")));
         let frame = |name: &str| {
             let file = Embedded::get(name)?;
             Some(String::from_utf8(file.data.into_owned()).unwrap())
         };
-        let failures = vector::failures(&profile, frame);
-        assert!(failures.is_empty(), "{name}: {failures:#?}");
+        let mistakes = match Profile::parse(text) {
+            Ok(profile) => {
+                assert_eq!(*name, format!("{}.toml", profile.id.replace('.', "-")));
+                vector::failures(&profile, frame)
+            }
+            Err(mistakes) => mistakes,
+        };
+        wrong.extend(mistakes.iter().map(|mistake| format!("{name}, {mistake}")));
         count += 1;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(Profiles::embedded().iter().count(), count, "two have the same id");
+}
+
+/// `UPDATE=1 cargo test -p drivers` rewrites it.
+#[test]
+fn the_manual_lists_every_profile() {
+    const BEGIN: &str = "<!-- printed from drivers/profiles -->\n\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/docs/operator/meters.md");
+    let manual = std::fs::read_to_string(&path).unwrap();
+    let (above, listed) = manual.split_once(BEGIN).expect("the mark above the table");
+    let table = Profiles::embedded().table();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, format!("{above}{BEGIN}{table}")).unwrap();
+    } else {
+        assert_eq!(listed, table, "UPDATE=1 cargo test -p drivers rewrites {}", path.display());
+    }
 }
 
 #[test]

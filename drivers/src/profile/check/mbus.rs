@@ -89,15 +89,14 @@ impl Check<'_> {
                 .iter()
                 .find(now)
                 .filter(|spec| spec.mbus.as_ref().is_some_and(|it| it.register.storage == 0));
-            match now {
-                Some(spec) => drop(kept.insert(spec.register.clone())),
-                None => {
-                    let advice = format!(
-                        "`{}` is no register of this profile that an M-Bus tells with storage 0",
-                        key.get_ref()
-                    );
-                    self.mistake(key, advice);
-                }
+            if let Some(spec) = now {
+                kept.insert(spec.register.clone());
+            } else {
+                let advice = format!(
+                    "`{}` is no register of this profile that an M-Bus tells with storage 0",
+                    key.get_ref()
+                );
+                self.mistake(key, advice);
             }
         }
         if memory.registers.is_empty() {
@@ -114,7 +113,7 @@ impl Check<'_> {
 
     pub(super) fn bits(
         &mut self,
-        bits: Vec<Spanned<file::Bit>>,
+        bits: Vec<Spanned<file::Flag>>,
         kind: Kind,
         is_mbus: bool,
     ) -> Vec<FlagBit> {
@@ -130,7 +129,7 @@ impl Check<'_> {
                 self.mistake(&it, format!("bit = {bit} is there twice"));
             }
             let at = it.span().start;
-            let file::Bit { bit, nb, en, da } = it.into_inner();
+            let file::Flag { bit, nb, en, da } = it.into_inner();
             texts.push(FlagBit { bit, text: self.texts(at, file::Texts { nb, en, da }) });
         }
         texts

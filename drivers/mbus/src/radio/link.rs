@@ -341,11 +341,10 @@ mod tests {
                 prop_assert_eq!(link.write(&payload, &mut w), Ok(()));
                 let mut bare = [0; MAX_LEN];
                 let (read, len) = RadioLink::read(w.written(), &mut bare).unwrap();
+                // The last two bytes of one bare frame in 65 536 are its checksum.
+                prop_assume!(framing != Framing::Bare || read.framing == framing);
                 prop_assert_eq!(&bare[LINK_LEN..len], payload.as_slice());
-                // By chance the last two bytes of a bare frame are a checksum.
-                if framing != Framing::Bare {
-                    prop_assert_eq!(read, link);
-                }
+                prop_assert_eq!(read, link);
             }
         }
 

@@ -347,7 +347,7 @@ proptest! {
             1 => Security::Mode5(&KEY),
             _ => Security::Mode7 { key: &KEY, counter: number },
         };
-        let transmission = Transmission { link, ell, link_key: Some(&OTHER), security };
+        let transmission = Transmission { link, ell, link_key: Some(&KEY), security };
         let mut header = Header::long(other_meter(), 7, Status(0));
         header.configuration = None;
         if !is_long {
@@ -357,11 +357,12 @@ proptest! {
         let records: Vec<u8> =
             values.iter().flat_map(|value| [&[0x02, 0x13][..], &value.to_le_bytes()].concat()).collect();
         let frame = sent(&transmission, first, Some(&header), |w| w.bytes(&records));
-        // One frame in 65 536 looks wired, by its length and address.
+        // One frame in 65 536 looks wired, by its length and address, and the last two bytes of
+        // one bare frame in as many are its checksum. As rarely, a second key would fit as well.
         prop_assume!(frame[0] != 0x68 || (frame[1] != frame[2] && frame[3] != 0x68));
-
         let mut scratch = Scratch::new();
-        let heard = Listener::new(&mut []).hear(&frame, &[KEY, OTHER], &mut scratch);
+        let heard = Listener::new(&mut []).hear(&frame, &[KEY], &mut scratch);
+        prop_assume!(heard.envelope.link == Some(Link::Radio(link)));
         let Ok(Content::Records(read)) = heard.content else { panic!("{:?}", heard.content) };
         let read: Vec<u8> = read.flat_map(|record| record.unwrap().data().to_vec()).collect();
         let written: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

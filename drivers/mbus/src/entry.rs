@@ -78,9 +78,16 @@ pub struct Data<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content<'a> {
     /// The low `len` bytes.
-    Bits { bits: u64, len: usize },
+    Bits {
+        bits: u64,
+        len: usize,
+    },
     /// The low `len` bytes behind a length byte.
-    Digits { lvar: u8, digits: u128, len: usize },
+    Digits {
+        lvar: u8,
+        digits: u128,
+        len: usize,
+    },
     Text(Latin1<'a>),
     Bytes(&'a [u8]),
 }

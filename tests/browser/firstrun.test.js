@@ -45,6 +45,17 @@ test('the one-time code makes the first user, and only once', { skip }, async ()
   await page.getByRole('navigation', { name: 'Hovedmeny' }).first().waitFor();
   await picture(page, 'claimed-390');
 
+  // Where nothing is set up yet, the example is a configuration that the gateway takes.
+  await page.goto('/setup');
+  await page.getByRole('button', { name: 'Begynn med et eksempel' }).click();
+  const text = page.getByRole('textbox', { name: 'Oppsett av bygget' });
+  assert.match(await text.inputValue(), /\[\[meter\]\]/);
+  await page.getByRole('button', { name: 'Lagre oppsettet' }).click();
+  await page.getByText('Lagret og tatt i bruk.').waitFor();
+  await accessible(page, 'the first configuration');
+  await fits(page, 'the first configuration');
+  await picture(page, 'configured-390');
+
   // The next one who comes is asked to log in, not to claim.
   const other = await visit(browser, setting('FYRHUS_FRESH_URL'));
   await other.page.goto('/?lang=nb');

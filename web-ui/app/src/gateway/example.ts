@@ -1,0 +1,38 @@
+// What somebody begins with who has no configuration yet: one bus and one meter, to be written over.
+
+/** A new id: a UUID of version 7 (RFC 9562, section 5.7), which every building and meter has for ever. */
+export function newId(now: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, Math.floor(now / 2 ** 32));
+  view.setUint32(2, now % 2 ** 32);
+  view.setUint8(6, 0x70 | (view.getUint8(6) & 0x0f));
+  view.setUint8(8, 0x80 | (view.getUint8(8) & 0x3f));
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/** A whole configuration; the names are the page's language. */
+export function exampleSite(now: number, site: string, meter: string): string {
+  return `[site]
+id = "${newId(now)}"
+name = "${site}"
+time_zone = "Europe/Oslo"
+
+[[bus]]
+id = "bus-1"
+kind = "mbus"
+port = "tcp://10.0.4.2:10001"
+
+${exampleMeter(now, meter)}`;
+}
+
+/** One meter more, on the bus of the example. */
+export function exampleMeter(now: number, name: string): string {
+  return `[[meter]]
+id = "${newId(now)}"
+name = "${name}"
+bus = "bus-1"
+address = 1
+`;
+}

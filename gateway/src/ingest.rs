@@ -11,6 +11,7 @@
 //! broken, what is unsaved stays here and is tried again; after [`MOST_UNSAVED`] questions nothing
 //! more is taken, and so the buses wait: readings are late, never lost.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(crate) struct Ingest {
     pub(crate) board: Board,
     /// For the age of answers.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The meters that told more different series than are kept, in their last answer.
+    pub(crate) beyond: BTreeSet<MeterId>,
 }
 
 /// Takes in what is polled until every bus has let go of its end, and all that came is stored.
@@ -168,7 +171,7 @@ impl Ingest {
     }
 
     fn saved(
-        &self,
+        &mut self,
         unsaved: &mut Unsaved,
         kept: Vec<MeterRound>,
         outcome: Result<Stored, StoreError>,
@@ -176,9 +179,18 @@ impl Ingest {
         match outcome {
             Ok(stored) => {
                 unsaved.pause = FIRST_PAUSE;
+                for round in kept.iter().filter(|round| round.outcome.is_ok()) {
+                    self.beyond.remove(&round.meter);
+                }
+                for meter in stored.left_out {
+                    if self.beyond.insert(meter) {
+                        tracing::error!(%meter, "{}", self.too_many_series(meter));
+                    }
+                }
+                let trouble = self.beyond.first().map(|meter| self.too_many_series(*meter));
                 self.board.change(|status| {
                     status.store.stored += stored.count;
-                    status.store.trouble = None;
+                    status.store.trouble = trouble;
                 });
             }
             Err(error) => {
@@ -189,6 +201,20 @@ impl Ingest {
                 unsaved.put_back(kept, Instant::now());
             }
         }
+    }
+}
+
+impl Ingest {
+    /// What a person has to know of a meter that is ever another.
+    fn too_many_series(&self, meter: MeterId) -> String {
+        let name = self.site.borrow().meter(meter).map(|info| info.name.clone());
+        format!(
+            "{} calls itself or its registers ever differently: it has {} series, and what would \
+             begin another is not stored; see what answers there, and give the meter a new `id` in \
+             site.toml when that is in order",
+            name.unwrap_or_else(|| format!("meter {meter}")),
+            store::MOST_SERIES
+        )
     }
 }
 

@@ -5,7 +5,7 @@
 //! stop    buses ▶ ingest, to the last reading ▶ cloud, pages ▶ store       within 5 s
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -157,6 +157,7 @@ impl Daemon {
             profiles: Arc::clone(&profiles),
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            beyond: BTreeSet::new(),
         };
         let mut saved_to = writer.clone();
         let ingest = tokio::spawn(async move {

@@ -15,6 +15,7 @@ use crate::clock::testing::TestClock;
 struct Shelf {
     log: Arc<Mutex<Vec<String>>>,
     refuse: Arc<Mutex<u32>>,
+    leave_out: Arc<Mutex<Vec<MeterId>>>,
     begun: Option<Instant>,
 }
 
@@ -29,7 +30,8 @@ impl Save for Shelf {
             *refuse -= 1;
             return Err(StoreError::Closed);
         }
-        Ok(Stored { first_seq: 1, count })
+        let left_out = self.leave_out.lock().unwrap().clone();
+        Ok(Stored { first_seq: 1, count, left_out })
     }
 }
 
@@ -83,6 +85,7 @@ impl Bench {
             profiles: Arc::new(Profiles::embedded()),
             board: board.clone(),
             clock: Arc::new(clock),
+            beyond: BTreeSet::new(),
         };
         let (polled, mut heard) = mpsc::channel(4);
         let shelf = Shelf { begun: Some(Instant::now()), ..Shelf::default() };
@@ -171,6 +174,24 @@ async fn what_the_store_refuses_is_kept_and_tried_again() {
         bench.log_after().await,
         ["0 s: refused 1", "1 s: refused 1", "3 s: refused 2", "7 s: stored 2"],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_is_ever_another_is_named_until_it_is_not() {
+    let bench = Bench::start();
+    let trouble_after = async |outcome: Outcome, leave_out: Vec<MeterId>| {
+        *bench.shelf.leave_out.lock().unwrap() = leave_out;
+        bench.say(outcome).await;
+        bench.polled.send(Polled::RoundOver).await.unwrap();
+        time::sleep(Duration::from_secs(1)).await;
+        bench.board.watch().borrow().store.trouble.clone()
+    };
+    let said = "Heat calls itself or its registers ever differently: it has 2048 series, and what \
+                would begin another is not stored; see what answers there, and give the meter a \
+                new `id` in site.toml when that is in order";
+    assert_eq!(trouble_after(bench.answer(), vec![meter()]).await.as_deref(), Some(said));
+    assert_eq!(trouble_after(silent(), Vec::new()).await.as_deref(), Some(said), "still");
+    assert_eq!(trouble_after(bench.answer(), Vec::new()).await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,17 +85,18 @@ impl Engine {
         let mut placing = Placing::new(Arc::clone(&state.registry));
         let entries = entries(&mut placing, &state, &round)?;
         let Some(asked) = round.first().map(|first| first.asked) else {
-            return Ok(Stored { first_seq: state.head + 1, count: 0 });
+            return Ok(Stored { first_seq: state.head + 1, count: 0, left_out: Vec::new() });
         };
         if entries.len() > MOST_AT_ONCE {
             let (found, most) = (entries.len(), MOST_AT_ONCE);
             return Err(StoreError::TooLarge { what: "a round", found, most });
         }
         drop(state);
+        let left_out = std::mem::take(&mut placing.left_out);
         self.register(placing)?;
         let rows = self.store(Month::of(asked.wall_ms()), asked.boot_id, false, &entries)?;
         self.shared.change(|state| remember_what_was_said(state, round));
-        Ok(self.count(&rows, &entries))
+        Ok(Stored { left_out, ..self.count(&rows, &entries) })
     }
 
     /// Writes readings to the raw file of `month`, in one transaction.
@@ -195,7 +196,8 @@ impl Engine {
                 "roll-ups not written; they will be made again from the raw files"
             );
         }
-        Stored { first_seq, count: u64::try_from(entries.len()).unwrap_or(u64::MAX) }
+        let count = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        Stored { first_seq, count, left_out: Vec::new() }
     }
 
     /// Writes the tallies to the roll-up file; makes that again if it is damaged.
@@ -320,7 +322,7 @@ pub(crate) fn set_cursor(core: &Connection, name: &str, value: u64) -> Result<()
     .doing("write a cursor")
 }
 
-/// The readings and absences of a round, each with its series.
+/// The readings and absences of a round, each with its series; without what is left out.
 fn entries(
     placing: &mut Placing,
     state: &State,
@@ -328,13 +330,16 @@ fn entries(
 ) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
     for meter in round {
+        let before = entries.len();
+        for (reading, kind) in meter.outcome.iter().flatten() {
+            entries.extend(entry(placing, meter, reading, *kind)?);
+        }
         match &meter.outcome {
-            Ok(readings) if !readings.is_empty() => {
-                for (reading, kind) in readings {
-                    entries.push(entry(placing, meter, reading, *kind)?);
-                }
+            // What it told before is not in its answer.
+            Ok(_) if entries.len() == before => {
+                absences(placing, state, meter, NoReading::LeftOut, &mut entries)?;
             }
-            Ok(_) => absences(placing, state, meter, NoReading::LeftOut, &mut entries)?,
+            Ok(_) => {}
             Err(reason) => absences(placing, state, meter, *reason, &mut entries)?,
         }
     }
@@ -346,7 +351,7 @@ fn entry(
     meter: &MeterRound,
     reading: &Reading,
     kind: Kind,
-) -> Result<Entry, StoreError> {
+) -> Result<Option<Entry>, StoreError> {
     let wanted = Wanted {
         meter: meter.meter,
         register: &reading.register,
@@ -354,14 +359,14 @@ fn entry(
         serial: meter.identity.as_ref().map(|identity| identity.serial.as_str()),
         at_ms: reading.at.wall_ms(),
     };
-    let (series, value) = match reading.value {
+    let placed = match reading.value {
         Ok(quantity) => {
-            let (series, mantissa) = placing.value(&wanted, quantity)?;
-            (series, Ok(mantissa))
+            let placed = placing.value(&wanted, quantity)?;
+            placed.map(|(series, mantissa)| (series, Ok(mantissa)))
         }
-        Err(reason) => (placing.absence(&wanted)?, Err(reason)),
+        Err(reason) => placing.absence(&wanted)?.map(|series| (series, Err(reason))),
     };
-    Ok(Entry {
+    Ok(placed.map(|(series, value)| Entry {
         series: series.get(),
         at_ms: reading.at.wall_ms(),
         boottime_ms: millis(reading.at.boottime),
@@ -370,7 +375,7 @@ fn entry(
         quality: reading.quality,
         origin: reading.origin,
         value,
-    })
+    }))
 }
 
 /// An absence for each series that had a value when the meter last answered; on the register
@@ -394,7 +399,7 @@ fn absences(
             serial: None,
             at_ms: meter.asked.wall_ms(),
         };
-        series.push(placing.absence(&wanted)?);
+        series.extend(placing.absence(&wanted)?);
     }
     entries.extend(series.into_iter().map(|series| Entry {
         series: series.get(),

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use metering::{QuantityError, Resolution};
+use metering::{MeterId, QuantityError, Resolution};
 use rusqlite::ErrorCode;
 
 /// Why the store could not do what it was asked.
@@ -112,6 +112,15 @@ pub enum StoreError {
     /// All 2 147 483 647 series numbers are used.
     #[error("there are no series numbers left")]
     NoSeriesLeft,
+    /// An import with more series of one meter than it may have.
+    #[error(
+        "meter {meter} would have more than {} series; are all of its registers and units meant?",
+        crate::MOST_SERIES
+    )]
+    TooManySeries {
+        /// Which.
+        meter: MeterId,
+    },
     /// The store was closed, or its thread has ended.
     #[error("the store is closed")]
     Closed,

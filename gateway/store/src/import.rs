@@ -40,7 +40,8 @@ impl Engine {
             let (found, most) = (readings.len(), MOST_AT_ONCE);
             return Err(StoreError::TooLarge { what: "a piece of an import", found, most });
         }
-        let mut stored = Stored { first_seq: self.state().head + 1, count: 0 };
+        let mut stored =
+            Stored { first_seq: self.state().head + 1, count: 0, left_out: Vec::new() };
         let entries = self.place(readings)?;
         for month in entries.chunk_by(|a, b| Month::of(a.at_ms) == Month::of(b.at_ms)) {
             let Some(head) = month.first() else { continue };
@@ -81,7 +82,9 @@ impl Engine {
                         serial: None,
                         at_ms: reading.at_ms,
                     };
-                    let (series, mantissa) = placing.value(&wanted, reading.quantity)?;
+                    let placed = placing.value(&wanted, reading.quantity)?;
+                    let (series, mantissa) =
+                        placed.ok_or(StoreError::TooManySeries { meter: reading.meter })?;
                     if let Some(info) = placing.registry.get(series) {
                         found.insert(parts(reading), (series, info.resolution, info.kind));
                     }

@@ -73,7 +73,7 @@ pub use open::OpenReport;
 pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};
 pub use query::{Coverage, Gap, Latest, Level, Order, Run, Size, Snapshot, StoredReading};
 pub use readers::Readers;
-pub use registry::{Kind, Point, SeriesInfo};
+pub use registry::{Kind, MOST_SERIES, Point, SeriesInfo};
 pub use repair::Damage;
 pub use retention::{Pruned, Retention};
 pub use round::{Imported, MeterRound, Stored};

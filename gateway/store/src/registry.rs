@@ -14,6 +14,9 @@
 //! | comes from another device               | into a series of that device                |
 //! | is absent                               | where the point's last value went           |
 //!
+//! A meter that has [`MOST_SERIES`] begins no more: a value that would need one is left out, and the
+//! series that it has go on.
+//!
 //! A device that comes back finds its old series. A device that does not tell its serial number is
 //! taken for the one that was there; one that tells it for the first time gives it to the series
 //! that had none.
@@ -26,6 +29,12 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::error::{Doing, StoreError};
+
+/// Series that one meter may have in all its life.
+///
+/// Ten devices after each other with two hundred registers each. A meter that calls itself, or its
+/// registers, something else with every answer would fill memory and disk.
+pub const MOST_SERIES: usize = 2_048;
 
 /// How the numbers of a register are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -238,19 +247,21 @@ pub(crate) struct Placing {
     pub(crate) registry: Arc<Registry>,
     /// New ones and changed ones.
     pub(crate) written: Vec<SeriesInfo>,
+    /// The meters that would have begun more than they may.
+    pub(crate) left_out: Vec<MeterId>,
 }
 
 impl Placing {
     pub(crate) const fn new(registry: Arc<Registry>) -> Self {
-        Self { registry, written: Vec::new() }
+        Self { registry, written: Vec::new(), left_out: Vec::new() }
     }
 
-    /// The series of a value, and the value in its steps.
+    /// The series of a value, and the value in its steps; `None` if it is left out.
     pub(crate) fn value(
         &mut self,
         wanted: &Wanted<'_>,
         quantity: Quantity,
-    ) -> Result<(SeriesId, i64), StoreError> {
+    ) -> Result<Option<(SeriesId, i64)>, StoreError> {
         let registry = Arc::clone(&self.registry);
         let point = registry.point(wanted.meter, wanted.register);
         if self.learn(point, wanted.serial) {
@@ -261,14 +272,14 @@ impl Placing {
             if info.kind != wanted.kind {
                 self.write(SeriesInfo { kind: wanted.kind, ..SeriesInfo::clone(info) });
             }
-            return Ok((info.series, mantissa));
+            return Ok(Some((info.series, mantissa)));
         }
         let series = self.begin(wanted, point, device, quantity.resolution())?;
-        Ok((series, quantity.mantissa()))
+        Ok(series.map(|series| (series, quantity.mantissa())))
     }
 
-    /// The series of an absence.
-    pub(crate) fn absence(&mut self, wanted: &Wanted<'_>) -> Result<SeriesId, StoreError> {
+    /// The series of an absence; `None` if it is left out.
+    pub(crate) fn absence(&mut self, wanted: &Wanted<'_>) -> Result<Option<SeriesId>, StoreError> {
         let registry = Arc::clone(&self.registry);
         let point = registry.point(wanted.meter, wanted.register);
         let device = registry.device(point, wanted.serial);
@@ -276,7 +287,7 @@ impl Placing {
         let newest =
             newest_first().find(|info| info.serial == device).or_else(|| newest_first().next());
         if let Some(info) = newest {
-            return Ok(info.series);
+            return Ok(Some(info.series));
         }
         // Nobody knows its unit yet: the series stands for the point until there is a value.
         let resolution = Resolution::new(0, Unit::One).ok_or(StoreError::NoSeriesLeft)?;
@@ -304,8 +315,14 @@ impl Placing {
         point: &[SeriesId],
         device: &str,
         resolution: Resolution,
-    ) -> Result<SeriesId, StoreError> {
+    ) -> Result<Option<SeriesId>, StoreError> {
         let registry = Arc::clone(&self.registry);
+        if registry.meters.get(&wanted.meter).is_some_and(|series| series.len() >= MOST_SERIES) {
+            if !self.left_out.contains(&wanted.meter) {
+                self.left_out.push(wanted.meter);
+            }
+            return Ok(None);
+        }
         let of_point = || point.iter().filter_map(|series| registry.get(*series));
         let continues = of_point()
             .filter(|info| info.serial == device)
@@ -330,7 +347,7 @@ impl Placing {
         // Before the copy that is written to, so that it need not be copied.
         drop(registry);
         self.write(info);
-        Ok(series)
+        Ok(Some(series))
     }
 
     fn write(&mut self, info: SeriesInfo) {
@@ -459,7 +476,7 @@ mod tests {
                 };
                 let resolution = Resolution::new(*decimals, *unit).unwrap();
                 let quantity = Quantity::new(*mantissa, resolution);
-                let (series, mantissa) = placing.value(&wanted, quantity).unwrap();
+                let (series, mantissa) = placing.value(&wanted, quantity).unwrap().unwrap();
                 let info = placing.registry.get(series).unwrap();
                 format!("{series} {} {}", info.serial, Quantity::new(mantissa, info.resolution))
             })

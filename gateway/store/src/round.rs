@@ -44,10 +44,13 @@ pub struct Imported {
 }
 
 /// What was stored, and survives a power cut from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The number of the first reading.
     pub first_seq: u64,
     /// How many there are; their numbers follow each other.
     pub count: u64,
+    /// The meters of which values were left out, because they would have begun a series beyond
+    /// [`MOST_SERIES`](crate::MOST_SERIES). Each is there once.
+    pub left_out: Vec<MeterId>,
 }

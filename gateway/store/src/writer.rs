@@ -60,12 +60,12 @@ impl Writer {
             let after = rest.split_off(rest.len().min(CHUNK));
             let chunk = std::mem::replace(&mut rest, after);
             let stored = self.queue.ask(move |engine| engine.import(&chunk)).await?;
-            let first_seq = match all {
-                Some(before) if before.count > 0 => before.first_seq,
-                _ => stored.first_seq,
+            let sum = match all {
+                Some(before) if before.count > 0 => {
+                    Stored { count: before.count + stored.count, ..before }
+                }
+                _ => stored,
             };
-            let count = all.map_or(0, |before| before.count) + stored.count;
-            let sum = Stored { first_seq, count };
             if rest.is_empty() {
                 return Ok(sum);
             }

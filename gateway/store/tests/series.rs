@@ -4,9 +4,9 @@
 
 use metering::{NoReading, Origin, Reading, Unit};
 use store::testing::{
-    HEAT, KnownDay, MIDNIGHT_MS, answer, empty, moment, reading, register, silence,
+    COLD, HEAT, KnownDay, MIDNIGHT_MS, answer, empty, moment, reading, register, silence,
 };
-use store::{Imported, Kind, MeterRound, Step};
+use store::{Imported, Kind, MOST_SERIES, MeterRound, Step};
 
 const QUARTER: i64 = 900_000;
 
@@ -138,4 +138,40 @@ async fn history_and_what_is_read_live_join_without_a_step() {
     let amounts: Vec<_> = runs[0].rows.iter().map(|row| row.amount.mantissa()).collect();
     assert_eq!(amounts, [1, 1, 1, 1]);
     assert!(runs[0].rows.iter().all(|row| !row.spread_unknown));
+}
+
+#[tokio::test]
+async fn a_meter_that_is_ever_another_fills_no_disk_and_what_it_told_before_goes_on() {
+    let day = empty().unwrap();
+    let writer = day.store.writer();
+    let round =
+        async |meter, serial: &str, names: &mut dyn Iterator<Item = String>, minute: i64| {
+            let at = moment(MIDNIGHT_MS + 60_000 * minute);
+            let readings = names.map(|name| (reading(&name, 7, 0, Unit::Litre, at), Kind::Counter));
+            writer.commit(vec![answer(meter, serial, at, readings.collect())]).await.unwrap()
+        };
+    let names = |most: usize| (1..=most).map(|number| format!("volume_s{number}"));
+    let first = round(HEAT, "a", &mut names(MOST_SERIES - 1), 0).await;
+    assert_eq!((first.count, first.left_out), (MOST_SERIES as u64 - 1, Vec::new()));
+    let second = round(HEAT, "b", &mut names(2), 1).await;
+    assert_eq!((second.count, second.left_out), (1, vec![HEAT]));
+
+    // None of this answer finds a place: it is as if the meter had left out what it told before.
+    let third = round(HEAT, "c", &mut names(2), 2).await;
+    assert_eq!((third.count, third.left_out), (1, vec![HEAT]));
+    let fourth = round(HEAT, "a", &mut names(2), 3).await;
+    assert_eq!((fourth.count, fourth.left_out), (2, Vec::new()));
+    let other = round(COLD, "c", &mut names(2), 4).await;
+    assert_eq!((other.count, other.left_out), (2, Vec::new()));
+
+    let point = |number| register(&format!("volume_s{number}"));
+    let values = async |number: usize| {
+        let question = move |it: &store::Snapshot<'_>| {
+            it.readings(HEAT, &point(number), 0..i64::MAX, store::Order::OldestFirst, 10)
+        };
+        let found = day.store.readers().ask(question).await.unwrap();
+        found.iter().map(|it| it.value.map(|it| it.mantissa())).collect::<Vec<_>>()
+    };
+    assert_eq!(values(1).await, [Ok(7), Ok(7), Err(NoReading::LeftOut), Ok(7)]);
+    assert_eq!(values(2).await, [Ok(7), Ok(7)]);
 }

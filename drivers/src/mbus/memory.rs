@@ -10,7 +10,7 @@
 
 use ::mbus::{Date, Record, Value};
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
-use metering::{Function, Quality, Register};
+use metering::{Quality, Register};
 
 use super::readout::NumberSaid;
 use crate::Remembered;
@@ -32,7 +32,7 @@ impl Dated {
         let plain =
             Register { storage: register.storage, ..Register::new(register.quantity.clone()) };
         let is_date = matches!(register.quantity.as_str(), "date" | "date_time");
-        if !is_date || *register != plain || register.function != Function::Instantaneous {
+        if !is_date || *register != plain {
             return None;
         }
         let (day, time) = match record.value() {

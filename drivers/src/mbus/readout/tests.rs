@@ -80,7 +80,8 @@ fn what_a_later_telegram_repeats_is_left_out_and_takes_nobodys_name() {
     check(&[first, "02 2B 06 00  02 2B 05 00"], None, &both);
 }
 
-/// A profile of two registers, of which the first has the name of another record.
+/// A profile of three registers, of which the first has the name of another record, and the third
+/// is not sent by every meter.
 fn profile() -> Profile {
     let text = r#"
         schema = 1
@@ -90,6 +91,12 @@ fn profile() -> Profile {
         medium = "electricity"
         status = "document"
         source = "its manual"
+
+        [[mbus.memory]]
+        storages = [1, 2]
+        interval = "year"
+        registers = ["energy"]
+        date = "date"
 
         [[register]]
         key = "energy"
@@ -108,6 +115,14 @@ fn profile() -> Profile {
         [register.mbus]
         vif = "power"
 
+        [[register]]
+        key = "error_flags"
+        quantity = "error_flags"
+        kind = "flag"
+        optional = true
+        bits = [{ bit = 1, nb = "Luft", en = "air", da = "Luft" }]
+        mbus = { vif = "error_flags" }
+
         [[vector]]
         frame = "none.hex"
         expect = { power = "5" }
@@ -123,6 +138,48 @@ fn no_name_is_given_twice_where_a_profile_gives_names_too() {
         &["energy = 1 kWh", "power = 5 W", "power_n2 = 0.006 kW", "energy_n2 = 9 kWh"],
     );
     check(&["02 2B 05 00"], Some(profile()), &["energy = left_out", "power = 5 W"]);
+}
+
+#[test]
+fn a_value_of_an_earlier_time_needs_the_date_of_its_storage() {
+    #[track_caller]
+    fn check(records: &str, expected: &[&str]) {
+        let readout = read(&[records], Some(profile()));
+        let shown = readout.remembered.iter().map(|it| {
+            let quality = it.quality.as_str();
+            format!("{} {} = {}, {quality}", it.register, it.at, it.value)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected, "{records}");
+    }
+    // 1 kWh in storage 1, and the last day of 2025, of which nobody says when it was read.
+    let (value, date) = ("C4 10 06 01 00 00 00", "42 6C 3F 3C");
+    let known = ["energy 2026-01-01 00:00:00 = 1 kWh, time_estimated"];
+    check(&format!("{value} {date}"), &known);
+    check(&format!("{date} {value}"), &known);
+    check(&format!("{date} 42 6C 01 01 {value}"), &known);
+    check(&format!("42 EC 7E 1F 4C {date} {value}"), &known);
+    check(value, &[]);
+    check(&format!("{value} 82 01 6C 3F 3C"), &[]);
+    check(&format!("{value} 42 EC 7E 3F 3C"), &[]);
+    check(&format!("{value} 52 6C 3F 3C"), &[]);
+    check(&format!("{value} 44 6D 3B 17 3F 3C"), &[]);
+    check(&format!("{value} 42 6C FF FF"), &[]);
+    check(&format!("44 06 01 00 00 00 {date}"), &[]);
+    check(&format!("C4 10 06 00 00 00 80 {date}"), &[]);
+}
+
+#[test]
+fn flags_are_told_in_words_at_the_place_of_their_record() {
+    let readout = read(&["02 2B 05 00  01 FD 17 22"], Some(profile()));
+    let said = |place, note: &str| OddRecord {
+        telegram: 0,
+        at: place,
+        what: "error_flags".to_owned(),
+        note: note.to_owned(),
+    };
+    assert_eq!(readout.odd, [said(1, "air"), said(1, "bit 5 is set")]);
+    assert_eq!(read(&["01 FD 17 00"], Some(profile())).odd, []);
+    assert_eq!(read(&["01 FD 17 22"], None).odd, [], "nobody knows what they mean");
 }
 
 #[test]

@@ -137,8 +137,8 @@ pub struct InvalidKey;
 /// Who knows the keys of meters.
 ///
 /// A slice of keys is one that tries all of them on every meter. Without an authentication code
-/// (mode 7) a wrong key passes for right in one of 65 536 tries: whoever has the keys of many meters
-/// tells which is whose.
+/// (mode 7) a wrong key fits in one of 65 536 tries; of several that fit, one under which the records
+/// are whole is taken, but whoever has the keys of many meters better tells which is whose.
 pub trait Keys {
     /// The keys that may open what `meter` says, the likeliest first; none if it has none.
     ///

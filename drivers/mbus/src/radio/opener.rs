@@ -5,7 +5,8 @@ use super::link::{LINK_LEN, as_sent_first};
 use super::{Afl, Ell, Encryption, Envelope, Layer, Link, RadioFlaw, RadioLink, SealFlaw, State};
 use crate::crypto::{BLOCK, Key, Keys, Purpose};
 use crate::{
-    ByteOrder, Configuration, DecodeError, Flaw, Frame, Header, Long, Part, Reader, Secondary, ci,
+    ByteOrder, Configuration, DecodeError, Flaw, Frame, Header, Long, Part, Reader, Records,
+    Secondary, ci,
 };
 
 /// A frame on its way out of its layers.
@@ -210,6 +211,7 @@ impl<K: Keys + ?Sized> Opener<'_, K> {
         }
         let seal = Seal {
             at,
+            body,
             message_at,
             configuration,
             access_number: header.access_number,
@@ -297,14 +299,14 @@ impl<K: Keys + ?Sized> Opener<'_, K> {
             };
         }
         let unsupported = |flaw| (State::Unsupported, Flaw::Sealed(flaw));
-        let announced = BLOCK * usize::from(seal.configuration.blocks());
+        let announced = seal.sealed_len();
         let length = SealFlaw::Length { announced, found: sealed.len() };
         let opened = if mode == 5 {
             if seal.senders == [None; 2] {
                 return Err(unsupported(SealFlaw::Anonymous));
             }
             let first = sealed.first_chunk().filter(|_| announced <= sealed.len());
-            seal.key_of_mode_5(keys, first.ok_or(unsupported(length))?)
+            seal.key_of_mode_5(keys, first.ok_or(unsupported(length))?, sealed)
         } else {
             let derivation = seal.derivation >> 4 & 0b11;
             if derivation != 1 {
@@ -342,6 +344,7 @@ enum Head {
 #[derive(Clone, Copy, Debug)]
 struct Seal {
     at: usize,
+    body: Body,
     /// Of the CI, with which begins what is authenticated.
     message_at: usize,
     configuration: Configuration,
@@ -352,14 +355,43 @@ struct Seal {
 }
 
 impl Seal {
-    /// The first of `keys` that opens the block `first`, and its initialisation vector.
-    fn key_of_mode_5(&self, keys: &[Key], first: &[u8; BLOCK]) -> Option<(Key, [u8; BLOCK])> {
-        keys.iter().find_map(|key| {
-            self.senders.iter().flatten().find_map(|sender| {
+    /// The first of `keys` that opens the block `first` of `sealed`, and its initialisation vector.
+    ///
+    /// One wrong key in 65 536 makes it begin as it should, so that one under which all of the
+    /// records are whole goes before.
+    fn key_of_mode_5(
+        &self,
+        keys: &[Key],
+        first: &[u8; BLOCK],
+        sealed: &[u8],
+    ) -> Option<(Key, [u8; BLOCK])> {
+        let mut fitting = keys.iter().flat_map(|key| {
+            self.senders.iter().flatten().filter_map(|sender| {
                 let iv = iv_of_mode_5(*sender, self.access_number);
                 opens(key, iv, first).then_some((*key, iv))
             })
-        })
+        });
+        let (key, iv) = fitting.next()?;
+        if keys.len() == 1 || self.reads_well(&key, iv, sealed) {
+            return Some((key, iv));
+        }
+        fitting.find(|(key, iv)| self.reads_well(key, *iv, sealed)).or(Some((key, iv)))
+    }
+
+    fn reads_well(&self, key: &Key, iv: [u8; BLOCK], sealed: &[u8]) -> bool {
+        let Body::Records(order) = self.body else { return true };
+        let mut room = [0; Frame::MAX_LEN];
+        let Some(plain) = room.get_mut(..sealed.len()) else { return false };
+        plain.copy_from_slice(sealed);
+        if let Some(plain) = plain.get_mut(..self.sealed_len()) {
+            key.open_chained(iv, plain);
+        }
+        Records::new(Reader::new(plain), order).all(|record| record.is_ok())
+    }
+
+    /// How many bytes are encrypted.
+    fn sealed_len(&self) -> usize {
+        BLOCK * usize::from(self.configuration.blocks())
     }
 
     /// The message's own key by the first of `keys` that agrees with its authentication code, and

@@ -169,6 +169,28 @@ fn mode_5() {
     }
 }
 
+/// The wrong keys were searched for: each fits by chance, and would make something else of it.
+#[test]
+fn of_two_keys_that_fit_the_one_that_says_something_is_right() {
+    let wrong = |number: u32| Key::new([number.to_le_bytes(); 4].concat().try_into().unwrap());
+    let security = Security::Mode5(&KEY);
+    let frame = sent_records(&Transmission { security, ..plain() }, Some(&short_header()));
+    let decrypted = Some((Layer::Tpl, State::Decrypted));
+    check(&frame, &[wrong(114_392), KEY], decrypted, Ok(TEXTS));
+    let nonsense =
+        Listener::new(&mut []).hear(&frame, &[wrong(114_392)], &mut Scratch::new()).envelope;
+    assert_eq!(nonsense.encryption.map(|it| (it.layer, it.state)), decrypted);
+
+    let session = Some(Session(0x2000_0001));
+    let ell = Some(Ell { control: 0x20, access_number: 9, meter: None, session });
+    let frame = sent_records(&Transmission { ell, link_key: Some(&KEY), ..plain() }, None);
+    let decrypted = Some((Layer::Ell, State::Decrypted));
+    check(&frame, &[wrong(33_830), KEY], decrypted, Ok(TEXTS));
+    let nonsense =
+        Listener::new(&mut []).hear(&frame, &[wrong(33_830)], &mut Scratch::new()).envelope;
+    assert_eq!(nonsense.encryption.map(|it| (it.layer, it.state)), decrypted);
+}
+
 #[test]
 fn mode_7() {
     let security = Security::Mode7 { key: &KEY, counter: 0x0102_0304 };

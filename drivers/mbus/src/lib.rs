@@ -39,6 +39,7 @@
 //! and the M-Bus user group's documentation.
 
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
 
 mod address;
 mod answer;
@@ -81,3 +82,8 @@ pub use telegram::{ApplicationError, Content, Sealed, Telegram, ci};
 pub use value::{Date, Invalid, Latin1, Number, Real32, Time, Value};
 pub use vib::{Modifier, Modifiers, Quantity, Sort, Unit, Vib, VibBuf};
 pub use writer::{Full, Writer};
+
+/// The examples of `README.md` are tried, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

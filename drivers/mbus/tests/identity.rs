@@ -2,7 +2,6 @@
 //! are cut.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;
@@ -80,7 +79,7 @@ impl Content {
             (Self::Bcd(..) | Self::RawBcd(..) | Self::Real(_), Sort::Date) => {
                 assert_eq!(value, Err(Invalid::DateCoding));
             }
-            (Self::Bcd(_, number), _) | (Self::Digits(number), _) => {
+            (Self::Bcd(_, number) | Self::Digits(number), _) => {
                 assert_eq!(value, integer((*number).into()));
             }
             (Self::RawBcd(encoding, bits), _) => {

@@ -352,8 +352,10 @@ fn every_length_byte() {
             Value::Text(text) => assert_eq!(text.chars().count(), len),
             Value::Bytes(content) => assert_eq!(content, &bytes[4..]),
             Value::Number(number) => {
-                let digits: String =
-                    bytes[4..].iter().rev().map(|it| format!("{it:02X}")).collect();
+                let digits = bytes[4..]
+                    .iter()
+                    .rev()
+                    .fold(String::new(), |digits, byte| digits + &format!("{byte:02X}"));
                 let expected = digits.parse().unwrap_or(0_i64);
                 let expected = if lvar >= 0xD0 { -expected } else { expected };
                 assert_eq!(number.steps(), Some((expected, 0)), "{lvar:02X}");
@@ -396,7 +398,8 @@ fn unit_of(word: &'static str, code: u8) -> &'static str {
 
 /// `n-3`: the low bits of the code that the letter stands for, and a number added.
 fn number(word: &str, code: u8) -> i8 {
-    let mask = match word.chars().next().unwrap() {
+    let mut letters = word.chars();
+    let mask = match letters.next().unwrap() {
         'n' => 0b111,
         'p' => 0b11,
         'b' => 0b1,
@@ -404,8 +407,10 @@ fn number(word: &str, code: u8) -> i8 {
         _ => return word.parse().unwrap(),
     };
     let low = i8::try_from(code & mask).unwrap();
-    let added = &word[1..];
-    low + if added.is_empty() { 0 } else { added.parse::<i8>().unwrap() }
+    match letters.as_str() {
+        "" => low,
+        added => low + added.parse::<i8>().unwrap(),
+    }
 }
 
 fn sort(sort: Sort) -> &'static str {

@@ -110,9 +110,9 @@ impl Responses {
     /// How long the meter is waited for, where any meter is waited for `standard`.
     ///
     /// Twice the time within which 99 of 100 answers came: while it has answered fewer than
-    /// [`ENOUGH`] times only if that is longer, then also if it is shorter, but not after the last
+    /// `ENOUGH` times only if that is longer, then also if it is shorter, but not after the last
     /// saying. A meter that was silent for one, two, four, eight … readouts is once waited for
-    /// [`PATIENCE`]: so one that is slower than the standard allows is found, and one that is gone
+    /// `PATIENCE`: so one that is slower than the standard allows is found, and one that is gone
     /// costs little.
     pub fn patience(&self, standard: Duration, settings: &Settings) -> Patience {
         let shown = self.p99().map_or(Duration::ZERO, |p99| 2 * p99);

@@ -32,8 +32,9 @@ bench: tools web
 
 ## The big counts, into tests/proof.md. Takes hours.
 proof: tools web
+	image/prepare.sh proof
 	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
-	target/release/proof
+	target/release/proof $(ARGS)
 
 ## Licences, bans, sources of every dependency; then advisories, which need the network.
 audit: tools

@@ -5,6 +5,7 @@
 #
 #   image/prepare.sh          what `make demo` and `make test` need
 #   image/prepare.sh audit    what `make audit` needs on top
+#   image/prepare.sh proof    what `make proof` needs on top
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,6 +24,9 @@ run() {
 }
 
 need cc build-essential "links Rust and compiles SQLite"
+if [ "${1:-}" = proof ]; then
+    need c++ build-essential "compiles libFuzzer"
+fi
 need node nodejs "builds the web pages"
 need npm npm "fetches the web pages' libraries, once"
 need git git "tells which files are part of the project"
@@ -93,4 +97,10 @@ fi
 if [ "${1:-}" = audit ] && ! command -v cargo-deny >/dev/null 2>&1; then
     echo "make audit needs cargo-deny, which takes about five minutes to build:" >&2
     run cargo install --locked cargo-deny
+fi
+
+if [ "${1:-}" = proof ] && ! command -v cargo-fuzz >/dev/null 2>&1; then
+    echo "make proof needs cargo-fuzz, which builds libFuzzer into the targets of tests/fuzz; it takes" >&2
+    echo "about two minutes to build:" >&2
+    run cargo install --locked cargo-fuzz@0.13.2
 fi

@@ -19,6 +19,7 @@ use site_tests::paths::root;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("metering", &[]),
     ("mbus-rs", &[]),
+    ("mbus-fuzz", &["mbus-rs"]),
     ("documents", &[]),
     ("listener", &[]),
     ("ledger", &["metering"]),
@@ -118,4 +119,49 @@ fn the_document_names_every_crate() {
     for (name, _) in MAY_USE {
         assert!(document.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name `{name}`");
     }
+}
+
+/// `mbus-rs` runs where there is neither an allocator nor an operating system: nothing in it says
+/// otherwise, and nothing that it uses asks for more.
+#[test]
+fn the_meter_bus_needs_no_allocator() {
+    let folder = root().join("drivers/mbus");
+    let library = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap();
+    assert!(library.contains("#![cfg_attr(not(test), no_std)]"));
+    assert!(library.contains("#![forbid(unsafe_code)]"));
+    for entry in walk(&folder.join("src")) {
+        let text = std::fs::read_to_string(&entry).unwrap();
+        // What stands behind the unit tests' mark is theirs.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let is_of_tests = entry.components().any(|part| {
+            part.as_os_str().to_str().is_some_and(|part| matches!(part, "tests" | "tests.rs"))
+        });
+        for word in ["extern crate", "std::vec", "std::string", "alloc::"] {
+            assert!(is_of_tests || !code.contains(word), "{} says {word}", entry.display());
+        }
+    }
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package=mbus-rs", "--edges=normal,features"])
+        .args(["--prefix=none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs, it is running this test");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.contains("thiserror"), "the test looks at the real tree: {tree}");
+    for line in tree.lines().filter(|line| !line.contains("(proc-macro)")) {
+        let asks_for_more = line.contains("feature \"std\"") || line.contains("feature \"alloc\"");
+        let by_a_macro = ["proc-macro2", "quote", "syn", "unicode-ident"]
+            .iter()
+            .any(|name| line.starts_with(name));
+        assert!(by_a_macro || !asks_for_more, "{line}");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files
 }

@@ -323,6 +323,22 @@ pub(crate) mod tests {
         check(&[0x80; 12], Err("byte 11: is an eleventh DIFE"));
     }
 
+    /// All that the quick way knows, the other way says too.
+    #[test]
+    fn both_ways_to_a_short_block_lead_to_the_same() {
+        let mut count = 0;
+        for dif in 0..=255 {
+            for dife in 0..=255 {
+                if let Some(short) = Dib::parse_short(&[dif, dife]) {
+                    assert_eq!(Dib::parse(&[dif, dife]), Some(short), "{dif:02X} {dife:02X}");
+                    count += 1;
+                }
+            }
+        }
+        // 15 codings and 8 other combinations: without a DIFE, and with any that is the last.
+        assert_eq!(count, 15 * 8 * 256 + 15 * 8 * 128);
+    }
+
     #[test]
     fn a_buffer_that_is_too_short_is_full() {
         let dib = Dib { subunit: Bits(1), ..NOW };

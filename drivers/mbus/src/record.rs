@@ -592,6 +592,34 @@ mod tests {
     }
 
     proptest! {
+        /// All that the quick way knows, the other way says too.
+        #[test]
+        fn both_ways_to_a_record_lead_to_the_same(
+            dib in (0_u8..16, 0_u8..16, prop::option::of(0_u8..128)),
+            vib in prop_oneof![
+                (0_u8..128).prop_map(|vif| vec![vif]),
+                (prop::sample::select(vec![0xFB, 0xFD]), 0_u8..128).prop_map(|(a, b)| vec![a, b]),
+                prop::collection::vec(any::<u8>(), 1..4),
+            ],
+            data in prop::collection::vec(any::<u8>(), 0..10),
+        ) {
+            let (coding, rest_of_dif, dife) = dib;
+            let more = if dife.is_some() { 0x80 } else { 0 };
+            let mut bytes = vec![coding | rest_of_dif << 4 & 0x70 | more];
+            bytes.extend(dife);
+            bytes.extend(vib);
+            bytes.extend(data);
+            for order in [ByteOrder::LsbFirst, ByteOrder::MsbFirst] {
+                let whole = Record::parse(&bytes, order);
+                if let Some(short) = Record::parse_short(&bytes, order) {
+                    prop_assert_eq!(Some(short), whole);
+                }
+                let mut r = Reader::new(&bytes);
+                let read = Record::read(&mut r, order);
+                prop_assert_eq!(read.ok(), whole);
+            }
+        }
+
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             for order in [ByteOrder::LsbFirst, ByteOrder::MsbFirst] {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { exampleSite, newId } from './example';
+import { exampleMeter, exampleSite, lastBus, newId } from './example';
 
 test('an id is of version 7, begins with its time and is nobody else’s', () => {
   const now = Date.parse('2026-11-21T13:30:00Z');
@@ -16,4 +16,12 @@ test('a building and its meter have ids of their own', () => {
   const [site, meter] = [...text.matchAll(/^id = "(.{36})"$/gm)].map(([, id]) => id);
   expect(site).not.toBe(meter);
   expect(text).toMatch(/^\[site\]\n[^]*\n\[\[bus\]\]\n[^]*\n\[\[meter\]\]\n/);
+});
+
+test('a new meter hangs on the bus that was written last', () => {
+  const text =
+    '[[bus]]\nid = "riser"\n\n[[bus]]\nkind = "mbus"\nid = "cellar"\n\n[[meter]]\nid = "x"\n';
+  expect(lastBus(text)).toBe('cellar');
+  expect(lastBus('')).toBe('bus-1');
+  expect(exampleMeter(0, 'Meter', lastBus(text))).toContain('bus = "cellar"');
 });

@@ -24,15 +24,21 @@ id = "bus-1"
 kind = "mbus"
 port = "tcp://10.0.4.2:10001"
 
-${exampleMeter(now, meter)}`;
+${exampleMeter(now, meter, 'bus-1')}`;
 }
 
-/** One meter more, on the bus of the example. */
-export function exampleMeter(now: number, name: string): string {
+/** One meter more. */
+export function exampleMeter(now: number, name: string, bus: string): string {
   return `[[meter]]
 id = "${newId(now)}"
 name = "${name}"
-bus = "bus-1"
+bus = "${bus}"
 address = 1
 `;
+}
+
+/** The id of the last bus of a configuration, where a new meter most likely hangs. */
+export function lastBus(text: string): string {
+  const ids = [...text.matchAll(/^\[\[bus\]\](?:\n(?!\[).*)*?\nid *= *"([^"]*)"/gm)];
+  return ids.at(-1)?.[1] ?? 'bus-1';
 }

@@ -12,6 +12,7 @@ use crate::mbus::MbusBus;
 use crate::modbus::ModbusBus;
 use crate::port::{Parity, PortSettings};
 use crate::profile::{Profile, Profiles};
+use crate::scan::{Scan, ScanStep};
 
 /// A bus, and the meters that can be asked over it.
 ///
@@ -54,6 +55,27 @@ impl Bus {
         match self {
             Self::Mbus(bus) => bus.read(meter, clock).await,
             Self::Modbus(bus) => bus.read(meter, clock).await,
+        }
+    }
+}
+
+impl Bus {
+    /// Asks at the next address of `scan`, once: see [`Scan::step`] for errors and cancellation.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Misfit`] on a Modbus, too.
+    pub async fn scan_step(
+        &mut self,
+        scan: &mut Scan,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        match self {
+            Self::Mbus(bus) => scan.step(bus, clock).await,
+            Self::Modbus(_) => Err(ReadError::Misfit {
+                address: MeterAddress::Unit(0),
+                because: "there is nothing on a Modbus that can be searched for",
+            }),
         }
     }
 }

@@ -6,17 +6,16 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ::mbus::{Place, Primary, PrimaryScan, ScanAction, Search, SearchAction, Secondary, Selection};
+use ::mbus::{Place, Secondary, Selection};
 use metering::{Clock, Identity, Medium};
 
-use crate::error::{Garble, ReadError};
+use crate::MeterAddress;
+use crate::error::ReadError;
 use crate::mbus::MbusBus;
-use crate::mbus::bus::{Line, read_error};
 use crate::mbus::readout::{identity_of, medium};
 use crate::profile::Profiles;
-use crate::{Meter, MeterAddress};
+use crate::scan::{Scan, ScanStep};
 
 /// A meter that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,63 +55,9 @@ pub async fn scan_primary(
     bus: &mut MbusBus,
     range: RangeInclusive<u8>,
     clock: &dyn Clock,
-    mut progress: impl FnMut(Progress<'_>),
+    progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Discovered>, ReadError> {
-    let mut scan = PrimaryScan::new(Primary(*range.start()), Primary(*range.end()));
-    let mut found = Vec::new();
-    let mut asked = None;
-    bus.ready().await?;
-    loop {
-        if asked.replace(scan.place()) != Some(scan.place()) && scan.place().is_of_a_meter() {
-            progress(Progress::Asking(MeterAddress::Primary(scan.place().0)));
-        }
-        let Line { port, session, now, .. } = bus.line();
-        match scan.poll(session, now) {
-            ScanAction::Send(bytes) => {
-                port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
-            }
-            ScanAction::Wait(until) => bus.listen(until).await?,
-            ScanAction::Found(Primary(number)) => {
-                let discovered = identified(bus, number, clock).await?;
-                progress(Progress::Found(&discovered));
-                found.push(discovered);
-            }
-            ScanAction::Several(address) => {
-                progress(Progress::Several(MeterAddress::Primary(address.0)));
-            }
-            ScanAction::Failed(failure) => {
-                let address = MeterAddress::Primary(scan.place().0);
-                return Err(read_error(failure, address, Duration::ZERO));
-            }
-            ScanAction::Done => return Ok(found),
-        }
-    }
-}
-
-/// Asks who is alive at `number`.
-async fn identified(
-    bus: &mut MbusBus,
-    number: u8,
-    clock: &dyn Clock,
-) -> Result<Discovered, ReadError> {
-    let address = MeterAddress::Primary(number);
-    match bus.read(&Meter::stranger(address), clock).await {
-        Ok(readout) => Ok(Discovered {
-            address,
-            identity: readout.identity,
-            medium: readout.medium,
-            primary: Some(number),
-            profile: readout.profile,
-        }),
-        Err(error @ ReadError::Port { .. }) => Err(error),
-        Err(_) => Ok(Discovered {
-            address,
-            identity: Identity::default(),
-            medium: None,
-            primary: Some(number),
-            profile: None,
-        }),
-    }
+    run(Scan::primary(range), bus, clock, progress).await
 }
 
 /// Searches for every meter on the bus by its own address, from a place on; that of the selection
@@ -128,50 +73,35 @@ async fn identified(
 pub async fn scan_secondary(
     bus: &mut MbusBus,
     from: Place,
+    clock: &dyn Clock,
+    progress: impl FnMut(Progress<'_>),
+) -> Result<Vec<Discovered>, ReadError> {
+    run(Scan::secondary(from, Vec::new()), bus, clock, progress).await
+}
+
+/// A scan for which nobody else waits.
+async fn run(
+    mut scan: Scan,
+    bus: &mut MbusBus,
+    clock: &dyn Clock,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Vec<Discovered>, ReadError> {
-    let mut search = Search::resume(from, &[]);
     let mut found = Vec::new();
-    let mut unresolved = 0;
     let mut asked = None;
-    bus.ready().await?;
     loop {
-        let selection = search.place().selection();
-        if asked.replace(selection) != Some(selection) {
-            progress(Progress::Asking(MeterAddress::Secondary(selection)));
+        if let Some(place) = scan.place()
+            && asked.replace(place) != Some(place)
+        {
+            progress(Progress::Asking(place));
         }
-        let Line { port, session, now, profiles } = bus.line();
-        match search.poll(session, now) {
-            SearchAction::Send(bytes) => {
-                port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
+        match scan.step(bus, clock).await? {
+            ScanStep::Nothing => {}
+            ScanStep::Found(meter) => {
+                progress(Progress::Found(&meter));
+                found.push(meter);
             }
-            SearchAction::Wait(until) => bus.listen(until).await?,
-            SearchAction::Found(meter) => {
-                let primary = meter.primary.map(|Primary(number)| number);
-                let discovered = match meter.meter {
-                    Some(address) => known(address, primary, profiles),
-                    None => nameless(meter.selection, primary),
-                };
-                progress(Progress::Found(&discovered));
-                found.push(discovered);
-                if found.len() == MOST_FOUND {
-                    return Ok(found);
-                }
-            }
-            SearchAction::Unresolved(selection) => {
-                let address = MeterAddress::Secondary(selection);
-                progress(Progress::Several(address));
-                unresolved += 1;
-                if unresolved == MOST_UNRESOLVED {
-                    let what = "something answers to every selection".to_owned();
-                    return Err(ReadError::Garbled { address, cause: Garble::Foreign(what) });
-                }
-            }
-            SearchAction::Failed(failure) => {
-                let address = MeterAddress::Secondary(selection);
-                return Err(read_error(failure, address, Duration::ZERO));
-            }
-            SearchAction::Done => return Ok(found),
+            ScanStep::Several(address) => progress(Progress::Several(address)),
+            ScanStep::Done => return Ok(found),
         }
     }
 }
@@ -179,9 +109,13 @@ pub async fn scan_secondary(
 /// Four segments of 250 meters behind repeaters, which is more than anybody builds.
 pub const MOST_FOUND: usize = 1_000;
 /// Meters that cannot be told apart are a rare fault of their makers.
-pub const MOST_UNRESOLVED: usize = 64;
+pub const MOST_UNRESOLVED: u32 = 64;
 
-fn known(address: Secondary, primary: Option<u8>, profiles: &Arc<Profiles>) -> Discovered {
+pub(crate) fn known(
+    address: Secondary,
+    primary: Option<u8>,
+    profiles: &Arc<Profiles>,
+) -> Discovered {
     let identity = identity_of(address);
     let profile = profiles.matching(&identity, address.medium.code());
     Discovered {
@@ -193,7 +127,7 @@ fn known(address: Secondary, primary: Option<u8>, profiles: &Arc<Profiles>) -> D
     }
 }
 
-fn nameless(selection: Selection, primary: Option<u8>) -> Discovered {
+pub(crate) fn nameless(selection: Selection, primary: Option<u8>) -> Discovered {
     Discovered {
         address: MeterAddress::Secondary(selection),
         identity: Identity::default(),

@@ -11,8 +11,8 @@
 //! | Module     | Is                                                          |
 //! |------------|-------------------------------------------------------------|
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
-//! | [`scan_primary`], [`scan_secondary`] | who is on an M-Bus                 |
-//! | `port`     | serial line or TCP connection: bytes, faults, reconnecting   |
+//! | [`scan_primary`], [`scan_secondary`], [`Scan`] | who is on an M-Bus       |
+//! | `port`     | serial line, TCP or UDP: bytes, faults, reconnecting   |
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
 //! | [`Profiles`] | types of meters, as data                                  |
@@ -31,6 +31,7 @@ pub mod modbus;
 mod number;
 mod port;
 mod profile;
+mod scan;
 
 pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout, Remembered};
 pub use discover::{
@@ -42,3 +43,4 @@ pub use profile::{
     FlagBit, Interval, Kind, Memory, Mistake, Plausible, Profile, Profiles, Quirks, RegisterSpec,
     Status, Taken, Texts, kind_of,
 };
+pub use scan::{Scan, ScanProgress, ScanStep};

@@ -1,4 +1,5 @@
-//! The way to a bus: a serial line or a TCP converter. Bytes out, bytes in, and nothing else.
+//! The way to a bus: a serial line or a converter behind TCP or UDP. Bytes out, bytes in, and
+//! nothing else.
 //!
 //! ```text
 //! closed ──▶ open ──▶ write / read / drain
@@ -11,6 +12,10 @@
 //! thirty), every question gets the last fault at once, so that a bus that is down costs its
 //! meters no time.
 //!
+//! A datagram is so many bytes and no more: a frame may come in several, several frames in one.
+//! What is lost or overtaken on the way is missing or wrong on the line, and is asked again as
+//! after noise.
+//!
 //! **Never true:** two of our processes, or two of our buses, use one serial port at a time. The
 //! device file is locked (`flock`) for as long as the port is open, as `pyserial` and others do,
 //! and a port that another program took with `TIOCEXCL` says so by itself (`EBUSY`).
@@ -19,6 +24,7 @@ mod settings;
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +34,7 @@ use nix::fcntl::OFlag;
 use serial2_tokio::{SerialPort, Settings, StopBits};
 pub use settings::{InvalidParity, InvalidPort, Parity, PortSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{self, TcpStream, UdpSocket};
 use tokio::time::{self, Instant};
 
 /// What is wrong with a port, and what can be done about it.
@@ -119,6 +125,56 @@ enum Line {
         _lock: File,
     },
     Tcp(TcpStream),
+    Udp(Box<Datagrams>),
+}
+
+/// The datagrams of one converter, as bytes.
+#[derive(Debug)]
+struct Datagrams {
+    socket: UdpSocket,
+    /// The last one, as far as it is.
+    last: [u8; LONGEST_DATAGRAM],
+    len: usize,
+    /// How much of it has been read.
+    read: usize,
+}
+
+impl Datagrams {
+    async fn open(host: &str) -> Result<Self, PortFault> {
+        let mut addresses = time::timeout(CONNECT_WITHIN, net::lookup_host(host))
+            .await
+            .map_err(|_elapsed| PortFault::Unreachable(CONNECT_WITHIN))?
+            .map_err(|cause| PortFault::HostUnknown(Arc::new(cause)))?;
+        let address = addresses.next().ok_or(PortFault::Lost(None))?;
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let failed = |cause| PortFault::System(Arc::new(cause));
+        let socket = UdpSocket::bind(any).await.map_err(failed)?;
+        // What others send to this socket is not for us.
+        socket.connect(address).await.map_err(connect_fault)?;
+        Ok(Self { socket, last: [0; LONGEST_DATAGRAM], len: 0, read: 0 })
+    }
+
+    async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send(bytes).await.map(drop)
+    }
+
+    /// At least one byte. A datagram without any is none.
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.read == self.len {
+            self.len = self.socket.recv(&mut self.last).await?;
+            self.read = 0;
+        }
+        let rest = self.last.get(self.read..self.len).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.read += count;
+        Ok(count)
+    }
 }
 
 impl Port {
@@ -133,7 +189,7 @@ impl Port {
     /// Whether a silence may mean that the other end is gone without a word (half-open): true of
     /// TCP, where nothing but a new connection can tell.
     pub(crate) const fn may_be_half_open(&self) -> bool {
-        !matches!(self.settings, PortSettings::Serial(_))
+        matches!(self.settings, PortSettings::Tcp(_) | PortSettings::RtuOverTcp(_))
     }
 
     /// Makes sure that the port is open. Tells whether it had to be opened.
@@ -153,6 +209,9 @@ impl Port {
         let opened = match &self.settings {
             PortSettings::Serial(path) => open_serial(path, self.baud, self.parity),
             PortSettings::Tcp(host) | PortSettings::RtuOverTcp(host) => connect(host).await,
+            PortSettings::Udp(host) => {
+                Datagrams::open(host).await.map(|datagrams| Line::Udp(Box::new(datagrams)))
+            }
         };
         match opened {
             Ok(line) => {
@@ -191,6 +250,7 @@ impl Port {
             None => return Err(PortFault::Lost(None)),
             // Bounded, because a converter that is gone stops taking bytes some time later.
             Some(Line::Tcp(stream)) => time::timeout(WRITE_WITHIN, stream.write_all(bytes)).await,
+            Some(Line::Udp(datagrams)) => time::timeout(WRITE_WITHIN, datagrams.send(bytes)).await,
             Some(Line::Serial { port, .. }) => {
                 time::timeout(WRITE_WITHIN, port.write_all(bytes)).await
             }
@@ -211,6 +271,7 @@ impl Port {
         let read = match &mut self.line {
             None => return Err(PortFault::Lost(None)),
             Some(Line::Tcp(stream)) => stream.read(buffer).await,
+            Some(Line::Udp(datagrams)) => datagrams.read(buffer).await,
             Some(Line::Serial { port, .. }) => port.read(buffer).await,
         };
         match read {
@@ -241,6 +302,10 @@ impl Port {
 
     fn lost(&mut self, cause: Option<io::Error>) -> PortFault {
         self.line = None;
+        if cause.as_ref().is_some_and(|it| it.kind() == io::ErrorKind::ConnectionRefused) {
+            // An earlier datagram came back.
+            return PortFault::NotListening;
+        }
         PortFault::Lost(cause.map(Arc::new))
     }
 }
@@ -252,6 +317,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A lost packet is said again after a second; a wrong address never answers. It is less than
 /// anybody waits for a meter, who would be told that the meter is silent.
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_500);
+/// More than a converter puts into one, and more than a network lets pass in one piece.
+const LONGEST_DATAGRAM: usize = 2_048;
 /// The longest frame, 261 bytes, takes 9.6 s at 300 baud.
 const WRITE_WITHIN: Duration = Duration::from_secs(12);
 
@@ -376,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_where_nothing_listens_says_so() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let mut port = Port::new(PortSettings::Tcp(address.to_string()), 2400, Parity::Even);

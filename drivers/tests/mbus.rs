@@ -14,7 +14,7 @@ use std::time::Duration;
 use drivers::mbus::MbusBus;
 use drivers::{
     Bus, BusKind, BusSettings, Garble, Meter, MeterAddress, Parity, PortSettings, Profiles,
-    Progress, ReadError, Readout, scan_primary, scan_secondary,
+    Progress, ReadError, Readout, Scan, ScanStep, scan_primary, scan_secondary,
 };
 use mbus::{
     Control, Data, Encoding, Entry, Frame, Header, Id, Manufacturer, Medium, Modifier, Place,
@@ -22,8 +22,8 @@ use mbus::{
 };
 use metering::{NoReading, Origin};
 use support::{Noon, pty};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time;
 
@@ -71,6 +71,46 @@ impl Drop for Slave {
     }
 }
 
+/// The slave behind a converter that puts so many bytes into a datagram, and loses those of
+/// `lost`, counted from 0 in both directions.
+async fn behind_datagrams(script: Vec<Act>, size: usize, lost: &'static [usize]) -> Slave {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = PortSettings::Udp(socket.local_addr().unwrap().to_string());
+    let task = tokio::spawn(async move {
+        let (line, far) = tokio::io::duplex(4_096);
+        let mut script = script.into_iter();
+        tokio::select! {
+            () = serve(far, &mut script) => {}
+            () = converter(socket, line, size, lost) => {}
+        }
+    });
+    Slave { settings: settings(port), task }
+}
+
+async fn converter(socket: UdpSocket, line: DuplexStream, size: usize, lost: &[usize]) {
+    let (mut from_line, mut to_line) = tokio::io::split(line);
+    let mut master = None;
+    let (mut heard, mut said) = ([0; 2_048], vec![0; size]);
+    for count in 0.. {
+        let is_lost = lost.contains(&count);
+        tokio::select! {
+            datagram = socket.recv_from(&mut heard) => {
+                let (len, from) = datagram.unwrap();
+                master = Some(from);
+                if !is_lost {
+                    to_line.write_all(&heard[..len]).await.unwrap();
+                }
+            }
+            len = from_line.read(&mut said) => {
+                let len = len.unwrap();
+                if let (Some(master), false) = (master, is_lost || len == 0) {
+                    socket.send_to(&said[..len], master).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
 async fn slave(on_pty: bool, script: Vec<Act>) -> Slave {
     let (port, task) = if on_pty {
         let (master, name, kept) = pty();
@@ -91,14 +131,17 @@ async fn slave(on_pty: bool, script: Vec<Act>) -> Slave {
         });
         (port, task)
     };
-    let settings = BusSettings {
+    Slave { settings: settings(port), task }
+}
+
+fn settings(port: PortSettings) -> BusSettings {
+    BusSettings {
         kind: BusKind::Mbus,
         port,
         baud: 38_400,
         parity: Parity::Even,
         answer_within: Some(Duration::from_millis(150)),
-    };
-    Slave { settings, task }
+    }
 }
 
 /// The meter [`KAM`] at address 5, with two telegrams.
@@ -416,11 +459,97 @@ async fn a_scan_finds_who_is_there_and_tells_how_far_it_is() {
         assert_eq!(by_primary.len(), 1);
         assert_eq!(by_primary[0].profile.as_deref(), Some("kamstrup.multical-601"));
 
-        let by_secondary = scan_secondary(&mut bus, Place::START, |_| {}).await.unwrap();
+        let by_secondary = scan_secondary(&mut bus, Place::START, &Noon, |_| {}).await.unwrap();
         assert_eq!(by_secondary.len(), 1);
         assert_eq!(by_secondary[0].identity, by_primary[0].identity);
         assert_eq!(by_secondary[0].primary, Some(5));
         let found = read(&mut Bus::Mbus(Box::new(bus)), &meter(by_secondary[0].address)).await;
         assert!(found.is_ok(), "what was found can be read: {found:?}");
+    }
+}
+
+/// A frame may come in many datagrams, and several frames in one.
+#[tokio::test]
+async fn the_bounds_of_datagrams_are_no_bounds_of_frames() {
+    for size in [1, 7, 2_048] {
+        let slave = behind_datagrams(vec![], size, &[]).await;
+        let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+        for _ in 0..3 {
+            let readout = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap();
+            assert_eq!((readout.readings.len(), readout.telegrams.len()), (4, 2), "{size} bytes");
+        }
+    }
+}
+
+/// Reset, its acknowledge, request, telegram, request, telegram: each is lost once.
+#[tokio::test]
+async fn a_lost_datagram_is_asked_for_again() {
+    for lost in [&[0][..], &[1], &[2], &[3], &[4], &[5], &[0, 2, 5]] {
+        let slave = behind_datagrams(vec![], 2_048, lost).await;
+        let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+        let readout = read(&mut bus, &meter(MeterAddress::Primary(5))).await;
+        assert_eq!(readout.unwrap().readings.len(), 4, "lost {lost:?}");
+        let Bus::Mbus(bus) = bus else { unreachable!("it is one") };
+        assert!(bus.traffic().repeats >= 1, "{:?}", bus.traffic());
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_takes_no_datagrams_is_a_bus_that_is_down() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let settings = settings(PortSettings::Udp(nobody.local_addr().unwrap().to_string()));
+    drop(nobody);
+    let mut bus = Bus::open(&settings, Arc::new(Profiles::default()));
+    let error = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap_err();
+    assert_eq!(error.no_reading(), NoReading::BusDown, "{error}");
+}
+
+/// The owner of the bus does a readout after each step of a scan, drops steps, and begins anew
+/// where it was.
+#[tokio::test]
+async fn a_scan_gives_way_and_goes_on_where_it_was() {
+    let slave = slave(false, vec![]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let due = meter(MeterAddress::Primary(5));
+
+    let mut scan = Scan::primary(3..=255);
+    let mut found = Vec::new();
+    let mut permille = Vec::new();
+    for step in 0..6 {
+        let polled = read(&mut bus, &due).await;
+        assert_eq!(polled.unwrap().readings.len(), 4, "a readout after step {step}");
+        // Asked twice, because nobody waited for the first.
+        let _dropped =
+            time::timeout(Duration::from_millis(1), bus.scan_step(&mut scan, &Noon)).await;
+        if let ScanStep::Found(meter) = bus.scan_step(&mut scan, &Noon).await.unwrap() {
+            found.push(meter.identity.serial);
+        }
+        permille.push(scan.progress().permille);
+    }
+    assert_eq!(found, ["67001122"]);
+    assert!(permille.is_sorted(), "{permille:?}");
+    let progress = scan.progress();
+    assert_eq!((progress.of, progress.found), (Some(248), 1));
+    assert_eq!(progress.place, Some(MeterAddress::Primary(8)));
+
+    // Nobody but the known meter is there; and when it is not known, it is found after a restart.
+    for (known, expected) in [(vec![KAM.id], 0), (vec![], 1)] {
+        let mut scan = Scan::secondary(Place::START, known);
+        let mut found = 0;
+        for _ in 0..200 {
+            assert!(read(&mut bus, &due).await.is_ok());
+            match bus.scan_step(&mut scan, &Noon).await.unwrap() {
+                ScanStep::Done => break,
+                ScanStep::Found(_) => found += 1,
+                ScanStep::Nothing | ScanStep::Several(_) => {}
+            }
+            let Some(MeterAddress::Secondary(selection)) = scan.place() else { break };
+            let Some(place) = Place::at(selection) else { continue };
+            if expected == 0 {
+                scan = Scan::secondary(place, vec![KAM.id]);
+            }
+        }
+        assert_eq!(found, expected);
+        assert_eq!((scan.progress().permille, scan.place()), (1000, None));
     }
 }

@@ -37,7 +37,7 @@ mod tests;
 
 use core::time::Duration;
 
-use doubt::{Doubt, hidden_behind};
+use doubt::hidden_behind;
 pub use place::Place;
 
 use crate::{Action, Failure, Frame, Id, Primary, Reason, Secondary, Selection, Session, Task};
@@ -51,7 +51,8 @@ pub struct Search<'k> {
     sends: u8,
     place: Place,
     state: State,
-    doubt: Doubt,
+    /// [`SearchAction::Pause`] has been told for the next selection.
+    paused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +86,9 @@ pub enum SearchAction<'a> {
     /// Meters that cannot be told apart, or that answer to this selection and to none within it;
     /// poll again.
     Unresolved(Selection),
+    /// Nobody is in the middle of being found: the bus and the session may be used for something
+    /// else, and the search be left and gone on with without a loss; poll again.
+    Pause,
     /// The line cannot be used. The place is kept.
     Failed(Failure),
     /// The search has come to its end.
@@ -114,7 +118,7 @@ impl<'k> Search<'k> {
 
     /// Goes on where a former search was left.
     pub const fn resume(place: Place, known: &'k [Id]) -> Self {
-        Self { known, sends: 1, place, state: State::Next, doubt: Doubt::NEW }
+        Self { known, sends: 1, place, state: State::Next, paused: false }
     }
 
     /// Says each selection twice into silence, tries digits from A to E everywhere and selects each
@@ -123,8 +127,7 @@ impl<'k> Search<'k> {
     #[must_use]
     pub const fn thoroughly(mut self) -> Self {
         self.sends = 2;
-        self.doubt.always = true;
-        self.place.try_hex_digits();
+        self.place.be_thorough();
         self
     }
 
@@ -133,18 +136,15 @@ impl<'k> Search<'k> {
         self.place
     }
 
-    /// Whether the session may be used for something else now: nobody is in the middle of being
-    /// found, and nothing is lost. True after [`SearchAction::Found`] and whenever the next
-    /// selection has not been said yet.
-    pub const fn is_between(&self) -> bool {
-        matches!(self.state, State::Next | State::Ended)
-    }
-
     /// What is to be done at `now`; bytes that come go to [`Session::received`].
     pub fn poll<'s>(&mut self, session: &'s mut Session, now: Duration) -> SearchAction<'s> {
         loop {
             match self.state {
                 State::Ended => return SearchAction::Done,
+                State::Next if !self.paused && !self.place.has_ended() => {
+                    self.paused = true;
+                    return SearchAction::Pause;
+                }
                 State::Next => {
                     if let Some(unresolved) = self.begin(session, now) {
                         return SearchAction::Unresolved(unresolved);
@@ -190,6 +190,7 @@ impl<'k> Search<'k> {
         // A probe holds no data that could be too long.
         let _ = session.start(&Task::Probe { selection, sends: self.sends }, None, now);
         self.state = State::Probing;
+        self.paused = false;
         None
     }
 
@@ -212,12 +213,12 @@ impl<'k> Search<'k> {
                 self.place.silent();
             }
             (State::Probing, Err(_)) => {
-                self.doubt.told_apart();
+                self.place.doubt.told_apart();
                 self.place.descend(true);
             }
             (State::Identifying { found: Some(found) }, Ok(summary)) if summary.foreign == 0 => {
                 match found.address() {
-                    Some(selection) if self.doubt.concerns(&selection, &found.selection) => {
+                    Some(selection) if self.place.doubt.concerns(&selection, &found.selection) => {
                         let probe = Task::Probe { selection, sends: VERIFYING_SENDS };
                         let _ = session.start(&probe, None, now);
                         self.state = State::Verifying { found };
@@ -246,15 +247,15 @@ impl<'k> Search<'k> {
             (State::Identifying { .. }, result) => {
                 let asked = result.err().is_none_or(|failure| failure.sends > 0);
                 if asked && session.traffic().foreign == 0 {
-                    self.doubt.taken_for_one();
+                    self.place.doubt.taken_for_one();
                 } else {
                     // The second acknowledge was heard for itself.
-                    self.doubt.told_apart();
+                    self.place.doubt.told_apart();
                 }
                 self.place.descend(true);
             }
             _ => {
-                self.doubt.taken_for_one();
+                self.place.doubt.taken_for_one();
                 self.place.descend(true);
             }
         }

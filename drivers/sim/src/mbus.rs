@@ -172,15 +172,12 @@ impl Slave {
         })
     }
 
-    /// Between 11 bit times and 330 bit times and 50 ms; each device has its own.
     fn reaction(&self, baud: Option<u32>) -> Duration {
         let Some(baud) = baud else { return Duration::from_millis(1) };
-        let own = match &self.source {
-            Source::Meter(meter) => meter.dice().of("reaction").below(0, 70),
-            Source::Captured(..) => 20,
-        };
-        let bits = u64::from(own) + 20;
-        Duration::from_micros(bits * 1_000_000 / u64::from(baud.max(1)))
+        match &self.source {
+            Source::Meter(meter) => reaction(meter, baud),
+            Source::Captured(..) => bit_times(40, baud),
+        }
     }
 
     /// What the slave answers to `frame`, before anything is wrong with it.
@@ -284,6 +281,15 @@ impl Slave {
         dialogue.last.clone_from(&said);
         Some(said)
     }
+}
+
+/// Between 11 bit times and 330 bit times and 50 ms; each device has its own.
+pub(crate) fn reaction(meter: &Meter, baud: u32) -> Duration {
+    bit_times(20 + meter.dice().of("reaction").below(0, 70), baud)
+}
+
+fn bit_times(count: u32, baud: u32) -> Duration {
+    Duration::from_micros(u64::from(count) * 1_000_000 / u64::from(baud.max(1)))
 }
 
 /// The secondary address on the plate of the device in `meter`'s place.

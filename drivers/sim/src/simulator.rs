@@ -161,6 +161,14 @@ impl Simulator {
         Some(if mbus { mbus::secondary(meter).to_string() } else { meter.serial().to_string() })
     }
 
+    /// How long the M-Bus device in a meter's place takes before it answers; `None` where the line
+    /// has no speed.
+    pub fn reaction(&self, id: MeterId) -> Option<std::time::Duration> {
+        let meter = self.meters.get(&id)?;
+        let bus = self.plan.buses.iter().find(|bus| bus.id == meter.plan.bus)?;
+        Some(mbus::reaction(meter, bus.baud?))
+    }
+
     /// What a meter's counters and gauges show at `at`, as the register's text and the amount:
     /// what a reader of the wire must find.
     pub fn shows(&self, id: MeterId, at: DateTime<Utc>) -> Vec<(&'static str, metering::Quantity)> {

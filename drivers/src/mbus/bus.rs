@@ -1,9 +1,13 @@
 //! An M-Bus and the meters on it: the session of `mbus-rs`, over a port.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::mbus::{Action, Failure, Primary, Reason, Reset, Session, Settings, Summary, Target, Task};
+use ::mbus::{
+    Action, Failure, Patience, Primary, Reason, Responses, Session, Settings, Summary, Target,
+    Task, Traffic,
+};
 use metering::{Clock, Moment};
 use tokio::time::{self, Instant};
 
@@ -24,6 +28,8 @@ pub struct MbusBus {
     epoch: Instant,
     /// Something was asked and not a byte was heard since, also if the future was dropped.
     unheard: bool,
+    /// How long each meter took to answer, lately.
+    responses: HashMap<MeterAddress, Responses>,
 }
 
 /// How a task ended, and the telegrams that it brought.
@@ -38,14 +44,22 @@ impl MbusBus {
     /// one of `profiles` that fits what it says of itself, if there is one.
     pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
         let port = Port::new(settings.port.clone(), settings.baud, settings.parity);
-        let wire = if port.may_be_half_open() {
+        let wire = if settings.port.is_network() {
             Settings::over_network(settings.baud)
         } else {
             Settings::new(settings.baud)
         };
         let settings = Settings { answer_within: settings.answer_within, ..wire };
         let session = Session::new(settings);
-        Self { port, session, settings, profiles, epoch: Instant::now(), unheard: false }
+        Self {
+            port,
+            session,
+            settings,
+            profiles,
+            epoch: Instant::now(),
+            unheard: false,
+            responses: HashMap::new(),
+        }
     }
 
     /// Asks `meter` for all its telegrams.
@@ -68,8 +82,15 @@ impl MbusBus {
                 return Err(ReadError::Misfit { address, because });
             }
         };
-        let task = Task::Read { meter: target, reset: Reset::WhenNeeded, prelude: None };
-        let ended = self.run(&task, clock).await.map_err(|cause| self.out_of_reach(cause))?;
+        let quirks = meter.profile.as_ref().map(|profile| profile.quirks());
+        let reset = quirks.map_or_else(Default::default, |quirks| quirks.reset);
+        let most = quirks.and_then(|quirks| quirks.max_telegrams);
+        self.session.set_max_telegrams(most.unwrap_or(self.settings.max_telegrams));
+        let task = Task::Read { meter: target, reset, prelude: None };
+        let patience = self.patience(address);
+        let ended = self.run_for(&task, Some(patience), clock).await;
+        let ended = ended.map_err(|cause| self.out_of_reach(cause))?;
+        self.learn(address, &ended.result);
         let Ended { result, came, took } = ended;
         let unfinished = match result {
             Ok(Summary { more_follow: true, .. }) => {
@@ -91,6 +112,36 @@ impl MbusBus {
             note,
         }));
         Ok(readout)
+    }
+
+    /// What the last readout saw of the wire: of a failed one too, and of one that was dropped as
+    /// far as it came. [`Traffic::NONE`] before the first.
+    pub const fn traffic(&self) -> &Traffic {
+        self.session.traffic()
+    }
+
+    /// How long the meter at `address` took to answer, lately; `None` if it was not asked since
+    /// this bus was opened.
+    pub fn responses(&self, address: MeterAddress) -> Option<&Responses> {
+        self.responses.get(&address)
+    }
+
+    fn patience(&self, address: MeterAddress) -> Patience {
+        let known = self.responses.get(&address).unwrap_or(&Responses::NONE);
+        known.patience(self.session.answer_within(), &self.settings)
+    }
+
+    /// Beyond [`MOST_KNOWN`] meters nothing is learned of further ones: they are waited for as the
+    /// standard says.
+    fn learn(&mut self, address: MeterAddress, result: &Result<Summary, Failure>) {
+        if self.responses.len() >= MOST_KNOWN && !self.responses.contains_key(&address) {
+            return;
+        }
+        let known = self.responses.entry(address).or_insert(Responses::NONE);
+        known.add(&self.session.traffic().responses);
+        if matches!(result, Err(Failure { reason: Reason::Silent, .. })) {
+            known.was_silent();
+        }
     }
 
     pub(crate) fn out_of_reach(&self, cause: PortFault) -> ReadError {
@@ -140,7 +191,7 @@ impl MbusBus {
         self.leave_if_gone();
         if self.port.open().await? {
             // Nobody knows what a meter heard over the connection before.
-            self.session = Session::new(self.settings);
+            self.session.reconnected(self.epoch.elapsed());
             self.port.drain(QUIET, DRAIN_AT_MOST).await?;
         }
         Ok(())
@@ -173,9 +224,19 @@ impl MbusBus {
         task: &Task<'_>,
         clock: &dyn Clock,
     ) -> Result<Ended, PortFault> {
+        self.run_for(task, None, clock).await
+    }
+
+    /// Does one task of the session, with as much patience as the meter needs.
+    async fn run_for(
+        &mut self,
+        task: &Task<'_>,
+        patience: Option<Patience>,
+        clock: &dyn Clock,
+    ) -> Result<Ended, PortFault> {
         self.open_port().await?;
         let begun = Instant::now();
-        if self.session.start(task, None, self.epoch.elapsed()).is_err() {
+        if self.session.start(task, patience, self.epoch.elapsed()).is_err() {
             debug_assert!(false, "data of more than a frame is never sent");
         }
         let mut came = Vec::new();
@@ -239,6 +300,9 @@ pub(crate) fn read_error(failure: Failure, address: MeterAddress, waited: Durati
 /// A session that has no task although one was started: never, but it would be a silence.
 const ABANDONED: Failure =
     Failure { step: ::mbus::Step::Command, reason: Reason::Silent, sends: 0, telegrams: 0 };
+
+/// Four times as many as one wire carries.
+const MOST_KNOWN: usize = 1_000;
 
 /// After a connection is made: what a converter kept for whoever comes next.
 const QUIET: Duration = Duration::from_millis(50);

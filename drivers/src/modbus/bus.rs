@@ -57,7 +57,9 @@ impl ModbusBus {
     pub fn open(settings: &BusSettings) -> Self {
         let framing = match settings.port {
             PortSettings::Tcp(_) => Framing::Tcp,
-            PortSettings::Serial(_) | PortSettings::RtuOverTcp(_) => Framing::Rtu,
+            PortSettings::Serial(_) | PortSettings::RtuOverTcp(_) | PortSettings::Udp(_) => {
+                Framing::Rtu
+            }
         };
         let serial = framing == Framing::Rtu;
         let character = Duration::from_secs(11) / settings.baud.max(1);

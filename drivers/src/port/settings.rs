@@ -13,6 +13,15 @@ pub enum PortSettings {
     Tcp(String),
     /// `rtu+tcp://HOST:PORT`: a transparent converter to a Modbus RTU line.
     RtuOverTcp(String),
+    /// `udp://HOST:PORT`: a transparent converter to an M-Bus that sends and takes datagrams.
+    Udp(String),
+}
+
+impl PortSettings {
+    /// Whether it is reached over a network, where a packet may be late.
+    pub const fn is_network(&self) -> bool {
+        !matches!(self, Self::Serial(_))
+    }
 }
 
 impl FromStr for PortSettings {
@@ -25,6 +34,7 @@ impl FromStr for PortSettings {
             "serial" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Serial(rest.into())),
             "tcp" if is_host_and_port(rest) => Ok(Self::Tcp(rest.to_owned())),
             "rtu+tcp" if is_host_and_port(rest) => Ok(Self::RtuOverTcp(rest.to_owned())),
+            "udp" if is_host_and_port(rest) => Ok(Self::Udp(rest.to_owned())),
             _ => Err(invalid()),
         }
     }
@@ -45,6 +55,7 @@ impl fmt::Display for PortSettings {
             Self::Serial(path) => write!(f, "serial://{}", path.display()),
             Self::Tcp(host) => write!(f, "tcp://{host}"),
             Self::RtuOverTcp(host) => write!(f, "rtu+tcp://{host}"),
+            Self::Udp(host) => write!(f, "udp://{host}"),
         }
     }
 }
@@ -52,8 +63,9 @@ impl fmt::Display for PortSettings {
 /// A text that names no port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a port: write tcp://HOST:PORT, rtu+tcp://HOST:PORT (Modbus RTU behind a \
-     transparent converter) or serial:///dev/NAME"
+    "`{0}` is not a port: write tcp://HOST:PORT, udp://HOST:PORT (an M-Bus converter with \
+     datagrams), rtu+tcp://HOST:PORT (Modbus RTU behind a transparent converter) or \
+     serial:///dev/NAME"
 )]
 pub struct InvalidPort(String);
 
@@ -106,6 +118,7 @@ mod tests {
         check("tcp://10.0.4.2:502", true);
         check("tcp://[fd00::1]:502", true);
         check("rtu+tcp://converter.local:4001", true);
+        check("udp://10.0.4.2:10001", true);
         for wrong in [
             "",
             "/dev/ttyUSB0",

@@ -260,6 +260,11 @@ impl Buses {
                 let advice = "rtu+tcp:// carries Modbus: an M-Bus behind a converter is tcp://";
                 check.mistake(section.place(&PORT), advice.to_owned());
             }
+            (Some(BusKind::Modbus), Some(PortSettings::Udp(_))) => {
+                let advice = "udp:// carries an M-Bus: Modbus is tcp://, or rtu+tcp:// behind a \
+                              converter that passes Modbus RTU through";
+                check.mistake(section.place(&PORT), advice.to_owned());
+            }
             (Some(BusKind::Modbus), Some(PortSettings::Tcp(_))) => {
                 for key in [&BAUD, &PARITY] {
                     if section.has(key) {

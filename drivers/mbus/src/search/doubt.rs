@@ -9,7 +9,7 @@
 use crate::Selection;
 
 /// How far the acknowledges of this bus can be relied on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Doubt {
     /// Several meters that could be told from one by their acknowledges, since the last that could
     /// not.

@@ -1,5 +1,6 @@
 //! Where a search is: the digits and bytes that have been chosen so far, and what came of them.
 
+use super::doubt::Doubt;
 use crate::Selection;
 
 /// Where a search is.
@@ -12,6 +13,7 @@ pub struct Place {
     /// The selection above the present level is being probed a second time.
     confirming: bool,
     unresolved: Option<Selection>,
+    pub(super) doubt: Doubt,
 }
 
 /// One digit or byte of the selection.
@@ -49,6 +51,7 @@ impl Place {
         ended: false,
         confirming: false,
         unresolved: None,
+        doubt: Doubt::NEW,
     };
 
     /// Before `selection`, as a search has told it by [`Self::selection`] when it was left; what
@@ -91,8 +94,22 @@ impl Place {
         self.ended
     }
 
-    pub(super) const fn try_hex_digits(&mut self) {
+    /// How much of the numbers has been gone through, in thousandths. Meters are not spread evenly
+    /// over them, and neither is the time it takes.
+    pub fn permille(&self) -> u16 {
+        if self.ended {
+            return 1000;
+        }
+        let id = self.selection().id;
+        [28, 24, 20].into_iter().fold(0, |sum, shift| {
+            let [digit, ..] = (id >> shift & 0xF).to_le_bytes();
+            10 * sum + if digit == 0xF { 0 } else { u16::from(digit.min(9)) }
+        })
+    }
+
+    pub(super) const fn be_thorough(&mut self) {
         self.hex_digits = true;
+        self.doubt.always = true;
     }
 
     pub(super) const fn take_unresolved(&mut self) -> Option<Selection> {

@@ -135,6 +135,7 @@ impl Bus {
                     self.send(&frame);
                 }
                 SearchAction::Wait(until) => self.wait(until),
+                SearchAction::Pause => {}
                 SearchAction::Found(Found { meter, selection, .. }) => {
                     found.push(meter.map_or(format!("? {selection}"), |meter| meter.to_string()));
                     if found.len() == enough {

@@ -239,6 +239,11 @@ impl Session {
         self.unanswered = false;
     }
 
+    /// How many telegrams a meter is asked for from the next readout on; 0 is one.
+    pub const fn set_max_telegrams(&mut self, most: u8) {
+        self.settings.max_telegrams = most;
+    }
+
     /// Talks at another speed from now on. The port is the caller's to switch.
     pub const fn set_baud(&mut self, baud: Baud) {
         self.settings.baud = baud.bits_per_second();

@@ -405,6 +405,7 @@ impl Bus {
                 SearchAction::Wait(until) => self.wait(until).expect("nobody hangs up"),
                 SearchAction::Found(meter) => found.push(meter),
                 SearchAction::Unresolved(selection) => unresolved.push(selection),
+                SearchAction::Pause => {}
                 SearchAction::Failed(failure) => panic!("{failure}"),
                 SearchAction::Done => return (found, unresolved),
             }

@@ -74,7 +74,9 @@ impl ScanMbus {
                     Plan::Primary(first, last) => {
                         scan_primary(&mut bus, first..=last, &SystemClock::new(), note).await
                     }
-                    Plan::Secondary(place) => scan_secondary(&mut bus, place, note).await,
+                    Plan::Secondary(place) => {
+                        scan_secondary(&mut bus, place, &SystemClock::new(), note).await
+                    }
                 }
             };
             Ok(tokio::select! {

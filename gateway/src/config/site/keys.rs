@@ -73,7 +73,8 @@ pub(super) static PORT: Key = Key {
     takes: Takes::Written("a port such as \"tcp://10.0.4.2:10001\" or \"serial:///dev/ttyUSB0\""),
     without: Without::Mistake,
     says: "Where it is plugged in. M-Bus: `tcp://HOST:PORT` for a converter that passes bytes \
-           through, `serial:///dev/NAME` for a level converter on this machine. Modbus: \
+           through, `udp://HOST:PORT` for one that sends and takes datagrams, \
+           `serial:///dev/NAME` for a level converter on this machine. Modbus: \
            `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
            Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine.",
 };

@@ -113,7 +113,7 @@ bus = "riser-b"
             "line 5: `timezone` is not a key of [site]: did you mean `time_zone`?",
             "line 8: id = \"Riser A\" is not a name of 1 to 64 of a-z, 0-9 and -; did you mean \"riser-a\"?",
             "line 9: kind = \"m-bus\" is not one of \"mbus\", \"modbus\"; did you mean \"mbus\"?",
-            "line 10: `/dev/ttyUSB0` is not a port: write tcp://HOST:PORT, rtu+tcp://HOST:PORT (Modbus RTU behind a transparent converter) or serial:///dev/NAME; did you mean \"serial:///dev/ttyUSB0\"?",
+            "line 10: `/dev/ttyUSB0` is not a port: write tcp://HOST:PORT, udp://HOST:PORT (an M-Bus converter with datagrams), rtu+tcp://HOST:PORT (Modbus RTU behind a transparent converter) or serial:///dev/NAME; did you mean \"serial:///dev/ttyUSB0\"?",
             "line 11: baud = 240 is not one of 300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200; did you mean 2400?",
             "line 12: poll_every_secs = 1 is not a number from 10 to 86400",
             "line 13: `pol_every_secs` is not a key of [[bus]]: did you mean `poll_every_secs`?",
@@ -238,6 +238,10 @@ id = "c"
 kind = "modbus"
 port = "tcp://10.0.4.2:10001"
 baud = 9600
+[[bus]]
+id = "d"
+kind = "modbus"
+port = "udp://10.0.4.7:10001"
 [cloud]
 url = "http://portfolio.example"
 references = "192.0.2.1:443"
@@ -251,8 +255,9 @@ references = "192.0.2.1:443"
             "line 14: rtu+tcp:// carries Modbus: an M-Bus behind a converter is tcp://",
             "line 18: port tcp://10.0.4.2:10001 is taken by bus `a` on line 6: a wire has one master, so put all its meters on one bus",
             "line 19: `baud` means nothing on Modbus TCP: leave it out, or write rtu+tcp:// if a converter carries Modbus RTU",
-            "line 21: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
-            "line 22: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
+            "line 23: udp:// carries an M-Bus: Modbus is tcp://, or rtu+tcp:// behind a converter that passes Modbus RTU through",
+            "line 25: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
+            "line 26: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
         ],
     );
 }

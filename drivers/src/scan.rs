@@ -1,0 +1,288 @@
+//! A scan that gives way: one address at a time, and between two of them the bus is free.
+//!
+//! ```text
+//! owner of the bus   poll due? ── yes ─▶ Bus::read
+//!        ▲                 └───── no ──▶ Bus::scan_step ─▶ nothing, a meter, several, the end
+//!        └─────────────────────────────────┘
+//! ```
+//!
+//! Whoever owns the bus asks for a step when nothing else is due. So a poll waits for a scan no
+//! longer than one step takes: a question of 17 characters and the time in which a meter may
+//! answer it, and where one does, its first telegram; the whole readout of a meter that was found
+//! by its primary address is a step of its own. To pause a scan is to ask for no step, to end it is
+//! to drop it, and [`Scan::place`] is where to go on after a restart.
+//!
+//! **Never true:** a scan that is interrupted by readouts, or by a port that was lost, leaves a
+//! meter out because of that.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ::mbus::{Id, Place, Primary, PrimaryScan, ScanAction, Search, SearchAction, Selection};
+use metering::{Clock, Identity};
+
+use crate::discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, known, nameless};
+use crate::error::{Garble, ReadError};
+use crate::mbus::MbusBus;
+use crate::mbus::bus::{Line, read_error};
+use crate::{Meter, MeterAddress};
+
+/// A scan under way.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    way: Way,
+    probed: u32,
+    found: u32,
+    unresolved: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Primary {
+        /// What is asked next; beyond `last` at the end.
+        next: u8,
+        first: u8,
+        last: u8,
+        /// It has given a sign of life, and is asked who it is.
+        alive: Option<u8>,
+    },
+    Secondary {
+        place: Box<Place>,
+        known: Vec<Id>,
+    },
+}
+
+/// What a step brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScanStep {
+    /// Nobody, or somebody who is not told from others yet.
+    Nothing,
+    /// A meter.
+    Found(Discovered),
+    /// Several meters answer here and cannot be told apart.
+    Several(MeterAddress),
+    /// The scan has come to its end: all further steps are this.
+    Done,
+}
+
+/// How far a scan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanProgress {
+    /// How many addresses or selections have been asked.
+    pub probed: u32,
+    /// Of how many; `None` where only the search can tell, at its end.
+    pub of: Option<u32>,
+    /// How much has been gone through, in thousandths.
+    pub permille: u16,
+    /// How many meters have been found.
+    pub found: u32,
+    /// What is asked next; `None` at the end.
+    pub place: Option<MeterAddress>,
+}
+
+impl Scan {
+    /// Of the primary addresses in `range`, as far as a meter can have them.
+    pub fn primary(range: RangeInclusive<u8>) -> Self {
+        let (first, last) = (*range.start(), (*range.end()).min(Primary::MAX.0));
+        Self::new(Way::Primary { next: first, first, last, alive: None })
+    }
+
+    /// Of all meters by their own addresses, from a place on, but for the `known` ones: no
+    /// selection is said to which one of these would answer.
+    pub fn secondary(from: Place, known: Vec<Id>) -> Self {
+        Self::new(Way::Secondary { place: Box::new(from), known })
+    }
+
+    const fn new(way: Way) -> Self {
+        Self { way, probed: 0, found: 0, unresolved: 0 }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> ScanProgress {
+        let (of, permille) = match &self.way {
+            Way::Primary { next, first, last, alive } => {
+                let of = (u32::from(*last) + 1).saturating_sub((*first).into());
+                let waiting = u32::from(alive.is_some());
+                let gone = u32::from(*next).saturating_sub((*first).into()) - waiting.min(1);
+                let permille = u16::try_from(1000 * gone / of.max(1)).unwrap_or(1000);
+                (Some(of), if of == 0 { 1000 } else { permille })
+            }
+            Way::Secondary { place, .. } => (None, place.permille()),
+        };
+        let Self { probed, found, .. } = *self;
+        ScanProgress { probed, of, permille, found, place: self.place() }
+    }
+
+    /// What is asked next, from which a new scan goes on with this one ([`Place::at`]); `None` at
+    /// the end.
+    pub fn place(&self) -> Option<MeterAddress> {
+        match &self.way {
+            Way::Primary { alive: Some(number), .. } => Some(MeterAddress::Primary(*number)),
+            Way::Primary { next, last, .. } => {
+                (next <= last).then_some(MeterAddress::Primary(*next))
+            }
+            Way::Secondary { place, .. } => {
+                (!place.has_ended()).then(|| MeterAddress::Secondary(place.selection()))
+            }
+        }
+    }
+
+    /// Asks at the next address.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Port`], and [`ReadError::Garbled`] if the line never falls silent: the same
+    /// step can be tried again. [`ReadError::Garbled`] also if nearly every selection is answered
+    /// by something that is no meter.
+    ///
+    /// # Cancellation
+    ///
+    /// When the future is dropped, the same address is asked again by the next step.
+    pub async fn step(
+        &mut self,
+        bus: &mut MbusBus,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        match &self.way {
+            Way::Primary { alive: Some(number), .. } => {
+                let number = *number;
+                self.identified(bus, number, clock).await
+            }
+            Way::Primary { next, last, .. } if next <= last => {
+                let number = *next;
+                self.pinged(bus, number).await
+            }
+            Way::Primary { .. } => Ok(ScanStep::Done),
+            Way::Secondary { .. } => self.selected(bus).await,
+        }
+    }
+
+    async fn pinged(&mut self, bus: &mut MbusBus, number: u8) -> Result<ScanStep, ReadError> {
+        let sign = sign_of_life(bus, number).await?;
+        if let Way::Primary { next, alive, .. } = &mut self.way {
+            *alive = (sign == Sign::One).then_some(number);
+            // 250 is the last, so this never overflows.
+            *next = number.saturating_add(1);
+        }
+        self.probed += 1;
+        Ok(match sign {
+            Sign::Several => ScanStep::Several(MeterAddress::Primary(number)),
+            Sign::One | Sign::None => ScanStep::Nothing,
+        })
+    }
+
+    /// Asks who is alive at `number`. Two meters at the address before may have acknowledged so
+    /// far apart that the second one was taken for one at this: who does not answer is asked for a
+    /// sign of life once more.
+    async fn identified(
+        &mut self,
+        bus: &mut MbusBus,
+        number: u8,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        let address = MeterAddress::Primary(number);
+        let discovered = match bus.read(&Meter::stranger(address), clock).await {
+            Ok(readout) => Some(Discovered {
+                address,
+                identity: readout.identity,
+                medium: readout.medium,
+                primary: Some(number),
+                profile: readout.profile,
+            }),
+            Err(error @ ReadError::Port { .. }) => return Err(error),
+            Err(ReadError::Silent { .. }) if sign_of_life(bus, number).await? == Sign::None => None,
+            Err(_) => Some(Discovered {
+                address,
+                identity: Identity::default(),
+                medium: None,
+                primary: Some(number),
+                profile: None,
+            }),
+        };
+        if let Way::Primary { alive, .. } = &mut self.way {
+            *alive = None;
+        }
+        self.found += u32::from(discovered.is_some());
+        Ok(discovered.map_or(ScanStep::Nothing, ScanStep::Found))
+    }
+
+    /// One selection of the search by secondary addresses, to its end.
+    async fn selected(&mut self, bus: &mut MbusBus) -> Result<ScanStep, ReadError> {
+        let Way::Secondary { place, known: known_ids } = &mut self.way else {
+            return Ok(ScanStep::Done);
+        };
+        if usize::try_from(self.found).is_ok_and(|found| found >= MOST_FOUND) {
+            return Ok(ScanStep::Done);
+        }
+        bus.ready().await?;
+        let mut search = Search::resume(**place, known_ids);
+        let mut said = false;
+        let step = loop {
+            let Line { port, session, now, profiles } = bus.line();
+            match search.poll(session, now) {
+                SearchAction::Send(bytes) => {
+                    said = true;
+                    port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
+                }
+                SearchAction::Wait(until) => bus.listen(until).await?,
+                SearchAction::Pause if said => break ScanStep::Nothing,
+                SearchAction::Pause => {}
+                SearchAction::Found(meter) => {
+                    let primary = meter.primary.map(|Primary(number)| number);
+                    self.found += 1;
+                    break ScanStep::Found(match meter.meter {
+                        Some(address) => known(address, primary, profiles),
+                        None => nameless(meter.selection, primary),
+                    });
+                }
+                SearchAction::Unresolved(selection) => {
+                    let address = MeterAddress::Secondary(selection);
+                    self.unresolved += 1;
+                    if self.unresolved >= MOST_UNRESOLVED {
+                        let what = "something answers to every selection".to_owned();
+                        return Err(ReadError::Garbled { address, cause: Garble::Foreign(what) });
+                    }
+                    break ScanStep::Several(address);
+                }
+                SearchAction::Failed(failure) => {
+                    let selection: Selection = search.place().selection();
+                    let address = MeterAddress::Secondary(selection);
+                    return Err(read_error(failure, address, Duration::ZERO));
+                }
+                SearchAction::Done => break ScanStep::Done,
+            }
+        };
+        **place = search.place();
+        self.probed += u32::from(said);
+        Ok(step)
+    }
+}
+
+/// Who acknowledges at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    None,
+    One,
+    Several,
+}
+
+async fn sign_of_life(bus: &mut MbusBus, number: u8) -> Result<Sign, ReadError> {
+    let mut scan = PrimaryScan::new(Primary(number), Primary(number));
+    bus.ready().await?;
+    loop {
+        let Line { port, session, now, .. } = bus.line();
+        match scan.poll(session, now) {
+            ScanAction::Send(bytes) => {
+                port.write(bytes).await.map_err(|cause| bus.out_of_reach(cause))?;
+            }
+            ScanAction::Wait(until) => bus.listen(until).await?,
+            ScanAction::Found(_) => return Ok(Sign::One),
+            ScanAction::Several(_) => return Ok(Sign::Several),
+            ScanAction::Failed(failure) => {
+                let address = MeterAddress::Primary(number);
+                return Err(read_error(failure, address, Duration::ZERO));
+            }
+            ScanAction::Done => return Ok(Sign::None),
+        }
+    }
+}

@@ -186,10 +186,12 @@ pub enum Meaning<'a> {
     Configuration(Configuration),
     /// The byte that mode 7 has behind the configuration field.
     ConfigurationExtension,
-    /// The medium's bits and the unit of a counter of the fixed structure.
+    /// Two of the medium's bits, and the unit of a counter of the fixed structure.
     FixedUnit {
         /// Which of the two counters, from 1.
         counter: u8,
+        /// The counter.
+        record: Record<'a>,
     },
 
     /// What a selection leaves open, or asks for.
@@ -527,17 +529,18 @@ impl<'a> Walk<'a, '_> {
 
     fn fixed(&mut self, order: ByteOrder) {
         let at = self.at + self.rest.len();
-        let Ok((header, records)) = Fixed::read(&mut self.reader(), order) else {
+        let Ok((_, records)) = Fixed::read(&mut self.reader(), order) else {
             let flaw = Flaw::FixedLength(self.rest.len());
             return self.all(Layer::Unread, |_| Meaning::Broken { at, flaw });
         };
         self.header(4, |bytes| Meaning::Id(Id(number(order, bytes))));
         self.header(1, |bytes| Meaning::AccessNumber(first(bytes)));
         self.header(1, |bytes| Meaning::Status(Status(first(bytes))));
-        debug_assert!(header.medium.is_some());
-        self.header(1, |_| Meaning::FixedUnit { counter: 1 });
-        self.header(1, |_| Meaning::FixedUnit { counter: 2 });
-        for (number, record) in (0..).zip(records.filter_map(Result::ok)) {
+        let counters = || records.clone().filter_map(Result::ok);
+        for (counter, record) in (1..).zip(counters()) {
+            self.header(1, |_| Meaning::FixedUnit { counter, record });
+        }
+        for (number, record) in (0..).zip(counters()) {
             self.piece(4, Layer::Record(number), |_| Meaning::Data(record));
         }
     }

@@ -104,6 +104,25 @@ fn a_long_header() {
 }
 
 #[test]
+fn the_fixed_structure() {
+    check_body(
+        ci::FIXED,
+        &[0x78, 0x56, 0x34, 0x12, 0x0A, 0x00, 0xE9, 0x7E, 1, 0, 0, 0, 0x35, 1, 0, 0],
+        &[
+            "78563412 header id: meter number 12345678",
+            "0A header access_number: access number 10: counts the answers",
+            "00 header status: status: nothing to report",
+            "E9 header fixed_unit: counter 1: volume, steps of 0.001 m3; medium in the top 2 bits",
+            "7E header fixed_unit: counter 2: volume, steps of 0.001 m3; medium in the top 2 bits",
+            "01000000 record data: = 0.001 m3",
+            "35010000 record data: = 0.135 m3",
+        ],
+    );
+    let flaw = "byte 9: the fixed structure has 2 bytes and should have 16";
+    check_body(ci::FIXED, &[1, 2], &[&format!("0102 unread broken: NOT READ: {flaw}")]);
+}
+
+#[test]
 fn records() {
     check_body(
         ci::RECORDS_WITHOUT_HEADER,

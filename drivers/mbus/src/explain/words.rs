@@ -140,8 +140,14 @@ impl fmt::Display for Meaning<'_> {
             Self::Status(status) => describe_status(f, status),
             Self::Configuration(field) => describe_configuration(f, field),
             Self::ConfigurationExtension => f.write_str("key derivation of mode 7"),
-            Self::FixedUnit { counter } => {
-                write!(f, "medium (2 bits) and unit (6 bits) of counter {counter}")
+            Self::FixedUnit { counter, ref record } => {
+                write!(f, "counter {counter}: ")?;
+                spaced(f, record.vib.quantity.as_str())?;
+                if !record.vib.unit.is_none() {
+                    let step = Number::Integer { mantissa: 1, exponent: record.vib.exponent };
+                    write!(f, ", steps of {step} {}", record.vib.unit)?;
+                }
+                f.write_str("; medium in the top 2 bits")
             }
 
             Self::Wanted(wanted) => describe_wanted(f, wanted),

@@ -160,11 +160,10 @@ impl<'a> Framed<'a, '_> {
     /// Where the block ends in which the byte `at` stands, both counted without checksums.
     fn block_end(&self, at: usize) -> usize {
         let end = match self.framing {
-            Framing::Bare => usize::MAX,
             Framing::A if at < 10 => 10,
             Framing::A => at + 16 - (at - 10) % 16,
             Framing::B if at < 126 => 126,
-            Framing::B => usize::MAX,
+            Framing::B | Framing::Bare => usize::MAX,
         };
         end.min(self.bare_len.max(at + 1))
     }
@@ -172,11 +171,9 @@ impl<'a> Framed<'a, '_> {
     /// Where the byte `at` stood among the checksums.
     const fn raw_place(&self, at: usize) -> usize {
         let checksums = match self.framing {
-            Framing::Bare => 0,
-            Framing::A if at < 10 => 0,
-            Framing::A => 1 + (at - 10) / 16,
-            Framing::B if at < 126 => 0,
-            Framing::B => 1,
+            Framing::A if at >= 10 => 1 + (at - 10) / 16,
+            Framing::B if at >= 126 => 1,
+            Framing::A | Framing::B | Framing::Bare => 0,
         };
         at + 2 * checksums
     }

@@ -66,20 +66,17 @@ impl<'a> Walk<'a, '_> {
         let vif = first(bytes);
         let told = |meaning, code: u8| Meaning::Vif(Vif { meaning, more: code & MORE != 0 });
         let mut text_is_due = false;
-        match (vif, bytes.get(1)) {
-            (0xFB | 0xFD, Some(&code)) => {
-                self.piece(1, layer, |_| Meaning::VifTable(vif));
-                let table = if vif == 0xFB { vib::Meaning::fb } else { vib::Meaning::fd };
-                self.piece(1, layer, |_| told(table(code), code));
-            }
-            _ => {
-                self.piece(1, layer, |_| told(vib::Meaning::primary(vif), vif));
-                let behind = bytes.get(1..).unwrap_or_default();
-                text_is_due = vif & !MORE == 0x7C;
-                if vif == 0x7C || (vif == 0xFC && vib::begins_with_text(behind)) {
-                    self.unit_text(layer);
-                    text_is_due = false;
-                }
+        if let (0xFB | 0xFD, Some(&code)) = (vif, bytes.get(1)) {
+            self.piece(1, layer, |_| Meaning::VifTable(vif));
+            let table = if vif == 0xFB { vib::Meaning::fb } else { vib::Meaning::fd };
+            self.piece(1, layer, |_| told(table(code), code));
+        } else {
+            self.piece(1, layer, |_| told(vib::Meaning::primary(vif), vif));
+            let behind = bytes.get(1..).unwrap_or_default();
+            text_is_due = vif & !MORE == 0x7C;
+            if vif == 0x7C || (vif == 0xFC && vib::begins_with_text(behind)) {
+                self.unit_text(layer);
+                text_is_due = false;
             }
         }
 

@@ -15,12 +15,16 @@ fn explained(frame: &[u8]) -> String {
         assert!(!piece.bytes.is_empty());
         assert_eq!(frame.get(piece.range()), Some(piece.bytes));
         at = piece.range().end;
-        let hex: String = piece.bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hex(piece.bytes);
         writeln!(text, "{hex} {} {}: {}", piece.layer.code(), piece.meaning.code(), piece.meaning)
             .unwrap();
     });
     assert_eq!(at, frame.len(), "to the last byte");
     text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02X}"))
 }
 
 #[track_caller]
@@ -317,7 +321,7 @@ fn explained_when_heard(before: &[&[u8]], frame: &[u8], keys: &[crate::crypto::K
         assert_eq!(piece.at, at, "no gap and no overlap");
         assert!(!piece.bytes.is_empty());
         at = piece.range().end;
-        let hex: String = piece.bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hex(piece.bytes);
         let more = if piece.continued { " …" } else { "" };
         writeln!(text, "{hex} {}: {}{more}", piece.layer.code(), piece.meaning).unwrap();
     });

@@ -86,6 +86,7 @@ impl Meaning<'_> {
 }
 
 impl fmt::Display for Meaning<'_> {
+    #[expect(clippy::too_many_lines, reason = "a line or two for each meaning")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Ack => f.write_str("acknowledge: understood"),

@@ -275,11 +275,10 @@ proptest! {
         let read = records.filter_map(Result::ok).filter(|record| !record.data().is_empty());
         let mut explained = Vec::new();
         pieces(frame, &mut |piece| match piece.meaning {
-            Meaning::Lvar(_) => explained.push(piece.bytes.to_vec()),
             Meaning::Data(record) if record.dib.encoding == crate::Encoding::Variable => {
                 explained.last_mut().unwrap().extend(piece.bytes);
             }
-            Meaning::Data(_) => explained.push(piece.bytes.to_vec()),
+            Meaning::Lvar(_) | Meaning::Data(_) => explained.push(piece.bytes.to_vec()),
             _ => {}
         });
         let read: Vec<_> = read.map(|record| record.data().to_vec()).collect();

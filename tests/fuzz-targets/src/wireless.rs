@@ -171,6 +171,9 @@ fn sent(choice: u8, bytes: &[u8]) {
         return;
     }
     let frame = w.written();
+    if framing == Framing::Bare && looks_checked(frame) {
+        return;
+    }
 
     let hear = |frame: &[u8], keys: &[Key]| {
         let mut table = [Format::EMPTY; 1];
@@ -195,4 +198,13 @@ fn sent(choice: u8, bytes: &[u8]) {
         assert_eq!(hear(frame, &[OTHER_KEY]), None, "nothing is what another key makes of it");
         assert_eq!(hear(frame, &[]), None, "nothing is what comes without a key");
     }
+}
+
+/// One bare frame in 65 536 ends with what would be the checksum of format B.
+fn looks_checked(frame: &[u8]) -> bool {
+    let mut table = [Format::EMPTY; 1];
+    let mut scratch = Scratch::new();
+    let no_keys: &[Key] = &[];
+    let heard = Listener::new(&mut table).hear(frame, no_keys, &mut scratch);
+    matches!(heard.envelope.link, Some(Link::Radio(link)) if link.framing != Framing::Bare)
 }

@@ -36,9 +36,9 @@ pub(crate) fn run(target: &str, count: u64, seed: u32, keep: bool) -> anyhow::Re
     } else if keep {
         keep_new(target, &corpus)?;
     }
-    // `#20000000 DONE cov: 993 ft: 4603 corp: 1492/77Kb …`: branches, and ways through them.
+    // `#20000000\tDONE   cov: 993 ft: 4603 corp: 1492/77Kb …`: branches, and ways through them.
     let figure = |name: &str| {
-        let line = told.lines().rev().find(|line| line.contains(" DONE "))?;
+        let line = told.lines().rev().find(|line| line.contains("\tDONE"))?;
         line.split_once(name)?.1.split_whitespace().next()
     };
     let found = match (figure("cov: "), figure("ft: ")) {

@@ -67,6 +67,7 @@ impl Canary {
             identity: None,
             outcome: Ok(vec![(reading, Kind::Counter)]),
             origin: Origin::Live,
+            remembered: Vec::new(),
             telegrams: Vec::new(),
         })
     }

@@ -156,15 +156,14 @@ struct Period {
 }
 
 impl Period {
-    const NONE: Self = Self {
-        amounts: Vec::new(),
-        coverage: Coverage { got: 0, expected: 0 },
-        spread_unknown: false,
-    };
+    const NONE: Self =
+        Self { amounts: Vec::new(), coverage: Coverage::NONE, spread_unknown: false };
 
     fn add(&mut self, row: &Used) {
         self.amounts.push(row.amount);
         self.coverage.got = self.coverage.got.saturating_add(row.coverage.got);
+        self.coverage.from_memory =
+            self.coverage.from_memory.saturating_add(row.coverage.from_memory);
         // What is expected is expected of the meter, whichever device it is.
         self.coverage.expected = self.coverage.expected.max(row.coverage.expected);
         self.spread_unknown |= row.spread_unknown;
@@ -176,7 +175,7 @@ impl Period {
     /// with a reading, and nothing is missing. Where readings are expected in the period itself,
     /// use from before it came out of a gap, which a reading out of turn may have ended.
     const fn is_whole(&self) -> bool {
-        let Coverage { got, expected } = self.coverage;
+        let Coverage { got, expected, .. } = self.coverage;
         got >= expected && !(self.spread_unknown && expected > 0)
     }
 }
@@ -215,9 +214,13 @@ impl UsedBy {
     /// the meter read, makes up for no other hour's absence.
     pub(crate) fn coverage(&self) -> Coverage {
         let coverages = self.periods.values().map(|period| period.coverage);
-        coverages.fold(Coverage { got: 0, expected: 0 }, |all, it| {
+        coverages.fold(Coverage::NONE, |all, it| {
             let got = it.got.min(it.expected);
-            Coverage { got: all.got + got, expected: all.expected + it.expected }
+            Coverage {
+                got: all.got + got,
+                from_memory: all.from_memory + it.from_memory.min(got),
+                expected: all.expected + it.expected,
+            }
         })
     }
 
@@ -301,7 +304,8 @@ mod tests {
 
     /// A row of a litre.
     fn row(start_ms: i64, got: u32, expected: u32, spread_unknown: bool) -> Used {
-        let (amount, coverage) = (amount(1, 0, Unit::Litre), Coverage { got, expected });
+        let (amount, coverage) =
+            (amount(1, 0, Unit::Litre), Coverage { got, expected, ..Coverage::NONE });
         let end_ms = start_ms + 3_600_000;
         Used { start_ms, end_ms, opening: 0, closing: 1, amount, fell: 0, coverage, spread_unknown }
     }
@@ -317,14 +321,14 @@ mod tests {
     #[test]
     fn a_reading_too_many_makes_up_for_no_other() {
         let used = used(&[row(0, 6, 4, false), row(3_600_000, 2, 4, false)]);
-        assert_eq!(used.coverage(), Coverage { got: 6, expected: 8 });
+        assert_eq!(used.coverage(), Coverage { got: 6, expected: 8, ..Coverage::NONE });
     }
 
     #[test]
     fn two_devices_share_the_hour_of_their_exchange() {
         let litres = Resolution::new(0, Unit::Litre).unwrap();
         let used = used(&[row(0, 3, 4, false), row(0, 1, 4, false)]);
-        assert_eq!(used.coverage(), Coverage { got: 4, expected: 4 });
+        assert_eq!(used.coverage(), Coverage { got: 4, expected: 4, ..Coverage::NONE });
         assert_eq!(used.at(0, litres), (Some(2), false));
     }
 

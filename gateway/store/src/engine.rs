@@ -11,11 +11,11 @@
 //! file: readings and their numbers the raw file. What core.db says leads, where leading does no harm
 //! (a series that no reading speaks of, a reserved number that nobody got), or lags (`acked`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use metering::{Clock, NoReading, Quality, Reading, Register, SeriesId};
+use metering::{Clock, MeterId, NoReading, Quality, Reading, Register, SeriesId};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::ballast::Ballast;
@@ -25,7 +25,7 @@ use crate::files::{self, DirLock, Month};
 use crate::hot::MOST_TELEGRAM_BYTES;
 use crate::registry::{Kind, Placing, SeriesInfo, Wanted, write_series};
 use crate::repair;
-use crate::round::{MeterRound, Stored};
+use crate::round::{MeterRound, Remembered, Stored};
 use crate::spool::{self, Held, SpoolRow};
 use crate::state::{Shared, State};
 use crate::tables;
@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) written_at: std::time::Duration,
     /// The month that was looked through last.
     pub(crate) scrubbed: Option<Month>,
+    /// What each meter said of an earlier time in its last answer: the same again is no news.
+    pub(crate) remembered: HashMap<MeterId, Vec<Remembered>>,
     pub(crate) _lock: DirLock,
 }
 
@@ -95,8 +97,10 @@ impl Engine {
         let left_out = std::mem::take(&mut placing.left_out);
         self.register(placing)?;
         let rows = self.store(Month::of(asked.wall_ms()), asked.boot_id, false, &entries)?;
+        let stored = Stored { left_out, ..self.count(&rows, &entries) };
+        self.fill_gaps(&round);
         self.shared.change(|state| remember_what_was_said(state, round));
-        Ok(Stored { left_out, ..self.count(&rows, &entries) })
+        Ok(stored)
     }
 
     /// Writes readings to the raw file of `month`, in one transaction.

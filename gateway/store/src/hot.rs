@@ -66,8 +66,7 @@ impl Hot {
             return;
         }
         for round in fresh.chunk_by(|(_, a, meter), (_, b, other)| {
-            (meter, a.cycle, a.origin == Origin::MeterMemory)
-                == (other, b.cycle, b.origin == Origin::MeterMemory)
+            (meter, a.cycle, remembered_at(a)) == (other, b.cycle, remembered_at(b))
         }) {
             self.answer(round);
         }
@@ -90,18 +89,14 @@ impl Hot {
             newest,
             value: None,
         });
-        let era = if at_once {
+        if at_once {
             if progress.live_at.is_some_and(|before| entry.at_ms < before) {
                 progress.era = progress.era.saturating_add(1);
                 progress.era_began_ms = entry.at_ms;
             }
             progress.live_at = Some(entry.at_ms);
-            progress.era
-        } else if entry.at_ms >= progress.era_began_ms {
-            progress.era
-        } else {
-            0
-        };
+        }
+        let era = progress.era_of(entry.at_ms);
         if at_once || entry.at_ms > progress.newest.at_ms {
             progress.newest = newest;
         }
@@ -110,7 +105,8 @@ impl Hot {
             progress.value = Some((seq, entry.at_ms, mantissa));
         }
         let starts_at = entry.at_ms.saturating_sub(entry.at_ms.rem_euclid(QUARTER_MS));
-        let tally = Tally::of(entry.at_ms, mantissa, !at_once, seq);
+        let remembered = entry.origin == Origin::MeterMemory;
+        let tally = Tally::of(entry.at_ms, mantissa, remembered, seq);
         self.tallies
             .entry(Key { series, era, starts_at })
             .and_modify(|there| *there = there.plus(tally))
@@ -230,6 +226,11 @@ pub(crate) fn add_up<'a>(
             .or_insert(*tally);
     }
     sums
+}
+
+/// When it was, of a value out of the meter's memory: each such time is an answer of its own.
+fn remembered_at(entry: &Entry) -> Option<i64> {
+    (entry.origin == Origin::MeterMemory).then_some(entry.at_ms)
 }
 
 /// Why a meter's answer is none; `None` if it answered, whatever it said.

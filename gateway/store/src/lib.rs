@@ -45,6 +45,7 @@ mod outbox;
 mod query;
 mod readers;
 mod registry;
+mod remembered;
 mod repair;
 mod retention;
 mod rollup;
@@ -76,7 +77,7 @@ pub use readers::Readers;
 pub use registry::{Kind, MOST_SERIES, Point, SeriesInfo};
 pub use repair::Damage;
 pub use retention::{Pruned, Retention};
-pub use round::{Imported, MeterRound, Stored};
+pub use round::{Imported, MOST_REMEMBERED, MeterRound, Remembered, Stored};
 pub use used::Used;
 pub use writer::Writer;
 

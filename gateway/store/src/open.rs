@@ -8,6 +8,7 @@
 //!    highest that may have been given.
 //! 5. `rollup.db` is checked; the readings that are not in it yet are counted from the raw files.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,6 +131,7 @@ pub(crate) fn open(
         reserved,
         written_at: now.boottime,
         scrubbed: None,
+        remembered: HashMap::new(),
         _lock: lock,
     };
     report.damaged.iter().for_each(|damage| engine.report(damage));

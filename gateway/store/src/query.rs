@@ -8,10 +8,12 @@ use std::sync::Arc;
 use metering::{
     Identity, MeterId, NoReading, Origin, Quality, Quantity, Register, Resolution, SeriesId, Trust,
 };
+use rusqlite::Connection;
 
 use crate::civil::{Civil, Step};
 use crate::error::{StoreError, free_bytes};
 use crate::files;
+use crate::hot::Hot;
 use crate::readers::Desk;
 use crate::registry::{Point, SeriesInfo};
 use crate::rollup::{Tally, clamped};
@@ -42,8 +44,15 @@ pub struct Run<R> {
 pub struct Coverage {
     /// Those that came.
     pub got: u32,
+    /// Of those, the ones that came later, out of the meter's memory.
+    pub from_memory: u32,
     /// Those that the schedule of that time expected, up to the end of the span asked for.
     pub expected: u32,
+}
+
+impl Coverage {
+    /// Nothing came, and nothing was expected.
+    pub const NONE: Self = Self { got: 0, from_memory: 0, expected: 0 };
 }
 
 /// Where a gauge was in one period.
@@ -406,12 +415,7 @@ impl Snapshot<'_> {
         step: Step,
         span: &Range<i64>,
     ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
-        let mut tallies = tables::tallies(self.desk.rollup()?, step, series, span)?;
-        for (key, fresh) in self.state.hot.by_step(series, self.civil, step, span) {
-            let sum = fresh.onto(tallies.get(&key).copied());
-            tallies.insert(key, sum);
-        }
-        Ok(tallies)
+        self.tallied()?.tallies(series, step, span)
     }
 
     /// The tally next to an instant in one era.
@@ -423,17 +427,11 @@ impl Snapshot<'_> {
         at: i64,
         side: Side,
     ) -> Result<Option<Tally>, StoreError> {
-        let table = Table::of(step);
-        let which = if side == Side::Before { table.before } else { table.after };
-        let stored = tables::beside(self.desk.rollup()?, which, series, era, at)?;
-        let span = if side == Side::Before { i64::MIN..at } else { at..i64::MAX };
-        let hot = self.state.hot.by_step(series, self.civil, step, &span);
-        let mut hot = hot.into_iter().filter(|((of, _), _)| *of == era).map(|(_, tally)| tally);
-        let fresh = if side == Side::Before { hot.next_back() } else { hot.next() };
-        Ok(match (stored, fresh) {
-            (Some(stored), Some(fresh)) => Some(side.nearer(stored, fresh)),
-            (stored, fresh) => stored.or(fresh),
-        })
+        self.tallied()?.beside(series, step, era, at, side)
+    }
+
+    fn tallied(&self) -> Result<Tallied<'_>, StoreError> {
+        Ok(Tallied { db: self.desk.rollup()?, hot: &self.state.hot, civil: self.civil })
     }
 
     pub(crate) fn coverage<'s>(
@@ -442,20 +440,69 @@ impl Snapshot<'_> {
         tallies: &BTreeMap<(u32, i64), Tally>,
         span: &Range<i64>,
     ) -> impl Fn(&Range<i64>) -> Coverage + use<'s> {
-        let mut got: BTreeMap<i64, u32> = BTreeMap::new();
+        let mut came: BTreeMap<i64, (u32, u32)> = BTreeMap::new();
         for ((_, starts_at), tally) in tallies {
-            let sum = got.entry(*starts_at).or_default();
-            *sum = sum.saturating_add(tally.n);
+            let (got, from_memory) = came.entry(*starts_at).or_default();
+            *got = got.saturating_add(tally.n);
+            *from_memory = from_memory.saturating_add(tally.remembered);
         }
         let (meter, end) = (info.meter, span.end);
+        let came = move |start: i64| came.get(&start).copied().unwrap_or_default();
         move |period| Coverage {
-            got: got.get(&period.start).copied().unwrap_or(0),
+            got: came(period.start).0,
+            from_memory: came(period.start).1,
             expected: self.state.schedules.expected(
                 self.civil,
                 meter,
                 &(period.start..period.end.min(end)),
             ),
         }
+    }
+}
+
+/// All tallies there are: those of the roll-up file, and those in memory.
+pub(crate) struct Tallied<'a> {
+    pub(crate) db: &'a Connection,
+    pub(crate) hot: &'a Hot,
+    pub(crate) civil: Civil,
+}
+
+impl Tallied<'_> {
+    /// Those of a series by era and time.
+    pub(crate) fn tallies(
+        &self,
+        series: SeriesId,
+        step: Step,
+        span: &Range<i64>,
+    ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
+        let mut tallies = tables::tallies(self.db, step, series, span)?;
+        for (key, fresh) in self.hot.by_step(series, self.civil, step, span) {
+            let sum = fresh.onto(tallies.get(&key).copied());
+            tallies.insert(key, sum);
+        }
+        Ok(tallies)
+    }
+
+    /// The one next to an instant in one era.
+    pub(crate) fn beside(
+        &self,
+        series: SeriesId,
+        step: Step,
+        era: u32,
+        at: i64,
+        side: Side,
+    ) -> Result<Option<Tally>, StoreError> {
+        let table = Table::of(step);
+        let which = if side == Side::Before { table.before } else { table.after };
+        let stored = tables::beside(self.db, which, series, era, at)?;
+        let span = if side == Side::Before { i64::MIN..at } else { at..i64::MAX };
+        let hot = self.hot.by_step(series, self.civil, step, &span);
+        let mut hot = hot.into_iter().filter(|((of, _), _)| *of == era).map(|(_, tally)| tally);
+        let fresh = if side == Side::Before { hot.next_back() } else { hot.next() };
+        Ok(match (stored, fresh) {
+            (Some(stored), Some(fresh)) => Some(side.nearer(stored, fresh)),
+            (stored, fresh) => stored.or(fresh),
+        })
     }
 }
 

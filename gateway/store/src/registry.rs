@@ -175,6 +175,19 @@ impl Registry {
         points
     }
 
+    /// The series of a device that is there already and takes `quantity` as it is, and the value in
+    /// its steps.
+    pub(crate) fn holding(
+        &self,
+        meter: MeterId,
+        register: &Register,
+        serial: Option<&str>,
+        quantity: Quantity,
+    ) -> Option<(&Arc<SeriesInfo>, i64)> {
+        let point = self.point(meter, register);
+        self.find(point, self.device(point, serial), quantity)
+    }
+
     /// The series that takes `quantity` as it is; `None` if one has to be begun or changed first.
     fn find(
         &self,

@@ -33,7 +33,7 @@ pub(crate) struct Tally {
     /// `None` where 64 bits do not hold it.
     pub(crate) sum: Option<i64>,
     pub(crate) n: u32,
-    /// Of `n`, those that came from the meter's memory or a file.
+    /// Of `n`, those that came later, out of the meter's memory.
     pub(crate) remembered: u32,
     /// What the counter rose from reading to reading, and what it fell: `up - down` is
     /// `last - first`.
@@ -137,6 +137,13 @@ pub(crate) struct Progress {
     pub(crate) newest: Newest,
     /// Its newest value: number, time, mantissa.
     pub(crate) value: Option<(u64, i64, i64)>,
+}
+
+impl Progress {
+    /// In which era a reading of that time is.
+    pub(crate) const fn era_of(&self, at_ms: i64) -> u32 {
+        if at_ms >= self.era_began_ms { self.era } else { 0 }
+    }
 }
 
 /// The newest reading of a series.

@@ -1,6 +1,8 @@
 //! What comes into the store.
 
-use metering::{Identity, MeterId, Moment, NoReading, Origin, Quantity, Reading, Register};
+use metering::{
+    Identity, MeterId, Moment, NoReading, Origin, Quality, Quantity, Reading, Register,
+};
 
 use crate::registry::Kind;
 
@@ -22,9 +24,28 @@ pub struct MeterRound {
     pub outcome: Result<Vec<(Reading, Kind)>, NoReading>,
     /// How the answer came, or would have: an absence has it too.
     pub origin: Origin,
+    /// What the answer told of an earlier time, out of the meter's own memory: it fills gaps, and
+    /// nothing else. At most [`MOST_REMEMBERED`] are looked at.
+    pub remembered: Vec<Remembered>,
     /// The answer as it came. The last one of each meter is kept in memory, up to 64 KiB.
     pub telegrams: Vec<Vec<u8>>,
 }
+
+/// What a register of a meter showed at an earlier time, as the meter itself remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Which of its numbers: the one that it shows now, too.
+    pub register: Register,
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it showed.
+    pub quantity: Quantity,
+    /// How far value and time can be believed.
+    pub quality: Quality,
+}
+
+/// Three years of months, of seven registers.
+pub const MOST_REMEMBERED: usize = 256;
 
 /// A reading from somewhere else: a file, another system, a simulated year.
 #[derive(Clone, Debug, PartialEq, Eq)]

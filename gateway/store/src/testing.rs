@@ -134,6 +134,7 @@ pub fn answer(
         identity: Some(Identity { serial: serial.to_owned(), ..Identity::default() }),
         outcome: Ok(readings),
         origin: Origin::Live,
+        remembered: Vec::new(),
         telegrams: vec![vec![0x68, 0x03, 0x03, 0x68, 0x08, 0x01, 0x72, 0x7B, 0x16]],
     }
 }
@@ -147,6 +148,7 @@ pub fn silence(meter: MeterId, at: Moment) -> MeterRound {
         identity: None,
         outcome: Err(NoReading::Silent),
         origin: Origin::Live,
+        remembered: Vec::new(),
         telegrams: Vec::new(),
     }
 }

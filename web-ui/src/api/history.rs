@@ -193,6 +193,8 @@ pub(crate) struct Row {
     mean: Option<i64>,
     /// Readings that came.
     got: u32,
+    /// Of those, the ones that came later, out of the meter's memory.
+    from_memory: u32,
     /// Readings that were expected.
     expected: u32,
     /// Something in it was used during a gap before it, nobody knows when.
@@ -263,7 +265,7 @@ impl History {
         let head = ["start", "end", "series"]
             .iter()
             .chain(figures)
-            .chain(&["unit", "got", "expected", "spread_unknown"])
+            .chain(&["unit", "got", "from_memory", "expected", "spread_unknown"])
             .map(|head| (*head).to_owned());
         let mut table = Table { head: head.collect(), rows: Vec::new() };
         for run in &self.runs {
@@ -283,6 +285,7 @@ impl RunBody {
             max: None,
             mean: None,
             got: row.coverage.got,
+            from_memory: row.coverage.from_memory,
             expected: row.coverage.expected,
             spread_unknown: row.spread_unknown,
         });
@@ -298,6 +301,7 @@ impl RunBody {
             max: Some(row.max),
             mean: row.mean(),
             got: row.coverage.got,
+            from_memory: row.coverage.from_memory,
             expected: row.coverage.expected,
             spread_unknown: false,
         });
@@ -325,6 +329,7 @@ impl RunBody {
         }
         cells.push(Cell::Text(self.unit.clone()));
         cells.push(Cell::Figure(row.got.to_string()));
+        cells.push(Cell::Figure(row.from_memory.to_string()));
         cells.push(Cell::Figure(row.expected.to_string()));
         cells.push(Cell::Figure(row.spread_unknown.to_string()));
         cells

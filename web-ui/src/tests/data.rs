@@ -228,7 +228,10 @@ async fn a_history_has_unit_and_decimals_once_for_each_run() {
     assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
     assert_eq!(file.headers["content-disposition"], "attachment; filename=\"energy-hour.csv\"");
     let mut lines = file.body.split("\r\n");
-    assert_eq!(lines.next(), Some("start,end,series,used,unit,got,expected,spread_unknown"));
+    assert_eq!(
+        lines.next(),
+        Some("start,end,series,used,unit,got,from_memory,expected,spread_unknown")
+    );
     let line = lines.next().unwrap();
     assert!(line.starts_with("2026-11-21T00:00:00Z,2026-11-21T01:00:00Z,1,0.004,MWh,4,"), "{line}");
 }

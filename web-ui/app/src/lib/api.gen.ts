@@ -437,6 +437,8 @@ export interface Row {
   end: Time;
   /** Readings that were expected. */
   expected: number;
+  /** Of those, the ones that came later, out of the meter's memory. */
+  from_memory: number;
   /** Readings that came. */
   got: number;
   /** Of a counter: what was used, in steps of the run. */

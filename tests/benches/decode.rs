@@ -127,9 +127,9 @@ fn every_value(bytes: &[u8]) -> usize {
     let Ok(records) = telegram.records() else { return 0 };
     let mut count = 0;
     for record in records {
-        let Ok(record) = record else { break };
+        let Ok(record) = &record else { break };
         // With its function, storage, tariff, subunit, quantity and power of ten.
-        black_box(&record);
+        black_box(record);
         black_box(&record.value());
         black_box(record.vib.unit.as_str());
         count += 1;
@@ -158,7 +158,7 @@ fn their_every_value(bytes: &[u8]) -> usize {
     let Some(records) = data.data_records else { return 0 };
     let mut count = 0;
     for record in records {
-        let Ok(record) = record else { continue };
+        let Ok(record) = &record else { continue };
         let header = &record.data_record_header.processed_data_record_header;
         let value = &header.value_information;
         let exponent = value.as_ref().map_or(0, |value| value.decimal_scale_exponent);
@@ -166,7 +166,7 @@ fn their_every_value(bytes: &[u8]) -> usize {
             Some(DataType::Number(number)) => number * 10_f64.powi(exponent as i32),
             _ => 0.0,
         };
-        black_box(&record);
+        black_box(record);
         black_box((scaled, value.as_ref().and_then(|value| value.first_unit())));
         count += 1;
     }

@@ -374,6 +374,8 @@ impl<'a> Records<'a> {
         self.trailer.is_some_and(|trailer| trailer.more_follow)
     }
 
+    /// Apart from the loop, so that the record is made where it is wanted and not copied there.
+    #[inline(never)]
     fn next_of_any_form(&mut self) -> Result<Record<'a>, DecodeError> {
         let Some(record) = Record::parse(self.r.rest(), self.order) else {
             let error = Record::flaw(self.r.clone());

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{
-    Clock, GatewayId, MeterId, Origin, Quality, Quantity, Reading, Register, Resolution, Unit,
+    Clock, GatewayId, MeterId, Moment, Origin, Quality, Quantity, Reading, Register, Resolution,
+    Unit,
 };
 use store::{Kind, MeterRound, Writer};
 use tokio::sync::watch;
@@ -41,7 +42,8 @@ impl Task for Canary {
                 return;
             }
             every.tick().await;
-            let Some(round) = self.round() else { return };
+            let (at, cycle) = (self.clock.now(), self.cycles.next());
+            let Some(round) = round(self.gateway, at, cycle) else { return };
             if let Err(error) = self.writer.commit(vec![round]).await {
                 tracing::error!(error = crate::chain(&error), "the canary is not stored");
             }
@@ -49,28 +51,25 @@ impl Task for Canary {
     }
 }
 
-impl Canary {
-    fn round(&self) -> Option<MeterRound> {
-        let at = self.clock.now();
-        let minutes = at.wall_ms().div_euclid(60_000);
-        let reading = Reading {
-            register: register()?,
-            at,
-            value: Ok(Quantity::new(minutes, Resolution::new(0, Unit::Minute)?)),
-            quality: Quality::Good,
-            origin: Origin::Live,
-        };
-        Some(MeterRound {
-            meter: meter(self.gateway),
-            cycle: self.cycles.next(),
-            asked: at,
-            identity: None,
-            outcome: Ok(vec![(reading, Kind::Counter)]),
-            origin: Origin::Live,
-            remembered: Vec::new(),
-            telegrams: Vec::new(),
-        })
-    }
+/// What it sings at `at`.
+pub(crate) fn round(gateway: GatewayId, at: Moment, cycle: u64) -> Option<MeterRound> {
+    let minutes = at.wall_ms().div_euclid(60_000);
+    let reading = Reading {
+        register: register()?,
+        at,
+        value: Ok(Quantity::new(minutes, Resolution::new(0, Unit::Minute)?)),
+        quality: Quality::Good,
+        origin: Origin::Live,
+    };
+    Some(MeterRound {
+        meter: meter(gateway),
+        cycle,
+        asked: at,
+        identity: None,
+        outcome: Ok(vec![(reading, Kind::Counter)]),
+        origin: Origin::Live,
+        telegrams: Vec::new(),
+    })
 }
 
 /// The gateway as a meter of itself.

@@ -43,8 +43,19 @@ pub(crate) struct Probe {
     pub(crate) identity: watch::Receiver<KnownAs>,
     pub(crate) wanted: watch::Receiver<Option<Cloud>>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Since when which numbers are acknowledged, oldest first.
-    pub(crate) acked: VecDeque<(Duration, u64)>,
+    /// What was acknowledged, oldest first.
+    pub(crate) acked: VecDeque<Acked>,
+}
+
+/// What the portfolio has had since a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acked {
+    /// By the age of the boot.
+    since: Duration,
+    /// The number up to which.
+    seq: u64,
+    /// The newest canary of that; `None` until it is found.
+    canary: Option<StoredReading>,
 }
 
 impl Task for Probe {
@@ -109,41 +120,37 @@ impl Probe {
     /// Writes down since when the portfolio has what.
     fn note_acked(&mut self) {
         let (now, acked) = (self.clock.now().boottime, self.outbox.state().acked);
-        if self.acked.back().is_none_or(|(_, before)| *before < acked) {
-            self.acked.push_back((now, acked));
+        if self.acked.back().is_none_or(|before| before.seq < acked) {
+            self.acked.push_back(Acked { since: now, seq: acked, canary: None });
         }
         // The newest of those that are old enough is all that is needed of them.
-        while self.acked.get(1).is_some_and(|(since, _)| *since + VISIBLE_WITHIN <= now) {
+        while self.acked.get(1).is_some_and(|acked| acked.since + VISIBLE_WITHIN <= now) {
             self.acked.pop_front();
         }
     }
 
     /// The newest value that must be readable, or else the newest that may be.
-    async fn expected(&self) -> Option<Expected> {
+    ///
+    /// Once found it is kept: in an outage nothing more is acknowledged, however long it lasts.
+    async fn expected(&mut self) -> Option<Expected> {
         let now = self.clock.now().boottime;
-        let long_ago = self.acked.front().filter(|(since, _)| *since + VISIBLE_WITHIN <= now);
-        let newest = self.acked.back();
-        let (long_ago, newest) = (long_ago.map(|it| it.1), newest.map(|it| it.1)?);
-
-        let (meter, register) = (canary::meter(self.gateway), canary::register()?);
-        let answer = self.readers.ask(move |store| {
-            let all = i64::MIN..i64::MAX;
-            store.readings(meter, &register, all, Order::NewestFirst, LOOK_BACK)
-        });
-        let readings = match answer.await {
-            Ok(readings) => readings,
-            Err(error) => {
-                tracing::error!(error = crate::chain(&error), "the canary cannot be read");
-                return None;
+        let is_visible = |acked: &Acked| acked.since + VISIBLE_WITHIN <= now;
+        let visible = self.acked.front().is_some_and(is_visible);
+        for visible in [true, false].into_iter().filter(|wanted| visible || !wanted) {
+            let at = if visible { 0 } else { self.acked.len().checked_sub(1)? };
+            let acked = *self.acked.get(at)?;
+            let canary = match acked.canary {
+                Some(canary) => Some(canary),
+                None => newest_canary(&self.readers, self.gateway, acked.seq).await,
+            };
+            if let Some(acked) = self.acked.get_mut(at) {
+                acked.canary = canary;
             }
-        };
-        let of = |acked: u64| {
-            readings.iter().find(|reading| reading.seq <= acked && reading.value.is_ok()).copied()
-        };
-        match long_ago.and_then(of) {
-            Some(reading) => Some(Expected { reading, visible: true }),
-            None => Some(Expected { reading: of(newest)?, visible: false }),
+            if let Some(reading) = canary {
+                return Some(Expected { reading, visible });
+            }
         }
+        None
     }
 
     async fn keep(&self, at: Moment, outcome: Outcome) {
@@ -168,6 +175,33 @@ impl Probe {
             tracing::error!(error = crate::chain(&error), "a probe attempt is not kept");
         }
     }
+}
+
+/// The newest canary with a number up to `acked`: after a restart in the middle of an outage it is
+/// as old as that.
+async fn newest_canary(readers: &Readers, gateway: GatewayId, acked: u64) -> Option<StoredReading> {
+    let (meter, register) = (canary::meter(gateway), canary::register()?);
+    let mut until = i64::MAX;
+    for _ in 0..MOST_LOOKS {
+        let register = register.clone();
+        let answer = readers.ask(move |store| {
+            let before = i64::MIN..until;
+            store.readings(meter, &register, before, Order::NewestFirst, LOOK_BACK)
+        });
+        let readings = match answer.await {
+            Ok(readings) => readings,
+            Err(error) => {
+                tracing::error!(error = crate::chain(&error), "the canary cannot be read");
+                return None;
+            }
+        };
+        let has = |reading: &&StoredReading| reading.seq <= acked && reading.value.is_ok();
+        if let Some(found) = readings.iter().find(has) {
+            return Some(*found);
+        }
+        until = readings.last()?.at_ms;
+    }
+    None
 }
 
 /// What an answer proves; `None` if nothing.
@@ -204,12 +238,16 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// Every tenth question has a connection of its own.
 const FRESH_EVERY: u32 = 10;
 
-/// Half a day of canaries: longer than a sync is behind without the outbox saying so.
+/// Canaries that are looked through at once: half a day of them.
 const LOOK_BACK: usize = 720;
+
+/// Two months of canaries: the account of a month that an outage ends needs no more.
+const MOST_LOOKS: u32 = 120;
 
 #[cfg(test)]
 mod tests {
     use metering::{Origin, Quality, Resolution, SeriesId, Unit};
+    use store::testing;
     use uuid::Uuid;
 
     use super::*;
@@ -226,6 +264,25 @@ mod tests {
             trust: Some(Trust::Synced),
         };
         Expected { reading, visible }
+    }
+
+    #[tokio::test]
+    async fn the_canary_of_an_outage_is_found_however_long_it_lasts() {
+        let empty = testing::empty().unwrap();
+        let gateway = GatewayId::from_uuid(Uuid::from_u128(7));
+        // Two days of canaries, of which the portfolio has the first three.
+        for hour in 0..48 {
+            let of_minute = |minute: i64| {
+                let at = testing::moment(testing::MIDNIGHT_MS + 60_000 * (60 * hour + minute));
+                canary::round(gateway, at, 1).unwrap()
+            };
+            let rounds = (0..60).map(of_minute).collect();
+            empty.store.writer().commit(rounds).await.unwrap();
+        }
+        let readers = empty.store.readers();
+        let found = newest_canary(&readers, gateway, 3).await.map(|it| (it.seq, it.at_ms));
+        assert_eq!(found, Some((3, testing::MIDNIGHT_MS + 120_000)));
+        assert!(newest_canary(&readers, gateway, 0).await.is_none());
     }
 
     #[test]

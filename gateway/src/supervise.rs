@@ -9,10 +9,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use metering::Clock;
 use sd_notify::NotifyState;
 use store::{Core, Options, Store, StoreError};
@@ -115,6 +116,8 @@ struct Daemon {
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
     shutdown: CancellationToken,
+    /// Why a changed `site.toml` is not in force, as it was said last.
+    not_taken: Option<String>,
 }
 
 impl Daemon {
@@ -142,7 +145,7 @@ impl Daemon {
             writer: writer.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
-        let in_force = InForce::start(parts, found).await?;
+        let in_force = InForce::start(parts, found).await;
         let shown = Arc::clone(in_force.shown());
 
         let meters: Vec<_> = shown.borrow().meters.iter().map(|meter| meter.id).collect();
@@ -213,7 +216,19 @@ impl Daemon {
         };
         background(BackDoor { state: machine.state.clone(), handles: handles.clone() }, shutdown);
         let shutdown = shutdown.clone();
-        Ok(Self { clock, core, in_force, buses, cloud, handles, wishes, ingest, shutdown })
+        let not_taken = None;
+        Ok(Self {
+            clock,
+            core,
+            in_force,
+            buses,
+            cloud,
+            handles,
+            wishes,
+            ingest,
+            shutdown,
+            not_taken,
+        })
     }
 
     /// Serves the pages, answers wishes and takes over changed files, until the shutdown.
@@ -223,7 +238,11 @@ impl Daemon {
         keys: &Keys,
         ready: impl FnOnce(Ready),
     ) -> anyhow::Result<()> {
-        let claim_code = web_ui::open_claim(&self.core, &*self.clock).await?;
+        let claim_code =
+            web_ui::open_claim(&self.core, &*self.clock).await.unwrap_or_else(|error| {
+                tracing::error!(error = crate::chain(&error), "no code for the first user");
+                None
+            });
         if let Some(code) = &claim_code {
             tracing::warn!(
                 code,
@@ -254,13 +273,17 @@ impl Daemon {
             Some(Ready { https, http, fingerprint, claim_code })
         };
         let up = async {
-            if let Ok(Some(addresses)) = time::timeout(LISTEN_WITHIN, listening).await {
-                notify(&[NotifyState::Ready]);
-                ready(addresses);
-            } else {
+            let mut listening = pin!(listening);
+            let mut addresses = time::timeout(LISTEN_WITHIN, &mut listening).await;
+            if addresses.is_err() {
                 // Better read meters without a page than be restarted again and again.
                 let status = "the pages cannot be served: see the log";
                 notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+                addresses = Ok(listening.await);
+            }
+            if let Ok(Some(addresses)) = addresses {
+                notify(&[NotifyState::Ready, NotifyState::Status("")]);
+                ready(addresses);
             }
             future::pending::<()>().await;
         };
@@ -284,6 +307,8 @@ impl Daemon {
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
+                // Without it nothing that is read is kept. Whoever started us starts us anew.
+                _ = &mut self.ingest => bail!("the store has stopped: see the log for the reason"),
                 Some(()) = hangups.recv() => self.look().await,
                 _ = looks.tick() => self.look().await,
                 Some(wish) = self.wishes.recv() => self.grant(wish).await,
@@ -295,11 +320,18 @@ impl Daemon {
     /// Takes over `site.toml` if somebody has changed it.
     async fn look(&mut self) {
         match self.in_force.look().await {
-            Ok(true) => self.take_over(),
-            Ok(false) => {}
+            Ok(true) => {
+                self.not_taken = None;
+                self.take_over();
+            }
+            Ok(false) => self.not_taken = None,
             // It is looked at again; until then the old one holds.
             Err(error) => {
-                tracing::error!(error = crate::chain(&error), "site.toml is not taken over");
+                let error = crate::chain(&error);
+                if self.not_taken.as_ref() != Some(&error) {
+                    tracing::error!(error, "site.toml is not taken over yet");
+                }
+                self.not_taken = Some(error);
             }
         }
     }
@@ -368,7 +400,11 @@ async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<
 async fn count_start(core: &Core) -> Result<u32, StoreError> {
     let starts = core.setting(STARTS_SETTING).await?;
     let starts = starts.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
-    core.put_setting(STARTS_SETTING, starts.to_string()).await?;
+    if let Err(error) = core.put_setting(STARTS_SETTING, starts.to_string()).await {
+        // A full disk keeps no meter from being read. The next start may have the same number:
+        // then of two readings of one time the one that is stored later holds.
+        tracing::error!(error = crate::chain(&error), "this start is not counted");
+    }
     Ok(starts)
 }
 

@@ -35,7 +35,8 @@ pub(crate) struct InForce {
     shown: Arc<watch::Sender<Arc<web_ui::Site>>>,
     /// The text of the file that is in force.
     text: Option<String>,
-    /// The file's text when it was looked at last, good or not.
+    /// The file's text when it was looked at last, good or not; `None` if it is to be looked at
+    /// again.
     seen: Option<String>,
     site: Option<Site>,
 }
@@ -53,20 +54,25 @@ pub(crate) struct Parts {
 
 impl InForce {
     /// What was found at the start comes into force.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store.
-    pub(crate) async fn start(parts: Parts, found: Found) -> Result<Self, StoreError> {
+    pub(crate) async fn start(parts: Parts, found: Found) -> Self {
         let Parts { state, profiles, gateway, core, writer, clock } = parts;
         let shown = Arc::new(watch::Sender::new(Arc::new(no_site(gateway))));
-        let (text, seen, site) = (None, None, None);
-        let mut in_force =
-            Self { state, profiles, gateway, core, writer, clock, shown, text, seen, site };
+        let mut in_force = Self {
+            state,
+            profiles,
+            gateway,
+            core,
+            writer,
+            clock,
+            shown,
+            text: None,
+            seen: None,
+            site: None,
+        };
         match found {
-            Found::Good { site, text } => in_force.by_hand(*site, text).await?,
+            Found::Good { site, text } => in_force.begin(*site, text).await,
             Found::LastGood { site, text, mistakes } => {
-                in_force.by_hand(*site, text).await?;
+                in_force.begin(*site, text).await;
                 in_force.refuse(&mistakes);
             }
             Found::Commissioning { mistakes } => {
@@ -76,7 +82,7 @@ impl InForce {
                 }
             }
         }
-        Ok(in_force)
+        in_force
     }
 
     /// What the pages show.
@@ -99,9 +105,20 @@ impl InForce {
         let text = match kept::read(&file) {
             Ok(text) => text,
             Err(mistakes) => {
-                if self.seen.take().is_some() || !mistakes.is_empty() {
-                    let gone = [Mistake { line: 1, advice: "the file is gone".to_owned() }];
-                    self.refuse(if mistakes.is_empty() { &gone } else { &mistakes });
+                self.seen = None;
+                if !mistakes.is_empty() {
+                    self.refuse(&mistakes);
+                } else if self.site.is_some() {
+                    let gone = "the file is gone".to_owned();
+                    self.refuse(&[Mistake { line: 1, advice: gone }]);
+                } else {
+                    // As before the first one.
+                    self.shown.send_if_modified(|site| {
+                        site.config_problem.is_some() && {
+                            Arc::make_mut(site).config_problem = None;
+                            true
+                        }
+                    });
                 }
                 return Ok(false);
             }
@@ -113,8 +130,12 @@ impl InForce {
         match self.load(&text) {
             Ok(site) => {
                 let changed = self.text.as_ref() != Some(&text);
-                self.by_hand(site, text).await?;
-                Ok(changed)
+                let taken = self.by_hand(site, text).await;
+                if taken.is_err() {
+                    // What the store refuses now it may take at the next look.
+                    self.seen = None;
+                }
+                taken.map(|()| changed)
             }
             Err(mistakes) => {
                 self.refuse(&mistakes);
@@ -154,6 +175,17 @@ impl InForce {
         Site::load(text, &ids)
     }
 
+    /// Begins with `site`. A store that refuses, because its disk is full, keeps no meter from being
+    /// read: what it has not taken is tried again at the next look.
+    async fn begin(&mut self, site: Site, text: String) {
+        if let Err(error) = self.by_hand(site.clone(), text.clone()).await {
+            let error = crate::chain(&error);
+            tracing::error!(error, "site.toml is in force, and its version is not stored yet");
+            self.put_in_force(site, text, 0);
+            self.seen = None;
+        }
+    }
+
     /// Takes over the file as somebody has written it.
     async fn by_hand(&mut self, site: Site, text: String) -> Result<(), StoreError> {
         let current = self.core.current_version().await?;
@@ -183,23 +215,32 @@ impl InForce {
         self.writer.schedule(self.clock.now().wall_ms(), schedule).await?;
         let (buses, count) = (site.buses.len(), meters.count());
         tracing::info!(version, site = site.name, buses, meters = count, "site.toml is in force");
+        self.put_in_force(site, text, version);
+        Ok(())
+    }
 
+    fn put_in_force(&mut self, site: Site, text: String, version: u64) {
         let before = Arc::clone(&self.shown.borrow());
         let shown = shown(&site, self.gateway, version, &self.profiles, &before);
         self.shown.send_replace(Arc::new(shown));
         self.seen = Some(text.clone());
         self.text = Some(text);
         self.site = Some(site);
-        Ok(())
     }
 
-    /// Says what is wrong with a file that is therefore not in force.
+    /// Says what is wrong with a file that is therefore not in force: once, not at every look.
     fn refuse(&self, mistakes: &[Mistake]) {
+        let told = for_pages(mistakes);
+        let said =
+            self.shown.borrow().config_problem.as_ref().is_some_and(|it| it.mistakes == told);
+        if said {
+            return;
+        }
         for mistake in mistakes {
             tracing::error!(line = mistake.line, "site.toml is not in force: {}", mistake.advice);
         }
         let since = self.clock.now().wall;
-        let problem = ConfigProblem { mistakes: for_pages(mistakes), since };
+        let problem = ConfigProblem { mistakes: told, since };
         self.shown.send_modify(|site| Arc::make_mut(site).config_problem = Some(problem));
     }
 
@@ -306,9 +347,61 @@ fn shown(
 
 #[cfg(test)]
 mod tests {
+    use store::testing;
     use uuid::Uuid;
 
     use super::*;
+    use crate::clock::testing::TestClock;
+
+    const SITE: &str = "[site]\nid = \"019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77\"\nname = \"A\"\n";
+
+    /// With a store that takes nothing any more.
+    async fn start(state: &Path, found: Found) -> InForce {
+        let empty = testing::empty().unwrap();
+        let parts = Parts {
+            state: state.to_owned(),
+            profiles: Arc::new(Profiles::default()),
+            gateway: GatewayId::from_uuid(Uuid::nil()),
+            core: empty.store.core(),
+            writer: empty.store.writer(),
+            clock: Arc::new(TestClock::started_at("2026-03-01T00:00:00Z")),
+        };
+        empty.store.close().unwrap();
+        InForce::start(parts, found).await
+    }
+
+    #[tokio::test]
+    async fn what_the_store_refuses_is_tried_at_the_next_look_and_nothing_waits_for_it() {
+        let state = tempfile::tempdir().unwrap();
+        let none = Found::Commissioning { mistakes: Vec::new() };
+        let mut in_force = start(state.path(), none).await;
+        assert!(!in_force.look().await.unwrap());
+        kept::save(state.path(), SITE).unwrap();
+        for _ in 0..2 {
+            assert!(in_force.look().await.is_err());
+        }
+
+        let mut in_force = start(state.path(), kept::find(state.path(), &[])).await;
+        assert!(in_force.site().is_some(), "a start goes on without the store");
+        assert!(in_force.look().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_told_once() {
+        let state = tempfile::tempdir().unwrap();
+        let none = Found::Commissioning { mistakes: Vec::new() };
+        let mut in_force = start(state.path(), none).await;
+        let mut shown = in_force.shown().subscribe();
+        std::fs::write(kept::site_file(state.path()), b"[site]\nname = \"M\xe5ler\"\n").unwrap();
+        for told in [true, false] {
+            assert!(!in_force.look().await.unwrap());
+            assert_eq!(shown.has_changed().unwrap(), told);
+            shown.mark_unchanged();
+        }
+        std::fs::remove_file(kept::site_file(state.path())).unwrap();
+        in_force.look().await.unwrap();
+        assert!(in_force.shown().borrow().config_problem.is_none(), "there has never been one");
+    }
 
     #[test]
     fn the_clouds_probes_speak_for_longer_on_a_metered_line() {

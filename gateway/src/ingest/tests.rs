@@ -16,6 +16,7 @@ struct Shelf {
     log: Arc<Mutex<Vec<String>>>,
     refuse: Arc<Mutex<u32>>,
     leave_out: Arc<Mutex<Vec<MeterId>>>,
+    closed: Arc<Mutex<bool>>,
     begun: Option<Instant>,
 }
 
@@ -28,10 +29,17 @@ impl Save for Shelf {
         self.log.lock().unwrap().push(format!("{at} s: {what} {count}"));
         if *refuse > 0 {
             *refuse -= 1;
-            return Err(StoreError::Closed);
+            return Err(self.refusal());
         }
         let left_out = self.leave_out.lock().unwrap().clone();
         Ok(Stored { first_seq: 1, count, left_out })
+    }
+}
+
+impl Shelf {
+    fn refusal(&self) -> StoreError {
+        let closed = *self.closed.lock().unwrap();
+        if closed { StoreError::Closed } else { StoreError::Full { dir: "/var/lib".into() } }
     }
 }
 
@@ -195,6 +203,15 @@ async fn a_meter_that_is_ever_another_is_named_until_it_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_gone_ends_it() {
+    let bench = Bench::start();
+    (*bench.shelf.refuse.lock().unwrap(), *bench.shelf.closed.lock().unwrap()) = (1, true);
+    bench.say(bench.answer()).await;
+    bench.polled.send(Polled::RoundOver).await.unwrap();
+    time::timeout(Duration::from_mins(5), bench.task).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_for_long_makes_the_buses_wait() {
     let bench = Bench::start();
     *bench.shelf.refuse.lock().unwrap() = u32::MAX;
@@ -256,29 +273,4 @@ async fn whoever_waits_for_a_meter_is_told() {
     let live = answer.await.unwrap().unwrap();
     assert_eq!(live.values[0].value.unwrap().to_string(), "12.5 MWh");
     assert_eq!(live.values[0].kind, store::Kind::Counter);
-}
-
-/// What a meter says of a time, by its own clock; as the store gets it: UTC, and how sure that is.
-#[track_caller]
-fn check_recalled(said: &str, expected: Option<(&str, Quality)>) {
-    let remembered = drivers::Remembered {
-        register: "energy".parse().unwrap(),
-        at: said.parse().unwrap(),
-        value: Quantity::from_decimal("12.5", Unit::MegawattHour).unwrap(),
-        quality: Quality::Good,
-    };
-    let recalled = recalled(&remembered, Tz::Europe__Oslo);
-    let recalled = recalled.map(|it| {
-        let at = chrono::DateTime::from_timestamp_millis(it.at_ms).unwrap();
-        (at.format("%Y-%m-%dT%H:%M").to_string(), it.quality)
-    });
-    assert_eq!(recalled, expected.map(|(at, quality)| (at.to_owned(), quality)));
-}
-
-#[test]
-fn what_a_meter_remembers_is_taken_by_the_clock_of_the_building() {
-    check_recalled("2026-01-01T00:00:00", Some(("2025-12-31T23:00", Quality::Good)));
-    check_recalled("2026-07-01T00:00:00", Some(("2026-06-30T22:00", Quality::TimeEstimated)));
-    check_recalled("2026-10-25T02:30:00", Some(("2026-10-25T00:30", Quality::TimeEstimated)));
-    check_recalled("2026-03-29T02:30:00", None);
 }

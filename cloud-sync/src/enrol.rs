@@ -93,16 +93,20 @@ pub async fn enrol(
     let post = Post::new(pinned(&code).map_err(SyncError::Identity)?, &url)?;
     let mut place = url.clone();
     place.set_path(path::ENROL);
-    let mut tries = 0;
-    let answer = loop {
-        match post.post(place.clone(), message.clone(), Certificate::read).await {
-            Err(SyncError::Unreachable { .. }) if tries < TRIES => {
-                tries += 1;
-                time::sleep(BETWEEN).await;
+    let asked = async {
+        let mut tries = 0;
+        loop {
+            match post.post(place.clone(), message.clone(), Certificate::read).await {
+                Err(SyncError::Unreachable { .. }) if tries < TRIES => {
+                    tries += 1;
+                    time::sleep(BETWEEN).await;
+                }
+                answer => break answer,
             }
-            answer => break answer?,
         }
     };
+    let answer = time::timeout(WITHIN, asked).await;
+    let answer = answer.unwrap_or_else(|_elapsed| Err(SyncError::too_late(&url, WITHIN)))?;
     let Certificate { certificate, authority } = answer;
     if !code.believes(&authority) {
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -115,6 +119,9 @@ pub async fn enrol(
 /// How often an answer is asked for again.
 const TRIES: u32 = 2;
 const BETWEEN: Duration = Duration::from_millis(500);
+
+/// All tries together: a person waits for the end, at a page or a terminal.
+const WITHIN: Duration = Duration::from_secs(25);
 
 fn address(text: &str) -> Result<Url, EnrolError> {
     let wrong = || EnrolError::Address(text.trim().chars().take(100).collect());

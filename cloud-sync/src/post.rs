@@ -103,6 +103,11 @@ pub enum SyncError {
 }
 
 impl SyncError {
+    /// Nobody answered in all the time that there was.
+    pub(crate) fn too_late(url: &Url, within: Duration) -> Self {
+        Self::Unreachable { host: host(url), why: no_answer(within) }
+    }
+
     /// What the portfolio asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -211,12 +216,16 @@ fn unreachable_or_wrong(url: &Url, cause: &reqwest::Error) -> SyncError {
         next = error.source();
     }
     if cause.is_timeout() {
-        why = format!("no answer within {} s", ANSWER.as_secs());
+        why = no_answer(ANSWER);
         if cause.is_connect() {
             why = format!("no connection within {} s", CONNECT.as_secs());
         }
     }
     SyncError::Unreachable { host, why }
+}
+
+fn no_answer(within: Duration) -> String {
+    format!("no answer within {} s", within.as_secs())
 }
 
 /// TLS hides inside an [`io::Error`], or two, which do not tell it as their source.

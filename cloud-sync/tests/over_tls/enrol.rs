@@ -140,6 +140,20 @@ async fn a_gateway_that_does_not_know_the_time_is_not_enrolled() {
 }
 
 #[tokio::test]
+async fn whoever_types_a_code_is_told_in_time_that_nobody_answers() {
+    let cloud = Cloud::start().await;
+    let code = cloud.code("Kvernhusgata 4").await;
+    // It takes the connection, and that is all.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = silent.local_addr().unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let refused = enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock).await;
+    assert!(begun.elapsed() < Duration::from_secs(26), "{:?}", begun.elapsed());
+    check(refused, &format!("the portfolio at {host} cannot be reached: no answer within 25 s"));
+}
+
+#[tokio::test]
 async fn a_gateway_of_another_site_keeps_to_its_site() {
     let cloud = Cloud::start().await;
     let identity = cloud.identity(gateway_id()).await;

@@ -23,6 +23,7 @@ use std::time::Duration;
 use m_bus_parser::WiredFrame;
 use m_bus_parser::mbus_data::MbusData;
 use m_bus_parser::user_data::data_information::DataType;
+use m_bus_parser::user_data::value_information::ValueInformation;
 use mbus::{Frame, Telegram};
 use nix::time::{ClockId, clock_gettime};
 
@@ -163,11 +164,14 @@ fn their_every_value(bytes: &[u8]) -> usize {
         let value = &header.value_information;
         let exponent = value.as_ref().map_or(0, |value| value.decimal_scale_exponent);
         let scaled = match &record.data.value {
-            Some(DataType::Number(number)) => number * 10_f64.powi(exponent as i32),
+            Some(DataType::Number(number)) => {
+                number * 10_f64.powi(i32::try_from(exponent).unwrap())
+            }
             _ => 0.0,
         };
         black_box(record);
-        black_box((scaled, value.as_ref().and_then(|value| value.first_unit())));
+        let unit = value.as_ref().and_then(ValueInformation::first_unit);
+        black_box((scaled, unit));
         count += 1;
     }
     count

@@ -68,6 +68,7 @@ pub(crate) fn round(gateway: GatewayId, at: Moment, cycle: u64) -> Option<MeterR
         identity: None,
         outcome: Ok(vec![(reading, Kind::Counter)]),
         origin: Origin::Live,
+        remembered: Vec::new(),
         telegrams: Vec::new(),
     })
 }

@@ -16,11 +16,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeZone as _;
+use chrono_tz::{OffsetComponents as _, Tz};
 use drivers::{Profiles, Readout};
 use futures_util::FutureExt as _;
 use futures_util::future::OptionFuture;
-use metering::{Clock, MeterId, NoReading, Reading};
-use store::{MeterRound, StoreError, Stored, Writer};
+use metering::{Clock, MeterId, NoReading, Origin, Quality, Reading};
+use store::{MeterRound, Remembered, StoreError, Stored, Writer};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 use web_ui::{LiveValue, Site};
@@ -143,16 +145,27 @@ impl Ingest {
         }
 
         let Asked { meter, at, cycle, origin, outcome, .. } = asked;
-        let (identity, outcome, telegrams) = match outcome {
+        let (mut identity, mut telegrams, mut remembered) = (None, Vec::new(), Vec::new());
+        let outcome = match outcome {
             Outcome::Answered(readout) => {
                 self.learn(meter, &readout);
-                let readings = readings.into_iter().map(|(kind, reading)| (reading, kind));
-                (Some(readout.identity), Ok(readings.collect()), readout.telegrams)
+                // What a simulated meter remembers could not be told from what a real one does.
+                if origin == Origin::Live {
+                    remembered = self.remembered(&readout.remembered);
+                }
+                (identity, telegrams) = (Some(readout.identity), readout.telegrams);
+                Ok(readings.into_iter().map(|(kind, reading)| (reading, kind)).collect())
             }
-            Outcome::Failed(error) => (None, Err(error.no_reading()), Vec::new()),
-            Outcome::NotAsked => (None, Err(NoReading::NotAsked), Vec::new()),
+            Outcome::Failed(error) => Err(error.no_reading()),
+            Outcome::NotAsked => Err(NoReading::NotAsked),
         };
-        MeterRound { meter, cycle, asked: at, identity, outcome, origin, telegrams }
+        MeterRound { meter, cycle, asked: at, identity, outcome, origin, remembered, telegrams }
+    }
+
+    /// What a meter remembers, by the clock of the building.
+    fn remembered(&self, remembered: &[drivers::Remembered]) -> Vec<Remembered> {
+        let zone = self.site.borrow().time_zone;
+        remembered.iter().filter_map(|it| recalled(it, zone)).collect()
     }
 
     /// Completes what is known of a meter by what it says of itself.
@@ -221,6 +234,26 @@ impl Ingest {
             store::MOST_SERIES
         )
     }
+}
+
+/// `remembered` at an instant; `None` in the hour that the building's clocks leave out.
+///
+/// Many meters keep winter time all year, and none says whether it does in what it remembers. So a
+/// time in summer is an estimate: it may be an hour later. Of the hour that comes twice the first
+/// one is taken.
+fn recalled(remembered: &drivers::Remembered, zone: Tz) -> Option<Remembered> {
+    let at = zone.from_local_datetime(&remembered.at).earliest()?;
+    let in_summer = !at.offset().dst_offset().is_zero();
+    let quality = match remembered.quality {
+        Quality::Good if in_summer => Quality::TimeEstimated,
+        quality => quality,
+    };
+    Some(Remembered {
+        register: remembered.register.clone(),
+        at_ms: at.timestamp_millis(),
+        quantity: remembered.value,
+        quality,
+    })
 }
 
 /// What has come and is not stored.

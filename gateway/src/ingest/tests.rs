@@ -274,3 +274,28 @@ async fn whoever_waits_for_a_meter_is_told() {
     assert_eq!(live.values[0].value.unwrap().to_string(), "12.5 MWh");
     assert_eq!(live.values[0].kind, store::Kind::Counter);
 }
+
+/// What a meter says of a time, by its own clock; as the store gets it: UTC, and how sure that is.
+#[track_caller]
+fn check_recalled(said: &str, expected: Option<(&str, Quality)>) {
+    let remembered = drivers::Remembered {
+        register: "energy".parse().unwrap(),
+        at: said.parse().unwrap(),
+        value: Quantity::from_decimal("12.5", Unit::MegawattHour).unwrap(),
+        quality: Quality::Good,
+    };
+    let recalled = recalled(&remembered, Tz::Europe__Oslo);
+    let recalled = recalled.map(|it| {
+        let at = chrono::DateTime::from_timestamp_millis(it.at_ms).unwrap();
+        (at.format("%Y-%m-%dT%H:%M").to_string(), it.quality)
+    });
+    assert_eq!(recalled, expected.map(|(at, quality)| (at.to_owned(), quality)));
+}
+
+#[test]
+fn what_a_meter_remembers_is_taken_by_the_clock_of_the_building() {
+    check_recalled("2026-01-01T00:00:00", Some(("2025-12-31T23:00", Quality::Good)));
+    check_recalled("2026-07-01T00:00:00", Some(("2026-06-30T22:00", Quality::TimeEstimated)));
+    check_recalled("2026-10-25T02:30:00", Some(("2026-10-25T00:30", Quality::TimeEstimated)));
+    check_recalled("2026-03-29T02:30:00", None);
+}

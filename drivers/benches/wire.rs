@@ -7,7 +7,7 @@
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "the table is what this bench is for, and without meters there is none"
+    reason = "the table is what this bench is for, and without a line there is none"
 )]
 
 #[expect(dead_code, reason = "the faults are for tests")]
@@ -64,7 +64,14 @@ async fn measured(count: u16, baud: u32) {
         let begun = Instant::now();
         wire.clear();
         for meter in &simulator.plan().meters {
-            let readout = bus.read(&on_the_line(meter), &Host).await.expect("it answers");
+            let readout = match bus.read(&on_the_line(meter), &Host).await {
+                Ok(readout) => readout,
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    println!("{count:>6} {baud:>6}  {error}: {}", cause.unwrap_or_default());
+                    return;
+                }
+            };
             let len = readout.telegrams.iter().map(Vec::len).sum();
             let reaction = simulator.reaction(meter.id).expect("the line has a speed");
             wire.push((meter.address, len, reaction));

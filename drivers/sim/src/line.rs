@@ -118,10 +118,14 @@ impl Line {
                     to_say.sort_by_key(|(due, _)| *due);
                 }
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                    let (_, utterance) = to_say.remove(0);
+                    let (due, utterance) = to_say.remove(0);
+                    // Late by the timer alone: counted from when it was due. It is later where
+                    // somebody else had the line.
+                    let now = Instant::now();
+                    let began = if now.duration_since(due) < TIMER { due } else { now };
                     tokio::select! {
                         () = self.stop.cancelled() => return Ok(()),
-                        said = self.say(&mut stream, &utterance.bytes) => said?,
+                        said = self.say(&mut stream, &utterance.bytes, began) => said?,
                     }
                     utterance.speaker.answered();
                 }
@@ -140,19 +144,28 @@ impl Line {
         }
     }
 
-    /// Writes `bytes` at the speed of the line: each once its last bit would have passed.
-    async fn say(&self, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    /// Writes `bytes`, the first of which begins at `began`, at the speed of the line: each once
+    /// its last bit would have passed, to half a tick of the timer.
+    async fn say(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+        began: Instant,
+    ) -> io::Result<()> {
         let Some(baud) = self.baud else {
             stream.write_all(bytes).await?;
             return stream.flush().await;
         };
-        let began = Instant::now();
+        let passes = |count| began + wire_time(count, baud);
         let mut rest = bytes;
         while !rest.is_empty() {
             let said = bytes.len() - rest.len();
-            sleep_until(began + wire_time(said + 1, baud)).await;
+            // The timer is late, by a tick at most: half of it too early and half of it too late is
+            // right in the mean.
+            let next = passes(said + 1);
+            sleep_until(next.checked_sub(TIMER / 4).unwrap_or(next)).await;
             let passed = (1..=rest.len())
-                .take_while(|count| began + wire_time(said + count, baud) <= Instant::now())
+                .take_while(|count| passes(said + count) <= Instant::now())
                 .count()
                 .max(1);
             let (due, later) = rest.split_at_checked(passed).unwrap_or((rest, &[]));
@@ -163,6 +176,9 @@ impl Line {
         Ok(())
     }
 }
+
+/// The runtime's timers count in milliseconds, and are a little late.
+const TIMER: Duration = Duration::from_millis(4);
 
 /// How long `count` characters of 11 bits take.
 pub(crate) fn wire_time(count: usize, baud: u32) -> Duration {

@@ -76,9 +76,10 @@ impl Settings {
         self.bits(33) + self.slack
     }
 
-    /// How long a meter may pause inside a frame.
+    /// How long a meter may pause inside a frame. Only an answer that breaks off costs this, and a
+    /// machine with much to do may hold a byte back for long.
     pub(super) fn longest_gap(&self) -> Duration {
-        self.bits(33) + self.slack
+        self.bits(33) + Duration::from_millis(50) + self.slack
     }
 
     /// How long an answer may take from the time by which it has to begin: that of two of the

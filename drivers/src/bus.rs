@@ -202,8 +202,39 @@ pub struct OddRecord {
     pub telegram: usize,
     /// Which record of it, from 0; 0 for what is about the telegram as a whole.
     pub at: usize,
+    /// What is told of it.
+    pub kind: OddKind,
     /// What it is: the register's canonical text, where it has one.
     pub what: String,
-    /// What it says, or why it cannot be read.
+    /// What it says, or why it cannot be read, in English.
     pub note: String,
+}
+
+/// What is told of an [`OddRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OddKind {
+    /// What the meter said: a date, a text, a version, bytes of the maker's own.
+    Value,
+    /// What a bit that is set means, by the profile.
+    SetBit,
+    /// A password or an access code, which is not shown.
+    Secret,
+    /// Why the record has no value although it is well formed.
+    Invalid,
+    /// Why the record cannot be read.
+    Unread,
+    /// There are more numbers of one name than can be told apart.
+    Nameless,
+    /// The meter's status tells of a permanent error.
+    PermanentError,
+    /// The meter's status tells of a temporary error.
+    TemporaryError,
+    /// The meter's status tells that its battery or supply is low.
+    PowerLow,
+    /// An alarm came instead of records: its byte in hex.
+    Alarm,
+    /// The meter has more telegrams than it is asked for.
+    MoreFollow,
+    /// Why the telegram after this one did not come.
+    CutShort,
 }

@@ -33,7 +33,9 @@ mod port;
 mod profile;
 mod scan;
 
-pub use bus::{Bus, BusKind, BusSettings, Meter, MeterAddress, OddRecord, Readout, Remembered};
+pub use bus::{
+    Bus, BusKind, BusSettings, Meter, MeterAddress, OddKind, OddRecord, Readout, Remembered,
+};
 pub use discover::{
     Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
 };

@@ -556,3 +556,82 @@ async fn a_scan_gives_way_and_goes_on_where_it_was() {
         assert_eq!((scan.progress().permille, scan.place()), (1000, None));
     }
 }
+
+/// The meter [`KAM`] at address 5, which says one telegram after each reset and then no more.
+async fn deaf_until_reset() -> Slave {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = PortSettings::Tcp(listener.local_addr().unwrap().to_string());
+    let task = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut heard, mut listens) = (Vec::new(), false);
+            while let Ok(byte) = stream.read_u8().await {
+                heard.push(byte);
+                let Ok(frame) = Frame::read(&heard) else { continue };
+                let answer = match Request::read(&frame) {
+                    Some(Request::Reset(Primary(5))) => {
+                        listens = true;
+                        vec![0xE5]
+                    }
+                    Some(Request::Data { to: Primary(5), .. }) if listens => {
+                        listens = false;
+                        said(1, 5, KAM)
+                    }
+                    _ => vec![],
+                };
+                heard.clear();
+                if stream.write_all(&answer).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    Slave { settings: settings(port), task }
+}
+
+/// The embedded profiles, and over them one for [`KAM`] with this in its `[mbus]`.
+fn profiles_with(quirk: &str) -> Arc<Profiles> {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "schema = 1\nid = \"example.odd\"\nvendor = \"Example\"\nmodels = [\"Odd 1\"]\n\
+         medium = \"heat\"\nstatus = \"community\"\nsource = \"this test\"\n\n\
+         [mbus]\n{quirk}\nbecause = \"this test\"\n\n\
+         [[mbus.identify]]\nmanufacturer = \"KAM\"\nversions = [0x08]\nmedia = [0x04]\n\n\
+         [[register]]\nkey = \"volume\"\nquantity = \"volume\"\nunit = \"m3\"\nkind = \"counter\"\n\
+         mbus = {{ vif = \"volume\" }}\n\n\
+         [[vector]]\nframe = \"example.hex\"\nexpect = {{ volume = \"456.78\" }}\n"
+    );
+    let frame: String = said(1, 5, KAM).iter().map(|byte| format!("{byte:02X} ")).collect();
+    std::fs::write(dir.path().join("example.hex"), frame).unwrap();
+    std::fs::write(dir.path().join("example.toml"), text).unwrap();
+    let (profiles, mistakes) = Profiles::load_over(dir.path());
+    assert_eq!(mistakes, []);
+    Arc::new(profiles)
+}
+
+#[tokio::test]
+async fn a_meter_is_reset_as_its_profile_says_once_its_answer_told_which_it_is() {
+    let meter = meter(MeterAddress::Primary(5));
+    for (profiles, second) in [
+        (Arc::new(Profiles::embedded()), Err(NoReading::Silent)),
+        (profiles_with("reset = \"always\""), Ok(Some("example.odd".to_owned()))),
+    ] {
+        let slave = deaf_until_reset().await;
+        let mut bus = Bus::open(&slave.settings, profiles);
+        read(&mut bus, &meter).await.unwrap();
+        let again = read(&mut bus, &meter).await;
+        assert_eq!(again.map(|it| it.profile).map_err(|error| error.no_reading()), second);
+    }
+}
+
+#[tokio::test]
+async fn no_more_telegrams_are_asked_for_than_the_profile_wants() {
+    let slave = slave(false, vec![]).await;
+    let mut bus = Bus::open(&slave.settings, profiles_with("max_telegrams = 1"));
+    let meter = meter(MeterAddress::Primary(5));
+    let mut telegrams = Vec::new();
+    for _ in 0..3 {
+        telegrams.push(read(&mut bus, &meter).await.unwrap().telegrams.len());
+    }
+    assert_eq!(telegrams, [2, 1, 1], "the first answer told which meter it is");
+}

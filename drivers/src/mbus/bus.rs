@@ -15,8 +15,8 @@ use tokio::time::{self, Instant};
 use super::readout::{Came, readout};
 use crate::error::{Garble, ReadError};
 use crate::port::{Port, PortFault};
-use crate::profile::Profiles;
-use crate::{BusSettings, Meter, MeterAddress, OddRecord, PortSettings, Readout};
+use crate::profile::{Profile, Profiles};
+use crate::{BusSettings, Meter, MeterAddress, OddKind, OddRecord, PortSettings, Readout};
 
 /// An M-Bus: one wire, one master, one question at a time.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct MbusBus {
     unheard: bool,
     /// How long each meter took to answer, lately.
     responses: HashMap<MeterAddress, Responses>,
+    /// What answered last at each address, if there is a profile of it: how it wants to be asked.
+    types: HashMap<MeterAddress, Arc<Profile>>,
 }
 
 /// How a task ended, and the telegrams that it brought.
@@ -60,6 +62,7 @@ impl MbusBus {
             epoch: Instant::now(),
             unheard: false,
             responses: HashMap::new(),
+            types: HashMap::new(),
         }
     }
 
@@ -83,7 +86,8 @@ impl MbusBus {
                 return Err(ReadError::Misfit { address, because });
             }
         };
-        let quirks = meter.profile.as_ref().map(|profile| profile.quirks());
+        let profile = meter.profile.as_ref().or_else(|| self.types.get(&address));
+        let quirks = profile.map(|profile| profile.quirks());
         let reset = quirks.map_or_else(Default::default, |quirks| quirks.reset);
         let most = quirks.and_then(|quirks| quirks.max_telegrams);
         self.session.set_max_telegrams(most.unwrap_or(self.settings.max_telegrams));
@@ -95,20 +99,24 @@ impl MbusBus {
         let Ended { result, came, took } = ended;
         let unfinished = match result {
             Ok(Summary { more_follow: true, .. }) => {
-                Some("the meter has more telegrams than it is asked for".to_owned())
+                let note = "the meter has more telegrams than it is asked for".to_owned();
+                Some((OddKind::MoreFollow, note))
             }
             Ok(_) => None,
             // What came before is right, and stays.
             Err(failure) if !came.is_empty() => {
-                Some(format!("the telegram after this one did not come: {failure}"))
+                let note = format!("the telegram after this one did not come: {failure}");
+                Some((OddKind::CutShort, note))
             }
             Err(failure) => return Err(read_error(failure, address, took)),
         };
         let last = came.len().saturating_sub(1);
         let mut readout = readout(came, meter, &self.profiles, took)?;
-        readout.odd.extend(unfinished.map(|note| OddRecord {
+        self.learn_type(address, readout.profile.as_deref());
+        readout.odd.extend(unfinished.map(|(kind, note)| OddRecord {
             telegram: last,
             at: 0,
+            kind,
             what: "more_records_follow".to_owned(),
             note,
         }));
@@ -142,6 +150,16 @@ impl MbusBus {
         known.add(&self.session.traffic().responses);
         if matches!(result, Err(Failure { reason: Reason::Silent, .. })) {
             known.was_silent();
+        }
+    }
+
+    /// From its next question on, a meter is asked as its profile says, also if only its answer
+    /// told which that is.
+    fn learn_type(&mut self, address: MeterAddress, profile: Option<&str>) {
+        match profile.and_then(|id| self.profiles.get(id)) {
+            Some(_) if self.types.len() >= MOST_KNOWN && !self.types.contains_key(&address) => {}
+            Some(profile) => drop(self.types.insert(address, profile)),
+            None => drop(self.types.remove(&address)),
         }
     }
 

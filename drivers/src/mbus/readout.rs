@@ -21,7 +21,7 @@ use super::memory::{Dated, remembered};
 use super::record::{Said, Told, note, said};
 use crate::error::{Garble, ReadError};
 use crate::profile::{Profile, Profiles};
-use crate::{Meter, MeterAddress, OddRecord, Readout, RegisterSpec};
+use crate::{Meter, MeterAddress, OddKind, OddRecord, Readout, RegisterSpec};
 
 /// One telegram, and when it began to come.
 #[derive(Clone, Debug)]
@@ -186,6 +186,7 @@ impl Joined {
             Content::Alarm(status) => self.odd.push(OddRecord {
                 telegram: index,
                 at: 0,
+                kind: OddKind::Alarm,
                 what: "alarm".to_owned(),
                 note: status.map(|status| format!("{status:02X}")).unwrap_or_default(),
             }),
@@ -196,13 +197,21 @@ impl Joined {
     fn note_status(&mut self, index: usize, header: &Header) {
         let status = header.status;
         let says = [
-            (status.permanent_error(), "the meter reports a permanent error"),
-            (status.temporary_error(), "the meter reports a temporary error"),
-            (status.power_low(), "the meter's battery or supply is low"),
+            (
+                status.permanent_error(),
+                OddKind::PermanentError,
+                "the meter reports a permanent error",
+            ),
+            (
+                status.temporary_error(),
+                OddKind::TemporaryError,
+                "the meter reports a temporary error",
+            ),
+            (status.power_low(), OddKind::PowerLow, "the meter's battery or supply is low"),
         ];
-        for (_, note) in says.into_iter().filter(|(is, _)| *is && index == 0) {
-            let what = "status".to_owned();
-            self.odd.push(OddRecord { telegram: index, at: 0, what, note: note.to_owned() });
+        for (_, kind, note) in says.into_iter().filter(|(is, ..)| *is && index == 0) {
+            let (what, note) = ("status".to_owned(), note.to_owned());
+            self.odd.push(OddRecord { telegram: index, at: 0, kind, what, note });
         }
     }
 
@@ -213,19 +222,23 @@ impl Joined {
                 Ok(record) => {
                     let Said { register, number } = said(&record, medium_code);
                     self.dates.extend(Dated::of(&record, &register));
-                    let note = match number {
+                    let (kind, note) = match number {
                         Some(number) if self.keep((index, place), at, &register, number) => {
                             continue;
                         }
-                        Some(_) => "there are too many records of this name".to_owned(),
+                        Some(_) => {
+                            let note = "there are too many records of this name".to_owned();
+                            (OddKind::Nameless, note)
+                        }
                         None => note(&record),
                     };
                     let what = register.to_string();
-                    self.odd.push(OddRecord { telegram: index, at: place, what, note });
+                    self.odd.push(OddRecord { telegram: index, at: place, kind, what, note });
                 }
                 Err(error) => self.odd.push(OddRecord {
                     telegram: index,
                     at: place,
+                    kind: OddKind::Unread,
                     what: String::new(),
                     note: error.to_string(),
                 }),
@@ -293,6 +306,7 @@ impl Joined {
                         self.odd.extend(in_words(spec, flags).map(|note| OddRecord {
                             telegram,
                             at: place,
+                            kind: OddKind::SetBit,
                             what: what.clone(),
                             note,
                         }));

@@ -24,6 +24,8 @@
 use ::mbus::{Modifier, Number, Quantity as Kind, Record};
 use metering::{Direction, Function, Name, NoReading, Phase, Quantity, Register, Resolution, Unit};
 
+use crate::OddKind;
+
 /// What a record is, without a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -106,16 +108,16 @@ pub(crate) fn said(record: &Record<'_>, medium: u8) -> Said {
 }
 
 /// A text for what is no reading: a date, a version, or what is wrong with the record.
-pub(crate) fn note(record: &Record<'_>) -> String {
+pub(crate) fn note(record: &Record<'_>) -> (OddKind, String) {
     if is_secret(record.vib.quantity) {
-        return "not shown".to_owned();
+        return (OddKind::Secret, "not shown".to_owned());
     }
-    let text = match record.value() {
-        Ok(value) => value.to_string(),
-        Err(invalid) => invalid.to_string(),
+    let (kind, text) = match record.value() {
+        Ok(value) => (OddKind::Value, value.to_string()),
+        Err(invalid) => (OddKind::Invalid, invalid.to_string()),
     };
     // The meter's own text, which may hold anything.
-    text.chars().filter(|it| !it.is_control()).take(MAX_NOTE).collect()
+    (kind, text.chars().filter(|it| !it.is_control()).take(MAX_NOTE).collect())
 }
 
 fn register(record: &Record<'_>, medium: u8) -> Register {
@@ -348,7 +350,7 @@ mod tests {
         let record = Record::read(&mut Reader::new(&bytes), ByteOrder::LsbFirst).unwrap();
         let said = said(&record, medium);
         let shown = match said.number {
-            None => format!("({})", note(&record)),
+            None => format!("({})", note(&record).1),
             Some(number) => match number.and_then(|told| told.quantity(None)) {
                 Ok(quantity) => quantity.to_string(),
                 Err(reason) => reason.as_str().to_owned(),

@@ -174,12 +174,31 @@ fn flags_are_told_in_words_at_the_place_of_their_record() {
     let said = |place, note: &str| OddRecord {
         telegram: 0,
         at: place,
+        kind: OddKind::SetBit,
         what: "error_flags".to_owned(),
         note: note.to_owned(),
     };
     assert_eq!(readout.odd, [said(1, "air"), said(1, "bit 5 is set")]);
     assert_eq!(read(&["01 FD 17 00"], Some(profile())).odd, []);
     assert_eq!(read(&["01 FD 17 22"], None).odd, [], "nobody knows what they mean");
+}
+
+#[test]
+fn what_is_no_number_says_what_it_is() {
+    // A date, a firmware version as text, a password, bytes of the maker's own, a record that breaks off.
+    let said = "02 6C 8E 39  0D FD 0E 03 31 2E 32  04 FD 16 01 02 03 04  04 13";
+    let odd = read(&[said], None).odd;
+    let told: Vec<_> =
+        odd.iter().map(|it| (it.at, it.kind, it.what.as_str(), it.note.as_str())).collect();
+    assert_eq!(
+        told[..3],
+        [
+            (0, OddKind::Value, "date", "2028-09-14"),
+            (1, OddKind::Value, "firmware_version", "2.1"),
+            (2, OddKind::Secret, "password", "not shown"),
+        ]
+    );
+    assert_eq!((told[3].0, told[3].1, told.len()), (3, OddKind::Unread, 4));
 }
 
 #[test]

@@ -19,13 +19,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ::mbus::{Id, Place, Primary, PrimaryScan, ScanAction, Search, SearchAction, Selection};
-use metering::{Clock, Identity};
+use metering::Clock;
 
 use crate::discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, known, nameless};
 use crate::error::{Garble, ReadError};
 use crate::mbus::MbusBus;
 use crate::mbus::bus::{Line, read_error};
-use crate::{Meter, MeterAddress};
+use crate::{Meter, MeterAddress, Readout};
 
 /// A scan under way.
 #[derive(Clone, Debug)]
@@ -181,29 +181,28 @@ impl Scan {
         clock: &dyn Clock,
     ) -> Result<ScanStep, ReadError> {
         let address = MeterAddress::Primary(number);
-        let discovered = match bus.read(&Meter::stranger(address), clock).await {
-            Ok(readout) => Some(Discovered {
-                address,
-                identity: readout.identity,
-                medium: readout.medium,
-                primary: Some(number),
-                profile: readout.profile,
-            }),
+        let found = |readout: Option<Readout>| {
+            let profile = readout.as_ref().and_then(|it| it.profile.clone());
+            let medium = readout.as_ref().and_then(|it| it.medium);
+            let identity = readout.map(|it| it.identity).unwrap_or_default();
+            let primary = Some(number);
+            ScanStep::Found(Discovered { address, identity, medium, primary, profile })
+        };
+        let step = match bus.read(&Meter::stranger(address), clock).await {
+            Ok(readout) => found(Some(readout)),
             Err(error @ ReadError::Port { .. }) => return Err(error),
-            Err(ReadError::Silent { .. }) if sign_of_life(bus, number).await? == Sign::None => None,
-            Err(_) => Some(Discovered {
-                address,
-                identity: Identity::default(),
-                medium: None,
-                primary: Some(number),
-                profile: None,
-            }),
+            Err(ReadError::Silent { .. }) if sign_of_life(bus, number).await? == Sign::None => {
+                ScanStep::Nothing
+            }
+            // Acknowledges that overlap look like one; telegrams that do look like noise.
+            Err(ReadError::Garbled { cause: Garble::Noise(_), .. }) => ScanStep::Several(address),
+            Err(_) => found(None),
         };
         if let Way::Primary { alive, .. } = &mut self.way {
             *alive = None;
         }
-        self.found += u32::from(discovered.is_some());
-        Ok(discovered.map_or(ScanStep::Nothing, ScanStep::Found))
+        self.found += u32::from(matches!(step, ScanStep::Found(_)));
+        Ok(step)
     }
 
     /// One selection of the search by secondary addresses, to its end.

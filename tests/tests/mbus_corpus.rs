@@ -1,169 +1,236 @@
-//! Frames of real meters, and cases for nearly every rule, against what they are known to say.
+//! Telegrams of real meters, and cases for nearly every rule, through the program that installers
+//! and other programs use: `fyrhus mbus decode`.
 //!
-//! Every wired frame of the public corpus is decoded into the object of its truth file, and the two
-//! must be equal in each key: link, header, errors with their offset, and each record with its
-//! bytes, quantity, unit, modifiers, value and validity. Another decoder of the field is asked who
-//! is speaking, and nothing else: of the values it has some that are wrong.
+//! What is known of each telegram is compared in every key: link, header, layers, errors with
+//! their offset, and each record with its bytes, quantity, unit, modifiers, value and validity.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::indexing_slicing, reason = "a key that is absent reads as null")]
 #![expect(clippy::print_stdout, reason = "counts and what was skipped are for the reader")]
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use mbus::{Content, DecodeError, Frame, Header, Record, Records, Telegram, Value as Worth};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use site_tests::{corpus, paths};
 
 #[test]
 fn frames_of_real_meters_say_what_they_are_known_to_say() {
     let Some(corpus) = corpus("frames of real meters say what they are known to say") else {
         return;
     };
-    let truth: BTreeMap<String, Value> =
-        serde_json::from_str(&fs::read_to_string(corpus.join("truth.json")).unwrap()).unwrap();
     let mut count = Count::default();
-    for (kind, folder) in
-        [("good", "frames"), ("errors", "frames/errors"), ("unsupported", "frames/unsupported")]
-    {
-        for (name, expected) in truth[kind].as_object().unwrap() {
-            let path = corpus.join(folder).join(format!("{name}.hex"));
-            let decoded = decode(&fs::read_to_string(path).unwrap());
-            count.compare(name, &decoded, expected.as_object().unwrap());
-        }
+    let frames = real_frames(&corpus);
+    let lines: Vec<&str> = frames.iter().map(|(_, line, _)| line.as_str()).collect();
+    let run = Run::of(&lines, &["--json"]);
+    assert_eq!(run.status, Some(1), "some frames are wrong on purpose");
+    for ((name, _, expected), decoded) in frames.iter().zip(run.objects()) {
+        count.compare(name, &decoded, expected.as_object().unwrap());
     }
     count.report("frames of real meters");
     assert!(count.frames >= 70, "only {} frames", count.frames);
 }
 
+/// All in one run: full frames teach the formats of compact ones.
 #[test]
 fn cases_for_each_rule_come_out_as_expected() {
     let Some(corpus) = corpus("cases for each rule come out as expected") else { return };
     let mut count = Count::default();
-    let mut elsewhere = 0;
-    for line in fs::read_to_string(corpus.join("examples.jsonl")).unwrap().lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
-        let text = case["line"].as_str().unwrap();
-        if !is_for_wired_reader(text) {
-            elsewhere += 1;
-            continue;
-        }
+    let cases = cases(&corpus);
+    let lines: Vec<&str> = cases.iter().map(|case| case["line"].as_str().unwrap()).collect();
+    let run = Run::of(&lines, &["--json"]);
+    for (case, decoded) in cases.iter().zip(run.objects()) {
         let name = format!("{} {}", case["class"].as_str().unwrap(), case["id"]);
-        count.compare(&name, &decode(text), case["expect"].as_object().unwrap());
+        count.compare(&name, &decoded, case["expect"].as_object().unwrap());
     }
     count.report("cases");
-    println!("{elsewhere} cases are of radio frames, keys or compact frames, and left out");
-    assert!(count.frames >= 50, "only {} cases", count.frames);
+    assert!(count.frames >= 99, "only {} cases", count.frames);
 }
 
-/// Wired telegrams from among those of drivers for single meters: their numbers are found.
+/// Telegrams from among those of drivers for single meters, with their keys: the numbers that a
+/// driver shows are found.
 #[test]
 fn telegrams_of_drivers_hold_the_numbers_that_the_drivers_show() {
     let Some(corpus) = corpus("telegrams of drivers hold the numbers that the drivers show") else {
         return;
     };
-    let drivers: Value =
-        serde_json::from_str(&fs::read_to_string(corpus.join("wireless.json")).unwrap()).unwrap();
-    let (mut telegrams, mut numbers, mut missing) = (0, 0, Vec::new());
-    for set in drivers["telegrams"].as_array().unwrap() {
-        let frames: Vec<&str> = set["telegrams"]
-            .as_array()
-            .unwrap()
+    let (mut sets, mut telegrams, mut numbers) = (0, 0, 0);
+    let mut missing = Vec::new();
+    for set in drivers(&corpus) {
+        let lines: Vec<&str> =
+            set["telegrams"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+        let key = set["key"].as_str();
+        let mut arguments = vec!["--json"];
+        arguments.extend(key.iter().flat_map(|key| ["--key", key]));
+        let run = Run::of(&lines, &arguments);
+        sets += 1;
+        telegrams += lines.len();
+        let found: Vec<f64> = run
+            .objects()
             .iter()
-            .map(|text| text.as_str().unwrap())
+            .flat_map(|decoded| decoded["records"].as_array().unwrap().clone())
+            .filter_map(|record| record["value"].as_str()?.parse().ok())
             .collect();
-        if !frames.iter().all(|text| is_for_wired_reader(text)) {
-            continue;
-        }
-        let mut found = Vec::new();
-        for text in frames {
-            let decoded = decode(text);
-            assert_eq!(decoded["ok"], true, "{text}: {}", decoded["error"]);
-            telegrams += 1;
-            let records = decoded["records"].as_array().unwrap();
-            found.extend(records.iter().filter_map(scaled));
-        }
         for (field, expected) in set["fields"].as_object().unwrap() {
-            let Some(expected_number) = expected["value"].as_f64() else { continue };
-            if expected["generic"] != true {
+            let Some(number) = expected["value"].as_f64().filter(|_| expected["generic"] == true)
+            else {
                 continue;
-            }
-            numbers += 1;
-            // A driver may count in kWh or hours what the meter counts in J or days, and prints a
-            // few digits.
-            let factors = [
-                1.0,
-                1e3,
-                1e-3,
-                1e6,
-                1e-6,
-                1e-9,
-                24.0,
-                1.0 / 60.0,
-                1.0 / 3600.0,
-                3600.0,
-                1.0 / 3.6e6,
-            ];
-            let near = |number: &f64| {
-                factors.iter().any(|factor| {
-                    (number * factor - expected_number).abs() <= 1e-5 * expected_number.abs() + 1e-9
-                })
             };
-            if !found.iter().any(near) {
-                missing.push(format!("{} {field} {expected_number}", set["driver"]));
+            numbers += 1;
+            if !found.iter().any(|it| is_near(*it, number)) {
+                missing.push(format!("{} {} {field} {number}", set["driver"], set["id"]));
             }
         }
     }
-    println!("{telegrams} wired telegrams of drivers, {numbers} numbers");
+    println!("{sets} sets of {telegrams} telegrams of drivers, {numbers} numbers");
     assert!(missing.is_empty(), "{}", missing.join("\n"));
-    assert!(telegrams >= 20, "only {telegrams} telegrams");
+    assert!(telegrams >= 250, "only {telegrams} telegrams");
 }
 
-fn scaled(record: &Value) -> Option<f64> {
-    record["value"].as_str()?.parse().ok()
+/// A driver may count in kWh or hours what the meter counts in J or days, and prints six digits
+/// behind the point.
+fn is_near(number: f64, shown: f64) -> bool {
+    const FACTORS: [f64; 12] = [
+        1.0,
+        1e3,
+        1e-3,
+        1e6,
+        1e-6,
+        1e-9,
+        24.0,
+        1.0 / 24.0,
+        1.0 / 60.0,
+        1.0 / 3600.0,
+        3600.0,
+        1.0 / 3.6e6,
+    ];
+    FACTORS.iter().any(|factor| (number * factor - shown).abs() <= 1e-5 * shown.abs() + 1e-6)
 }
 
-/// Number, maker, generation and access number of every frame whose long header the other decoder
-/// reads; it reads no number with digits from A to F.
 #[test]
-fn another_decoder_finds_the_same_meters() {
-    let Some(corpus) = corpus("another decoder finds the same meters") else { return };
-    let mut compared = 0;
-    for entry in fs::read_dir(corpus.join("frames")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "hex") {
+fn every_byte_of_every_telegram_is_explained_once() {
+    let Some(corpus) = corpus("every byte of every telegram is explained once") else { return };
+    let lines = all_lines(&corpus);
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let run = Run::of(&lines, &["--json", "--explain"]);
+    let (mut telegrams, mut bytes) = (0, 0);
+    for (line, decoded) in lines.iter().zip(run.objects()) {
+        let Some(pieces) = decoded["explain"].as_array() else {
+            assert_eq!(decoded["error"]["code"], "hex", "{line}");
             continue;
+        };
+        let mut at = 0;
+        for piece in pieces {
+            let length = piece["length"].as_u64().unwrap();
+            assert_eq!(piece["offset"], at, "{line}");
+            assert_eq!(piece["hex"].as_str().unwrap().len() as u64, 2 * length, "{line}");
+            assert!(length > 0 && !piece["meaning"].as_str().unwrap().is_empty(), "{line}");
+            at += length;
         }
-        let bytes = bytes(&fs::read_to_string(&path).unwrap()).unwrap();
-        let Some(theirs) = header_by_another_decoder(&bytes) else { continue };
-        let ours = &decode_bytes(&bytes)["header"];
-        let ours = ["id", "manufacturer", "version", "access_number"].map(|key| ours[key].clone());
-        assert_eq!(ours, theirs, "{}", path.display());
-        compared += 1;
+        let digits = line.split_whitespace().filter(|word| !word.starts_with("key="));
+        assert_eq!(2 * at, digits.map(|word| word.len() as u64).sum::<u64>(), "{line}");
+        if decoded["ok"] == true {
+            let fault = pieces.iter().find(|piece| piece["fault"] == true);
+            assert!(fault.is_none(), "{line}: {fault:?}");
+        }
+        telegrams += 1;
+        bytes += at;
     }
-    println!("{compared} frames are of the same meter to another decoder, too");
-    assert!(compared > 40, "only {compared} frames");
+    println!("{telegrams} telegrams, {bytes} bytes");
+    assert!(telegrams >= 400, "only {telegrams} telegrams");
 }
 
-fn header_by_another_decoder(bytes: &[u8]) -> Option<[Value; 4]> {
-    use m_bus_parser::WiredFrame;
-    use m_bus_parser::user_data::UserDataBlock;
+/// An installer's terminal has 80 columns, and takes no orders from a meter.
+#[test]
+fn what_people_read_fits_their_terminal() {
+    let Some(corpus) = corpus("what people read fits their terminal") else { return };
+    let lines = all_lines(&corpus);
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    for arguments in [&[][..], &["--explain"]] {
+        let run = Run::of(&lines, arguments);
+        let longest = run.stdout.lines().max_by_key(|line| line.chars().count()).unwrap();
+        assert!(longest.chars().count() <= 80, "{longest}");
+        let steers = |it: char| it.is_control() && it != '\n';
+        assert_eq!(run.stdout.lines().find(|line| line.contains(steers)), None);
+    }
+}
 
-    let WiredFrame::LongFrame { data, .. } = WiredFrame::try_from(bytes).ok()? else { return None };
-    let block = UserDataBlock::try_from(data).ok()?;
-    let UserDataBlock::VariableDataStructureWithLongTplHeader { long_tpl_header, .. } = block
-    else {
-        return None;
-    };
-    let manufacturer =
-        long_tpl_header.manufacturer.ok().map(|it| it.code.iter().collect::<String>());
-    Some([
-        long_tpl_header.identification_number.to_string().into(),
-        manufacturer.into(),
-        long_tpl_header.version.into(),
-        long_tpl_header.short_tpl_header.access_number.into(),
-    ])
+/// One run of the program over lines of its standard input.
+struct Run {
+    stdout: String,
+    status: Option<i32>,
+    lines: usize,
+}
+
+impl Run {
+    #[track_caller]
+    fn of(lines: &[&str], arguments: &[&str]) -> Self {
+        let mut input = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut input, (lines.join("\n") + "\n").as_bytes()).unwrap();
+        let output = Command::new(paths::binary("fyrhus").unwrap())
+            .args(["mbus", "decode"])
+            .args(arguments)
+            .arg("-")
+            .stdin(File::open(input.path()).unwrap())
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        Self { stdout, status: output.status.code(), lines: lines.len() }
+    }
+
+    /// One for each line, and the status that follows from them.
+    #[track_caller]
+    fn objects(&self) -> Vec<Value> {
+        let objects: Vec<Value> =
+            self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(objects.len(), self.lines);
+        let all = objects.iter().all(|decoded| decoded["ok"] == true);
+        assert_eq!(self.status, Some(i32::from(!all)));
+        objects
+    }
+}
+
+/// Name, hex digits in one line, and what is known of each frame.
+fn real_frames(corpus: &Path) -> Vec<(String, String, Value)> {
+    let truth = fs::read_to_string(corpus.join("truth.json")).unwrap();
+    let truth: BTreeMap<String, Value> = serde_json::from_str(&truth).unwrap();
+    let folders =
+        [("good", "frames"), ("errors", "frames/errors"), ("unsupported", "frames/unsupported")];
+    let mut frames = Vec::new();
+    for (kind, folder) in folders {
+        for (name, expected) in truth[kind].as_object().unwrap() {
+            let hex = fs::read_to_string(corpus.join(folder).join(format!("{name}.hex"))).unwrap();
+            let line = hex.split_whitespace().collect::<Vec<_>>().join(" ");
+            frames.push((name.clone(), line, expected.clone()));
+        }
+    }
+    frames
+}
+
+fn cases(corpus: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(corpus.join("examples.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn drivers(corpus: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(corpus.join("wireless.json")).unwrap();
+    let mut drivers: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(drivers["telegrams"].take()).unwrap()
+}
+
+fn all_lines(corpus: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = real_frames(corpus).into_iter().map(|(_, line, _)| line).collect();
+    lines.extend(cases(corpus).iter().map(|case| case["line"].as_str().unwrap().to_owned()));
+    for set in drivers(corpus) {
+        let key = set["key"].as_str().map(|key| format!(" key={key}")).unwrap_or_default();
+        for telegram in set["telegrams"].as_array().unwrap() {
+            lines.push(format!("{}{key}", telegram.as_str().unwrap()));
+        }
+    }
+    lines
 }
 
 /// What was compared, and what was wrong.
@@ -184,9 +251,15 @@ impl Count {
             match key.as_str() {
                 "adjudicated" => {}
                 "records" => self.compare_records(name, &decoded[key], expected),
-                "error" if is_error_anywhere(expected) => {
-                    if decoded[key]["code"] != expected["code"] {
-                        self.tell(name, key, &decoded[key], expected);
+                "error" if expected.is_object() => {
+                    let error = &decoded[key];
+                    let anywhere = expected["offset"].is_null();
+                    let there = anywhere || error["offset"] == expected["offset"];
+                    if error["code"] != expected["code"] || !there {
+                        self.tell(name, key, error, expected);
+                    }
+                    if error["message"].as_str().is_none_or(str::is_empty) {
+                        self.tell(name, "message", error, expected);
                     }
                 }
                 _ if decoded[key] == *expected => {}
@@ -200,11 +273,8 @@ impl Count {
         let (decoded, expected) = (decoded.as_array().unwrap(), expected.as_array().unwrap());
         self.records += expected.len();
         if decoded.len() != expected.len() {
-            self.wrong.push(format!(
-                "{name}: {} records instead of {}",
-                decoded.len(),
-                expected.len()
-            ));
+            let (found, wanted) = (decoded.len(), expected.len());
+            self.wrong.push(format!("{name}: {found} records instead of {wanted}"));
         }
         for (index, (decoded, expected)) in decoded.iter().zip(expected).enumerate() {
             if decoded == expected {
@@ -229,157 +299,6 @@ impl Count {
     }
 }
 
-fn is_error_anywhere(expected: &Value) -> bool {
-    expected.get("offset").is_some_and(Value::is_null)
-}
-
-/// Radio frames, keys and compact frames are read by other parts.
-fn is_for_wired_reader(line: &str) -> bool {
-    let Some(bytes) = bytes(line) else { return false };
-    match *bytes {
-        [0xE5] | [0x10, _, _, _, 0x16] => true,
-        [0x68, l, again, start, ..] => {
-            let compact = matches!(bytes.get(6), Some(0x79 | 0x7B));
-            (start == 0x68 || l == again) && !compact
-        }
-        _ => false,
-    }
-}
-
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits: String = text.split_whitespace().collect();
-    let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(byte).collect()
-}
-
-fn decode(text: &str) -> Value {
-    if let Some(bytes) = bytes(text) {
-        return decode_bytes(&bytes);
-    }
-    // Only an odd number of digits is found here.
-    let at = text.split_whitespace().map(str::len).sum::<usize>() / 2;
-    let mut decoded = nothing();
-    decoded["error"] = json!({"code": "hex", "offset": at});
-    decoded
-}
-
-fn decode_bytes(bytes: &[u8]) -> Value {
-    let mut decoded = nothing();
-    if let Err(error) = read_frame(bytes, &mut decoded) {
-        decoded["error"] = json!({"code": error.flaw.code(), "offset": error.at});
-    }
-    decoded["ok"] = decoded["error"].is_null().into();
-    decoded
-}
-
-fn nothing() -> Value {
-    json!({
-        "ok": false, "error": null, "link": null, "ci": null, "header": null, "ell": null,
-        "afl": null, "encryption": null, "records": [], "more_records_follow": false,
-        "manufacturer_data": null, "application_error": null, "alarm": null,
-    })
-}
-
-fn read_frame(bytes: &[u8], decoded: &mut Value) -> Result<(), DecodeError> {
-    let long = match Frame::read(bytes)? {
-        Frame::Ack => {
-            decoded["link"] = json!({"type": "ack"});
-            return Ok(());
-        }
-        Frame::Short { control, address } => {
-            decoded["link"] = json!({"type": "short", "control": control.0, "address": address.0});
-            return Ok(());
-        }
-        Frame::Long(long) => long,
-    };
-    let kind = if long.data.is_empty() { "control" } else { "long" };
-    decoded["link"] = json!({"type": kind, "control": long.control.0, "address": long.address.0});
-    decoded["ci"] = long.ci.into();
-    let Telegram { header, content, .. } = long.telegram()?;
-    decoded["header"] = header.as_ref().map_or(Value::Null, header_object);
-    match content {
-        Content::Records(records) => read_records(records, decoded),
-        Content::Sealed(sealed) => {
-            let plain = sealed.plain();
-            let state = match (&plain, sealed.mode) {
-                (Some(_), _) => "plain_marked",
-                (None, 5 | 7) => "key_missing",
-                _ => "unsupported",
-            };
-            decoded["encryption"] = json!({"layer": "tpl", "mode": sealed.mode, "state": state});
-            read_records(plain.ok_or(sealed.error())?, decoded)
-        }
-        Content::Error(error) => {
-            decoded["application_error"] = json!({"code": error.0, "name": error.name()});
-            Ok(())
-        }
-        Content::Alarm(status) => {
-            decoded["alarm"] = json!({ "status": status });
-            Ok(())
-        }
-    }
-}
-
-fn header_object(header: &Header) -> Value {
-    let short = header.configuration.is_some() || header.id.is_some();
-    json!({
-        "id": header.id.map(|id| id.to_string()),
-        "manufacturer": header.manufacturer.and_then(mbus::Manufacturer::letters)
-            .map(|letters| letters.iter().collect::<String>()),
-        "manufacturer_code": header.manufacturer.map(|manufacturer| manufacturer.0),
-        "version": header.version,
-        "medium": header.medium.map(mbus::Medium::code),
-        "medium_name": header.medium.map(mbus::Medium::name),
-        "access_number": short.then_some(header.access_number),
-        "status": short.then_some(header.status.0),
-        "signature": header.configuration.map(|field| format!("{:04X}", field.0)),
-    })
-}
-
-fn read_records(mut records: Records<'_>, decoded: &mut Value) -> Result<(), DecodeError> {
-    let list = decoded["records"].as_array_mut().unwrap();
-    for record in records.by_ref() {
-        list.push(record_object(&record?));
-    }
-    if let Some(trailer) = records.trailer() {
-        decoded["manufacturer_data"] = hex(trailer.manufacturer_data).into();
-        decoded["more_records_follow"] = trailer.more_follow.into();
-    }
-    Ok(())
-}
-
-fn record_object(record: &Record<'_>) -> Value {
-    let (value, error) = match record.value() {
-        Ok(Worth::None) => (None, None),
-        Ok(value) => (Some(value.to_string()), None),
-        Err(invalid) => (None, Some(invalid.code())),
-    };
-    let data_type = record.data_type();
-    let modifiers: Vec<String> = record.vib.modifiers().map(|m| m.to_string()).collect();
-    json!({
-        "dib": hex(record.dib_bytes()),
-        "vib": hex(record.vib.bytes()),
-        "data": hex(record.data()),
-        "function": record.dib.function.as_str(),
-        "storage": record.dib.storage.get(),
-        "tariff": record.dib.tariff.get(),
-        "subunit": record.dib.subunit.get(),
-        "quantity": record.vib.quantity.as_str(),
-        "unit": (!record.vib.unit.is_none()).then(|| record.vib.unit.to_string()),
-        "modifiers": modifiers,
-        "type": data_type.as_str(),
-        "value": value,
-        "exponent": data_type.is_number().then_some(record.vib.exponent),
-        "valid": error.is_none(),
-        "error": error,
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02X}"))
-}
-
-/// The folder of M-Bus frames.
 fn corpus(test: &str) -> Option<PathBuf> {
-    Some(site_tests::corpus::folder(test)?.join("mbus"))
+    corpus::folder(test).map(|folder| folder.join("mbus"))
 }

@@ -22,7 +22,8 @@ use crate::{control, takeover};
 /// A wire, as far as a command has to know it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Wire {
-    /// Where it is plugged in: `tcp://HOST:PORT`, `rtu+tcp://HOST:PORT` or `serial:///dev/NAME`
+    /// Where the wire is: `serial:///dev/NAME`, `tcp://HOST:PORT`, on M-Bus also
+    /// `udp://HOST:PORT`, on Modbus also `rtu+tcp://HOST:PORT`
     #[arg(long)]
     port: PortSettings,
     /// The rate of the wire, also behind a converter [default: 2400 on M-Bus, 9600 on Modbus]
@@ -103,11 +104,25 @@ fn named(profiles: &Profiles, id: &str) -> anyhow::Result<Arc<Profile>> {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fyrhus mbus read --port serial:///dev/ttyUSB0 --address 5
+  fyrhus mbus read --port tcp://10.0.4.2:10001 --secondary 67001122
+  fyrhus mbus read --port tcp://10.0.4.2:10001 --secondary 6700FFFFKAM --json
+
+Nobody answers? Most meters talk at 2400 baud, some at 300 or 9600 (--baud). A
+meter from the factory has address 0. `fyrhus mbus scan` finds out who is
+there.")]
 pub(super) struct ReadMbus {
     #[command(flatten)]
     wire: Wire,
     /// The meter's primary address, 0 to 250 (254 asks whoever is there, if it is one alone)
-    #[arg(long, conflicts_with = "secondary", required_unless_present = "secondary")]
+    #[arg(
+        long,
+        value_parser = clap::value_parser!(u8).range(0..=254),
+        conflicts_with = "secondary",
+        required_unless_present = "secondary"
+    )]
     address: Option<u8>,
     /// Its secondary address: eight digits, F for any, then maker, version and medium if wanted
     #[arg(long)]

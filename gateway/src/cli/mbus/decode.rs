@@ -18,9 +18,10 @@ use super::hex::Written;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Hex digits may stand in any case, with blanks, 0x, commas, colons, | or _ between them; lines of
-rtl_wmbus and of a CUL stick are read, too. Keys of one telegram may follow it on its line:
-key= and 32 hex digits, which unlike --key nobody sees in the list of processes.
+Hex digits may stand in any case, with blanks, 0x, commas, colons, | or _
+between them; lines of rtl_wmbus and of a CUL stick are read, too. Keys of one
+telegram may follow it on its line: key= and 32 hex digits, which unlike --key
+nobody sees in the list of processes.
 
 With --json each telegram is one object on a line, `mbus-decode/1`.
 
@@ -31,7 +32,8 @@ Examples:
   fyrhus mbus decode telegrams.txt
   rtl_wmbus < samples | fyrhus mbus decode --key 0102…0F10 -
 
-Exit status: 0 every telegram was read; 1 at least one was not, and says why; 2 wrong usage.")]
+Exit status: 0 every telegram was read; 1 at least one was not, and says why; 2
+wrong usage.")]
 pub(in crate::cli) struct Decode {
     /// The telegram in hex digits, in one word or several; or a file with one telegram a line; or
     /// - for the same from standard input

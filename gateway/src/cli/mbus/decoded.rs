@@ -232,7 +232,7 @@ impl Decoded {
         }
         if let Some(WireError { code, offset, message }) = &self.error {
             let place = match *code {
-                "empty" | "key" => String::new(),
+                "empty" | "hex" | "key" => String::new(),
                 _ => format!("byte {offset}: "),
             };
             text.push_str(&wrapped("not read: ", &plain(&format!("{place}{message}"))));

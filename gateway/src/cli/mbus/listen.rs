@@ -19,11 +19,13 @@ use crate::clock::SystemClock;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is sent. It takes a way to the wire that only listens: a second level converter on the
-bus, or a TCP converter that gives what it hears to several connections.
+Nothing is sent. It takes a way to the wire that only listens: a second level
+converter on the bus, or a TCP converter that gives what it hears to several
+connections.
 
-Each line is one frame: when it was heard, > to a meter or < from one (told by the frame itself),
-and what it says. Lines with ? are no frames: noise, two meters at once, or another speed.
+Each line is one frame: when it was heard, > to a meter or < from one (told by
+the frame itself), and what it says. Lines with ? are no frames: noise, two
+meters at once, or another speed.
 
 Examples:
   fyrhus mbus listen --port serial:///dev/ttyUSB1

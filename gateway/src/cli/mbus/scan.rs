@@ -17,12 +17,14 @@ use crate::clock::SystemClock;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each meter is told as soon as it answers. Ctrl-C stops the scan and says from where it goes on.
+Each meter is told as soon as it answers. Ctrl-C stops the scan and says from
+where it goes on.
 
-By primary address, 251 addresses are asked: about a minute at 2400 baud. Two meters with one
-address are told as such: search with --secondary, and give each an address of its own with
-`fyrhus mbus set-address --secondary NUMBER`.
-With --secondary the time grows with the number of meters: 1 to 2 minutes for 60 at 2400 baud.
+By primary address, 251 addresses are asked: about a minute at 2400 baud. Two
+meters with one address are told as such: search with --secondary, and give
+each an address of its own with `fyrhus mbus set-address --secondary NUMBER`.
+With --secondary the time grows with the number of meters: 1 to 2 minutes for
+60 at 2400 baud.
 
 Examples:
   fyrhus mbus scan --port serial:///dev/ttyUSB0
@@ -201,8 +203,8 @@ impl Seen<'_> {
             self.broken = self.broken.take().or(printed.err());
         }
         self.out.trouble(&format!(
-            "fyrhus: several meters answer at {address} at once: search with --secondary, and give \
-             each an address of its own"
+            "fyrhus: several meters answer at {address} at once, or the wire spoils the answer: \
+             search with --secondary, and give each an address of its own"
         ));
     }
 

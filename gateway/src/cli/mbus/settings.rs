@@ -51,8 +51,9 @@ impl Which {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The new address must be free: it is asked first. The meter acknowledges, and is then read at its
-new address. A meter whose address cannot be set over the bus says so by staying as it was.
+The new address must be free: it is asked first. The meter acknowledges, and is
+then read at its new address. A meter whose address cannot be set over the bus
+says so by staying as it was.
 
 Examples:
   fyrhus mbus set-address --port serial:///dev/ttyUSB0 --secondary 67001122 5
@@ -77,27 +78,31 @@ impl SetAddress {
         let Self { wire, which, new, yes, types } = self;
         let address = which.address()?;
         let mut bus = open(out, &wire, &types)?;
-        let clock = SystemClock::new();
-        let Some(before) = look(out, &mut bus, address)? else { return Ok(false) };
-        if !wanted(yes, &before, &format!("Give it the address {new}?"))? {
-            return Ok(false);
-        }
-        let set = block_on(async { Ok(bus.set_address(address, new, &clock).await) })?;
-        match set {
-            Ok(_) => done(out, &before, &format!("has the address {new} now, and was read there")),
-            Err(error) => failed(out, &error),
-        }
+        block_on(async {
+            let Some(before) = look(out, &mut bus, address).await? else { return Ok(false) };
+            if !wanted(yes, &before, &format!("Give it the address {new}?"))? {
+                return Ok(false);
+            }
+            match bus.set_address(address, new, &SystemClock::new()).await {
+                Ok(_) => {
+                    done(out, &before, &format!("has the address {new} now, and was read there"))
+                }
+                Err(error) => failed(out, &error),
+            }
+        })
     }
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The meter acknowledges at the old speed and then talks at the new one, at which it is read. If it
-does not answer there, the command goes back to the old speed and says what it found. All meters
-of a wire, its converter and the gateway's configuration (`baud`) must have one speed.
+The meter acknowledges at the old speed and then talks at the new one, at which
+it is read. If it does not answer there, the command goes back to the old speed
+and says what it found. All meters of a wire, its converter and the gateway's
+configuration (`baud`) must have one speed.
 
-Behind a TCP converter the speed of the wire is set at the converter: change it there within a
-few minutes after the meter has acknowledged, or the meter falls back.
+Behind a TCP converter the speed of the wire is set at the converter: change it
+there within a few minutes after the meter has acknowledged, or the meter falls
+back.
 
 Example:
   fyrhus mbus set-baud --port serial:///dev/ttyUSB0 --baud 2400 --address 5 9600")]
@@ -130,36 +135,36 @@ impl SetBaud {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let Self { wire, address, new, yes, types } = self;
         let mut bus = open(out, &wire, &types)?;
-        let clock = SystemClock::new();
         let meter = MeterAddress::Primary(address);
-        let Some(before) = look(out, &mut bus, meter)? else { return Ok(false) };
         let baud = new.bits_per_second();
-        if !wanted(yes, &before, &format!("Make it talk at {baud} baud?"))? {
-            return Ok(false);
-        }
-        let set = block_on(async { Ok(bus.set_baud(address, new, &clock).await) })?;
-        match set {
-            Ok(SpeedSet::ReadBack(_)) => {
-                done(out, &before, &format!("talks at {baud} baud now, and was read so"))
+        block_on(async {
+            let Some(before) = look(out, &mut bus, meter).await? else { return Ok(false) };
+            if !wanted(yes, &before, &format!("Make it talk at {baud} baud?"))? {
+                return Ok(false);
             }
-            Ok(SpeedSet::Acknowledged) => done(
-                out,
-                &before,
-                &format!(
-                    "has acknowledged {baud} baud. Set the converter to {baud} baud now, and read \
+            match bus.set_baud(address, new, &SystemClock::new()).await {
+                Ok(SpeedSet::ReadBack(_)) => {
+                    done(out, &before, &format!("talks at {baud} baud now, and was read so"))
+                }
+                Ok(SpeedSet::Acknowledged) => done(
+                    out,
+                    &before,
+                    &format!(
+                        "has acknowledged {baud} baud. Set the converter to {baud} baud now, and read \
                      the meter with --baud {baud}; after some minutes without a question most \
                      meters go back to their old speed"
+                    ),
                 ),
-            ),
-            Err(error) => failed(out, &error),
-        }
+                Err(error) => failed(out, &error),
+            }
+        })
     }
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Meters keep the time of their place, mostly without summer time. Values at a due date are taken
-by this clock: set it when you know that it is wrong.
+Meters keep the time of their place, mostly without summer time. Values at a
+due date are taken by this clock: set it when you know that it is wrong.
 
 Examples:
   fyrhus mbus set-clock --port serial:///dev/ttyUSB0 --address 5
@@ -195,15 +200,16 @@ impl SetClock {
         let (date, time) = of_meter(moment)
             .with_context(|| format!("{moment} is not a time that a meter can have"))?;
         let mut bus = open(out, &wire, &types)?;
-        let Some(before) = look(out, &mut bus, address)? else { return Ok(false) };
-        if !wanted(yes, &before, &format!("Set its clock to {date} {time}?"))? {
-            return Ok(false);
-        }
-        let set = block_on(async { Ok(bus.set_clock(address, date, time, &clock).await) })?;
-        match set {
-            Ok((date, time)) => done(out, &before, &format!("says that it is {date} {time}")),
-            Err(error) => failed(out, &error),
-        }
+        block_on(async {
+            let Some(before) = look(out, &mut bus, address).await? else { return Ok(false) };
+            if !wanted(yes, &before, &format!("Set its clock to {date} {time}?"))? {
+                return Ok(false);
+            }
+            match bus.set_clock(address, date, time, &clock).await {
+                Ok((date, time)) => done(out, &before, &format!("says that it is {date} {time}")),
+                Err(error) => failed(out, &error),
+            }
+        })
     }
 }
 
@@ -225,14 +231,14 @@ fn open(out: &Out, wire: &Wire, types: &Types) -> anyhow::Result<Box<MbusBus>> {
 }
 
 /// Who the meter is; `None` if it cannot be read, which has been said.
-fn look(
+async fn look(
     out: &mut Out,
     bus: &mut MbusBus,
     address: MeterAddress,
 ) -> anyhow::Result<Option<Readout>> {
     let id = MeterId::from_uuid(Uuid::nil());
     let meter = Meter { id, address, profile: None, serial: None, origin: Origin::Live };
-    match block_on(async { Ok(bus.read(&meter, &SystemClock::new()).await) })? {
+    match bus.read(&meter, &SystemClock::new()).await {
         Ok(readout) => Ok(Some(readout)),
         Err(error) => {
             failed(out, &SetError::Before(error))?;

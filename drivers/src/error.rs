@@ -133,6 +133,17 @@ pub enum Garble {
     /// The answer broke off.
     #[error("the answer broke off after {0} bytes")]
     BrokeOff(usize),
+    /// The device's address differs in a few bits from the known one's.
+    #[error(
+        "the meter was {known} and calls itself {found}, which a fault of the wire may have made \
+         of it: it is held back until it has shown to be another meter"
+    )]
+    Alike {
+        /// Who answered before.
+        known: String,
+        /// Who answered now.
+        found: String,
+    },
     /// A frame that came in one piece and does not make sense.
     #[error("the telegram does not decode: {0}")]
     Undecodable(String),

@@ -13,6 +13,7 @@
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
 //! | [`scan_primary`], [`scan_secondary`], [`Scan`] | who is on an M-Bus       |
 //! | `port`     | serial line, TCP or UDP: bytes, faults, reconnecting   |
+//! | [`Doctor`] | what is most likely wrong with an M-Bus, and which meters are held back |
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
 //! | [`Profiles`] | types of meters, as data                                  |
@@ -40,6 +41,10 @@ pub use discover::{
     Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
 };
 pub use error::{Garble, ReadError};
+pub use mbus::doctor::{
+    Counts, Doctor, Finding, HELD_WHILE_ALONE, Last, Load, MOST_BITS, Record, Trouble, Whole,
+    are_near,
+};
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{
     FlagBit, Interval, Kind, Memory, Mistake, Plausible, Profile, Profiles, Quirks, RegisterSpec,

@@ -14,6 +14,7 @@
 pub(crate) mod bus;
 #[cfg(test)]
 mod corpus;
+pub(crate) mod doctor;
 mod memory;
 pub(crate) mod readout;
 mod record;

@@ -75,6 +75,12 @@ impl Inbox {
         self.len
     }
 
+    /// How many bytes the frame that has begun still lacks, as far as it has told.
+    pub(super) fn missing(&self) -> usize {
+        let whole = Frame::expected_len(self.frame()).ok().flatten();
+        whole.map_or(0, |whole| whole.saturating_sub(self.len))
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -565,6 +565,9 @@ impl Session {
             let foreign = self.exchange.foreign;
             self.failed(if foreign { Reason::Foreign } else { Reason::Silent }, now);
         } else {
+            // What paused for so long may go on, and would meet the next request.
+            let missing = self.inbox.missing();
+            self.keep_quiet_until(now + self.settings.characters(missing));
             let flaw = Flaw::Truncated(Part::Frame);
             self.failed(Reason::Garbled(DecodeError { at: self.inbox.len(), flaw }), now);
         }

@@ -211,6 +211,19 @@ fn a_frame_may_pause_but_not_for_long() {
     assert_eq!(failure.reason, Reason::Garbled(broken_off));
 }
 
+/// The rest of a frame after a pause that was too long is let by before the meter is asked again.
+#[test]
+fn the_rest_of_a_broken_frame_does_not_meet_the_next_request() {
+    let telegram = answer(5, HEAT, 1, false);
+    let (head, tail) = telegram.split_at(9);
+    let pause = 50 + 11 * 9 + 200;
+    let mut line = Line::new();
+    line.answers(ACK).then(&[(50, head), (pause, tail)]).answers(&telegram);
+    assert_eq!(line.read(5).map(|summary| summary.sends), Ok(3));
+    assert_eq!(line.pauses()[1], u128::from(pause) + 11 * tail.len() as u128 + 33);
+    assert_eq!(line.telegrams, [telegram]);
+}
+
 /// A byte in every 30 bit times, for ever: no pause is too long, and yet there is no end.
 #[test]
 fn a_meter_that_drips_its_bytes_holds_the_line_no_longer_than_two_frames() {

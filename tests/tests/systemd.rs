@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 /// Puts a machine together and becomes its systemd. `$1` is a folder of this machine with the
 /// units, `$2` the program. Exit status 77 where the kernel does not let us.
+///
+/// What systemd sets for a whole machine, as cgroups and `/proc/sys`, is mounted anew or read-only,
+/// so that this one is left as it is.
 const BOOT: &str = r#"
     in="$1"; ns="$in/ns"
     mkdir -p "$ns" && mount -t tmpfs tmpfs "$ns" || exit 77
@@ -25,6 +28,8 @@ const BOOT: &str = r#"
     }
     over etc /etc && over bin /usr/bin && over lib /var/lib || exit 77
     mount -t tmpfs tmpfs /run && mount -t proc proc /proc || exit 77
+    mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys || exit 77
+    umount --recursive /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 77
     cp "$2" /usr/bin/fyrhus && mkdir -p /etc/fyrhus || exit 77
     cp "$in/fyrhus.toml" /etc/fyrhus/fyrhus.toml || exit 77
     echo 'fyrhus:x:990:990::/nonexistent:/usr/sbin/nologin' >> /etc/passwd
@@ -35,10 +40,47 @@ const BOOT: &str = r#"
     exec /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=0
 "#;
 
+/// Goes into the cgroup `$1`, which is all that systemd sees of them, and boots what follows.
+const ENTER: &str = r#"
+    echo $$ > "$1/cgroup.procs" || exit 77
+    shift
+    exec unshare --fork --pid --mount --uts --ipc --cgroup --kill-child=KILL "$@"
+"#;
+
+/// A cgroup of this machine, for the test alone. It goes away with everything below it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// `None` where there are none of version 2, or none to be had.
+    fn make() -> Option<Self> {
+        let all = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let root = all.into_iter().find(|root| root.join("cgroup.controllers").exists())?;
+        let own = root.join(format!("fyrhus-test-{}", std::process::id()));
+        std::fs::create_dir(&own).ok()?;
+        Some(Self(own))
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Those who were in it have been killed, and are gone in a moment.
+        for _ in 0..100 {
+            let remove = ["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"];
+            let _some_are_busy = Command::new("find").arg(&self.0).args(remove).output();
+            if !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 /// A machine with the unit, and its systemd.
 struct Machine {
     folder: TempDir,
+    /// Killed when it is dropped, and everything in there with it.
     init: Program,
+    _cgroup: Cgroup,
 }
 
 impl Machine {
@@ -66,9 +108,12 @@ impl Machine {
         std::fs::write(folder.path().join("fyrhus.toml"), machine).unwrap();
 
         let said = folder.path().join("systemd.log");
-        let mut command = Command::new("unshare");
-        command.args(["--fork", "--pid", "--mount", "--uts", "--ipc", "--cgroup"]);
-        command.args(["--kill-child=KILL", "sh", "-c", BOOT, "sh"]);
+        let Some(cgroup) = Cgroup::make() else {
+            println!("SKIPPED: systemd cannot be started here: no cgroup of its own to be had");
+            return None;
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", ENTER, "sh"]).arg(&cgroup.0).args(["sh", "-c", BOOT, "sh"]);
         command.arg(folder.path()).arg(paths::binary("fyrhus").unwrap());
         let init = match Program::spawn("systemd", command, &said) {
             Ok(init) => init,
@@ -77,7 +122,7 @@ impl Machine {
                 return None;
             }
         };
-        let mut machine = Self { folder, init };
+        let mut machine = Self { folder, init, _cgroup: cgroup };
         let begun = Instant::now();
         let up = loop {
             let ended = machine.init.ended().unwrap().is_some();

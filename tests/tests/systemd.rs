@@ -3,7 +3,12 @@
 //!
 //! Needs root and cgroups; where that is not to be had the test says so and looks at nothing.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on, or has to be left out, says so"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,6 +67,7 @@ impl Cgroup {
 }
 
 impl Drop for Cgroup {
+    #[expect(clippy::disallowed_methods, reason = "nothing else of the test runs any more")]
     fn drop(&mut self) {
         // Those who were in it have been killed, and are gone in a moment.
         for _ in 0..100 {

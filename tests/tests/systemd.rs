@@ -171,7 +171,8 @@ impl Machine {
     async fn until(&self, property: &str, holds: impl Fn(&str) -> bool) {
         let found = async || Ok(self.show(property).is_some_and(|value| holds(&value)));
         let what = format!("{property}, now {:?}", self.show(property));
-        wait_for(&what, WITHIN, found).await.expect(&self.log());
+        let came = wait_for(&what, WITHIN, found).await;
+        assert!(came.is_ok(), "{came:?}\n{}", self.log());
     }
 
     fn log(&self) -> String {

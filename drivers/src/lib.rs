@@ -16,6 +16,7 @@
 //! | [`Doctor`] | what is most likely wrong with an M-Bus, and which meters are held back |
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
+//! | [`han`]    | what electricity meters push at their customer port         |
 //! | [`Profiles`] | types of meters, as data                                  |
 //! | `number`   | from bits to digits, exactly                                 |
 //! | [`ReadError`] | why a meter could not be read, and whom that blames      |
@@ -27,6 +28,7 @@
 mod bus;
 mod discover;
 mod error;
+pub mod han;
 pub mod mbus;
 pub mod modbus;
 mod number;

@@ -38,6 +38,11 @@ impl Key {
         Self(bytes)
     }
 
+    /// The secret itself, for a mode that is not of M-Bus.
+    pub const fn as_bytes(&self) -> &[u8; BLOCK] {
+        &self.0
+    }
+
     /// Decrypts whole blocks of `data` that were chained; a rest of less than a block stays as it
     /// is.
     pub(crate) fn open_chained(&self, iv: [u8; BLOCK], data: &mut [u8]) {

@@ -4,7 +4,6 @@
 //! Needs root and cgroups; where that is not to be had the test says so and looks at nothing.
 
 #![expect(
-    clippy::expect_used,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test that cannot go on, or has to be left out, says so"

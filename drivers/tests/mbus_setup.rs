@@ -79,14 +79,15 @@ impl Meter {
             Request::SetBaud { to, .. } if mine(to) => self.set(|_| {}),
             Request::Send { to, ci: ci::DATA, data, .. } if mine(to) => {
                 let data = data.to_vec();
-                self.set(move |meter| match *data {
-                    [0x01, 0x7A, address] => meter.address = address,
-                    _ => {
-                        let order = ByteOrder::LsbFirst;
-                        let record = Record::read(&mut Reader::new(&data), order).unwrap();
-                        let Ok(Value::DateTime(date, time)) = record.value() else { return };
-                        meter.clock = (date, time);
+                self.set(move |meter| {
+                    if let [0x01, 0x7A, address] = *data {
+                        meter.address = address;
+                        return;
                     }
+                    let order = ByteOrder::LsbFirst;
+                    let record = Record::read(&mut Reader::new(&data), order).unwrap();
+                    let Ok(Value::DateTime(date, time)) = record.value() else { return };
+                    meter.clock = (date, time);
                 })
             }
             _ => vec![],
@@ -172,7 +173,7 @@ impl Wire {
 
     /// What the pseudo-terminal was set to, as another program sees it.
     fn speed(&self) -> u32 {
-        let PortSettings::Serial(name) = &self.settings.port else { panic!("no serial port") };
+        let PortSettings::Serial(name) = &self.settings.port else { unreachable!() };
         let port = SerialPort::open(name, |settings: Settings| Ok(settings)).unwrap();
         port.get_configuration().unwrap().get_baud_rate().unwrap()
     }

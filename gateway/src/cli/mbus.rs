@@ -5,6 +5,7 @@
 //! |-------------|----------------------------------------------------------------|
 //! | `decode`    | telegrams, taken apart                                         |
 //! | `decoded`   | what they say: the object of `--json`, and lines for people     |
+//! | `doctor`    | what is wrong with a wire that the gateway polls               |
 //! | `explained` | every byte of them with its meaning                            |
 //! | `hex`       | how people and receivers write telegrams down                  |
 //! | `listen`    | the wire as it happens                                         |
@@ -14,6 +15,7 @@
 
 mod decode;
 mod decoded;
+mod doctor;
 mod explained;
 mod hex;
 mod listen;
@@ -48,6 +50,8 @@ pub(super) enum Mbus {
     SetBaud(settings::SetBaud),
     /// Set a meter's clock, and read it back
     SetClock(settings::SetClock),
+    /// Tell what is wrong with a wire, from what the running gateway has seen of it
+    Doctor(doctor::AskDoctor),
 }
 
 impl Mbus {
@@ -61,6 +65,7 @@ impl Mbus {
             Self::SetAddress(command) => command.run(out),
             Self::SetBaud(command) => command.run(out),
             Self::SetClock(command) => command.run(out),
+            Self::Doctor(command) => command.run(out),
         }
     }
 }

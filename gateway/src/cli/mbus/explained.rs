@@ -63,12 +63,9 @@ pub(super) fn for_people(pieces: &[WirePiece]) -> String {
         // A checksum between two halves of a field is no frame of its own.
         if piece.what != "block_checksum" && piece.title() != title {
             title = piece.title();
-            text.push_str(&format!("      -- {title}\n"));
+            text.extend(["      -- ", &title, "\n"]);
         }
-        let meaning = match piece.continued {
-            true => "(goes on)",
-            false => &piece.meaning,
-        };
+        let meaning = if piece.continued { "(goes on)" } else { &piece.meaning };
         for (row, hex) in rows(&piece.hex).into_iter().enumerate() {
             let offset = piece.offset + row * BYTES_IN_ROW;
             let head = format!("{offset:>4}  {hex:<width$}  ", width = 3 * BYTES_IN_ROW - 1);

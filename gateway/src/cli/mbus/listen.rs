@@ -191,7 +191,7 @@ fn from_meter(frame: &Frame<'_>) -> String {
         }
         _ => match telegram.records() {
             Ok(mut records) => {
-                let count = records.by_ref().filter(Result::is_ok).count();
+                let count = records.by_ref().flatten().count();
                 let more = records.trailer().is_some_and(|it| it.more_follow);
                 format!("{count} records{}", if more { ", more follow" } else { "" })
             }

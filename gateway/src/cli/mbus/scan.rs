@@ -176,7 +176,9 @@ impl Seen<'_> {
             Progress::Asking(address) => {
                 self.asking = Some(address);
                 if self.shows {
-                    self.show(&format!("asking {}, {} found", place_of(address), self.found));
+                    let text = format!("asking {}, {} found", place_of(address), self.found);
+                    // If nobody looks at the terminal any more, nothing is lost.
+                    drop(write!(stderr().lock(), "\r{text:<60}"));
                 }
             }
             Progress::Found(meter) => {
@@ -206,11 +208,6 @@ impl Seen<'_> {
             "fyrhus: several meters answer at {address} at once, or the wire spoils the answer: \
              search with --secondary, and give each an address of its own"
         ));
-    }
-
-    fn show(&self, text: &str) {
-        // If nobody looks at the terminal any more, nothing is lost.
-        drop(write!(stderr().lock(), "\r{text:<60}"));
     }
 
     fn clear(&self) {

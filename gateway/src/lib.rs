@@ -36,6 +36,7 @@ mod probe;
 mod restart;
 pub mod supervise;
 mod takeover;
+mod told;
 mod web;
 mod wire;
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use web_ui::{Live, LiveMeter, LiveValue, MeterState, Site};
 
 use crate::poll::{Asked, Outcome};
+use crate::told;
 
 /// Keeps the values and shows them. Only the newest state is ever shown, and nobody waits.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Newest {
                     absent: None,
                     error: None,
                     values,
+                    said: told::said(&readout.odd),
                     last_answer: Some(at),
                     took: Some(readout.took),
                     identity: Some(readout.identity.clone()),
@@ -66,7 +68,7 @@ impl Newest {
                 at: asked.at.wall,
                 state: MeterState::Silent,
                 absent: Some(error.no_reading()),
-                error: Some(crate::chain(error)),
+                error: Some(told::trouble(error)),
                 ..(*before).clone()
             },
         };
@@ -142,6 +144,7 @@ pub(crate) fn known(store: &Snapshot<'_>, meters: &[MeterId]) -> Vec<LiveSeed> {
             absent,
             error: None,
             values: points.iter().filter_map(value).collect(),
+            said: Vec::new(),
             last_answer: store.last_answer(*meter).and_then(time),
             took: None,
             identity: store.identity(*meter),
@@ -179,6 +182,7 @@ fn never_asked(at: DateTime<Utc>) -> LiveMeter {
         absent: None,
         error: None,
         values: Vec::new(),
+        said: Vec::new(),
         last_answer: None,
         took: None,
         identity: None,

@@ -237,14 +237,14 @@ impl<'a, W: Wire> Poll<'a, W> {
                 self.tell(index, at, Outcome::Answered(readout)).await
             }
             Err(error) => {
-                let sentence = crate::chain(&error);
+                let trouble = crate::told::trouble(&error);
                 let meter = planned.meter.id;
-                tracing::debug!(bus = self.plan.bus, %meter, error = sentence, "no answer");
+                tracing::debug!(bus = self.plan.bus, %meter, error = trouble.text, "no answer");
                 self.times.failed();
                 let wall = at.wall;
                 self.show(move |bus| {
                     bus.state = if bus_is_up { BusState::Up } else { BusState::Down };
-                    bus.last_error = Some((wall, sentence));
+                    bus.last_error = Some((wall, trouble));
                 });
                 match self.queue.failed(index, error, self.clock.now().wall) {
                     Some(error) => self.tell(index, at, Outcome::Failed(error)).await,

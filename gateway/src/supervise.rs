@@ -169,7 +169,7 @@ impl Daemon {
 
         let mut buses = Buses::new(buses::Parts {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            profiles,
+            profiles: Arc::clone(&profiles),
             polled,
             board: board.clone(),
             cycles: Arc::clone(&cycles),
@@ -209,6 +209,7 @@ impl Daemon {
             site: shown.subscribe(),
             live,
             status: board.watch(),
+            devices: Arc::new(crate::told::devices(&profiles)),
             wishes: wish,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: keys.fingerprint(),

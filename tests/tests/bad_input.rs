@@ -221,7 +221,8 @@ async fn a_port_that_cannot_be_used_says_why_and_the_rest_is_read() {
         list(buses).iter().all(|bus| bus["id"] == "well" || !bus["last_error"].is_null())
     };
     let told = gateway.until("each bus has said it", "buses", all_said).await.unwrap();
-    let sentence = |id: &str| text(&one(&told, "id", id)["last_error"]["text"]).to_owned();
+    let sentence =
+        |id: &str| text(&one(&told, "id", id)["last_error"]["trouble"]["text"]).to_owned();
     for (id, says) in [
         ("missing", "cannot be used: there is no such device; "),
         ("no-line", "cannot be used: it is not a serial port: "),
@@ -312,7 +313,7 @@ async fn rubbish_on_a_line_is_no_reading() {
     ] {
         let meter = one(&meters, "bus", bus);
         let meter = gateway.get(&format!("meters/{}", text(&meter["id"]))).await.unwrap();
-        assert!(text(&meter["error"]).contains(says), "{bus}: {}", meter["error"]);
+        assert!(text(&meter["error"]["text"]).contains(says), "{bus}: {}", meter["error"]);
         let values = list(&meter["registers"]).iter().filter(|it| !it["value"].is_null());
         assert_eq!(values.count(), 0, "{meter:#}");
     }

@@ -249,7 +249,7 @@ impl Account {
         let (state, reason) = (text(&meter["state"]), meter["reason"].as_str());
         let right = match (readable, reason) {
             (true, None) => state == "ok",
-            (false, Some("garbled")) => state == "silent" && meter["error"].is_string(),
+            (false, Some("garbled")) => state == "silent" && meter["error"]["text"].is_string(),
             (false, Some("refused")) => !frame.truth["application_error"].is_null(),
             _ => false,
         };

@@ -106,7 +106,7 @@ async fn whoever_is_well_loses_no_reading_by_those_who_are_not() {
         let meter = one(&meters, name);
         assert!(reasons.contains(&text(&meter["reason"])), "{meter}");
         let meter = gateway.get(&format!("meters/{}", text(&meter["id"]))).await.unwrap();
-        assert!(text(&meter["error"]).contains(sentence), "{name}: {}", meter["error"]);
+        assert!(text(&meter["error"]["text"]).contains(sentence), "{name}: {}", meter["error"]);
     }
     assert_eq!(one(&meters, "Slow")["state"], "ok");
 
@@ -172,7 +172,7 @@ async fn an_exchanged_meter_begins_a_new_series_unless_another_is_expected() {
     building.tell("swap Slow").unwrap();
     let after = read_now(&gateway, &meter).await;
     assert_eq!((text(&after["state"]), text(&after["reason"])), ("silent", "wrong_meter"));
-    let error = text(&after["error"]);
+    let error = text(&after["error"]["text"]);
     assert!(error.contains(&format!("{serial} is configured")), "{error}");
 }
 

@@ -106,7 +106,7 @@ async fn two_meters_on_a_server_of_another_make_are_read_to_the_last_digit() {
     server.program.signal(Signal::SIGSTOP).unwrap();
     let shown = read_now(&gateway, IEM3155).await;
     assert_eq!((&shown["state"], &shown["reason"]), (&json!("silent"), &json!("silent")));
-    let said = shown["error"].as_str().unwrap();
+    let said = shown["error"]["text"].as_str().unwrap();
     assert!(said.contains("meter 2 did not answer within"), "{said}");
     assert_eq!(value_of(&shown, "energy_import_total"), ("9007199254740994", "Wh"));
     let energy = "energy_import_total";

@@ -25,6 +25,8 @@ use metering::{
 };
 use tokio::sync::oneshot;
 
+use crate::told::{Said, Trouble};
+
 /// What is installed: the configuration in force, as the pages show it.
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -143,10 +145,12 @@ pub struct LiveMeter {
     pub state: MeterState,
     /// Why the newest question has no answer; `None` if it has one.
     pub absent: Option<NoReading>,
-    /// The same for a technician, as one English sentence: `meter 5 did not answer within 330 ms`.
-    pub error: Option<String>,
+    /// What went wrong with it, for a technician.
+    pub error: Option<Trouble>,
     /// What the last *answer* held. It stays when a later question has none.
     pub values: Vec<LiveValue>,
+    /// What else that answer said. Empty after a start, until the next one.
+    pub said: Vec<Said>,
     /// When that answer began.
     pub last_answer: Option<DateTime<Utc>>,
     /// How long the last answer took.
@@ -221,8 +225,8 @@ pub struct BusStatus {
     pub id: String,
     /// Whether its port can be used.
     pub state: BusState,
-    /// What went wrong last on it, as one English sentence, and when.
-    pub last_error: Option<(DateTime<Utc>, String)>,
+    /// What went wrong last on it, and when.
+    pub last_error: Option<(DateTime<Utc>, Trouble)>,
     /// Questions that were answered.
     pub answered: u64,
     /// Questions that were not.

@@ -38,6 +38,7 @@ mod routes;
 mod session;
 #[cfg(test)]
 mod tests;
+mod told;
 #[cfg(test)]
 mod types;
 mod usual;
@@ -58,6 +59,7 @@ pub use handles::{
     BusInfo, BusState, BusStatus, ConfigProblem, Live, LiveMeter, LiveValue, MeterInfo, MeterState,
     Mistake, NotEnrolled, NotRead, NotSaved, Site, Status, StoreStatus, SyncStatus, Wish,
 };
+pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.
 #[derive(Clone, Debug)]
@@ -72,6 +74,8 @@ pub struct Handles {
     pub live: watch::Receiver<Arc<Live>>,
     /// How the gateway is doing.
     pub status: watch::Receiver<Arc<Status>>,
+    /// What the types of meters are called and say. It does not change while the daemon runs.
+    pub devices: Arc<Devices>,
     /// What people ask of the daemon. When it is full they are told to try again.
     pub wishes: mpsc::Sender<Wish>,
     /// What time it is.

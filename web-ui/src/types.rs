@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::problem::Code;
 use crate::routes::description;
+use crate::told::{SaidKind, TroubleCode};
 
 #[test]
 fn the_description_of_the_api_is_up_to_date() {
@@ -41,14 +42,18 @@ fn typescript(description: &Value) -> String {
     let mut text = String::from(
         "// Made from the wire structs by `UPDATE=1 cargo test -p web-ui`. Do not edit.\n",
     );
-    text.push_str("\n/** What a failure is; the language files have a sentence for each. */\n");
-    text.push_str("export type ProblemCode =");
-    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    codes.sort_unstable();
-    for code in codes {
-        write!(text, "\n  | '{code}'").unwrap();
+    let said = SaidKind::ALL.iter().map(|it| it.as_str());
+    for (name, what, codes) in [
+        ("ProblemCode", "What a failure is", Code::ALL.iter().map(|it| it.as_str()).collect()),
+        (
+            "TroubleCode",
+            "What ails a wire",
+            TroubleCode::ALL.iter().map(|it| it.as_str()).collect(),
+        ),
+        ("SaidKind", "What is told of something that is no number", said.collect::<Vec<_>>()),
+    ] {
+        union(&mut text, name, what, codes);
     }
-    text.push_str(";\n");
     for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
         text.push('\n');
         comment(&mut text, "", schema);
@@ -59,6 +64,17 @@ fn typescript(description: &Value) -> String {
         }
     }
     text
+}
+
+/// A closed set of codes, of which the language files have a sentence for each.
+fn union(text: &mut String, name: &str, what: &str, mut codes: Vec<&str>) {
+    writeln!(text, "\n/** {what}; the language files have a sentence for each. */").unwrap();
+    write!(text, "export type {name} =").unwrap();
+    codes.sort_unstable();
+    for code in codes {
+        write!(text, "\n  | '{code}'").unwrap();
+    }
+    text.push_str(";\n");
 }
 
 fn comment(text: &mut String, indent: &str, schema: &Value) {

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::api::buses::trust_code;
 use crate::api::meters::state_of;
 use crate::handles::{BusState, LiveMeter, MeterInfo, MeterState};
+use crate::told::Trouble;
 use crate::wire::Time;
 use crate::{Live, Site, Status};
 
@@ -118,10 +119,14 @@ fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
     let down = status.buses.iter().filter(|bus| bus.state == BusState::Down);
     let buses = down.map(|bus| {
         let name = site.buses.iter().find(|it| it.id == bus.id).map(|it| it.name.clone());
-        let (since, error) = bus.last_error.clone().unzip();
-        let params =
-            [("bus", name.unwrap_or_else(|| bus.id.clone())), ("error", error.unwrap_or_default())];
-        Notice { bus: Some(bus.id.clone()), since: since.map(Time), ..notice("bus_down", params) }
+        let (since, trouble) = bus.last_error.clone().unzip();
+        let mut params = BTreeMap::from([("bus", name.unwrap_or_else(|| bus.id.clone()))]);
+        if let Some(Trouble { code, params: of_trouble, text }) = trouble {
+            params.extend(of_trouble);
+            params.extend([("trouble", code.as_str().to_owned()), ("error", text)]);
+        }
+        let bus = Some(bus.id.clone());
+        Notice { params, bus, since: since.map(Time), ..notice("bus_down", []) }
     });
     let trouble = status.store.trouble.iter();
     let store = trouble.map(|trouble| notice("store", [("trouble", trouble.clone())]));

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::meters::state_of;
+use crate::api::told::TroubleBody;
 use crate::handles::{BusInfo, BusState, MeterState, SyncStatus};
 use crate::wire::Time;
 use crate::{Live, Site, Status, Web};
@@ -52,11 +53,11 @@ pub(crate) struct BusBody {
     silent: usize,
 }
 
-/// What went wrong last on a bus, in English.
+/// What went wrong last on a bus.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BusError {
     at: Time,
-    text: String,
+    trouble: TroubleBody,
 }
 
 impl BusBody {
@@ -79,7 +80,7 @@ impl BusBody {
             state: told.map_or(BusState::Starting, |told| told.state).as_str(),
             last_error: told
                 .and_then(|told| told.last_error.as_ref())
-                .map(|(at, text)| BusError { at: Time(*at), text: text.clone() }),
+                .map(|(at, trouble)| BusError { at: Time(*at), trouble: TroubleBody::of(trouble) }),
             answered: told.map_or(0, |told| told.answered),
             failed: told.map_or(0, |told| told.failed),
             median_ms: ms(told.and_then(|told| told.median)),

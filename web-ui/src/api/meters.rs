@@ -13,10 +13,12 @@ use serde::Serialize;
 use store::{Latest, Snapshot, Step, StoreError};
 use utoipa::ToSchema;
 
+use crate::api::told::{DeviceBody, SaidBody, TroubleBody};
 use crate::figures::{self, UsedBy};
 use crate::handles::{LiveMeter, LiveValue, MeterInfo, MeterState, NotRead, Wish};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
+use crate::told::{Device, Devices};
 use crate::wire::{Amount, Time, unit_of};
 use crate::{Live, Site, Web};
 
@@ -93,6 +95,7 @@ async fn detail(
 ) -> Result<MeterDetail, Problem> {
     let inspects = visitor.may(Act::Inspect);
     let now_ms = web.now().wall_ms();
+    let devices = Arc::clone(&web.handles.devices);
     let question = move |store: &Snapshot<'_>| {
         let today = store.civil().period(Step::Day, now_ms).start..now_ms;
         let live = live.as_deref();
@@ -101,15 +104,22 @@ async fn detail(
             meter: MeterBody::of(store, &meter, live, &today)?,
             address: meter.address.clone(),
             profile: meter.profile.clone(),
+            device: device(&devices, &meter).map(DeviceBody::of),
             poll_every_secs: meter.poll_every.as_secs(),
             identity: live.and_then(|live| live.identity.as_ref()).map(IdentityBody::of),
             took_ms: live.and_then(LiveMeter::took_ms),
-            error: shown.and_then(|live| live.error.clone()),
+            error: shown.and_then(|live| live.error.as_ref()).map(TroubleBody::of),
             registers: registers(store, meter.id, live),
+            said: live.map(|live| live.said.iter().map(SaidBody::of).collect()).unwrap_or_default(),
             telegrams: shown.map(|live| live.telegrams.iter().map(|it| hex(it)).collect()),
         })
     };
     web.ask(visitor, question).await
+}
+
+/// What is known of the meter's type.
+fn device<'d>(devices: &'d Devices, meter: &MeterInfo) -> Option<&'d Device> {
+    devices.get(meter.profile.as_ref()?).map(Arc::as_ref)
 }
 
 /// What the last answer held, and of the store what earlier ones did.
@@ -272,15 +282,19 @@ pub(crate) struct MeterDetail {
     address: String,
     /// Of its device profile.
     profile: Option<String>,
+    /// What that says of its type.
+    device: Option<DeviceBody>,
     poll_every_secs: u64,
     /// Which device answered last.
     identity: Option<IdentityBody>,
     /// How long its last answer took.
     took_ms: Option<u64>,
-    /// What went wrong last, in English. Only for those who may inspect.
-    error: Option<String>,
+    /// What went wrong last. Only for those who may inspect.
+    error: Option<TroubleBody>,
     /// Those of the last answer, then those that only earlier ones held.
     registers: Vec<RegisterBody>,
+    /// What the last answer said besides: dates, texts, versions, and what cannot be read.
+    said: Vec<SaidBody>,
     /// The last answer in hexadecimal digits; `null` for those who may not inspect.
     telegrams: Option<Vec<String>>,
 }

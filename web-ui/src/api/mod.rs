@@ -9,4 +9,5 @@ pub(crate) mod overview;
 pub(crate) mod readings;
 pub(crate) mod session;
 pub(crate) mod site;
+pub(crate) mod told;
 pub(crate) mod users;

@@ -156,7 +156,13 @@ async fn a_silent_meter_is_the_first_thing_that_is_said() {
 
     let meter = gateway.post(&format!("/meters/{WATER}/read"), &cookie, json!({})).await.json();
     assert_eq!((&meter["state"], &meter["reason"]), (&json!("silent"), &json!("silent")));
-    assert_eq!(meter["error"], "meter 19 did not answer within 330 ms");
+    assert_eq!(
+        meter["error"],
+        json!({
+            "code": "silent", "params": {"address": "19", "ms": "330"},
+            "text": "meter 19 did not answer within 330 ms",
+        })
+    );
 }
 
 #[tokio::test]
@@ -182,6 +188,46 @@ async fn a_meter_shows_its_registers_and_its_bytes() {
             "register": "energy", "kind": "counter", "unit": "MWh", "decimals": 3,
             "value": "1396.317", "reason": null, "at": "2026-11-21T13:30:01Z",
             "quality": "good", "origin": "live",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_meter_says_what_is_no_number_and_what_its_type_calls_it() {
+    let gateway = Gateway::with_a_day().await;
+    let cookie = gateway.visitor(Role::Installer).await;
+    let before = gateway.get(&format!("/meters/{WATER}"), &cookie).await.json();
+    assert_eq!((&before["device"], &before["said"]), (&Value::Null, &json!([])));
+
+    gateway.site.send_modify(|site| {
+        Arc::make_mut(site).meters[2].profile = Some("kamstrup.multical-21".into());
+    });
+    gateway.live.send_modify(|live| {
+        let meter = Arc::make_mut(live).meters.get_mut(&id(WATER)).unwrap();
+        Arc::make_mut(meter).said = vec![Said {
+            telegram: 0,
+            record: 4,
+            what: "date_s1".into(),
+            kind: SaidKind::Value,
+            text: "2026-10-31".into(),
+        }];
+    });
+    let meter = gateway.get(&format!("/meters/{WATER}"), &cookie).await.json();
+    assert_eq!(
+        meter["said"],
+        json!([{
+            "telegram": 0, "record": 4, "what": "date_s1", "kind": "value", "text": "2026-10-31",
+        }])
+    );
+    let words = |text| json!({"nb": text, "en": text, "da": text});
+    assert_eq!(
+        meter["device"],
+        json!({
+            "vendor": "Kamstrup", "models": ["MULTICAL 21"],
+            "registers": [{
+                "register": "error_flags", "name": words("Info"),
+                "bits": [{"bit": 0, "text": words("dry")}],
+            }],
         })
     );
 }
@@ -373,8 +419,13 @@ async fn what_ails_the_gateway_is_told_to_those_who_may_inspect() {
     let mut status = status_of_a_good_day();
     status.trust = Trust::Untrusted;
     status.buses[0].state = BusState::Down;
-    let error = "bus port /dev/ttyUSB0 cannot be used".to_owned();
-    status.buses[0].last_error = Some((NOW.parse().unwrap(), error.clone()));
+    let error = "bus port serial:///dev/ttyUSB0 cannot be used: another program uses it";
+    let trouble = Trouble {
+        code: TroubleCode::PortTaken,
+        params: [("port", "serial:///dev/ttyUSB0".to_owned())].into(),
+        text: error.into(),
+    };
+    status.buses[0].last_error = Some((NOW.parse().unwrap(), trouble));
     status.store.disk_free = 100 << 20;
     status.sync = Some(SyncStatus {
         url: "https://portfolio.example:9443".into(),
@@ -392,9 +443,19 @@ async fn what_ails_the_gateway_is_told_to_those_who_may_inspect() {
     };
     let overview = gateway.get("/overview", &operator).await.json();
     assert_eq!(codes(&overview), ["bus_down", "disk_full", "clock", "cloud"]);
-    assert_eq!(overview["look_at"][0]["params"], json!({"bus": "Stigeledning A", "error": error}));
+    let port = "serial:///dev/ttyUSB0";
+    assert_eq!(
+        overview["look_at"][0]["params"],
+        json!({"bus": "Stigeledning A", "trouble": "port_taken", "port": port, "error": error})
+    );
     let buses = gateway.get("/buses", &operator).await.json();
-    assert_eq!(buses[0]["last_error"], json!({"at": NOW, "text": error}));
+    assert_eq!(
+        buses[0]["last_error"],
+        json!({
+            "at": NOW,
+            "trouble": {"code": "port_taken", "params": {"port": port}, "text": error},
+        })
+    );
     assert_eq!((&buses[0]["median_ms"], &buses[0]["meters"]), (&json!(64), &json!(3)));
     let status = gateway.get("/status", &operator).await.json();
     assert_eq!((&status["sync"]["backlog"], &status["clock"]), (&json!(3), &json!("untrusted")));

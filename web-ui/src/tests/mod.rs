@@ -27,6 +27,7 @@ use tower::ServiceExt;
 
 use crate::handles::*;
 use crate::people::{self, Person};
+use crate::told::*;
 use crate::{Handles, Listener, WebUi};
 
 const HEAT: &str = "019a8f3e-7c52-7b3e-9d41-000000000001";
@@ -100,6 +101,7 @@ impl Gateway {
             site: site_seen,
             live: live_seen.clone(),
             status: status_seen,
+            devices: Arc::new(devices()),
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: "4F:1A".into(),
@@ -223,6 +225,21 @@ async fn saved(
     }
 }
 
+/// The type of the meter [`WATER`].
+fn devices() -> Devices {
+    let words = |text: &str| Words { nb: text.into(), en: text.into(), da: text.into() };
+    let device = Device {
+        vendor: "Kamstrup".into(),
+        models: vec!["MULTICAL 21".into()],
+        registers: vec![RegisterWords {
+            register: "error_flags".parse().unwrap(),
+            name: Some(words("Info")),
+            bits: vec![(0, words("dry"))],
+        }],
+    };
+    HashMap::from([("kamstrup.multical-21".to_owned(), Arc::new(device))])
+}
+
 fn site() -> Site {
     let meter = |id: &str, name: &str, medium, address: &str, part_of: Option<&str>| MeterInfo {
         id: id.parse().unwrap(),
@@ -299,6 +316,7 @@ fn answer(at: DateTime<Utc>, values: &[(&str, Kind, i64, i8, Unit)]) -> Arc<Live
         absent: None,
         error: None,
         values: values.collect(),
+        said: Vec::new(),
         last_answer: Some(at),
         took: Some(Duration::from_millis(64)),
         identity: None,
@@ -332,7 +350,11 @@ fn all_well() -> Live {
 
 /// A meter that used to answer and does not any more.
 fn gone_silent(before: &LiveMeter) -> Arc<LiveMeter> {
-    let error = Some("meter 19 did not answer within 330 ms".into());
+    let error = Some(Trouble {
+        code: TroubleCode::Silent,
+        params: [("address", "19".to_owned()), ("ms", "330".to_owned())].into(),
+        text: "meter 19 did not answer within 330 ms".into(),
+    });
     let absent = Some(metering::NoReading::Silent);
     Arc::new(LiveMeter { state: MeterState::Silent, absent, error, ..before.clone() })
 }

@@ -25,7 +25,12 @@ export type Overview = With<gen.Overview, { media: BoardRow[] }>;
 
 export type GatewayMeterRow = MeterRow & Pick<gen.Meter, 'bus' | 'part_of' | 'today'>;
 
-export type Meter = With<gen.MeterDetail, GatewayMeterRow & { registers: RegisterValue[] }>;
+export type Said = With<gen.Said, { kind: gen.SaidKind }>;
+
+export type Meter = With<
+  gen.MeterDetail,
+  GatewayMeterRow & { registers: RegisterValue[]; said: Said[] }
+>;
 
 export type BusStatus = With<gen.Bus, { state: 'up' | 'down' | 'starting' }>;
 

@@ -43,12 +43,57 @@ export type ProblemCode =
   | 'too_large'
   | 'too_slow';
 
+/** What ails a wire; the language files have a sentence for each. */
+export type TroubleCode =
+  | 'broke_off'
+  | 'foreign'
+  | 'misfit'
+  | 'noise'
+  | 'port_denied'
+  | 'port_host'
+  | 'port_lost'
+  | 'port_missing'
+  | 'port_not_serial'
+  | 'port_refused'
+  | 'port_speed'
+  | 'port_system'
+  | 'port_taken'
+  | 'port_unreachable'
+  | 'refused'
+  | 'refused_answer'
+  | 'silent'
+  | 'silent_behind_gateway'
+  | 'undecodable'
+  | 'unsettled'
+  | 'wrong_meter';
+
+/** What is told of something that is no number; the language files have a sentence for each. */
+export type SaidKind =
+  | 'alarm'
+  | 'cut_short'
+  | 'invalid'
+  | 'more_follow'
+  | 'nameless'
+  | 'permanent_error'
+  | 'power_low'
+  | 'secret'
+  | 'temporary_error'
+  | 'unread'
+  | 'value';
+
 /** An exact amount: `1396.317 MWh`. */
 export interface Amount {
   /** The ASCII code of the unit: `kWh`, `m3`, `C`; `1` for a bare number. */
   unit: string;
   /** Decimal text, with the digits that the meter shows. */
   value: string;
+}
+
+/** What a bit of a flag register means when it is set. */
+export interface Bit {
+  /** Counted from 0, the least. */
+  bit: number;
+  text: Words;
 }
 
 /** A bus and how it is doing. Its counts are those since the daemon started. */
@@ -77,10 +122,10 @@ export interface Bus {
   state: string;
 }
 
-/** What went wrong last on a bus, in English. */
+/** What went wrong last on a bus. */
 export interface BusError {
   at: Time;
-  text: string;
+  trouble: Trouble;
 }
 
 /** What the label or the terminal says, and who the owner will be. */
@@ -129,6 +174,16 @@ export interface Day {
   /** 23, 24 or 25 hours later. */
   end: Time;
   start: Time;
+}
+
+/** A type of meter. */
+export interface Device {
+  /** `MULTICAL 601`; several if their telegrams do not tell them apart. */
+  models: string[];
+  /** What its registers are called and their bits mean, where the words of their keys do not say it. */
+  registers: RegisterWords[];
+  /** `Kamstrup` */
+  vendor: string;
 }
 
 /** Which cloud, and the one-time code that it gave. */
@@ -283,14 +338,16 @@ export interface Meter {
 export type MeterDetail = Meter & {
   /** On its bus. */
   address: string;
-  /** What went wrong last, in English. Only for those who may inspect. */
-  error: string | null;
+  device: Device | null;
+  error: Trouble | null;
   identity: Identity | null;
   poll_every_secs: number;
   /** Of its device profile. */
   profile: string | null;
   /** Those of the last answer, then those that only earlier ones held. */
   registers: Register[];
+  /** What the last answer said besides: dates, texts, versions, and what cannot be read. */
+  said: Said[];
   /** The last answer in hexadecimal digits; `null` for those who may not inspect. */
   telegrams: string[] | null;
   /** How long its last answer took. */
@@ -432,6 +489,14 @@ export interface Register {
   value: string | null;
 }
 
+/** What a register is called, and what its bits mean. */
+export interface RegisterWords {
+  /** Of those bits whose meaning is known. */
+  bits: Bit[];
+  name: Words | null;
+  register: string;
+}
+
 /** One period. */
 export interface Row {
   end: Time;
@@ -462,6 +527,20 @@ export interface Run {
   series: number;
   /** ASCII code. */
   unit: string;
+}
+
+/** Something in a meter's answer that is no number. */
+export interface Said {
+  /** `value` for what the meter said: a date, a text, a version, bytes in hex. Of the others the language files have a sentence for each. */
+  kind: string;
+  /** Which record of it, from 0; 0 for what is about the telegram as a whole. */
+  record: number;
+  /** In which telegram of the answer, from 0. */
+  telegram: number;
+  /** What the meter said, if that is it; else the sentence in English, with its details. */
+  text: string;
+  /** The register's name: `date_s1`; empty where it has none. */
+  what: string;
 }
 
 /** The version that was made. */
@@ -608,6 +687,16 @@ export interface Today {
   value: string;
 }
 
+/** Why a meter could not be read, or a bus not be used. */
+export interface Trouble {
+  /** What it is; the language files have a sentence for each. */
+  code: string;
+  /** What that sentence needs. */
+  params: Record<string, string>;
+  /** All of it in English. */
+  text: string;
+}
+
 /** Unknown time by its reason. */
 export interface Unknown {
   /** `gap`, `clock`, `link`, `ambiguous`, `rate_limited`, `refused`. */
@@ -673,4 +762,11 @@ export interface User {
   name: string;
   /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
   role: string;
+}
+
+/** A text in the languages of the pages. */
+export interface Words {
+  da: string;
+  en: string;
+  nb: string;
 }

@@ -29,6 +29,7 @@ function counter(since: string, until = Infinity, asked: Question[] = []) {
           mean: null,
           got: 1,
           expected: 1,
+          from_memory: 0,
           spread_unknown: false,
         });
       }

@@ -31,11 +31,15 @@ export function grouped(registers: RegisterValue[]): Grouped {
 }
 
 /** What a history can be about. Flow and return temperature stand on one chart. */
-export function historyChoices(registers: RegisterValue[], first: string | null): Choice[] {
+export function historyChoices(
+  registers: RegisterValue[],
+  first: string | null,
+  nameOf = registerName,
+): Choice[] {
   const { live, counters, others } = grouped(registers);
   const one = (group: Choice['group']) => (it: RegisterValue) => ({
     registers: [it.register],
-    name: registerName(it.register),
+    name: nameOf(it.register),
     kind: it.kind,
     group,
   });

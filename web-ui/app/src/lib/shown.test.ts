@@ -22,6 +22,7 @@ function counter(known: (start: number, step: Step) => boolean, asked: Question[
         mean: 1,
         got: 1,
         expected: 1,
+        from_memory: 0,
         spread_unknown: false,
       });
     }

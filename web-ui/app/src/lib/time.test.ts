@@ -5,6 +5,7 @@ import {
   civil,
   clock,
   comparable,
+  dateWritten,
   dayLong,
   dayShort,
   firstOf,
@@ -19,6 +20,14 @@ import {
 
 const OSLO = 'Europe/Oslo';
 const at = (text: string) => Date.parse(text);
+
+test('what a meter wrote as a date is read in the language of the page', () => {
+  expect(dateWritten('2028-09-14', 'nb')).toBe('14. sep. 2028');
+  expect(dateWritten('2028-09-14T14:26', 'en')).toBe('14 Sept 2028 14:26');
+  expect(dateWritten('2028-09-14T14:26:45', 'da')).toBe('14. sep. 2028 14.26');
+  expect(dateWritten('2028-13-14', 'nb')).toBeNull();
+  expect(dateWritten('B20', 'nb')).toBeNull();
+});
 
 test('a day of the building has 23, 24 or 25 hours', () => {
   const hours = (text: string) => {

@@ -174,6 +174,20 @@ export function dayShort(at: number, zone: string, lang: Lang, now: number): str
   }).format(at);
 }
 
+/** `14. sep. 2028`, with `14.26` behind it: what a meter wrote in ISO 8601, by its own clock; else null. */
+export function dateWritten(text: string, lang: Lang): string | null {
+  const [, date = '', time] = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::\d\d)?)?$/.exec(text) ?? [];
+  const day = parseDay(date);
+  if (!day) return null;
+  const written = formatter(LOCALE[lang], {
+    timeZone: 'UTC',
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+  }).format(Date.UTC(day.year, day.month - 1, day.day));
+  return time ? `${written} ${lang === 'en' ? time : time.replace(':', '.')}` : written;
+}
+
 /** `lørdag 21. november`. */
 export function dayLong(at: number, zone: string, lang: Lang): string {
   const format = { timeZone: zone, weekday: 'long', day: 'numeric', month: 'long' } as const;

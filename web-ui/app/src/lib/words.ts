@@ -1,6 +1,7 @@
 // Words for what the API names by a code: registers, reasons, ages, failures.
 import type { Problem } from './api';
-import type { ProblemCode } from './api.gen';
+import type { ProblemCode, RegisterWords, Trouble, TroubleCode, Words } from './api.gen';
+import { setBits } from './flags';
 import { now } from './now.svelte';
 import { hasText, lang, t, tCode, type Params, type TextKey } from './text.svelte';
 import * as time from './time';
@@ -121,6 +122,26 @@ export function problemText(problem: Problem): string {
   if (typeof role === 'string') params['role'] = tCode('role.person', role, {}, role);
   const key: TextKey = `problem.${problem.code as ProblemCode}`;
   return hasText(key) ? t(key, params) : problem.detail || t('problem.unknown', params);
+}
+
+/** What ails a wire, as a sentence. Every code of the server has a text, or this does not compile. */
+export function troubleText({ code, params, text }: Trouble): string {
+  const key: TextKey = `trouble.${code as TroubleCode}`;
+  return hasText(key) ? t(key, params) : text;
+}
+
+/** A text of a device profile, in the language of the page. */
+export function inLang(words: Words): string {
+  return words[lang()];
+}
+
+/** What the bits that are set in a register say; nothing where its bits are not known. */
+export function flagTexts(value: string | null, words: RegisterWords | undefined): string[] {
+  if (!words || words.bits.length === 0) return [];
+  return setBits(value).map((n) => {
+    const known = words.bits.find((it) => it.bit === n);
+    return known ? inLang(known.text) : t('register.bit', { n });
+  });
 }
 
 /** A sentence begins with a capital, wherever its first word came from. */

@@ -17,6 +17,7 @@ function row(start: number, values: Partial<HistoryRow>): HistoryRow {
     mean: null,
     got: 4,
     expected: 4,
+    from_memory: 0,
     spread_unknown: false,
     ...values,
   };

@@ -201,10 +201,11 @@ impl InForce {
 
     async fn take_over(
         &mut self,
-        site: Site,
+        mut site: Site,
         text: String,
         version: u64,
     ) -> Result<(), StoreError> {
+        self.heed(&mut site);
         if let Err(error) = kept::keep(&self.state, &text) {
             // It is in force all the same; only the next broken file finds an older copy.
             let error: &dyn std::error::Error = &error;
@@ -219,13 +220,21 @@ impl InForce {
         Ok(())
     }
 
-    fn put_in_force(&mut self, site: Site, text: String, version: u64) {
+    fn put_in_force(&mut self, mut site: Site, text: String, version: u64) {
+        self.heed(&mut site);
         let before = Arc::clone(&self.shown.borrow());
         let shown = shown(&site, self.gateway, version, &self.profiles, &before);
         self.shown.send_replace(Arc::new(shown));
         self.seen = Some(text.clone());
         self.text = Some(text);
         self.site = Some(site);
+    }
+
+    /// Has no meter asked more often than its type bears, and says so.
+    fn heed(&self, site: &mut Site) {
+        for raised in site.heed(&self.profiles) {
+            tracing::warn!("{raised}");
+        }
     }
 
     /// Says what is wrong with a file that is therefore not in force: once, not at every look.

@@ -24,6 +24,8 @@ struct Checked<'a> {
     kind: &'a str,
     ok: bool,
     mistakes: Vec<MistakeLine<'a>>,
+    /// What is not as the file says, although it is good.
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,12 +44,13 @@ impl CheckConfig {
                 self.file.display()
             );
         };
+        let mut notes = Vec::new();
         let (summary, mistakes) = match kind {
             Kind::Machine => match Machine::load(&text) {
                 Ok(machine) => (format!("pages at https://{}", machine.listen), Vec::new()),
                 Err(mistakes) => (String::new(), mistakes),
             },
-            Kind::Site => self.site(&text),
+            Kind::Site => self.site(&text, &mut notes),
         };
         let (file, name) = (self.file.display().to_string(), kind.file_name());
         if out.json {
@@ -55,9 +58,12 @@ impl CheckConfig {
                 .iter()
                 .map(|it| MistakeLine { line: it.line, advice: &it.advice })
                 .collect();
-            out.object(&Checked { file, kind: name, ok: mistakes.is_empty(), mistakes })?;
+            out.object(&Checked { file, kind: name, ok: mistakes.is_empty(), mistakes, notes })?;
         } else if mistakes.is_empty() {
             out.line(&format!("{file} is a good {name}: {summary}"))?;
+            for note in &notes {
+                out.line(&format!("note: {note}"))?;
+            }
         } else {
             for mistake in &mistakes {
                 out.line(&format!("{file}:{}: {}", mistake.line, mistake.advice))?;
@@ -71,11 +77,12 @@ impl CheckConfig {
         Ok(mistakes.is_empty())
     }
 
-    fn site(&self, text: &str) -> (String, Vec<Mistake>) {
+    fn site(&self, text: &str, notes: &mut Vec<String>) -> (String, Vec<Mistake>) {
         let (profiles, _wrong_profiles) = Profiles::load_over(&self.state.join("profiles"));
         let ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
         match Site::load(text, &ids) {
-            Ok(site) => {
+            Ok(mut site) => {
+                notes.extend(site.heed(&profiles).iter().map(ToString::to_string));
                 let meters: usize = site.buses.iter().map(|bus| bus.meters.len()).sum();
                 let buses = site.buses.len();
                 (format!("{}, {buses} buses, {meters} meters", site.name), Vec::new())

@@ -13,6 +13,7 @@
 mod check;
 pub mod kept;
 mod key;
+mod least;
 pub mod machine;
 pub mod manual;
 mod schedule;
@@ -22,6 +23,7 @@ use std::cmp::Ordering;
 use std::ffi::OsStr;
 
 pub use check::Mistake;
+pub use least::Raised;
 pub use machine::Machine;
 pub use schedule::PollEvery;
 pub use site::{Bus, Cloud, LineProfile, Meter, Site};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::mbus::Traffic;
 use chrono::NaiveDateTime;
 use metering::{Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Reading, Register};
 
@@ -60,6 +61,14 @@ impl Bus {
 }
 
 impl Bus {
+    /// What the last question saw of the wire; `None` on a Modbus, which has no doctor.
+    pub const fn traffic(&self) -> Option<&Traffic> {
+        match self {
+            Self::Mbus(bus) => Some(bus.traffic()),
+            Self::Modbus(_) => None,
+        }
+    }
+
     /// Asks at the next address of `scan`, once: see [`Scan::step`] for errors and cancellation.
     ///
     /// # Errors

@@ -60,6 +60,7 @@ impl Board {
                         median: None,
                         p95: None,
                         round: None,
+                        health: None,
                     },
                 })
                 .collect();

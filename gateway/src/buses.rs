@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use drivers::Profiles;
 use metering::{Clock, MeterId};
+use store::Core;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) polled: mpsc::Sender<Polled>,
     pub(crate) board: Board,
     pub(crate) cycles: Arc<Cycles>,
+    pub(crate) core: Core,
     pub(crate) live: watch::Receiver<Arc<Live>>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -118,6 +120,7 @@ impl Buses {
             polled: parts.polled,
             board: parts.board,
             cycles: parts.cycles,
+            core: Some(parts.core),
             leave: leave.clone(),
             shutdown: parts.shutdown.clone(),
         };

@@ -10,6 +10,7 @@
 //! never lost. A slot that a slow bus made us miss is recorded as not asked, and not made up for.
 //! A person's wish that finds eight others before it is told that the bus is busy.
 
+pub(crate) mod doctor;
 mod queue;
 mod times;
 
@@ -18,8 +19,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use drivers::{ReadError, Readout};
+use drivers::{Load, ReadError, Readout};
 use metering::{Clock, MeterId, Moment, Origin};
+use store::Core;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ use web_ui::{BusState, LiveMeter, NotRead};
 use crate::board::Board;
 use crate::config::PollEvery;
 use crate::cycle::Cycles;
+use doctor::DoctorsRound;
 use queue::{Next, Queue};
 use times::Times;
 
@@ -39,6 +42,11 @@ pub(crate) trait Wire: Send {
         meter: &drivers::Meter,
         clock: &dyn Clock,
     ) -> impl Future<Output = Result<Readout, ReadError>> + Send;
+
+    /// As [`drivers::Bus::traffic`].
+    fn traffic(&self) -> Option<&mbus::Traffic> {
+        None
+    }
 }
 
 impl Wire for drivers::Bus {
@@ -48,6 +56,10 @@ impl Wire for drivers::Bus {
         clock: &dyn Clock,
     ) -> Result<Readout, ReadError> {
         Self::read(self, meter, clock).await
+    }
+
+    fn traffic(&self) -> Option<&mbus::Traffic> {
+        Self::traffic(self)
     }
 }
 
@@ -60,6 +72,8 @@ pub(crate) struct Plan {
     pub(crate) zone: Tz,
     /// The longest that one question may take.
     pub(crate) longest: Duration,
+    /// What the wire carries.
+    pub(crate) load: Load,
     /// In the order of the configuration.
     pub(crate) meters: Vec<Planned>,
 }
@@ -131,6 +145,8 @@ pub(crate) struct Lines {
     pub(crate) polled: mpsc::Sender<Polled>,
     /// How the bus is doing goes there.
     pub(crate) board: Board,
+    /// What is known of each wire is kept there; `None` keeps nothing.
+    pub(crate) core: Option<Core>,
     /// Numbers of questions come from there.
     pub(crate) cycles: Arc<Cycles>,
     /// Ends the task after the question that is under way: another plan takes over.
@@ -147,8 +163,10 @@ pub(crate) async fn poll_bus(
     lines: &mut Lines,
 ) {
     let shutdown = lines.shutdown.clone();
-    let mut bus = Poll::new(wire, plan, clock, lines);
+    let doctor = DoctorsRound::begin(&plan, lines.core.clone()).await;
+    let mut bus = Poll::new(wire, plan, clock, lines, doctor);
     shutdown.run_until_cancelled(bus.run()).await;
+    bus.doctor.keep().await;
 }
 
 struct Poll<'a, W> {
@@ -160,6 +178,7 @@ struct Poll<'a, W> {
     /// Who waits for which meter.
     waiting: Vec<(usize, Reply)>,
     times: Times,
+    doctor: DoctorsRound,
     /// When the round under way began.
     round: Option<Instant>,
 }
@@ -168,11 +187,17 @@ struct Poll<'a, W> {
 struct Gone;
 
 impl<'a, W: Wire> Poll<'a, W> {
-    fn new(wire: &'a mut W, plan: Plan, clock: Arc<dyn Clock>, lines: &'a mut Lines) -> Self {
+    fn new(
+        wire: &'a mut W,
+        plan: Plan,
+        clock: Arc<dyn Clock>,
+        lines: &'a mut Lines,
+        doctor: DoctorsRound,
+    ) -> Self {
         let meters = plan.meters.iter().map(|planned| (planned.poll_every, planned.answered));
         let queue = Queue::new(plan.zone, plan.longest, meters, clock.now().wall);
         let times = Times::default();
-        Self { wire, plan, clock, lines, queue, waiting: Vec::new(), times, round: None }
+        Self { wire, plan, clock, lines, queue, waiting: Vec::new(), times, doctor, round: None }
     }
 
     async fn run(&mut self) {
@@ -227,6 +252,11 @@ impl<'a, W: Wire> Poll<'a, W> {
             let address = planned.meter.address;
             Err(ReadError::Silent { address, waited: within })
         });
+        let outcome = match self.wire.traffic() {
+            Some(traffic) => self.doctor.hear(&planned.meter, at, traffic, outcome),
+            None => outcome,
+        };
+        self.doctor.show(&self.lines.board);
         let took = begun.elapsed();
         let bus_is_up = !matches!(outcome, Err(ReadError::Port { .. }));
         match outcome {
@@ -284,6 +314,7 @@ impl<'a, W: Wire> Poll<'a, W> {
         let Some(begun) = self.round.take() else { return Ok(()) };
         let round = begun.elapsed();
         self.show(|bus| bus.round = Some(round));
+        self.doctor.round_over(&self.lines.board).await;
         self.lines.polled.send(Polled::RoundOver).await.map_err(|_gone| Gone)
     }
 

@@ -173,6 +173,7 @@ impl Daemon {
             polled,
             board: board.clone(),
             cycles: Arc::clone(&cycles),
+            core: core.clone(),
             live: live.clone(),
             shutdown: shutdown.clone(),
         });

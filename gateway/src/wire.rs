@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use drivers::{BusSettings, PortSettings, Profiles};
+use drivers::{BusSettings, Load, PortSettings, Profiles};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 
@@ -69,6 +69,7 @@ impl Wiring {
             bus: self.bus.id.clone(),
             zone: self.zone,
             longest: longest(&self.bus),
+            load: load(&self.bus),
             meters: self.bus.meters.iter().map(planned).collect(),
         }
     }
@@ -78,6 +79,12 @@ impl Wiring {
         let same = |meter: &&config::Meter| before.bus.meters.contains(meter);
         self.bus.meters.iter().filter(same).map(|meter| meter.id)
     }
+}
+
+/// What the wire of `bus` carries, and may.
+pub(crate) fn load(bus: &config::Bus) -> Load {
+    let sum = bus.meters.iter().map(|meter| meter.unit_loads).sum();
+    Load { sum, most: bus.max_unit_loads }
 }
 
 /// How the wire of `bus` is opened.

@@ -237,6 +237,71 @@ pub struct BusStatus {
     pub p95: Option<Duration>,
     /// How long the last round over all of its meters took.
     pub round: Option<Duration>,
+    /// How its wire is; `None` where nobody can tell, as on a Modbus.
+    pub health: Option<Arc<BusHealth>>,
+}
+
+/// How a wire is, and what each meter on it has shown: kept over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BusHealth {
+    /// What is most likely wrong, the likeliest cause first; nothing if all is well.
+    pub findings: Vec<BusFinding>,
+    /// Those that have been asked, in the order of the configuration.
+    pub meters: Vec<MeterHealth>,
+    /// Unit loads of all meters together.
+    pub unit_loads: u32,
+    /// What the level converter is built for, if the configuration tells.
+    pub max_unit_loads: Option<u32>,
+    /// How often the port could not be used after it could.
+    pub port_failures: u32,
+}
+
+/// One thing that is most likely wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusFinding {
+    /// Which; the language files have a sentence and an advice for each.
+    pub code: &'static str,
+    /// At which meter; `None` for the wire as a whole.
+    pub meter: Option<MeterId>,
+    /// That meter's address.
+    pub address: Option<String>,
+    /// How many: meters, damaged answers, frames, unit loads.
+    pub count: u32,
+    /// Of how many; 0 where that means nothing.
+    pub of: u32,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+    /// The device that is known, and the one that is held back.
+    pub devices: Option<(String, String)>,
+}
+
+/// What one meter has shown on its wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterHealth {
+    /// Which.
+    pub meter: MeterId,
+    /// Since when it is watched.
+    pub since: DateTime<Utc>,
+    /// Each count with its name, in the order in which they are shown.
+    pub counts: Vec<(&'static str, u32)>,
+    /// How many answers began within a time: the longest time of each bin, and the count.
+    pub times: Vec<(Duration, u32)>,
+    /// Half of the answers began within this.
+    pub median: Option<Duration>,
+    /// 19 of 20 answers began within this.
+    pub p95: Option<Duration>,
+    /// When it answered last.
+    pub answered: Option<DateTime<Utc>>,
+    /// Since when it is silent.
+    pub silent_since: Option<DateTime<Utc>>,
+    /// How often it fell silent, for two questions or more.
+    pub silent_times: u32,
+    /// The longest silence that is over.
+    pub silent_longest: Duration,
+    /// The device that answers.
+    pub device: Option<String>,
+    /// The device that is held back.
+    pub held: Option<String>,
 }
 
 /// Whether a bus can be used.

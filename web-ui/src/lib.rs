@@ -56,8 +56,9 @@ use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
 pub use handles::{
-    BusInfo, BusState, BusStatus, ConfigProblem, Live, LiveMeter, LiveValue, MeterInfo, MeterState,
-    Mistake, NotEnrolled, NotRead, NotSaved, Site, Status, StoreStatus, SyncStatus, Wish,
+    BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, Live, LiveMeter, LiveValue,
+    MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead, NotSaved, Site, Status,
+    StoreStatus, SyncStatus, Wish,
 };
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 

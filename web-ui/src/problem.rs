@@ -75,6 +75,7 @@ codes! {
     NameTaken = 409 "name_taken" "There is a user with this name",
     NameWrong = 422 "name_wrong" "This cannot be a name",
     NoConfig = 404 "no_config" "There is no configuration yet",
+    NoSuchBus = 404 "no_such_bus" "There is no such bus",
     NoSuchMeter = 404 "no_such_meter" "There is no such meter",
     NoSuchRegister = 404 "no_such_register" "The meter has no such register",
     NoSuchRoute = 404 "no_such_route" "There is nothing here",

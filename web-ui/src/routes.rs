@@ -27,7 +27,9 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use crate::api::{buses, cloud, health, history, meters, overview, readings, session, site, users};
+use crate::api::{
+    buses, cloud, doctor, health, history, meters, overview, readings, session, site, users,
+};
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
 use crate::{Web, assets, guard, live};
@@ -75,6 +77,8 @@ fn table() -> Vec<Route> {
 
         Route::get("/buses", May(Inspect), "How the buses are doing", buses::buses)
             .answers_list::<buses::BusBody>(),
+        Route::get("/buses/{bus}", May(Inspect), "How a bus is doing, and what is wrong with its wire", doctor::bus)
+            .answers::<doctor::BusDetail>(200),
         Route::get("/status", May(Inspect), "How the gateway is doing", buses::status)
             .answers::<buses::StatusBody>(200),
         Route::get("/cloud", May(Inspect), "The sync, and a month of the cloud's uptime", cloud::cloud)

@@ -32,8 +32,8 @@ use super::read::ReadMbus;
 /// What is done with an M-Bus.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-A wire has one master. While the gateway polls a bus, only `decode` and
-`listen` do not disturb it: stop the gateway first (systemctl stop fyrhus), or
+A wire has one master. While the gateway polls a bus, only `decode`, `listen`
+and `doctor` do not disturb it: stop the gateway first (systemctl stop fyrhus), or
 ask the meter on its page.")]
 pub(super) enum Mbus {
     /// Ask one meter for everything it has to say

@@ -13,9 +13,10 @@ use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
 pub(crate) use keys::TABLES;
 use keys::{
-    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, KIND, LINE, MEDIUM, METER,
-    METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PLACE, POLL_EVERY, PORT,
-    PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE, URL,
+    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
+    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PLACE, POLL_EVERY,
+    PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE,
+    UNIT_LOADS, URL,
 };
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
@@ -52,6 +53,8 @@ pub struct Bus {
     pub parity: Parity,
     /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.
     pub answer_within: Option<Duration>,
+    /// How many unit loads the level converter of an M-Bus is built for, where the file says so.
+    pub max_unit_loads: Option<u32>,
     /// Who is on the wire, in the order of the file.
     pub meters: Vec<Meter>,
 }
@@ -75,6 +78,8 @@ pub struct Meter {
     pub part_of: Option<MeterId>,
     /// How often it is asked.
     pub poll_every: PollEvery,
+    /// How many unit loads it draws from an M-Bus.
+    pub unit_loads: u32,
     /// Whether its readings are marked as simulated.
     pub simulated: bool,
 }
@@ -177,6 +182,10 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
     Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile, references: references? })
 }
 
+fn loads(number: Option<u64>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok())
+}
+
 /// The buses so far, and what has been said of them.
 #[derive(Default)]
 struct Buses {
@@ -252,6 +261,7 @@ impl Buses {
         });
         let poll_every = check.number(section, &POLL_EVERY).and_then(PollEvery::new);
         let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
+        let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
 
@@ -299,6 +309,7 @@ impl Buses {
             baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(default_baud),
             parity: parity?.parse().ok()?,
             answer_within,
+            max_unit_loads,
             meters: Vec::new(),
         };
         Some((bus, poll_every?))
@@ -331,6 +342,7 @@ impl Buses {
         if let (Some(id), Some(whole)) = (id, part_of) {
             self.parts.push(Part { id, whole, at: section.place(&PART_OF) });
         }
+        let unit_loads = loads(check.number(section, &UNIT_LOADS)).unwrap_or(1);
         let simulated = check.flag(section, &SIMULATED);
         let profile = check.text(section, &PROFILE).map(str::to_owned);
         if let Some(profile) = &profile
@@ -376,6 +388,7 @@ impl Buses {
                 serial,
                 part_of,
                 poll_every,
+                unit_loads,
                 simulated,
             });
         }

@@ -70,6 +70,7 @@ impl Bus {
             wishes: wished,
             polled,
             board,
+            core: None,
             cycles: Arc::new(Cycles::of_start(1)),
             leave: leave.clone(),
             shutdown: CancellationToken::new(),
@@ -78,6 +79,7 @@ impl Bus {
             bus: "a".to_owned(),
             zone: Tz::Europe__Oslo,
             longest: Duration::from_secs(10),
+            load: Load::default(),
             meters,
         };
         let task = tokio::spawn(async move {

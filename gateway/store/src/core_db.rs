@@ -266,12 +266,7 @@ impl Core {
 impl Core {
     /// The value of a setting.
     pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let key = key.to_owned();
-        self.ask("read a setting", move |db| {
-            db.query_row("SELECT value FROM setting WHERE key = ?1", [key], |row| row.get(0))
-                .optional()
-        })
-        .await
+        self.readers.setting(key).await
     }
 
     /// Makes or changes a setting.
@@ -293,6 +288,20 @@ impl Core {
         let key = key.to_owned();
         self.change("delete a setting", move |db, _| {
             db.execute("DELETE FROM setting WHERE key = ?1", [key]).map(|_| Ok(()))
+        })
+        .await
+    }
+}
+
+impl Readers {
+    /// The value of a setting, also beside another process that has the store.
+    pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let key = key.to_owned();
+        self.ask(move |snapshot| {
+            let db = snapshot.desk.core()?;
+            db.query_row("SELECT value FROM setting WHERE key = ?1", [key], |row| row.get(0))
+                .optional()
+                .doing("read a setting")
         })
         .await
     }

@@ -170,7 +170,7 @@ async fn a_meter_that_is_ever_another_fills_no_disk_and_what_it_told_before_goes
             it.readings(HEAT, &point(number), 0..i64::MAX, store::Order::OldestFirst, 10)
         };
         let found = day.store.readers().ask(question).await.unwrap();
-        found.iter().map(|it| it.value.map(|it| it.mantissa())).collect::<Vec<_>>()
+        found.iter().map(|it| it.value.map(metering::Quantity::mantissa)).collect::<Vec<_>>()
     };
     assert_eq!(values(1).await, [Ok(7), Ok(7), Err(NoReading::LeftOut), Ok(7)]);
     assert_eq!(values(2).await, [Ok(7), Ok(7)]);

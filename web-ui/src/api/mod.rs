@@ -2,6 +2,7 @@
 
 pub(crate) mod buses;
 pub(crate) mod cloud;
+pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod meters;

@@ -2,6 +2,7 @@
 
 mod config;
 mod data;
+mod doctor;
 mod doors;
 mod login;
 mod requests;
@@ -276,6 +277,39 @@ fn site() -> Site {
     }
 }
 
+/// A wire on which two meters have one address.
+fn health() -> BusHealth {
+    let count = |name, count| (name, count);
+    BusHealth {
+        findings: vec![BusFinding {
+            code: "same_address",
+            meter: Some(WATER.parse().unwrap()),
+            address: Some("19".to_owned()),
+            count: 9,
+            of: 30,
+            since: Some("2026-11-21T12:00:00Z".parse().unwrap()),
+            devices: None,
+        }],
+        meters: vec![MeterHealth {
+            meter: WATER.parse().unwrap(),
+            since: "2026-11-01T12:00:00Z".parse().unwrap(),
+            counts: vec![count("polls", 900), count("answered", 880), count("collisions", 60)],
+            times: vec![(Duration::from_micros(45_254), 700), (Duration::from_millis(64), 180)],
+            median: Some(Duration::from_millis(45)),
+            p95: Some(Duration::from_millis(64)),
+            answered: Some("2026-11-21T11:45:00Z".parse().unwrap()),
+            silent_since: None,
+            silent_times: 1,
+            silent_longest: Duration::from_hours(2),
+            device: Some("67001122KAM0807".to_owned()),
+            held: None,
+        }],
+        unit_loads: 61,
+        max_unit_loads: Some(60),
+        port_failures: 2,
+    }
+}
+
 fn status_of_a_good_day() -> Status {
     Status {
         started_at: "2026-11-21T03:32:05Z".parse().unwrap(),
@@ -289,6 +323,7 @@ fn status_of_a_good_day() -> Status {
             median: Some(Duration::from_millis(64)),
             p95: Some(Duration::from_millis(270)),
             round: Some(Duration::from_millis(4_100)),
+            health: Some(Arc::new(health())),
         }],
         store: StoreStatus {
             stored: 12_345,

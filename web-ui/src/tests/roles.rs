@@ -17,7 +17,10 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
     gateway.visitor(Role::Owner).await;
     for (method, path, need) in routes::listed() {
         let method: Method = method.parse().unwrap();
-        let path = path.replace("{meter}", WATER).replace("{user}", "no-such-user");
+        let path = path
+            .replace("{meter}", WATER)
+            .replace("{bus}", "riser-a")
+            .replace("{user}", "no-such-user");
         let asked = async |cookie: &str| {
             let request = request(method.clone(), &path, cookie, Body::empty());
             // Events have no end, and their head says enough.

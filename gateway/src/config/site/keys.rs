@@ -44,7 +44,17 @@ pub(super) static BUS: Table = Table {
     name: "bus",
     repeats: true,
     says: "A wire with meters on it. A wire has one master, so it is one bus.",
-    keys: &[&BUS_ID, &BUS_NAME, &KIND, &PORT, &BAUD, &PARITY, &POLL_EVERY, &ANSWER_WITHIN],
+    keys: &[
+        &BUS_ID,
+        &BUS_NAME,
+        &KIND,
+        &PORT,
+        &BAUD,
+        &PARITY,
+        &POLL_EVERY,
+        &ANSWER_WITHIN,
+        &MAX_UNIT_LOADS,
+    ],
 };
 
 pub(super) static BUS_ID: Key = Key {
@@ -107,6 +117,14 @@ pub(super) static ANSWER_WITHIN: Key = Key {
     says: "How long a meter may take to begin its answer.",
 };
 
+pub(super) static MAX_UNIT_LOADS: Key = Key {
+    name: "max_unit_loads",
+    takes: Takes::Number(1, 1_000),
+    without: Without::Told("what the wire carries is not judged"),
+    says: "M-Bus: how many unit loads (1.5 mA each) its level converter is built for; it stands on \
+           the converter. The wire doctor says when the meters have more.",
+};
+
 pub(super) static METER: Table = Table {
     name: "meter",
     repeats: true,
@@ -122,6 +140,7 @@ pub(super) static METER: Table = Table {
         &SERIAL,
         &PART_OF,
         &METER_POLL_EVERY,
+        &UNIT_LOADS,
         &SIMULATED,
     ],
 };
@@ -214,6 +233,13 @@ pub(super) static METER_POLL_EVERY: Key = Key {
     takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
     without: Without::Told("that of its bus"),
     says: "How often it is asked, counted from midnight.",
+};
+
+pub(super) static UNIT_LOADS: Key = Key {
+    name: "unit_loads",
+    takes: Takes::Number(1, 20),
+    without: Without::Number(1),
+    says: "M-Bus: how many unit loads it draws, as its data sheet says; most meters draw one.",
 };
 
 pub(super) static SIMULATED: Key = Key {

@@ -25,6 +25,7 @@ export type ProblemCode =
   | 'name_taken'
   | 'name_wrong'
   | 'no_config'
+  | 'no_such_bus'
   | 'no_such_meter'
   | 'no_such_register'
   | 'no_such_route'
@@ -45,6 +46,7 @@ export type ProblemCode =
 
 /** What ails a wire; the language files have a sentence for each. */
 export type TroubleCode =
+  | 'alike'
   | 'broke_off'
   | 'foreign'
   | 'misfit'
@@ -89,6 +91,13 @@ export interface Amount {
   value: string;
 }
 
+/** One bin of a histogram. */
+export interface Bin {
+  count: number;
+  /** Its longest time, in microseconds. */
+  up_to_us: number;
+}
+
 /** What a bit of a flag register means when it is set. */
 export interface Bit {
   /** Counted from 0, the least. */
@@ -120,6 +129,12 @@ export interface Bus {
   silent: number;
   /** `up`, `down`, `starting`. */
   state: string;
+}
+
+/** A bus and its wire. */
+export interface BusDetail {
+  bus: Bus;
+  health: Health | null;
 }
 
 /** What went wrong last on a bus. */
@@ -193,6 +208,25 @@ export interface Enrolment {
   url: string;
 }
 
+/** One thing that is most likely wrong. */
+export interface Finding {
+  /** That meter's address. */
+  address: string | null;
+  /** `same_address`, `cut_off`, `wrong_speed`, ...; the language files have a sentence and an advice for each. */
+  code: string;
+  /** How many: meters, damaged answers, frames, unit loads. */
+  count: number;
+  /** The device that is held back. */
+  held: string | null;
+  /** The device that is known, where one is held back. */
+  known: string | null;
+  /** At which meter; `null` for the wire as a whole. */
+  meter: string | null;
+  /** Of how many; 0 where that means nothing. */
+  of: number;
+  since: Time | null;
+}
+
 /** When nothing was read, and why. */
 export interface Gap {
   from: Time;
@@ -203,12 +237,18 @@ export interface Gap {
   until: Time | null;
 }
 
-/** The pages are served. */
+/** How a wire is. Counts are kept over restarts. */
 export interface Health {
-  /** Always `ok`. */
-  status: string;
-  /** Of the program. */
-  version: string;
+  /** What is most likely wrong, the likeliest cause first; empty if all is well. */
+  findings: Finding[];
+  /** What the level converter is built for, if the configuration tells. */
+  max_unit_loads: number | null;
+  /** The meters that have been asked, in the order of the configuration. */
+  meters: MeterHealth[];
+  /** How often the port could not be used after it could. */
+  port_failures: number;
+  /** What all meters draw together, 1.5 mA each. */
+  unit_loads: number;
 }
 
 /** What a register did. */
@@ -353,6 +393,30 @@ export type MeterDetail = Meter & {
   /** How long its last answer took. */
   took_ms: number | null;
 };
+
+/** What one meter has shown on its wire. */
+export interface MeterHealth {
+  answered_at: Time | null;
+  /** By name: `polls`, `answered`, `retries`, `checksum_errors`, `collisions`, ... */
+  counts: Record<string, number>;
+  /** The device that answers, by its own address. */
+  device: string | null;
+  /** The device that is held back. */
+  held: string | null;
+  median_ms: number | null;
+  meter: string;
+  /** 19 of 20 answers began within this. */
+  p95_ms: number | null;
+  /** The longest silence that is over, in seconds. */
+  silent_longest_s: number;
+  silent_since: Time | null;
+  /** How often it fell silent, for two questions or more. */
+  silent_times: number;
+  /** Since when it is watched. */
+  since: Time;
+  /** How many answers began within a time and not within that of the bin before. */
+  times: Bin[];
+}
 
 /** One thing that is wrong with a configuration. */
 export interface Mistake {

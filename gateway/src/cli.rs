@@ -6,6 +6,7 @@
 mod check;
 mod claim;
 mod enrol;
+mod han;
 mod import;
 mod mbus;
 mod out;
@@ -54,6 +55,9 @@ enum Command {
     /// Ask a meter on a Modbus
     #[command(subcommand)]
     Modbus(Modbus),
+    /// Listen to an electricity meter's customer port (HAN, P1), or take a message of it apart
+    #[command(subcommand)]
+    Han(han::Han),
     /// List the types of meters whose registers are known
     Profiles(read::ListProfiles),
     /// Show the last readings that are stored of a meter; the gateway may be running
@@ -82,6 +86,7 @@ impl Cli {
             Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
             Command::Mbus(command) => command.run(&mut out),
             Command::Modbus(Modbus::Read(command)) => command.run(&mut out),
+            Command::Han(command) => command.run(&mut out),
             Command::Profiles(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
@@ -173,7 +178,7 @@ mod tests {
     fn the_help_names_every_command() {
         let help = Cli::command().render_long_help().to_string();
         for name in
-            ["run", "check-config", "mbus", "modbus", "readings", "import", "enrol", "claim-code"]
+            ["run", "check-config", "mbus", "modbus", "han", "readings", "import", "enrol", "claim-code"]
         {
             assert!(help.contains(&format!("\n  {name}")), "{name}:\n{help}");
         }

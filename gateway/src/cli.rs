@@ -177,9 +177,17 @@ mod tests {
     #[test]
     fn the_help_names_every_command() {
         let help = Cli::command().render_long_help().to_string();
-        for name in
-            ["run", "check-config", "mbus", "modbus", "han", "readings", "import", "enrol", "claim-code"]
-        {
+        for name in [
+            "run",
+            "check-config",
+            "mbus",
+            "modbus",
+            "han",
+            "readings",
+            "import",
+            "enrol",
+            "claim-code",
+        ] {
             assert!(help.contains(&format!("\n  {name}")), "{name}:\n{help}");
         }
     }

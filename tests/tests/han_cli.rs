@@ -1,7 +1,6 @@
 //! `fyrhus han` as an installer runs it: what is printed, and with which status it ends.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
-#![expect(clippy::indexing_slicing, reason = "a key that is absent reads as null")]
 
 use std::io::Write;
 use std::net::TcpListener;

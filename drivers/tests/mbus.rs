@@ -601,8 +601,8 @@ fn profiles_with(quirk: &str) -> Arc<Profiles> {
          mbus = {{ vif = \"volume\" }}\n\n\
          [[vector]]\nframe = \"example.hex\"\nexpect = {{ volume = \"456.78\" }}\n"
     );
-    let frame: String = said(1, 5, KAM).iter().map(|byte| format!("{byte:02X} ")).collect();
-    std::fs::write(dir.path().join("example.hex"), frame).unwrap();
+    let frame: Vec<String> = said(1, 5, KAM).iter().map(|byte| format!("{byte:02X}")).collect();
+    std::fs::write(dir.path().join("example.hex"), frame.join(" ")).unwrap();
     std::fs::write(dir.path().join("example.toml"), text).unwrap();
     let (profiles, mistakes) = Profiles::load_over(dir.path());
     assert_eq!(mistakes, []);

@@ -144,8 +144,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(error: ReadError, code: &str, params: &[(&str, &str)], text: &str) {
-        let told = trouble(&error);
+    fn check(error: &ReadError, code: &str, params: &[(&str, &str)], text: &str) {
+        let told = trouble(error);
         let found: Vec<_> =
             told.params.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!((told.code.as_str(), &*found, told.text.as_str()), (code, params, text));
@@ -155,13 +155,13 @@ mod tests {
     fn an_error_is_a_code_with_its_parameters_and_a_sentence() {
         let address = MeterAddress::Primary(5);
         check(
-            ReadError::Silent { address, waited: Duration::from_millis(330) },
+            &ReadError::Silent { address, waited: Duration::from_millis(330) },
             "silent",
             &[("address", "5"), ("ms", "330")],
             "meter 5 did not answer within 330 ms",
         );
         check(
-            ReadError::Garbled { address, cause: Garble::BrokeOff(3) },
+            &ReadError::Garbled { address, cause: Garble::BrokeOff(3) },
             "broke_off",
             &[("address", "5"), ("bytes", "3")],
             "meter 5 did not give an answer that fits the question: the answer broke off after 3 \
@@ -169,7 +169,7 @@ mod tests {
         );
         let port: drivers::PortSettings = "tcp://10.0.4.2:10001".parse().unwrap();
         check(
-            ReadError::Port { port, cause: PortFault::Unreachable(Duration::from_millis(1_500)) },
+            &ReadError::Port { port, cause: PortFault::Unreachable(Duration::from_millis(1_500)) },
             "port_unreachable",
             &[("ms", "1500"), ("port", "tcp://10.0.4.2:10001")],
             "bus port tcp://10.0.4.2:10001 cannot be used: the host did not answer within 1500 \

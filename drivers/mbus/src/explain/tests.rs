@@ -273,7 +273,7 @@ proptest! {
         let Frame::Long(long) = Frame::read(frame).unwrap() else { unreachable!() };
         let records = long.telegram().unwrap().records().unwrap();
         let read = records.filter_map(Result::ok).filter(|record| !record.data().is_empty());
-        let mut explained = Vec::new();
+        let mut explained: Vec<Vec<u8>> = Vec::new();
         pieces(frame, &mut |piece| match piece.meaning {
             Meaning::Data(record) if record.dib.encoding == crate::Encoding::Variable => {
                 explained.last_mut().unwrap().extend(piece.bytes);

@@ -44,7 +44,8 @@ pub struct Run<R> {
 pub struct Coverage {
     /// Those that came.
     pub got: u32,
-    /// Of those, the ones that came later, out of the meter's memory.
+    /// Readings out of the meter's memory: those among the ones that came, and, of a counter, the
+    /// one right at the end, if the period's use is told from that.
     pub from_memory: u32,
     /// Those that the schedule of that time expected, up to the end of the span asked for.
     pub expected: u32,

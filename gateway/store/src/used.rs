@@ -169,6 +169,7 @@ struct Counted {
     up: i64,
     down: i64,
     spread_unknown: bool,
+    closed_from_memory: u32,
 }
 
 /// A reading closes a quarter hour that ended at most so long before it.
@@ -190,6 +191,10 @@ impl Counting {
             let outside = at < counted.period.start.saturating_sub(SLACK_MS)
                 || row.first_at > counted.period.end.saturating_add(SLACK_MS);
             counted.spread_unknown |= outside && interval > 0;
+            // What was read right at the end of a period closes it, and lies in the next one.
+            if row.first_at >= counted.period.end && row.remembered == row.n {
+                counted.closed_from_memory = 1;
+            }
         }
     }
 
@@ -219,6 +224,7 @@ impl Counting {
             up: 0,
             down: 0,
             spread_unknown: false,
+            closed_from_memory: 0,
         });
         counted.closing = to;
         counted.up = counted.up.saturating_add(up);
@@ -233,14 +239,18 @@ impl Counting {
     ) -> Vec<Used> {
         self.rows
             .into_values()
-            .map(|counted| Used {
+            .map(|counted| (coverage(&counted.period), counted))
+            .map(|(coverage, counted)| Used {
                 start_ms: counted.period.start,
                 end_ms: counted.period.end,
                 opening: counted.opening,
                 closing: counted.closing,
                 amount: Quantity::new(counted.up, resolution),
                 fell: counted.down,
-                coverage: coverage(&counted.period),
+                coverage: Coverage {
+                    from_memory: coverage.from_memory.saturating_add(counted.closed_from_memory),
+                    ..coverage
+                },
                 spread_unknown: counted.spread_unknown,
             })
             .collect()

@@ -149,6 +149,7 @@ async fn it_is_counted_as_from_memory_and_goes_to_the_cloud_as_such() {
         .collect();
     assert_eq!(rows, [(-1, 50)]);
     assert!(used[0].rows[0].spread_unknown);
+    assert_eq!(used[0].rows[0].coverage.from_memory, 1);
 
     let sent = day.store.outbox().batch(0, 10).await.unwrap().readings;
     let origins: Vec<_> = sent.iter().map(|it| (it.seq, it.origin)).collect();

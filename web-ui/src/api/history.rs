@@ -193,7 +193,7 @@ pub(crate) struct Row {
     mean: Option<i64>,
     /// Readings that came.
     got: u32,
-    /// Of those, the ones that came later, out of the meter's memory.
+    /// Readings out of the meter's memory that it is told from; the one right at its end, too.
     from_memory: u32,
     /// Readings that were expected.
     expected: u32,

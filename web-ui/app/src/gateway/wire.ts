@@ -34,6 +34,8 @@ export type Meter = With<
 
 export type BusStatus = With<gen.Bus, { state: 'up' | 'down' | 'starting' }>;
 
+export type BusDetail = gen.BusDetail;
+
 export type Status = With<gen.Status, { buses: BusStatus[] }>;
 
 export type User = With<gen.User, { role: Role }>;
@@ -42,4 +44,13 @@ export type LiveEntry = With<gen.LiveMeter, { state: MeterState; values: Registe
 
 export type LiveEvent = With<gen.LiveEvent, { meters: Record<string, LiveEntry> }>;
 
-export type { Cloud, Notice, Site, Sync, Uptime, UptimeDay } from '../lib/api.gen';
+export type {
+  Cloud,
+  Finding,
+  MeterHealth,
+  Notice,
+  Site,
+  Sync,
+  Uptime,
+  UptimeDay,
+} from '../lib/api.gen';

@@ -566,7 +566,7 @@ export interface Row {
   end: Time;
   /** Readings that were expected. */
   expected: number;
-  /** Of those, the ones that came later, out of the meter's memory. */
+  /** Readings out of the meter's memory that it is told from; the one right at its end, too. */
   from_memory: number;
   /** Readings that came. */
   got: number;

@@ -19,6 +19,8 @@ export interface Slot {
   high: number | null;
   got: number;
   expected: number | null;
+  /** Whether it is told from what the meter remembered. */
+  fromMemory: boolean;
   spreadUnknown: boolean;
   /** What part of it is known, where that was asked and is not all of it. */
   partly: Span | null;
@@ -136,6 +138,8 @@ function slotOf(slot: Span, rows: HistoryRow[], counter: boolean, decimals: numb
     low: counter ? null : pixel(low),
     high: counter ? null : pixel(high),
     got: rows.reduce((all, row) => all + row.got, 0),
+    // The portfolio's rows do not tell.
+    fromMemory: rows.some((row) => (row.from_memory ?? 0) > 0),
     expected: expected.length ? expected.reduce((all, it) => all + it, 0) : null,
     spreadUnknown: rows.some((row) => row.spread_unknown),
     partly: null,

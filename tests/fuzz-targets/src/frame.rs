@@ -4,7 +4,7 @@ use mbus::{
     Control, Flaw, Frame, Overhear, Overheard, Primary, Request, Writer, explain, write_frame,
 };
 
-use crate::records::{displayed, telegram};
+use crate::records::{displayed, is_worded, telegram};
 
 /// Reads `bytes` as one frame, and as what a wire brings.
 ///
@@ -110,11 +110,14 @@ fn asked_again(request: &Request<'_>) {
 
 fn explained(bytes: &[u8]) {
     let mut at = 0;
+    let choice = bytes.last().copied().unwrap_or_default();
     explain::pieces(bytes, &mut |piece| {
         assert_eq!(piece.at, at, "{piece:?} follows a gap, or lies over another");
         assert!(!piece.bytes.is_empty(), "{piece:?} is of nothing");
         assert_eq!(bytes.get(piece.range()), Some(piece.bytes), "{piece:?}");
-        displayed(&piece.meaning);
+        if is_worded(piece.at, choice) {
+            displayed(&piece.meaning);
+        }
         at = piece.range().end;
     });
     assert_eq!(at, bytes.len(), "the last bytes are not explained");

@@ -286,6 +286,11 @@ fn shortened(mut mantissa: i128, mut exponent: i32) -> (i128, i32) {
     (mantissa, exponent)
 }
 
+/// Words are dear: one place in eight is put into them, and the fuzzer chooses which.
+pub(crate) fn is_worded(at: usize, choice: u8) -> bool {
+    at % 8 == usize::from(choice % 8)
+}
+
 /// Whatever can be read can be shown.
 pub(crate) fn displayed(what: &impl fmt::Display) {
     struct Nowhere;

@@ -10,7 +10,7 @@ use mbus::{
     Status, Writer, ci, explain,
 };
 
-use crate::records::{all, displayed};
+use crate::records::{all, displayed, is_worded};
 
 /// Reads `bytes`, if the first of them is even, as frames that one listener hears one after the
 /// other, each with its length before it; else as a choice of layers and what a meter sends in them.
@@ -105,10 +105,13 @@ fn consistent(heard: &Heard<'_>, bytes: &[u8], keys: &[Key]) {
         }
     }
     let mut at = 0;
+    let choice = bytes.last().copied().unwrap_or_default();
     explain::of_heard(bytes, heard, &mut |piece| {
         assert_eq!(piece.at, at, "{piece:?} follows a gap, or lies over another");
         assert!(!piece.bytes.is_empty(), "{piece:?} is of nothing");
-        displayed(&piece.meaning);
+        if is_worded(piece.at, choice) {
+            displayed(&piece.meaning);
+        }
         at = piece.range().end;
     });
     assert_eq!(at, bytes.len(), "the last bytes are not explained");

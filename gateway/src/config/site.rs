@@ -289,6 +289,11 @@ impl Buses {
             }
             _ => {}
         }
+        if kind == Some(BusKind::Modbus) && section.has(&MAX_UNIT_LOADS) {
+            let advice = "`max_unit_loads` belongs to an M-Bus, whose converter feeds its meters: \
+                          leave it out";
+            check.mistake(section.place(&MAX_UNIT_LOADS), advice.to_owned());
+        }
         if kind == Some(BusKind::Mbus)
             && let Some(baud @ (57_600 | 115_200)) = baud
         {

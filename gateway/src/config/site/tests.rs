@@ -242,6 +242,7 @@ baud = 9600
 id = "d"
 kind = "modbus"
 port = "udp://10.0.4.7:10001"
+max_unit_loads = 60
 [cloud]
 url = "http://portfolio.example"
 references = "192.0.2.1:443"
@@ -256,8 +257,9 @@ references = "192.0.2.1:443"
             "line 18: port tcp://10.0.4.2:10001 is taken by bus `a` on line 6: a wire has one master, so put all its meters on one bus",
             "line 19: `baud` means nothing on Modbus TCP: leave it out, or write rtu+tcp:// if a converter carries Modbus RTU",
             "line 23: udp:// carries an M-Bus: Modbus is tcp://, or rtu+tcp:// behind a converter that passes Modbus RTU through",
-            "line 25: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
-            "line 26: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
+            "line 24: `max_unit_loads` belongs to an M-Bus, whose converter feeds its meters: leave it out",
+            "line 26: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
+            "line 27: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
         ],
     );
 }

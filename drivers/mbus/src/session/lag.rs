@@ -16,6 +16,9 @@
 //! Two bounds follow, whatever the meters are: a byte was held back for at least as long as that,
 //! and no frame was later than its answer after the time that no meter is quicker than. Between
 //! these stands [`Settings::slack`], the guess to begin with.
+//!
+//! Both are forgotten after a while, because a way may change: a network that takes another route
+//! would otherwise be waited for by the quickest answer that there ever was.
 
 use core::time::Duration;
 
@@ -26,8 +29,12 @@ use super::Settings;
 pub(super) struct Lag {
     /// Long answers that were seen.
     frames: u8,
-    /// An answer that came soonest, less the time that every meter takes.
+    /// An answer that came soonest, less the time that every meter takes: of those since the last
+    /// [`WINDOW`] were full, and of that window.
     at_most: Duration,
+    at_most_before: Duration,
+    /// How many of them there have been in this window.
+    in_window: u8,
     /// The longest that a byte was held back, forgotten slowly.
     held: Duration,
     /// Of the answer that is coming in.
@@ -50,6 +57,8 @@ impl Lag {
     pub(super) const NONE: Self = Self {
         frames: 0,
         at_most: Duration::MAX,
+        at_most_before: Duration::MAX,
+        in_window: 0,
         held: Duration::ZERO,
         answer: None,
         begun: 0,
@@ -91,6 +100,11 @@ impl Lag {
     pub(super) fn understood(&mut self, settings: &Settings) {
         let Some(Answer { bytes, first, held, .. }) = self.answer.take() else { return };
         let at_most = first.saturating_sub(settings.quickest_answer());
+        if self.in_window >= WINDOW {
+            (self.at_most_before, self.at_most) = (self.at_most, Duration::MAX);
+            self.in_window = 0;
+        }
+        self.in_window += 1;
         self.at_most = self.at_most.min(at_most);
         self.held = held.max(self.held.saturating_sub(self.held / 64));
         if bytes >= LONG {
@@ -103,13 +117,15 @@ impl Lag {
         if self.frames < ENOUGH {
             return settings.slack.max(2 * self.held);
         }
-        settings.slack.min(self.at_most) + 2 * self.held
+        settings.slack.min(self.at_most).min(self.at_most_before) + 2 * self.held
     }
 }
 
 /// An acknowledge alone does not show whether bytes are held back.
 const LONG: usize = 16;
 const ENOUGH: u8 = 4;
+/// A quarter of an hour's answers of a bus that is not small.
+const WINDOW: u8 = 64;
 const MANY: u8 = 8;
 
 #[cfg(test)]
@@ -146,6 +162,26 @@ mod tests {
         check(&(0..40).map(|byte| 300 + 11 * (byte + 1)), 48);
         // The answer was sooner than the guess.
         check(&(0..40).map(|byte| 11 + 30 + 11 * (byte + 1)), 30);
+    }
+
+    #[test]
+    fn a_way_that_became_longer_is_learned_anew() {
+        let mut lag = Lag::NONE;
+        let mut answers = |count, first| {
+            for _ in 0..count {
+                lag.sent();
+                for byte in 1..40_u32 {
+                    let at = Duration::from_secs(1) * (first + 11 * byte) / 2400;
+                    lag.seen(at, byte as usize, &SETTINGS);
+                }
+                lag.understood(&SETTINGS);
+            }
+            lag.slack(&SETTINGS)
+        };
+        let next_to_nothing = Duration::from_micros(1);
+        assert!(answers(40, 11) < next_to_nothing);
+        assert!(answers(40, 300) < next_to_nothing, "some slow meters are no other way");
+        assert!(answers(2 * u32::from(WINDOW), 300) >= SETTINGS.slack);
     }
 
     #[test]

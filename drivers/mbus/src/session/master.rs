@@ -432,7 +432,8 @@ impl Session {
             if !had_begun {
                 let slowest = &mut self.exchange.summary.slowest_answer;
                 *slowest = taken.max(*slowest);
-                self.lag.begun(taken);
+                // A meter that takes longer than the standard allows is not what others wait for.
+                self.lag.begun(taken.min(self.answer_within()));
                 let taken = now.saturating_sub(self.exchange.asked_at);
                 self.exchange.taken = taken.saturating_sub(self.settings.characters(1));
             }
@@ -645,7 +646,8 @@ impl Session {
         }
     }
 
-    fn give_up(&mut self, now: Duration) {
+    /// Gives up the task under way, if there is one: what its meter still says is thrown away.
+    pub fn give_up(&mut self, now: Duration) {
         let outstanding = match self.phase {
             Phase::Waiting { .. } => self.answer_begins_by(),
             Phase::Idle | Phase::Settle { .. } => return,
@@ -653,6 +655,8 @@ impl Session {
         };
         self.fcb.forget(self.exchange.to);
         self.dirty = true;
+        // It may take longer than it was waited for.
+        self.unanswered |= self.exchange.attempts > 0 && !self.exchange.is_probe();
         self.keep_quiet_until(outstanding);
         self.phase = Phase::Idle;
     }

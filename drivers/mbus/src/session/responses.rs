@@ -64,7 +64,7 @@ impl Responses {
         self.counts.iter().map(|count| u16::from(*count)).sum()
     }
 
-    /// How many readouts in a row were in vain.
+    /// How many readouts in a row were in vain; from 256 on it counts from 128 again.
     pub const fn silent_in_a_row(&self) -> u8 {
         self.silent
     }
@@ -83,7 +83,11 @@ impl Responses {
 
     /// A whole readout was in vain.
     pub const fn was_silent(&mut self) {
-        self.silent = self.silent.saturating_add(1);
+        self.silent = match self.silent {
+            // So that even a meter that was gone for long is now and then waited for patiently.
+            u8::MAX => 1 << 7,
+            silent => silent + 1,
+        };
     }
 
     /// Takes over what `other` has seen.
@@ -111,11 +115,13 @@ impl Responses {
     ///
     /// Twice the time within which 99 of 100 answers came: while it has answered fewer than
     /// `ENOUGH` times only if that is longer, then also if it is shorter, but not after the last
-    /// saying. A meter that was silent for one, two, four, eight … readouts is once waited for
-    /// `PATIENCE`: so one that is slower than the standard allows is found, and one that is gone
-    /// costs little.
+    /// saying. A meter that was silent for one, two, four … 128 readouts, and then for every 128, is
+    /// once waited for `PATIENCE`: so one that is slower than the standard allows is found, and one
+    /// that is gone costs little. None is waited for longer than twice that unless `standard` is
+    /// longer: what took longer was this machine, which stood still, or the network.
     pub fn patience(&self, standard: Duration, settings: &Settings) -> Patience {
         let shown = self.p99().map_or(Duration::ZERO, |p99| 2 * p99);
+        let shown = shown.min(standard.max(2 * PATIENCE));
         let usual = if self.answers() < ENOUGH {
             shown.max(standard)
         } else {
@@ -209,12 +215,22 @@ mod tests {
         let settings = Settings::new(2400);
         let mut responses = Responses::NONE;
         let mut patient = Vec::new();
-        for readout in 0..40 {
+        for readout in 0..600 {
             if responses.patience(STANDARD, &settings).at_last > STANDARD {
                 patient.push(readout);
             }
             responses.was_silent();
         }
-        assert_eq!(patient, [1, 2, 4, 8, 16, 32]);
+        assert_eq!(patient, [1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512]);
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_makes_no_meter_slow() {
+        let settings = Settings::new(2400);
+        let mut responses = Responses::NONE;
+        responses.answered(Duration::from_secs(40));
+        assert_eq!(responses.patience(STANDARD, &settings), Patience::fixed(2 * PATIENCE));
+        let configured = Duration::from_secs(9);
+        assert_eq!(responses.patience(configured, &settings), Patience::fixed(configured));
     }
 }

@@ -439,6 +439,27 @@ fn a_task_that_is_given_up_leaves_no_answer_behind() {
     assert_eq!(line.telegrams, [new]);
 }
 
+/// It was given up while it was waited for no longer than this meter usually takes.
+#[test]
+fn an_answer_that_is_later_than_usual_is_not_that_to_the_next_task() {
+    let mut line = Line::new();
+    let meter = Target::Primary(Primary(5));
+    let task = Task::Read { meter, reset: Reset::Never, prelude: None };
+    let patience = Patience { usual: bit_times(60), at_last: bit_times(900) };
+    line.session.start(&task, Some(patience), line.now).unwrap();
+    while !matches!(line.session.poll(line.now), Action::Send(_)) {
+        line.now += bit_times(1);
+    }
+    let (old, new) = (answer(5, HEAT, 2, false), answer(5, HEAT, 3, false));
+    let begin = line.now + bit_times(55 + 400);
+    line.coming =
+        old.iter().zip(0..).map(|(byte, at)| (begin + bit_times(11 * at), *byte)).collect();
+    line.now += bit_times(55 + 50);
+    line.answers(&new);
+    line.run(&task).unwrap();
+    assert_eq!(line.telegrams, [new]);
+}
+
 #[test]
 fn a_meter_is_selected_by_its_own_address_and_asked_as_253() {
     let mut line = Line::new();

@@ -192,6 +192,10 @@ impl Port {
         matches!(self.settings, PortSettings::Tcp(_) | PortSettings::RtuOverTcp(_))
     }
 
+    pub(crate) const fn is_open(&self) -> bool {
+        self.line.is_some()
+    }
+
     /// Makes sure that the port is open. Tells whether it had to be opened.
     ///
     /// # Errors

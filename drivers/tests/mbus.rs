@@ -58,6 +58,11 @@ enum Act {
     /// Begins the longest frame, and says a byte of it now and then for ever.
     Drip,
     HangUp,
+    /// Answers, and hangs up.
+    LastWord,
+    /// Says the telegrams with these access numbers, of which none announces another, one after
+    /// the other.
+    Says(&'static [u8]),
 }
 
 struct Slave {
@@ -126,6 +131,8 @@ async fn slave(on_pty: bool, script: Vec<Act>) -> Slave {
             let mut script = script.into_iter();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                // What it says is on its way at once.
+                stream.set_nodelay(true).unwrap();
                 serve(stream, &mut script).await;
             }
         });
@@ -219,6 +226,17 @@ async fn serve(
                         return;
                     }
                     Act::HangUp => return,
+                    Act::LastWord => {
+                        drop(stream.write_all(&right).await);
+                        return;
+                    }
+                    Act::Says(numbers) => {
+                        for number in numbers {
+                            drop(stream.write_all(&said(*number, 5, KAM)).await);
+                            time::sleep(Duration::from_millis(10)).await;
+                        }
+                        vec![]
+                    }
                 }
             }
             _ => vec![],
@@ -416,6 +434,36 @@ async fn a_question_that_was_dropped_does_not_answer_the_next() {
         let _ = time::timeout(Duration::from_millis(1), bus.read(&five, &Noon)).await;
         assert!(read(&mut bus, &meter(MeterAddress::Primary(6))).await.is_err());
         assert_eq!(read(&mut bus, &five).await.unwrap().readings.len(), 4);
+    }
+}
+
+/// Nobody listens between two questions. A bus with a meter that said its answer twice is not one
+/// answer behind from then on.
+#[tokio::test]
+async fn what_comes_between_two_questions_answers_neither() {
+    for on_pty in [false, true] {
+        let script = vec![Act::Says(&[1, 1]), Act::Says(&[2]), Act::Says(&[3])];
+        let slave = slave(on_pty, script).await;
+        let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+        let meter = meter(MeterAddress::Primary(5));
+        for number in 1..=3 {
+            let readout = read(&mut bus, &meter).await.unwrap();
+            assert_eq!(readout.telegrams, [said(number, 5, KAM)], "on_pty {on_pty}");
+            // What was said behind the answer is in the system's buffer by then.
+            time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// Some converters close a connection over which nothing was said for a while.
+#[tokio::test]
+async fn a_connection_that_ended_between_two_questions_costs_no_reading() {
+    let slave = slave(false, vec![Act::Answer, Act::LastWord]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let meter = meter(MeterAddress::Primary(5));
+    for _ in 0..2 {
+        assert_eq!(read(&mut bus, &meter).await.unwrap().telegrams.len(), 2);
+        time::sleep(Duration::from_millis(30)).await;
     }
 }
 

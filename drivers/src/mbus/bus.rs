@@ -208,6 +208,10 @@ impl MbusBus {
 
     async fn open_port(&mut self) -> Result<(), PortFault> {
         self.leave_if_gone();
+        if self.port.is_open() {
+            // A connection that has ended meanwhile is made again.
+            let _ended = self.hear_what_came().await;
+        }
         if self.port.open().await? {
             // Nobody knows what a meter heard over the connection before.
             self.session.reconnected(self.epoch.elapsed());
@@ -222,6 +226,19 @@ impl MbusBus {
         if std::mem::take(&mut self.unheard) && self.port.may_be_half_open() {
             self.port.close();
         }
+    }
+
+    /// Takes what came while nobody listened, such as the second answer of a meter that was asked
+    /// twice: to the session it is nobody's answer. Otherwise it would stay in the system's buffer
+    /// and be taken for the answer to the next question, and so on for ever.
+    async fn hear_what_came(&mut self) -> Result<(), PortFault> {
+        self.session.give_up(self.epoch.elapsed());
+        for _ in 0..MOST_WAITING {
+            if !self.hear(self.epoch.elapsed()).await? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether anything came before `until`.
@@ -298,13 +315,18 @@ impl MbusBus {
 /// As [`time::timeout_at`], which is a millisecond or two late: at 9600 baud that is more than the
 /// line has to rest after an answer, and would cost a fiftieth of each readout. So the last bit of
 /// a wait is spent asking again and again, with everybody else let before.
+///
+/// That is no more than [`LATE`] by the machine's own clock, whatever the runtime's clock does: one
+/// that is stopped goes on only when nobody has anything to do.
 async fn punctually<T>(deadline: Instant, what: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut what = pin!(what);
     if let Some(early) = deadline.checked_sub(LATE)
+        && Instant::now() < early
         && let Ok(done) = time::timeout_at(early, &mut what).await
     {
         return Ok(done);
     }
+    let awake = std::time::Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -313,6 +335,9 @@ async fn punctually<T>(deadline: Instant, what: impl Future<Output = T>) -> Resu
         }
         if Instant::now() >= deadline {
             return Err(Elapsed);
+        }
+        if awake.elapsed() > LATE {
+            return time::timeout_at(deadline, what).await.map_err(|_elapsed| Elapsed);
         }
     }
 }
@@ -350,6 +375,33 @@ const ABANDONED: Failure =
 /// Four times as many as one wire carries.
 const MOST_KNOWN: usize = 1_000;
 
+/// How many pieces of up to 512 bytes are thrown away before a question: whoever says more than
+/// that at once is heard as noise while it is asked.
+const MOST_WAITING: usize = 64;
+
 /// After a connection is made: what a converter kept for whoever comes next.
 const QUIET: Duration = Duration::from_millis(50);
 const DRAIN_AT_MOST: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock that is stopped goes on when nobody has anything to do: a wait that asks again and
+    /// again would never end.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_under_a_clock_that_is_stopped() {
+        for wait in [0, 1, 2, 3, 50] {
+            let begun = Instant::now();
+            let deadline = begun + Duration::from_millis(wait);
+            assert!(punctually(deadline, std::future::pending::<()>()).await.is_err());
+            assert_eq!(begun.elapsed(), Duration::from_millis(wait));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_taken_also_when_there_is_no_time() {
+        let past = Instant::now();
+        assert!(punctually(past, async { 7 }).await.is_ok_and(|it| it == 7));
+    }
+}

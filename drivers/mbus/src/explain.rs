@@ -507,7 +507,8 @@ impl<'a> Walk<'a, '_> {
         }
         let mode = field.mode();
         let is_sealed = self.known.is_sealed.unwrap_or_else(|| {
-            let plain = matches!(mode, 5 | 7) && self.rest.starts_with(&[0x2F, 0x2F]);
+            let records = Records::new(self.reader(), order);
+            let plain = matches!(mode, 5 | 7) && records.are_plain_all_the_same();
             field.is_encrypted_on_a_wire() && !plain
         });
         match ci {

@@ -43,8 +43,9 @@
 //! **Invariant:** nothing is decoded that was not opened with the right key. Right is a key whose
 //! plain text begins `2F 2F`, or agrees with the checksum of the link layer, and whose message
 //! authentication code, where there is one, agrees first. The one exception is a telegram that is
-//! plain although its header calls it encrypted, and only where no key is known
-//! ([`State::PlainMarked`]).
+//! plain although its header calls it encrypted, whole to its last record, and only where no key is
+//! known ([`State::PlainMarked`]). Sixteen bits agree by chance once in 65 536 telegrams: only an
+//! authentication code is proof.
 //!
 //! **Invariant:** an offset counts from the first byte of the frame after its checksums were taken
 //! out, also in what has been decrypted.

@@ -175,10 +175,10 @@ impl<'a> Sealed<'a> {
     }
 
     /// The records, if they are in plain text all the same: a log of decrypted telegrams, which
-    /// begin with two fillers.
+    /// begin with two fillers and whose records are whole.
     pub fn plain(&self) -> Option<Records<'a>> {
-        let is_plain = matches!(self.mode, 5 | 7) && self.bytes().starts_with(&[0x2F, 0x2F]);
-        is_plain.then(|| Records::new(self.reader.clone(), self.order))
+        let records = Records::new(self.reader.clone(), self.order);
+        (matches!(self.mode, 5 | 7) && records.are_plain_all_the_same()).then_some(records)
     }
 
     /// Why there are no records.
@@ -316,5 +316,9 @@ mod tests {
         let plain = [1, 0, 0x10, 0x05, 0x2F, 0x2F, 0x01, 0x13, 1];
         let records = telegram(ci::RECORDS_SHORT_HEADER, &plain).unwrap().records().unwrap();
         assert_eq!(records.count(), 1);
+        // Behind two fillers that are none: the record breaks off.
+        let sealed = [1, 0, 0x10, 0x05, 0x2F, 0x2F, 0x01, 0x13, 1, 0x04, 0x13];
+        let error = telegram(ci::RECORDS_SHORT_HEADER, &sealed).unwrap().records().unwrap_err();
+        assert_eq!(error.flaw, Flaw::KeyMissing(5));
     }
 }

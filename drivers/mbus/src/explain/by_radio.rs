@@ -4,7 +4,7 @@
 //! end ([`Framed`]), and where one stands in the middle of a piece, the piece goes on behind it.
 
 use super::{Layer, Meaning, Piece, Walk, first, number};
-use crate::radio::{Framing, Session};
+use crate::radio::{Framing, Mac, Session};
 use crate::{ByteOrder, Control, Encoding, Id, Manufacturer, Medium, Records};
 
 impl<'a> Walk<'a, '_> {
@@ -67,14 +67,7 @@ impl<'a> Walk<'a, '_> {
         self.piece(2, layer, |bytes| Meaning::AflFragment(first(bytes)));
         let mut mac_len = 0;
         if has(13) {
-            mac_len = match first(self.rest) & 0b1111 {
-                3 => 2,
-                4 => 4,
-                5 => 8,
-                6 => 12,
-                7 => 16,
-                _ => 0,
-            };
+            mac_len = Mac::len_of(first(self.rest));
             self.piece(1, layer, |_| Meaning::AflControl);
         }
         if has(9) {

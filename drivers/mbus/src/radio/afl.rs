@@ -139,7 +139,7 @@ impl Mac {
 
     /// How many bytes the message control byte announces; none that are known here for kinds of
     /// code other than CMAC.
-    pub(super) const fn len_of(control: u8) -> usize {
+    pub(crate) const fn len_of(control: u8) -> usize {
         match control & 0x0F {
             3 => 2,
             4 => 4,

@@ -7,7 +7,7 @@ use super::{
     Ell, Format, Framing, Layer, Link, Listener, RadioLink, Scratch, Security, Session, State,
     Transmission, write_compact,
 };
-use crate::crypto::Key;
+use crate::crypto::{Key, Purpose};
 use crate::{
     ByteOrder, Content, Control, Full, Header, Primary, Reader, Records, Secondary, Status, Writer,
     ci, write_frame,
@@ -217,6 +217,29 @@ fn mode_7() {
     assert_eq!(heard.envelope.afl.unwrap().counter, Some(0x0102_0304));
 }
 
+/// Without a code the plain text decides. The wrong key was searched for.
+#[test]
+fn mode_7_without_a_code() {
+    let counter = 0x0102_0304_u32;
+    let mut records = [0x2F; 16];
+    records[2..2 + RECORDS.len()].copy_from_slice(RECORDS);
+    let own = KEY.derive(Purpose::Encryption, counter, [0x78, 0x56, 0x34, 0x12]);
+    own.seal_chained([0; 16], &mut records);
+    let afl = [&[0x07, 0x00, 0x28, 0x25][..], &counter.to_le_bytes()].concat();
+    let header = [0x7A, 7, 0, 0x10, 0x07, 0x10];
+    let body = [&afl[..], &header, &records].concat();
+    let frame = sent(&plain(), 0x90, None, |w| w.bytes(&body));
+    let decrypted = Some((Layer::Tpl, State::Decrypted));
+    check(&frame, &[KEY], decrypted, Ok(TEXTS));
+    let fits = |key: Key| {
+        let heard = Listener::new(&mut []).hear(&frame, &[key], &mut Scratch::new()).envelope;
+        heard.encryption.map(|it| (it.layer, it.state)) == decrypted
+    };
+    let wrong = |number: u32| Key::new([number.to_le_bytes(); 4].concat().try_into().unwrap());
+    assert!(fits(wrong(46_936)));
+    check(&frame, &[wrong(46_936), KEY], decrypted, Ok(TEXTS));
+}
+
 #[test]
 fn encryption_of_the_link() {
     let ell = |session| {
@@ -271,6 +294,13 @@ fn plain_ones_that_are_called_encrypted() {
     // Whoever has a key wants it used.
     let wrong = "byte 15: no key that is known for this meter opens it";
     check(&log, &[KEY], Some((Layer::Tpl, State::KeyWrong)), Err(wrong));
+    // Encrypted, and two fillers by chance: what follows does not end as records do.
+    let sealed = sent(&plain(), ci::RECORDS_SHORT_HEADER, Some(&header), |w| {
+        w.bytes(&[0x2F; 6])?;
+        w.bytes(&RECORDS[..9])
+    });
+    let missing = "byte 15: the records are encrypted in mode 5 and there is no key";
+    check(&sealed, &[], Some((Layer::Tpl, State::KeyMissing)), Err(missing));
 }
 
 #[test]

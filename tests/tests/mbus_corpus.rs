@@ -262,7 +262,7 @@ impl Count {
                         self.tell(name, "message", error, expected);
                     }
                 }
-                _ if decoded[key] == *expected => {}
+                _ if decoded.get(key) == Some(expected) => {}
                 _ => self.tell(name, key, &decoded[key], expected),
             }
         }

@@ -9,9 +9,9 @@
 //! ```
 //!
 //! [`pieces`] gives the [`Piece`]s of a wired frame, [`of_heard`] those of any frame that a
-//! [`Listener`](crate::radio::Listener) has heard, decrypted where it was; first byte first. It is more patient than the readers of this
-//! crate: what is wrong is a piece that says so, what stands around it is explained all the same,
-//! and what cannot be understood is a piece, too.
+//! [`Listener`](crate::radio::Listener) has heard, decrypted where it was; first byte first. Both
+//! are more patient than the readers of this crate: what is wrong is a piece that says so, what
+//! stands around it is explained all the same, and what cannot be understood is a piece, too.
 //!
 //! **Invariant:** the pieces follow each other without a gap from the first byte to the last, so
 //! each byte is in just one of them, whatever the bytes are. None is empty.

@@ -30,7 +30,7 @@ pub enum Value<'a> {
     Text(Latin1<'a>),
     /// In the order of the wire.
     Bytes(&'a [u8]),
-    /// Types G, and F or I where only the day counts.
+    /// Type G.
     Date(Date),
     /// Types F and I: the meter's own clock, in its own zone.
     DateTime(Date, Time),

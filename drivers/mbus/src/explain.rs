@@ -144,6 +144,8 @@ pub enum Meaning<'a> {
     RadioLength(u8),
     /// Who speaks by radio, and why.
     RadioControl(Control),
+    /// What is in the radio frame: some CIs mean something else than on a wire.
+    RadioCi(u8),
     /// The checksum of the block before.
     BlockChecksum,
     /// Of the extended link layer.

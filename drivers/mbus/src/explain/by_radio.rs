@@ -18,7 +18,7 @@ impl<'a> Walk<'a, '_> {
         }
         self.afl();
         let ci = first(self.rest);
-        self.link(1, |bytes| Meaning::Ci(first(bytes)));
+        self.link(1, |bytes| Meaning::RadioCi(first(bytes)));
         self.body(ci, false);
     }
 

@@ -328,6 +328,35 @@ fn explained_when_heard(before: &[&[u8]], frame: &[u8], keys: &[crate::crypto::K
     text
 }
 
+/// On a wire the same CI is the fixed structure.
+#[test]
+fn a_compact_frame_of_radio_is_called_one() {
+    let address = crate::Secondary {
+        id: Id(0x1234_5678),
+        manufacturer: Manufacturer(0x2C2D),
+        version: 1,
+        medium: Medium::new(7),
+    };
+    let header = crate::Header::long(address, 7, crate::Status::OK);
+    let link = radio::RadioLink { framing: radio::Framing::Bare, control: Control(0x44), address };
+    let security = radio::Security::Plain;
+    let transmission = radio::Transmission { link, ell: None, link_key: None, security };
+    let full = [0x04, 0x13, 0x39, 0x30, 0, 0];
+    let records = crate::Records::new(Reader::new(&full), ByteOrder::LsbFirst);
+    let sent = |ci, body: &dyn Fn(&mut Writer<'_>) -> Result<(), crate::Full>| {
+        let mut buffer = [0; 300];
+        let mut w = Writer::new(&mut buffer);
+        transmission.write(ci, Some(&header), &mut w, body).unwrap();
+        w.written().to_vec()
+    };
+    let whole = sent(ci::RECORDS, &|w| w.bytes(&full));
+    let compact = sent(ci::FIXED, &|w| radio::write_compact(&records, w));
+    let text = explained_when_heard(&[&whole], &compact, &[]);
+    let said = |line: &str| text.lines().any(|it| it == line);
+    assert!(said("73 link: compact records behind the long header"), "{text}");
+    assert!(said("39300000 record: volume = 12.345 m3"), "{text}");
+}
+
 proptest! {
     #[test]
     fn each_byte_of_what_is_heard_is_in_one_piece(

@@ -19,7 +19,7 @@ impl Meaning<'_> {
             Self::StartAgain { .. } => "start_again",
             Self::Control(_) => "control",
             Self::Address(_) => "address",
-            Self::Ci(_) => "ci",
+            Self::Ci(_) | Self::RadioCi(_) => "ci",
             Self::Checksum { .. } => "checksum",
             Self::Stop { .. } => "stop",
             Self::RadioLength(_) => "radio_length",
@@ -103,7 +103,9 @@ impl fmt::Display for Meaning<'_> {
             }
             Self::Control(control) => describe_control(f, control),
             Self::Address(address) => describe_address(f, address),
-            Self::Ci(ci) => f.write_str(name_of_ci(ci)),
+            Self::RadioCi(ci::FIXED) => f.write_str("compact records behind the long header"),
+            Self::RadioCi(ci::FIXED_MSB_FIRST) => f.write_str("reserved by radio"),
+            Self::Ci(ci) | Self::RadioCi(ci) => f.write_str(name_of_ci(ci)),
             Self::Checksum { right, found } if right == found => f.write_str("checksum, right"),
             Self::Checksum { right, .. } => write!(f, "WRONG checksum: should be {right:02X}"),
             Self::Stop { right: true } => f.write_str("end of the frame"),
@@ -278,15 +280,12 @@ fn describe_address(f: &mut fmt::Formatter<'_>, address: Primary) -> fmt::Result
     }
 }
 
+/// In more words than [`ci::name`] has, where the pieces behind it say more, too.
 const fn name_of_ci(code: u8) -> &'static str {
     match code {
         ci::APPLICATION_RESET => "application reset",
         ci::DATA => "records for the meter",
         ci::SELECT => "selection by secondary address",
-        0x53 => "application selection",
-        0x54 => "synchronise: store your values now",
-        ci::ERROR => "application error",
-        ci::ALARM => "alarm",
         ci::RECORDS => "records behind the long header",
         ci::FIXED => "fixed structure: two counters",
         ci::RECORDS_MSB_FIRST => "records behind the long header, high byte first",
@@ -308,8 +307,7 @@ const fn name_of_ci(code: u8) -> &'static str {
         0xBD => "talk at 9600 baud",
         0xBE => "talk at 19200 baud",
         0xBF => "talk at 38400 baud",
-        0xA0..=0xB7 => "the maker's own application layer",
-        _ => "application layer that is not read here",
+        _ => ci::name(code),
     }
 }
 

@@ -36,6 +36,12 @@ enum Mind {
     Locked,
     /// Acknowledges, and says nothing more.
     FallsSilent,
+    /// Does it without a word, and does not answer the five questions after that.
+    GoesOver,
+    /// Answers neither a reset nor a selection.
+    NoReset,
+    /// Does it all, and says nothing as long as it has the address 9.
+    Mute,
 }
 
 #[derive(Clone, Debug)]
@@ -44,13 +50,14 @@ struct Meter {
     address: u8,
     mind: Mind,
     selected: bool,
-    silent: bool,
+    /// For so many questions.
+    silent: u32,
     clock: (Date, Time),
 }
 
 fn meter(id: u32, address: u8, mind: Mind) -> Meter {
     let clock = (Date::new(2026, 1, 1).unwrap(), Time::new(0, 0, None).unwrap());
-    Meter { id, address, mind, selected: false, silent: false, clock }
+    Meter { id, address, mind, selected: false, silent: 0, clock }
 }
 
 impl Meter {
@@ -60,10 +67,21 @@ impl Meter {
     }
 
     fn answer(&mut self, request: &Request<'_>) -> Vec<u8> {
+        let answer = self.would_answer(request);
+        let mute = match self.mind {
+            Mind::Mute => self.address == 9,
+            Mind::NoReset => matches!(request, Request::Reset(_) | Request::Select(_)),
+            _ => false,
+        };
+        if mute { vec![] } else { answer }
+    }
+
+    fn would_answer(&mut self, request: &Request<'_>) -> Vec<u8> {
         let selected = self.selected;
         let mine = |to: Primary| to.0 == self.address || (to == Primary::SELECTED && selected);
         let ack = vec![0xE5];
-        if self.silent {
+        if self.silent > 0 {
+            self.silent -= 1;
             return vec![];
         }
         match *request {
@@ -96,10 +114,14 @@ impl Meter {
 
     fn set(&mut self, how: impl FnOnce(&mut Self)) -> Vec<u8> {
         match self.mind {
-            Mind::Obeys => how(self),
+            Mind::Obeys | Mind::Mute | Mind::NoReset => how(self),
             Mind::Forgets => {}
             Mind::Locked => return vec![],
-            Mind::FallsSilent => self.silent = true,
+            Mind::FallsSilent => self.silent = u32::MAX,
+            Mind::GoesOver => {
+                self.silent = 5;
+                return vec![];
+            }
         }
         vec![0xE5]
     }
@@ -249,8 +271,31 @@ async fn a_meter_that_does_not_take_an_address_is_told_as_such() {
     let two = [1, 7, 7].map(|at| meter(0x1111_1111 * u32::from(at), at, Mind::Obeys));
     let told = set_address(&two, "1", 7).await;
     assert!(told.iter().all(|it| it.contains("address 7 is taken")), "{told:?}");
+    // So is it if the one there does not acknowledge a reset.
+    let two = [meter(0x1111_1111, 1, Mind::Obeys), meter(0x7777_7777, 7, Mind::NoReset)];
+    let told = set_address(&two, "1", 7).await;
+    assert!(told.iter().all(|it| it.contains("address 7 is taken")), "{told:?}");
     let told = set_address(&[], "1", 7).await;
     assert_eq!(told, ["nothing was changed, because the meter could not be read first"]);
+}
+
+/// It was selected too, and would have heard its new address.
+#[tokio::test]
+async fn a_meter_that_only_listens_is_given_no_address() {
+    let two = [meter(0x1111_2222, 9, Mind::Mute), meter(0x1111_1111, 0, Mind::Obeys)];
+    assert_eq!(set_address(&two, "1111FFFF", 12).await, ["11111111 at 12"]);
+}
+
+#[tokio::test]
+async fn a_meter_that_changed_its_speed_without_a_word_is_followed() {
+    let wire = Wire::with(true, &[meter(0x1111_1111, 1, Mind::GoesOver)]).await;
+    let set = wire.bus().set_baud(1, Baud::B9600, &Noon).await;
+    assert!(matches!(set, Ok(SpeedSet::ReadBack(_))), "{set:?}");
+    assert_eq!(wire.speed(), 9_600);
+
+    let wire = Wire::with(false, &[meter(0x1111_1111, 1, Mind::GoesOver)]).await;
+    let set = wire.bus().set_baud(1, Baud::B9600, &Noon).await;
+    assert!(matches!(set, Err(SetError::Lost(_))), "{set:?}");
 }
 
 #[tokio::test]

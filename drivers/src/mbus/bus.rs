@@ -177,6 +177,11 @@ impl MbusBus {
         self.settings.baud
     }
 
+    /// How long a meter may take, if the configuration tells.
+    pub(super) const fn answer_within(&self) -> Option<Duration> {
+        self.settings.answer_within
+    }
+
     /// Talks at `baud` from now on.
     pub(super) fn set_speed(&mut self, baud: u32) -> Result<(), ReadError> {
         self.settings.baud = baud;
@@ -263,7 +268,7 @@ impl MbusBus {
     }
 
     /// Does one task of the session, with as much patience as the meter needs.
-    async fn run_for(
+    pub(super) async fn run_for(
         &mut self,
         task: &Task<'_>,
         patience: Option<Patience>,

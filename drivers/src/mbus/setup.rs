@@ -6,17 +6,20 @@
 //! ```text
 //! address   who is it? ─▶ is the new one free? ─▶ 01 7A nn ─▶ who answers at the new one?
 //! speed     who is it? ─▶ CI B8–BF, E5 at the old speed ─▶ who answers at the new one?
-//!                                                          └ nobody: back to the old one
+//!                         └ no E5: at the old one?         └ nobody: back to the old one
 //! clock     04 6D … ─▶ what does it say now?
 //! ```
+//!
+//! **Never true:** an address is sent to a selection with wildcards, or to whoever is there: another
+//! meter that did not answer, but listens, would take it too.
 //!
 //! Source: EN 13757-3, "setting of parameters"; the M-Bus documentation 4.8, sections 5.3 and 6.4.
 
 use std::time::Duration;
 
 use ::mbus::{
-    Baud, Content, Date, Failure, Frame, Primary, Quantity, Reason, Request, Summary, Target, Task,
-    Time, Value, ci,
+    Baud, Content, Date, Failure, Frame, Patience, Primary, Quantity, Reason, Request, Reset,
+    Selection, Summary, Target, Task, Time, Value, ci,
 };
 use chrono::NaiveDate;
 use metering::{Clock, Identity};
@@ -109,7 +112,7 @@ impl MbusBus {
         }
         self.expect_free(new, clock).await?;
 
-        let sent = self.send(meter, &data, clock).await?;
+        let sent = self.send(itself(meter, &before), &data, clock).await?;
         let address = MeterAddress::Primary(new);
         match self.who(address, clock).await {
             Ok(after) if after.identity == before.identity => Ok(after),
@@ -129,7 +132,7 @@ impl MbusBus {
     }
 
     /// Tells the meter at `address` to talk at `baud`, follows it there, and reads it back. If
-    /// nobody answers there the bus is back at the old speed when this returns.
+    /// it does not answer there the bus is back at the old speed when this returns.
     ///
     /// # Errors
     ///
@@ -142,34 +145,47 @@ impl MbusBus {
     ) -> Result<SpeedSet, SetError> {
         let meter = MeterAddress::Primary(address);
         let before = self.who(meter, clock).await.map_err(SetError::Before)?;
-        let old = self.baud();
+        let (old, new) = (self.baud(), baud.bits_per_second());
         let task = Task::SetBaud { meter: Primary(address), baud };
-        if self.task(&task, clock).await?.is_err() {
+        let acknowledged = self.task(&task, clock).await?.is_ok();
+        if !acknowledged && self.who(meter, clock).await.is_ok() {
             return Err(SetError::NotTaken);
         }
+        let lost = format!(
+            "the meter answers neither at {new} nor at {old} baud; most go back to their old speed \
+             by themselves after some minutes without a question"
+        );
         if !matches!(self.port_settings(), PortSettings::Serial(_)) {
             // The wire still has the converter's speed, and so has the session.
             self.set_speed(old).map_err(SetError::During)?;
-            return Ok(SpeedSet::Acknowledged);
+            return if acknowledged {
+                Ok(SpeedSet::Acknowledged)
+            } else {
+                Err(SetError::Lost(lost))
+            };
         }
-        match self.who(meter, clock).await {
+        if !acknowledged {
+            // Its acknowledge was lost, or it was the first to go over.
+            self.set_speed(new).map_err(SetError::During)?;
+        }
+        let otherwise = match self.who(meter, clock).await {
             Ok(after) if after.identity == before.identity => {
                 return Ok(SpeedSet::ReadBack(Box::new(after)));
             }
-            Ok(after) => {
-                return Err(SetError::Otherwise(format!("meter {}", after.identity.serial)));
-            }
-            Err(error @ ReadError::Port { .. }) => return Err(SetError::During(error)),
-            Err(_) => {}
-        }
+            Ok(after) => Some(SetError::Otherwise(format!("meter {}", after.identity.serial))),
+            Err(error @ ReadError::Port { .. }) => Some(SetError::During(error)),
+            Err(_) => None,
+        };
         self.set_speed(old).map_err(SetError::During)?;
-        let new = baud.bits_per_second();
+        if let Some(error) = otherwise {
+            return Err(error);
+        }
         match self.who(meter, clock).await {
-            Ok(_) => Err(SetError::Otherwise(format!("before: it talks at {old} baud"))),
-            Err(_) => Err(SetError::Lost(format!(
-                "the meter acknowledged and answers neither at {new} nor at {old} baud; most go \
-                 back to their old speed by themselves after some minutes without a question"
-            ))),
+            Ok(_) if acknowledged => {
+                Err(SetError::Otherwise(format!("before: it talks at {old} baud")))
+            }
+            Ok(_) => Err(SetError::NotTaken),
+            Err(_) => Err(SetError::Lost(lost)),
         }
     }
 
@@ -215,11 +231,20 @@ impl MbusBus {
         self.read(&Meter::stranger(address), clock).await
     }
 
-    /// Nobody may answer at `address`, not even two at once.
+    /// Nobody may answer at `address`, not even two at once, nor one that is slower than it may be
+    /// or that does not acknowledge a reset.
     async fn expect_free(&mut self, address: u8, clock: &dyn Clock) -> Result<(), SetError> {
         let task = Task::Ping { to: Primary(address), sends: 2 };
-        match self.task(&task, clock).await? {
-            Err(Failure { reason: Reason::Silent, .. }) => Ok(()),
+        let patience = self.answer_within().unwrap_or(SLOW_METER);
+        let ping = self.run_for(&task, Some(Patience::fixed(patience)), clock).await;
+        let ping = ping.map_err(|cause| SetError::During(self.out_of_reach(cause)))?.result;
+        let meter = Target::Primary(Primary(address));
+        let read = Task::Read { meter, reset: Reset::Never, prelude: None };
+        match ping {
+            Err(Failure { reason: Reason::Silent, .. }) => match self.task(&read, clock).await? {
+                Err(Failure { reason: Reason::Silent, .. }) => Ok(()),
+                _ => Err(SetError::Taken { address, identity: None }),
+            },
             Err(_) => Err(SetError::Taken { address, identity: None }),
             Ok(_) => {
                 let who = self.who(MeterAddress::Primary(address), clock).await.ok();
@@ -253,6 +278,31 @@ impl MbusBus {
             Ok(Ended { result, .. }) => Ok(result),
             Err(cause) => Err(SetError::During(self.out_of_reach(cause))),
         }
+    }
+}
+
+/// Meters have been seen that took 1.1 s at 2400 baud.
+const SLOW_METER: Duration = Duration::from_millis(2_500);
+
+/// The meter that was read at `asked`, and none that only might have answered there.
+fn itself(asked: MeterAddress, readout: &Readout) -> MeterAddress {
+    let first = readout.telegrams.first().map(|telegram| Frame::read(telegram));
+    let Some(Ok(Frame::Long(long))) = first else { return asked };
+    match asked {
+        MeterAddress::Secondary(Selection { fabrication, .. }) => {
+            let header = long.telegram().ok().and_then(|telegram| telegram.header);
+            match header.and_then(|header| header.address()) {
+                Some(address) => {
+                    MeterAddress::Secondary(Selection { fabrication, ..Selection::of(address) })
+                }
+                None => asked,
+            }
+        }
+        MeterAddress::Primary(number) if number > Primary::MAX.0 => match primary_of(readout) {
+            Some(number) => MeterAddress::Primary(number),
+            None => asked,
+        },
+        _ => asked,
     }
 }
 

@@ -80,6 +80,9 @@ impl<'a> Walk<'a, '_> {
         if has(10) {
             let right = self.known.mac_ok;
             self.piece(mac_len, layer, |_| Meaning::AflMac { right });
+            if mac_len == 0 {
+                self.all(Layer::Unread, |_| Meaning::Unknown);
+            }
         }
         if has(12) {
             self.piece(2, layer, |_| Meaning::AflMessageLength);

@@ -337,12 +337,12 @@ fn a_compact_frame_of_radio_is_called_one() {
         version: 1,
         medium: Medium::new(7),
     };
-    let header = crate::Header::long(address, 7, crate::Status::OK);
+    let header = crate::Header::long(address, 7, Status::OK);
     let link = radio::RadioLink { framing: radio::Framing::Bare, control: Control(0x44), address };
     let security = radio::Security::Plain;
     let transmission = radio::Transmission { link, ell: None, link_key: None, security };
     let full = [0x04, 0x13, 0x39, 0x30, 0, 0];
-    let records = crate::Records::new(Reader::new(&full), ByteOrder::LsbFirst);
+    let records = Records::new(Reader::new(&full), ByteOrder::LsbFirst);
     let sent = |ci, body: &dyn Fn(&mut Writer<'_>) -> Result<(), crate::Full>| {
         let mut buffer = [0; 300];
         let mut w = Writer::new(&mut buffer);

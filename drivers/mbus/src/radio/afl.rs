@@ -54,6 +54,11 @@ impl Afl {
         }
         if has & HAS_MAC != 0 {
             let len = afl.control.map_or(0, Mac::len_of);
+            if len == 0 {
+                // How long it is nobody knows, nor what stands behind it.
+                afl.mac = Some(Mac::UNREAD);
+                return Ok(Some(afl));
+            }
             afl.mac = Mac::new(r.take(len, Part::Header)?);
         }
         if has & HAS_LENGTH != 0 {
@@ -120,6 +125,9 @@ pub struct Mac {
 }
 
 impl Mac {
+    /// A code of a kind that is not known here. It agrees with none.
+    const UNREAD: Self = Self { bytes: [0; BLOCK], len: 0 };
+
     /// A code of 1 to 16 bytes.
     pub(super) fn new(code: &[u8]) -> Option<Self> {
         let mut bytes = [0; BLOCK];
@@ -127,14 +135,15 @@ impl Mac {
         (!code.is_empty()).then_some(Self { bytes, len: code.len() })
     }
 
-    /// As sent.
+    /// As sent; none of a code whose kind is not known here.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// Whether it is the beginning of `whole`. Takes as long whichever byte is wrong.
     pub(super) fn agrees(&self, whole: &[u8; BLOCK]) -> bool {
-        self.bytes().iter().zip(whole).fold(0, |wrong, (a, b)| wrong | a ^ b) == 0
+        let same = self.bytes().iter().zip(whole).fold(0, |wrong, (a, b)| wrong | a ^ b) == 0;
+        same && self.len > 0
     }
 
     /// How many bytes the message control byte announces; none that are known here for kinds of

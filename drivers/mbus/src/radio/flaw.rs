@@ -97,6 +97,9 @@ pub enum SealFlaw {
         /// How many follow the header.
         found: usize,
     },
+    /// Who sent the message is proved in a way that is not read here.
+    #[error("the message has an authentication code of a kind that is not supported")]
+    MacKind,
     /// In mode 5 the key works on the meter's identity, which is not told.
     #[error(
         "the records are encrypted with the meter's identity, which a short header on a wire does not tell"
@@ -118,9 +121,11 @@ impl SealFlaw {
             Self::KeyWrong => "key_wrong",
             Self::MacWrong => "mac_wrong",
             Self::Length { .. } => "encrypted_length",
-            Self::LinkMode(_) | Self::Anonymous | Self::KeyDerivation(_) | Self::CounterMissing => {
-                "mode_unsupported"
-            }
+            Self::LinkMode(_)
+            | Self::MacKind
+            | Self::Anonymous
+            | Self::KeyDerivation(_)
+            | Self::CounterMissing => "mode_unsupported",
         }
     }
 }

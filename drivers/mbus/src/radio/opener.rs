@@ -321,6 +321,9 @@ impl<K: Keys + ?Sized> Opener<'_, K> {
             }
             let afl = self.envelope.afl.unwrap_or_default();
             let counter = afl.counter.ok_or(unsupported(SealFlaw::CounterMissing))?;
+            if afl.mac.is_some_and(|mac| mac.bytes().is_empty()) {
+                return Err(unsupported(SealFlaw::MacKind));
+            }
             if announced > sealed.len() {
                 return Err(unsupported(length));
             }

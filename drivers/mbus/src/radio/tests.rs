@@ -238,6 +238,15 @@ fn mode_7_without_a_code() {
     let wrong = |number: u32| Key::new([number.to_le_bytes(); 4].concat().try_into().unwrap());
     assert!(fits(wrong(46_936)));
     check(&frame, &[wrong(46_936), KEY], decrypted, Ok(TEXTS));
+
+    // One of a kind that nobody here knows is not taken for none.
+    let mut body = body;
+    (body[0], body[2], body[3]) = (0x0B, 0x2C, 0x21);
+    body.splice(8..8, [1, 2, 3, 4]);
+    let frame = sent(&plain(), 0x90, None, |w| w.bytes(&body));
+    let unsupported = Some((Layer::Tpl, State::Unsupported));
+    let error = "byte 29: the message has an authentication code of a kind that is not supported";
+    check(&frame, &[KEY], unsupported, Err(error));
 }
 
 #[test]

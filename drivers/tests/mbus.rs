@@ -557,7 +557,10 @@ async fn a_host_that_takes_no_datagrams_is_a_bus_that_is_down() {
 #[tokio::test]
 async fn a_scan_gives_way_and_goes_on_where_it_was() {
     let slave = slave(false, vec![]).await;
-    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    // A scan asks once, and this machine may have much else to do.
+    let within = Some(Duration::from_millis(600));
+    let patient = BusSettings { answer_within: within, ..slave.settings.clone() };
+    let mut bus = Bus::open(&patient, Arc::new(Profiles::default()));
     let due = meter(MeterAddress::Primary(5));
 
     let mut scan = Scan::primary(3..=255);
@@ -585,6 +588,8 @@ async fn a_scan_gives_way_and_goes_on_where_it_was() {
 
     // Nobody but the known meter is there; and when it is not known, it is found after a restart.
     for (known, expected) in [(vec![KAM.id], 0), (vec![], 1)] {
+        let settings = if expected == 0 { &slave.settings } else { &patient };
+        bus = Bus::open(settings, Arc::new(Profiles::default()));
         let mut scan = Scan::secondary(Place::START, known);
         let mut found = 0;
         for _ in 0..200 {

@@ -2,8 +2,8 @@
 
 use mbus::crypto::Key;
 use mbus::radio::{
-    Ell, Format, Framing, Heard, Link, Listener, RadioLink, Recent, Scratch, Security, Session,
-    State, Transmission,
+    Ell, Format, Framing, Heard, Layer, Link, Listener, RadioLink, Recent, Scratch, Security,
+    Session, State, Transmission,
 };
 use mbus::{
     ByteOrder, Content, Control, Header, Id, Manufacturer, Medium, Reader, Records, Secondary,
@@ -18,7 +18,7 @@ use crate::records::{all, displayed, is_worded};
 /// Heard:
 ///
 /// - What was encrypted and not opened is not told, and nothing is called encrypted that is told as
-///   such.
+///   such; what is told although its header calls it encrypted is whole records.
 /// - The records and what is behind them cover the rest of the frame; an error stands in it.
 /// - The link is written back as the same bytes where nothing was decrypted.
 /// - Who hears the same again hears the same; an explanation holds each byte once.
@@ -75,6 +75,12 @@ fn consistent(heard: &Heard<'_>, bytes: &[u8], keys: &[Key]) {
             State::Unsupported => true,
         };
         assert!(is_right, "{encryption:?} with {} keys", keys.len());
+        // What begins as plain text by chance seldom goes on as records do.
+        if let (State::PlainMarked, Layer::Tpl, Ok(Content::Records(records))) =
+            (encryption.state, encryption.layer, content)
+        {
+            assert!(records.clone().all(|it| it.is_ok()), "{encryption:?} of broken records");
+        }
     }
     if let Some(Link::Radio(link)) = envelope.link
         && envelope.encryption.is_none_or(|encryption| encryption.state != State::Decrypted)

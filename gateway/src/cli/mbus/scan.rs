@@ -102,8 +102,7 @@ impl ScanMbus {
             }
             Some(Err(error)) => {
                 out.trouble(&format!("fyrhus: {}", crate::chain(&error)));
-                if found > 0 {
-                    let from = asking.map(place_of).unwrap_or_default();
+                if let Some(from) = asking.map(place_of) {
                     out.trouble(&format!("fyrhus: --from {from} goes on there"));
                 }
                 Ok(false)
@@ -199,6 +198,7 @@ impl Seen<'_> {
     }
 
     fn several(&mut self, address: MeterAddress) {
+        let advice = advice(address);
         let address = address.to_string();
         if self.out.json {
             let printed = self.out.object(&Several { several: &address });
@@ -206,13 +206,25 @@ impl Seen<'_> {
         }
         self.out.trouble(&format!(
             "fyrhus: several meters answer at {address} at once, or the wire spoils the answer: \
-             search with --secondary, and give each an address of its own"
+             {advice}"
         ));
     }
 
     fn clear(&self) {
         if self.shows {
             drop(write!(stderr().lock(), "\r{:<60}\r", ""));
+        }
+    }
+}
+
+/// What to do where several meters answer.
+const fn advice(address: MeterAddress) -> &'static str {
+    match address {
+        MeterAddress::Primary(_) | MeterAddress::Unit(_) => {
+            "search with --secondary, and give each an address of its own"
+        }
+        MeterAddress::Secondary(_) => {
+            "scan again; if it stays, two meters have one number: take one of them off the wire"
         }
     }
 }
@@ -274,4 +286,16 @@ fn for_people(meter: &Discovered) -> String {
     let told = told.into_iter().filter(|(_, told)| !told.is_empty());
     let words: Vec<String> = told.map(|(name, told)| format!("{name} {}", plain(told))).collect();
     wrapped(&head, &words.join("  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_do_what_he_has_just_done() {
+        let selection = "67001122KAM3504".parse().unwrap();
+        assert!(advice(MeterAddress::Primary(5)).contains("--secondary"));
+        assert!(!advice(MeterAddress::Secondary(selection)).contains("--secondary"));
+    }
 }

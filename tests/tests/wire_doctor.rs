@@ -1,12 +1,8 @@
 //! What the gateway learns of its wires beside the values: what is wrong with one, for the API and
 //! the command line; and what a meter remembers of a time when nobody read it.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by a panic, in its helpers too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+#![expect(clippy::disallowed_methods, reason = "the daemon beside it lives by the real clock")]
 
 use chrono::{Days, SecondsFormat, Utc};
 use serde_json::Value;

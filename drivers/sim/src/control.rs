@@ -1,19 +1,6 @@
 //! Lines by which a running building is disturbed: one command each, over standard input.
 //!
-//! ```text
-//! silence METER on|off       it hears and does not answer
-//! noise METER on|off         its answers are distorted
-//! half METER on|off          its answers break off
-//! duplicate METER on|off     it says everything twice
-//! foreign METER on|off       it answers in another's name
-//! refuse METER on|off        it refuses
-//! slow METER MS|off          it answers so much later
-//! late METER MS|off          the same; meant to be longer than the master waits
-//! swap METER                 another device takes its place
-//! heal METER                 nothing is wrong any more
-//! ```
-//!
-//! METER is a name, which may have spaces, or an id.
+//! [`HELP`] tells which there are.
 
 use std::time::Duration;
 
@@ -21,6 +8,20 @@ use metering::MeterId;
 
 use crate::faults::Faults;
 use crate::simulator::Simulator;
+
+/// Every command, and what it does. METER is a name, which may have spaces, or an id.
+pub const HELP: &str = "\
+silence METER on|off       it hears and does not answer
+noise METER on|off         its answers are distorted
+half METER on|off          its answers break off
+duplicate METER on|off     it says everything twice
+foreign METER on|off       it answers in another's name
+refuse METER on|off        it refuses
+slow METER MS|off          it answers so much later
+late METER MS|off          the same; meant to be longer than the master waits
+swap METER                 another device takes its place
+heal METER                 nothing is wrong any more
+";
 
 /// Does what `line` says, and tells what was done.
 pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> {

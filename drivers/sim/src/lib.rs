@@ -52,7 +52,7 @@ mod telegrams;
 mod weather;
 
 pub use building::{Building, EPOCH};
-pub use control::{CommandError, Done, command};
+pub use control::{CommandError, Done, HELP, command};
 pub use device::{Device, Figure};
 pub use faults::{Counts, Faults, Handle};
 pub use history::write_history;

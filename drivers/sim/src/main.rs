@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Parser, Subcommand};
 use meter_sim::{Captured, Options, Plan, Port, Replay, Simulator};
-use meter_sim::{command, site_toml, write_history};
+use meter_sim::{HELP, command, site_toml, write_history};
 use metering::Clock;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -171,6 +171,7 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
             _ = tokio::signal::ctrl_c() => break,
             // Whoever closes standard input has no more commands; the building stays.
             Some(line) = lines.recv() => say(&match command(&simulator, &line) {
+                _ if line.trim() == "help" => help(&simulator),
                 Ok(done) => json!({ "done": done.command, "meter": done.meter }),
                 Err(error) => json!({ "error": error.to_string() }),
             })?,
@@ -178,6 +179,12 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
     }
     simulator.stop().await;
     Ok(())
+}
+
+/// What may be said, and of whom.
+fn help(simulator: &Simulator) -> serde_json::Value {
+    let names = simulator.plan().meters.iter().map(|meter| meter.name.as_str());
+    json!({ "help": HELP, "meters": names.collect::<Vec<_>>() })
 }
 
 /// The lines of standard input that are not empty.

@@ -41,7 +41,7 @@ fn it_says_when_it_is_ready_and_does_what_it_is_told() {
     assert!(std::fs::read_to_string(&site).unwrap().contains("[[meter]]"));
 
     let mut input = running.0.stdin.take().unwrap();
-    input.write_all("silence Kaldtvann 3. etg. vest on\n\nboom\n".as_bytes()).unwrap();
+    input.write_all("silence Kaldtvann 3. etg. vest on\n\nboom\nhelp\n".as_bytes()).unwrap();
     let done = next();
     assert_eq!(done["done"], "silence");
     let west = ready["buses"][0]["meters"].as_array().unwrap().iter();
@@ -49,6 +49,10 @@ fn it_says_when_it_is_ready_and_does_what_it_is_told() {
         west.map(|it| (&it["name"], &it["id"])).find(|(name, _)| *name == "Kaldtvann 3. etg. vest");
     assert_eq!(done["meter"], *west.unwrap().1);
     assert!(next()["error"].as_str().unwrap().starts_with("`boom` is no command"));
+    let help = next();
+    assert!(help["help"].as_str().unwrap().starts_with("silence METER on|off "), "{help}");
+    let names = help["meters"].as_array().unwrap();
+    assert!(names.iter().any(|name| name == "Kaldtvann 3. etg. vest"), "{help}");
 
     // With standard input still open.
     let pid = Pid::from_raw(running.0.id().try_into().unwrap());

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use chrono::TimeDelta;
 use clap::Parser;
+use serde_json::Value;
 use site_tests::site::{Plan, Site};
 use tokio::sync::mpsc;
 
@@ -95,7 +96,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             () = &mut exit => break,
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            Some(line) = lines.recv() => site.building.say(&line)?,
+            Some(line) = lines.recv() => {
+                site.building.say(&line)?;
+                println!("{}", in_words(&site.building.json_line(ANSWER)?));
+            }
         }
     }
     println!("\nStopping.");
@@ -118,13 +122,29 @@ fn tell(site: &Site) {
     let _closed = stdout().flush();
 }
 
+/// What the building answers to a line.
+fn in_words(answer: &Value) -> String {
+    let text = |key: &str| answer.get(key).and_then(Value::as_str);
+    let meters = answer.get("meters").and_then(Value::as_array).into_iter().flatten();
+    let meters: Vec<_> = meters.filter_map(Value::as_str).collect();
+    match (text("help"), text("error")) {
+        (Some(help), _) => format!("{help}\nMETER is one of: {}", meters.join(", ")),
+        (_, Some(error)) => error.to_owned(),
+        _ => "Done.".to_owned(),
+    }
+}
+
+/// How long a busy machine may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// What is typed, line by line; ends with the standard input.
 fn typed_lines() -> mpsc::Receiver<String> {
     // A person types slower than this fills; when it is full the terminal waits.
     let (typed, lines) = mpsc::channel(16);
     std::thread::spawn(move || {
         for line in stdin().lock().lines().map_while(Result::ok) {
-            if typed.blocking_send(line).is_err() {
+            // To an empty line nobody answers.
+            if !line.trim().is_empty() && typed.blocking_send(line).is_err() {
                 return;
             }
         }

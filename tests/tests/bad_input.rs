@@ -104,7 +104,7 @@ url = "http://portefolje.example"
 min.toml:3: id = "kvernhusgata-4" is not an id like "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77"
 min.toml:5: time_zone = "Europe/Olso" is not a time zone such as "Europe/Oslo"; did you mean "Europe/Oslo"?
 min.toml:8: id = "Stigeledning A" is not a name of 1 to 64 of a-z, 0-9 and -; did you mean "stigeledning-a"?
-min.toml:10: `/dev/ttyUSB0` is not a port: write tcp://HOST:PORT, rtu+tcp://HOST:PORT (Modbus RTU behind a transparent converter) or serial:///dev/NAME; did you mean "serial:///dev/ttyUSB0"?
+min.toml:10: `/dev/ttyUSB0` is not a port: write tcp://HOST:PORT, udp://HOST:PORT (an M-Bus converter with datagrams), rtu+tcp://HOST:PORT (Modbus RTU behind a transparent converter) or serial:///dev/NAME; did you mean "serial:///dev/ttyUSB0"?
 min.toml:11: baud = 2040 is not one of 300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200; did you mean 2400?
 min.toml:15: kind = "modbuss" is not one of "mbus", "modbus"; did you mean "modbus"?
 min.toml:17: poll_every_secs = 5 is not a number from 10 to 86400
@@ -176,7 +176,7 @@ fn whoever_types_a_command_wrong_is_told_in_a_sentence() {
         &home,
         &["mbus", "decode", "68 03 03 68 08 01 72 7B 17"],
         1,
-        "not decoded: byte 8: the stop byte is 0x17 and should be 0x16",
+        "not read: byte 8: the stop byte is 0x17 and should be 0x16",
     );
     check(
         &home,

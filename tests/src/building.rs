@@ -66,5 +66,20 @@ impl Building {
     }
 }
 
+/// A building with one meter, which is well.
+pub const WELL: &str = r#"
+name = "Bod"
+[[bus]]
+id = "well"
+kind = "mbus"
+poll_every_secs = 10
+[[meter]]
+name = "Well"
+bus = "well"
+address = 5
+device = "cold-water"
+place = "cold-2"
+"#;
+
 /// For a busy machine.
 const READY: Duration = Duration::from_mins(1);

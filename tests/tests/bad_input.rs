@@ -15,25 +15,10 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use site_tests::building::Building;
+use site_tests::building::{Building, WELL};
 use site_tests::gateway::Home;
 use site_tests::paths;
 use site_tests::process::Program;
-
-/// A building with one meter, which is well.
-const WELL: &str = r#"
-name = "Bod"
-[[bus]]
-id = "well"
-kind = "mbus"
-poll_every_secs = 10
-[[meter]]
-name = "Well"
-bus = "well"
-address = 5
-device = "cold-water"
-place = "cold-2"
-"#;
 
 /// Runs a command as an installer types it, and holds what it says against `expected`: the file's
 /// name and the end of each line are as printed, on whichever of the two outputs.

@@ -19,24 +19,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
-use site_tests::building::Building;
+use site_tests::building::{Building, WELL};
 use site_tests::gateway::{Gateway, Home};
 use site_tests::paths;
 use site_tests::process::Program;
-
-const WELL: &str = r#"
-name = "Bod"
-[[bus]]
-id = "well"
-kind = "mbus"
-poll_every_secs = 10
-[[meter]]
-name = "Well"
-bus = "well"
-address = 5
-device = "cold-water"
-place = "cold-2"
-"#;
 
 #[tokio::test]
 async fn a_second_gateway_on_the_same_files_is_refused() {

@@ -16,6 +16,7 @@ mod run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
@@ -148,6 +149,20 @@ fn site(machine: &Machine, profiles: &drivers::Profiles) -> Option<crate::config
 fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().worker_threads(2).build().context("no runtime")?.block_on(task)
+}
+
+/// Waits for the end of a command that listens: after so many seconds, and by Ctrl-C.
+async fn end_of_listening(seconds: Option<u32>) {
+    let over = async {
+        match seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = over => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }
 
 /// Logs to stderr what `filter` lets through.

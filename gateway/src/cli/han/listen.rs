@@ -1,16 +1,15 @@
 //! `fyrhus han listen`: the port as it happens.
 
-use std::time::Duration;
+use std::pin::pin;
 
 use chrono::{Local, SecondsFormat};
 use drivers::PortSettings;
 use drivers::han::{Event, Line, Listener, Patience};
 use metering::Clock as _;
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
 
 use super::super::mbus::to_hex;
-use super::super::{Out, block_on};
+use super::super::{Out, block_on, end_of_listening};
 use super::Told;
 use super::told::{Message, for_people, message};
 use crate::clock::SystemClock;
@@ -68,19 +67,11 @@ impl Listen {
         let mut read = 0_u64;
         block_on(async {
             out.trouble(&format!("listening on {name}; Ctrl-C ends it"));
-            let end = seconds.map(|it| Instant::now() + Duration::from_secs(it.into()));
-            let over = async {
-                match end {
-                    Some(end) => sleep_until(end).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::pin!(over);
+            let mut over = pin!(end_of_listening(seconds));
             loop {
                 tokio::select! {
                     event = listener.next() => read += u64::from(show(&event, raw, out)?),
                     () = &mut over => return Ok(()),
-                    _ = tokio::signal::ctrl_c() => return Ok(()),
                 }
             }
         })?;

@@ -1,6 +1,6 @@
 //! `fyrhus mbus listen`: the wire as it happens, without a byte sent.
 
-use std::time::Duration;
+use std::pin::pin;
 
 use chrono::{DateTime, Local};
 use drivers::BusKind;
@@ -9,10 +9,9 @@ use mbus::explain::Meaning;
 use mbus::{Content, Frame, Header, Long, Overheard, Request};
 use metering::Clock as _;
 use serde::Serialize;
-use tokio::time::{Instant, sleep_until};
 
 use super::super::read::Wire;
-use super::super::{Out, block_on};
+use super::super::{Out, block_on, end_of_listening};
 use super::hex::to_hex;
 use super::wrap::wrapped;
 use crate::clock::SystemClock;
@@ -53,14 +52,7 @@ impl Listen {
                 return Ok(Some(error));
             }
             page.out.trouble(&format!("listening on {}; Ctrl-C ends it", settings.port));
-            let end = seconds.map(|it| Instant::now() + Duration::from_secs(it.into()));
-            let over = async {
-                match end {
-                    Some(end) => sleep_until(end).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::pin!(over);
+            let mut over = pin!(end_of_listening(seconds));
             while page.broken.is_none() {
                 let mut show = |heard: Overheard<'_>| {
                     page.show(heard, clock.now().wall.with_timezone(&Local));
@@ -70,7 +62,6 @@ impl Listen {
                         return Ok(Some(error));
                     },
                     () = &mut over => break,
-                    _ = tokio::signal::ctrl_c() => break,
                 }
             }
             Ok(None)

@@ -111,15 +111,24 @@ export async function accessible(page, where) {
   assert.deepEqual(found, [], `axe-core at ${where}`);
 }
 
-/** Fails if the page can be pushed sideways. */
+/** Fails if the page can be pushed sideways, or something sticks out of its panel, with all that can be unfolded open. */
 export async function fits(page, where) {
   const wider = await page.evaluate(() => {
+    for (const folded of document.querySelectorAll('details')) folded.open = true;
+    const told = (elements) => elements.slice(0, 5).map((it) => it.outerHTML.slice(0, 160));
+    const right = (element) => element.getBoundingClientRect().right;
     const limit = document.documentElement.clientWidth;
-    if (document.documentElement.scrollWidth <= limit) return [];
-    return [...document.querySelectorAll('body *')]
-      .filter((element) => element.getBoundingClientRect().right > limit + 1)
-      .slice(0, 5)
-      .map((element) => element.outerHTML.slice(0, 160));
+    if (document.documentElement.scrollWidth > limit) {
+      const all = [...document.querySelectorAll('body *')];
+      return told(all.filter((element) => right(element) > limit + 1));
+    }
+    // What is scrolled to inside a panel may be wider than it.
+    const inside = [...document.querySelectorAll('.panel *')];
+    return told(
+      inside.filter(
+        (it) => !it.closest('.scroll, .sr, svg') && right(it) > right(it.closest('.panel')) + 1,
+      ),
+    );
   });
   assert.deepEqual(wider, [], `cut off at ${where}`);
 }

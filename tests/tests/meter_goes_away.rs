@@ -123,8 +123,10 @@ async fn whoever_is_well_loses_no_reading_by_those_who_are_not() {
         ("Well as well", "energy_import_total"),
         ("Slow", "energy"),
     ] {
-        let readings = gateway.readings(&building.meter(name).unwrap(), register).await.unwrap();
-        assert!(slots(&readings) >= 3, "{name}: {readings:#?}");
+        let meter = building.meter(name).unwrap();
+        let three = |readings: &[Value]| slots(readings) >= 3;
+        let readings =
+            gateway.until_readings("three slots", &meter, register, three).await.unwrap();
         let series = &readings[0]["series"];
         let one_device = readings.iter().all(|reading| reading["series"] == *series);
         assert!(one_device, "{name} was taken for another: {readings:#?}");

@@ -49,7 +49,8 @@ pub use mbus::doctor::{
 };
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{
-    FlagBit, Interval, Kind, Memory, Mistake, Plausible, Profile, Profiles, Quirks, RegisterSpec,
-    Status, Taken, Texts, kind_of,
+    Edge, FlagBit, Interval, InvalidPulseWeight, Kind, MOST_PAYLOAD, Memory, Mistake, OneWire,
+    Plausible, Profile, Profiles, PulseInput, PulseWeight, Quirks, RegisterSpec, Said, Status,
+    Taken, Texts, kind_of,
 };
 pub use scan::{Scan, ScanProgress, ScanStep};

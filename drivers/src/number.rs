@@ -6,9 +6,14 @@
 //!
 //! **Never true:** a value passes through the processor's floating point.
 
+mod decimal;
+
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use metering::{NoReading, Quantity, Resolution, Unit};
+
+pub(crate) use decimal::{Decimal, of_pulses};
 
 /// A factor of the form digits × 10^-decimals: `0.1`, `10`, `0.005`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub(crate) struct Scale {
 impl Scale {
     /// A factor of one.
     pub(crate) const ONE: Self = Self { digits: 1, decimals: 0 };
+    /// A thousandth.
+    pub(crate) const MILLI: Self = Self { digits: 1, decimals: 3 };
 
     /// Reads `0.1`, `10` or `1e-3`. `None` for zero, for more than six digits, beyond 10^9 and
     /// 10^-12, and for what is no number.
@@ -49,8 +56,19 @@ impl Scale {
         Self::DECIMALS.contains(&decimals).then_some(Self { decimals, ..self })
     }
 
+    pub(crate) const fn is_positive(self) -> bool {
+        self.digits > 0
+    }
+
     /// With these, and six digits, a float's computation fits into 128 bits.
     const DECIMALS: RangeInclusive<i8> = -9..=12;
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resolution = Resolution::new(self.decimals, Unit::One).ok_or(fmt::Error)?;
+        f.write_str(&Quantity::new(self.digits, resolution).decimal())
+    }
 }
 
 /// `raw` × `scale` in `unit`, with at least `decimals` digits behind the point if they are given.

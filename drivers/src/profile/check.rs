@@ -1,19 +1,20 @@
 //! From the file to the profile, or to everything that is wrong with it.
 
 mod mbus;
+mod sensor;
+mod vector;
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use metering::{Name, NoReading, Quantity, Register, Unit};
+use metering::{Name, Quantity, Register, Unit};
 use toml::Spanned;
 
 use super::file::{self, File};
-use super::point::{Coding, Point, Words};
+use super::point::{Coding, Point};
 use super::{
-    Identify, Kind, Mistake, Modbus, Plausible, Profile, Quirks, RecordMatch, RegisterSpec, Vector,
-    VectorSource,
+    Identify, Kind, Mistake, Modbus, Plausible, Profile, Quirks, RecordMatch, RegisterSpec,
 };
 use crate::modbus::plan::Limits;
 use crate::modbus::{Function, Request};
@@ -78,7 +79,12 @@ impl Check<'_> {
             registers.extend(self.register(register, defaults, limits.as_ref()));
         }
         let memory = memory.into_iter().map(|it| self.memory(it, &registers)).collect();
-        let vectors = file.vector.into_iter().map(|vector| self.vector(vector, &keys)).collect();
+        self.one_of_each(&registers);
+        let availability = file.mqtt.and_then(|mqtt| mqtt.availability);
+        let availability = availability.and_then(|it| self.availability(it));
+        let weight = registers.iter().find_map(|it| it.pulse.as_ref()?.per_unit);
+        let vectors = file.vector.into_iter();
+        let vectors = vectors.filter_map(|it| self.vector(it, &keys, weight)).collect();
         Profile {
             id: file.id.into_inner(),
             vendor: file.vendor,
@@ -90,6 +96,7 @@ impl Check<'_> {
             mbus,
             quirks,
             memory,
+            availability,
             registers,
             vectors,
         }
@@ -178,19 +185,7 @@ impl Check<'_> {
         }
         let unit = self.unit(key_at, it.unit.as_deref(), it.kind)?;
 
-        let (invalid, invalid_at) = (it.invalid.map(|it| it.raw).unwrap_or_default(), key_at);
-        let mut ranges = Vec::new();
-        for raw in &invalid {
-            if let Some(range) = raw_range(raw.get_ref()) {
-                ranges.push(range);
-            } else {
-                let advice = format!(
-                    "`{}` is not a value of the raw words: write 0x7FFF or 0x7FFF_0000..0x7FFF_FFFF",
-                    raw.get_ref()
-                );
-                self.mistake(raw, advice);
-            }
-        }
+        let ranges = self.invalid(it.invalid);
         let point = it.modbus.map(|point| {
             let at = point.span().start;
             if limits.is_none() {
@@ -204,18 +199,21 @@ impl Check<'_> {
             }
             self.point(point.into_inner(), at, Some(it.kind), defaults, limits)
         });
-        let point = point.map(|point| Point { invalid: ranges.clone(), ..point });
-        if point.is_none() && !ranges.is_empty() {
-            self.at(invalid_at, format!("`{key}` has invalid words, but no [register.modbus]"));
-        }
+        let point = point.map(|point| Point { invalid: self.words(key_at, &ranges), ..point });
         let mbus = it.mbus.and_then(|record| self.record(record));
-        if point.is_none() && mbus.is_none() {
-            self.at(
-                key_at,
-                format!(
-                    "`{key}` says nowhere where it is: give it [register.modbus] or [register.mbus]"
-                ),
+        let mqtt = it.mqtt.map(|points| self.mqtt(points, it.kind, it.decimals, &ranges));
+        let pulse = it.pulse.map(|pulse| self.pulse(pulse, it.kind));
+        let onewire = it.onewire.map(|wire| self.onewire(&wire, unit, &ranges));
+        let has_raw = point.is_some() || mqtt.is_some() || onewire.is_some();
+        if !has_raw && mbus.is_none() && pulse.is_none() {
+            let advice = format!(
+                "`{key}` says nowhere where it is: give it [register.modbus], [register.mbus], \
+                 [register.mqtt], [register.pulse] or [register.onewire]"
             );
+            self.at(key_at, advice);
+        } else if !has_raw && !ranges.is_empty() {
+            let advice = format!("`{key}` has invalid raw values, but is on no wire that has any");
+            self.at(key_at, advice);
         }
         let bits = self.bits(it.bits, it.kind, mbus.is_some());
         let name = it.name.map(|name| self.texts(name.span().start, name.into_inner()));
@@ -232,6 +230,9 @@ impl Check<'_> {
             bits,
             point,
             mbus,
+            mqtt: mqtt.unwrap_or_default(),
+            pulse,
+            onewire,
         })
     }
 
@@ -331,52 +332,32 @@ impl Check<'_> {
         Some(RecordMatch { register })
     }
 
-    fn vector(&mut self, vector: Spanned<file::Vector>, keys: &BTreeSet<String>) -> Vector {
-        let at = vector.span().start;
-        let vector = vector.into_inner();
-        let remembered = vector.remembers.iter().map(|(key, value)| {
-            (key.split_once(' ').map_or(key.as_str(), |(register, _)| register), value)
-        });
-        let expected = vector.expect.iter().map(|(key, value)| (key.as_str(), value));
-        for (key, value) in expected.chain(remembered) {
-            if !keys.contains(key) {
-                self.at(at, format!("`{key}` is expected, and no register has that key"));
-            }
-            let reason = NoReading::ALL.iter().any(|reason| reason.as_str() == value);
-            if !reason && Quantity::from_decimal(value, Unit::One).is_err() {
-                self.at(at, format!("`{value}` is no decimal number and no word for an absence"));
-            }
-        }
-        if vector.expect.is_empty() {
-            self.at(at, "a vector has to expect something");
-        }
-        let mut words = Words::default();
-        for read in &vector.read {
-            let parsed: Option<Vec<u16>> =
-                read.words.iter().map(|word| u16::try_from(raw(word)?).ok()).collect();
-            match parsed {
-                Some(parsed) => words.put(read.function.into(), read.address, &parsed),
-                None => self.at(at, "words are written like \"0x86A0\""),
-            }
-        }
-        let source = match (vector.frame, vector.read.is_empty()) {
-            (Some(frame), true) => VectorSource::Frame(frame),
-            (None, false) => VectorSource::Words(words),
-            _ => {
-                self.at(
-                    at,
-                    "a vector has either `read`, words of a Modbus, or `frame`, a telegram",
+    fn invalid(&mut self, invalid: Option<file::Invalid>) -> Vec<RangeInclusive<i128>> {
+        let mut ranges = Vec::new();
+        for raw in invalid.map(|it| it.raw).unwrap_or_default() {
+            if let Some(range) = raw_range(raw.get_ref()) {
+                ranges.push(range);
+            } else {
+                let advice = format!(
+                    "`{}` is not a value of the raw words: write 0x7FFF or 0x7FFF_0000..0x7FFF_FFFF",
+                    raw.get_ref()
                 );
-                VectorSource::Words(words)
+                self.mistake(&raw, advice);
             }
-        };
-        Vector {
-            line: line_of(self.text, at),
-            source,
-            expect: vector.expect,
-            remembers: vector.remembers,
-            says: vector.says,
         }
+        ranges
+    }
+
+    /// The ranges, of words: they have no sign.
+    fn words(&mut self, at: usize, ranges: &[RangeInclusive<i128>]) -> Vec<RangeInclusive<u64>> {
+        let unsigned = |range: &RangeInclusive<i128>| {
+            Some(u64::try_from(*range.start()).ok()?..=u64::try_from(*range.end()).ok()?)
+        };
+        let words: Vec<_> = ranges.iter().filter_map(unsigned).collect();
+        if words.len() < ranges.len() {
+            self.at(at, "words have no sign: write what stands for no value in hex, 0x8000");
+        }
+        words
     }
 
     fn plausible(
@@ -486,8 +467,8 @@ fn is_id(text: &str) -> bool {
     text.split_once('.').is_some_and(|(maker, kind)| part(maker) && part(kind)) && text.len() <= 64
 }
 
-/// `0x7FFF`, `65535`, or the two ends of a range with `..` between them.
-fn raw_range(text: &str) -> Option<RangeInclusive<u64>> {
+/// `0x7FFF`, `65535`, `-127000`, or the two ends of a range with `..` between them.
+fn raw_range(text: &str) -> Option<RangeInclusive<i128>> {
     match text.split_once("..") {
         Some((first, last)) => {
             let range = raw(first)?..=raw(last)?;
@@ -497,12 +478,14 @@ fn raw_range(text: &str) -> Option<RangeInclusive<u64>> {
     }
 }
 
-fn raw(text: &str) -> Option<u64> {
+fn raw(text: &str) -> Option<i128> {
     let digits: String = text.chars().filter(|it| *it != '_').collect();
-    match digits.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => digits.parse().ok(),
-    }
+    let whole: i64 = match digits.strip_prefix("0x") {
+        Some(hex) => return u64::from_str_radix(hex, 16).ok().map(i128::from),
+        None if digits.starts_with('+') => return None,
+        None => digits.parse().ok()?,
+    };
+    Some(whole.into())
 }
 
 fn line_of(text: &str, at: usize) -> usize {

@@ -4,12 +4,17 @@
 //! that does something else than it says.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use metering::Medium;
 use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::point::Coding;
+use super::sensor::Edge;
 use super::{Interval, Kind, Status, Taken};
 
 #[derive(Debug, Deserialize)]
@@ -24,6 +29,7 @@ pub(super) struct File {
     pub(super) source: String,
     pub(super) modbus: Option<Modbus>,
     pub(super) mbus: Option<Spanned<Mbus>>,
+    pub(super) mqtt: Option<Mqtt>,
     pub(super) register: Vec<Spanned<Register>>,
     pub(super) vector: Vec<Spanned<Vector>>,
 }
@@ -233,6 +239,9 @@ pub(super) struct Register {
     pub(super) bits: Vec<Spanned<Flag>>,
     pub(super) modbus: Option<Spanned<Point>>,
     pub(super) mbus: Option<Spanned<Record>>,
+    pub(super) mqtt: Option<Spanned<Several<MqttPoint>>>,
+    pub(super) pulse: Option<Spanned<Pulse>>,
+    pub(super) onewire: Option<Spanned<OneWire>>,
     pub(super) invalid: Option<Invalid>,
     pub(super) plausible: Option<Plausible>,
 }
@@ -318,6 +327,97 @@ pub(super) struct Record {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Mqtt {
+    pub(super) availability: Option<Spanned<Availability>>,
+}
+
+/// How a sensor's coming and going is told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Availability {
+    pub(super) topic: String,
+    pub(super) pointer: Option<String>,
+    pub(super) online: Vec<String>,
+    pub(super) offline: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MqttPoint {
+    /// With `{device}` where the sensor's own name stands.
+    pub(super) topic: String,
+    /// Where in a JSON payload; without it the payload is the value.
+    pub(super) pointer: Option<String>,
+    pub(super) senml: Option<SenMl>,
+    pub(super) time_pointer: Option<String>,
+    pub(super) scale: Option<String>,
+    #[serde(default = "one")]
+    pub(super) divisor: u32,
+    /// Words that stand for numbers: `{ ON = 1, OFF = 0 }`.
+    #[serde(default)]
+    pub(super) values: BTreeMap<String, i64>,
+    pub(super) expire_after: Option<String>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SenMl {
+    /// The record's name with its base name before it.
+    pub(super) name: String,
+    pub(super) unit: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pulse {
+    pub(super) per_unit: Option<String>,
+    #[serde(default)]
+    pub(super) edge: Edge,
+    pub(super) debounce: Option<String>,
+    pub(super) min_low: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneWire {
+    /// The first byte of the address.
+    pub(super) family: u8,
+}
+
+/// A table, or a list of tables.
+#[derive(Debug)]
+pub(super) struct Several<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMore<T> {
+            type Value = Several<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table, or a list of tables")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Several<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|one| Several(vec![one]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Several<T>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Several)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore(PhantomData))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Invalid {
     pub(super) raw: Vec<Spanned<String>>,
 }
@@ -344,6 +444,14 @@ pub(super) struct Vector {
     #[serde(default)]
     pub(super) read: Vec<Read>,
     pub(super) frame: Option<String>,
+    /// The name of the sensor that sends the messages.
+    pub(super) device: Option<String>,
+    #[serde(default)]
+    pub(super) message: Vec<Message>,
+    pub(super) pulses: Option<u64>,
+    /// Where the profile leaves it to the site.
+    pub(super) per_unit: Option<String>,
+    pub(super) millidegrees: Option<i64>,
     #[serde(default)]
     pub(super) expect: BTreeMap<String, String>,
     /// What must come out of the meter's memory: `"energy 2026-01-01T00:00" = "11800"`.
@@ -360,6 +468,13 @@ pub(super) struct Read {
     pub(super) function: Function,
     pub(super) address: u16,
     pub(super) words: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Message {
+    pub(super) topic: String,
+    pub(super) payload: String,
 }
 
 impl From<Function> for crate::modbus::Function {

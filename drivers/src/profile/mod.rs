@@ -10,6 +10,8 @@
 //! | `check`   | from there to a [`Profile`], or to everything that is wrong |
 //! | `mbus`    | recognition, quirks and memory of a meter on an M-Bus      |
 //! | `point`   | where a register is on a Modbus device, and its decoding   |
+//! | `mqtt`    | what a message of a sensor says                            |
+//! | `sensor`  | pulses that are counted, and 1-Wire thermometers           |
 //! | `vector`  | the profile's own test                                     |
 //!
 //! **Never true:** a profile that was loaded asks for something that its own limits forbid.
@@ -17,7 +19,9 @@
 mod check;
 mod file;
 mod mbus;
+mod mqtt;
 mod point;
+mod sensor;
 mod vector;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use metering::{Identity, Medium, Quality, Quantity, Register, Unit};
 use rust_embed::RustEmbed;
 
@@ -35,7 +40,10 @@ use crate::modbus::plan::Limits;
 
 pub(crate) use mbus::MbusIdentity;
 pub use mbus::{FlagBit, Interval, Memory, Quirks, Taken, Texts};
+pub(crate) use mqtt::{Availability, MqttPoint};
+pub use mqtt::{MOST_PAYLOAD, Said};
 pub(crate) use point::{Point, Words, compare};
+pub use sensor::{Edge, InvalidPulseWeight, OneWire, PulseInput, PulseWeight};
 
 /// One type of meter.
 #[derive(Clone, Debug)]
@@ -56,6 +64,7 @@ pub struct Profile {
     pub(crate) mbus: Vec<MbusIdentity>,
     quirks: Quirks,
     memory: Vec<Memory>,
+    availability: Option<Availability>,
     registers: Vec<RegisterSpec>,
     pub(crate) vectors: Vec<Vector>,
 }
@@ -88,9 +97,25 @@ impl Profile {
 
     /// The wires it can be read over.
     pub fn wires(&self) -> Vec<&'static str> {
-        let modbus = self.modbus.is_some().then_some("Modbus");
-        let mbus = self.registers.iter().any(|spec| spec.mbus.is_some()).then_some("M-Bus");
-        [mbus, modbus].into_iter().flatten().collect()
+        let any = |is: fn(&RegisterSpec) -> bool| self.registers.iter().any(is);
+        let wires = [
+            (any(|it| it.mbus.is_some()), "M-Bus"),
+            (self.modbus.is_some(), "Modbus"),
+            (any(|it| !it.mqtt.is_empty()), "MQTT"),
+            (any(|it| it.pulse.is_some()), "pulses"),
+            (any(|it| it.onewire.is_some()), "1-Wire"),
+        ];
+        wires.into_iter().filter_map(|(is, wire)| is.then_some(wire)).collect()
+    }
+
+    /// The register that its pulses count; `None` for what gives none.
+    pub fn pulse_register(&self) -> Option<(&RegisterSpec, &PulseInput)> {
+        self.registers.iter().find_map(|spec| Some((spec, spec.pulse.as_ref()?)))
+    }
+
+    /// The temperature of a thermometer on a 1-Wire; `None` for what is none.
+    pub fn onewire_register(&self) -> Option<(&RegisterSpec, &OneWire)> {
+        self.registers.iter().find_map(|spec| Some((spec, spec.onewire.as_ref()?)))
     }
 
     /// The Modbus registers that one readout needs, one entry for each value, and what the device
@@ -156,6 +181,10 @@ pub struct RegisterSpec {
     pub bits: Vec<FlagBit>,
     pub(crate) point: Option<Point>,
     pub(crate) mbus: Option<RecordMatch>,
+    /// A sensor may tell it in several places.
+    pub(crate) mqtt: Vec<MqttPoint>,
+    pub(crate) pulse: Option<PulseInput>,
+    pub(crate) onewire: Option<OneWire>,
 }
 
 impl RegisterSpec {
@@ -227,7 +256,7 @@ pub(crate) struct RecordMatch {
     pub(crate) register: Register,
 }
 
-/// Words or a telegram, and the values that must come out of it.
+/// What comes over a wire, and the values that must come out of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Vector {
     /// Where it stands in the file.
@@ -245,6 +274,13 @@ pub(crate) enum VectorSource {
     /// The file beside the profile that holds a telegram in hex.
     Frame(String),
     Words(Words),
+    Messages {
+        device: String,
+        /// Topic and payload.
+        messages: Vec<(String, String)>,
+    },
+    Pulses(u64, PulseWeight),
+    Millidegrees(i64),
 }
 
 /// One thing that is wrong with a profile.
@@ -372,6 +408,30 @@ impl Profiles {
         let added = self.added.iter().filter_map(|id| self.by_id.get(id));
         let mut all = added.chain(self.by_id.values());
         all.find(|profile| profile.fits(identity, medium_code)).cloned()
+    }
+
+    /// The one for thermometers of this family on a 1-Wire; one that was added on this gateway
+    /// before an embedded one.
+    pub fn of_onewire(&self, family: u8) -> Option<Arc<Profile>> {
+        let added = self.added.iter().filter_map(|id| self.by_id.get(id));
+        let mut all = added.chain(self.by_id.values());
+        all.find(|it| it.onewire_register().is_some_and(|(_, wire)| wire.family == family)).cloned()
+    }
+
+    /// The types of sensors that would say something by this message, each with the name of the
+    /// sensor: to tell strangers.
+    pub fn of_mqtt<'t>(
+        &self,
+        topic: &'t str,
+        payload: &[u8],
+        now: DateTime<Utc>,
+    ) -> Vec<(Arc<Profile>, &'t str)> {
+        let fits = |profile: &Arc<Profile>| {
+            let device = profile.mqtt_device(topic)?;
+            let said = profile.hear_mqtt(device, topic, payload, now);
+            said.iter().any(|it| it.value.is_ok()).then(|| (Arc::clone(profile), device))
+        };
+        self.by_id.values().filter_map(fits).collect()
     }
 
     /// The table of supported meters, in Markdown, by maker: what the operator's manual shows.

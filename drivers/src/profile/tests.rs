@@ -465,3 +465,5 @@ fn what_accumulates_is_a_counter_and_what_has_bits_is_a_flag() {
         assert_eq!(kind_of(&register), Kind::Gauge, "{register}");
     }
 }
+
+mod sensors;

@@ -1,4 +1,4 @@
-//! A profile's own test: words or a telegram, and the values that must come out of it.
+//! A profile's own test: what comes over a wire, and the values that must come out of it.
 //!
 //! A file of hex may hold several telegrams, one after the other: those of one answer.
 //!
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::mbus::Frame;
+use chrono::DateTime;
 use metering::{Moment, Quantity, Trust};
 
 use super::{Mistake, Profile, Profiles, RegisterSpec, Vector, VectorSource};
@@ -77,6 +78,27 @@ fn came(
             let values = profile.registers().filter_map(value).collect();
             Ok(CameOut { values, ..CameOut::default() })
         }
+        VectorSource::Messages { device, messages } => {
+            let heard = messages.iter().flat_map(|(topic, payload)| {
+                profile.hear_mqtt(device, topic, payload.as_bytes(), DateTime::UNIX_EPOCH)
+            });
+            let values = heard.map(|said| (said.register.to_string(), shown(said.value)));
+            Ok(CameOut { values: values.collect(), ..CameOut::default() })
+        }
+        VectorSource::Pulses(pulses, per_unit) => {
+            let register = profile.pulse_register().map(|(spec, _)| spec);
+            let value = |spec: &RegisterSpec| {
+                (spec.register.to_string(), shown(spec.of_pulses(*pulses, *per_unit)))
+            };
+            Ok(CameOut { values: register.map(value).into_iter().collect(), ..CameOut::default() })
+        }
+        VectorSource::Millidegrees(raw) => {
+            let register = profile.onewire_register().map(|(spec, _)| spec);
+            let value = |spec: &RegisterSpec| {
+                (spec.register.to_string(), shown(spec.of_millidegrees(*raw).0))
+            };
+            Ok(CameOut { values: register.map(value).into_iter().collect(), ..CameOut::default() })
+        }
         VectorSource::Frame(name) => {
             let text = frame(name).ok_or_else(|| format!("{name} is not beside the profile"))?;
             let bytes = hex(&text).ok_or_else(|| format!("{name} is not a telegram in hex"))?;
@@ -99,7 +121,7 @@ fn came(
 fn read(profile: &Profile, mut bytes: &[u8]) -> Result<crate::Readout, String> {
     let meter = Meter::stranger(MeterAddress::Primary(0));
     let at = Moment {
-        wall: chrono::DateTime::UNIX_EPOCH,
+        wall: DateTime::UNIX_EPOCH,
         boottime: Duration::ZERO,
         boot_id: 0,
         trust: Trust::Untrusted,

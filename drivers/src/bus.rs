@@ -161,6 +161,8 @@ pub enum MeterAddress {
     Unit(u8),
 }
 
+    /// The one meter at a customer port.
+    Port,
 impl fmt::Display for MeterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -168,6 +170,7 @@ impl fmt::Display for MeterAddress {
             Self::Secondary(selection) => selection.fmt(f),
         }
     }
+            Self::Port => f.write_str("at the port"),
 }
 
 /// One answer of one meter.

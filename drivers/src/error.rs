@@ -40,6 +40,18 @@ pub enum ReadError {
         #[source]
         cause: PortFault,
     },
+    /// A meter that speaks unasked has said nothing.
+    #[error(
+        "nothing has been heard of meter {address} for {} s; is its port opened, and is what \
+         listens to it plugged in?",
+        waited.as_secs()
+    )]
+    Quiet {
+        /// Who should have been heard.
+        address: MeterAddress,
+        /// For how long.
+        waited: Duration,
+    },
     /// The meter understood and said no.
     #[error(
         "meter {address} refused register {register} with Modbus exception {exception} ({})",
@@ -115,7 +127,9 @@ impl ReadError {
             Self::Misfit { .. } | Self::Unsettled { .. } => NoReading::NotAsked,
             Self::Port { .. } => NoReading::BusDown,
             Self::Refused { .. } | Self::RefusedAnswer { .. } => NoReading::Refused,
-            Self::Silent { .. } | Self::SilentBehindGateway { .. } => NoReading::Silent,
+            Self::Quiet { .. } | Self::Silent { .. } | Self::SilentBehindGateway { .. } => {
+                NoReading::Silent
+            }
             Self::WrongMeter { .. } => NoReading::WrongMeter,
         }
     }

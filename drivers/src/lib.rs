@@ -11,6 +11,7 @@
 //! | Module     | Is                                                          |
 //! |------------|-------------------------------------------------------------|
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
+//! | [`Ear`]    | a wire on which meters speak unasked                        |
 //! | [`scan_primary`], [`scan_secondary`], [`Scan`] | who is on an M-Bus       |
 //! | `port`     | serial line, TCP or UDP: bytes, faults, reconnecting   |
 //! | [`Doctor`] | what is most likely wrong with an M-Bus, and which meters are held back |
@@ -27,6 +28,7 @@
 
 mod bus;
 mod discover;
+mod ear;
 mod error;
 pub mod han;
 pub mod mbus;
@@ -42,6 +44,7 @@ pub use bus::{
 pub use discover::{
     Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
 };
+pub use ear::{Ear, EarKind, EarSettings, Heard, Plaint, Stranger};
 pub use error::{Garble, ReadError};
 pub use mbus::doctor::{
     Counts, Doctor, Finding, HELD_WHILE_ALONE, Last, Load, MOST_BITS, Record, Trouble, Whole,

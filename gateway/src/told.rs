@@ -32,6 +32,10 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
             let (code, more) = port_trouble(cause);
             (code, [("port", port.to_string())].into_iter().chain(more).collect())
         }
+        ReadError::Quiet { address, waited } => {
+            let secs = ("secs", waited.as_secs().to_string());
+            (TroubleCode::Quiet, vec![("address", address.to_string()), secs])
+        }
         ReadError::Refused { address, register, exception } => {
             let register = ("register", register.to_string());
             let exception = ("exception", exception.to_string());

@@ -77,6 +77,8 @@ codes! {
         PortTaken "port_taken",
         /// `port`, `ms`: the host does not answer.
         PortUnreachable "port_unreachable",
+        /// `address`, `secs`: a meter that speaks unasked has said nothing for so long.
+        Quiet "quiet",
         /// `address`, `register`, `exception`: a Modbus exception.
         Refused "refused",
         /// `address`, `error`: an application error of an M-Bus meter.

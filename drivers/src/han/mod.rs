@@ -9,6 +9,7 @@
 //!
 //! | Module     | Is                                                              |
 //! |------------|-----------------------------------------------------------------|
+//! | `ear`      | the port as a wire of the gateway                                |
 //! | `listener` | a port on which one listens: speed and parity found, silence told |
 //! | `framer`   | where messages begin and end in what comes                       |
 //! | `hdlc`     | one frame of IEC 62056-46, as these meters use it                |
@@ -20,7 +21,7 @@
 //! | `obis`     | what a code means, and which register it is                      |
 //! | `time`     | the meter's own clock                                           |
 //!
-//! All but `listener` do no I/O and know no time. Sources: NVE's letter of 2016-06-27 on the HAN
+//! All but `ear` and `listener` do no I/O and know no time. Sources: NVE's letter of 2016-06-27 on the HAN
 //! interface and the OBIS lists of Aidon, Kaifa and Kamstrup; IEC 62056-46, -5-3 and -6-2;
 //! DSMR P1 companion standard 5.0.2; Swedenergy's P1 recommendation.
 //!
@@ -32,6 +33,7 @@ mod cipher;
 mod crc;
 mod cursor;
 mod data;
+mod ear;
 mod flaw;
 mod framer;
 mod hdlc;
@@ -45,6 +47,7 @@ mod tests;
 mod time;
 
 pub use ::mbus::crypto::{InvalidKey, Key};
+pub use ear::{HanEar, HanSettings};
 pub use flaw::{Fault, Flaw};
 pub use framer::{Framer, Heard};
 pub use listener::{Event, Line, Listener, Patience};

@@ -94,6 +94,16 @@ pub enum Maker {
 }
 
 impl Maker {
+    /// As on the meter; of a P1 telegram, whoever the maker, and of an unknown one none.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Aidon => "Aidon",
+            Self::Kaifa => "Kaifa",
+            Self::Kamstrup => "Kamstrup",
+            Self::Other | Self::P1 => "",
+        }
+    }
+
     /// As in the JSON of the command line.
     pub const fn code(self) -> &'static str {
         match self {

@@ -262,9 +262,9 @@ impl MbusBus {
     ) -> Result<Result<Summary, Failure>, SetError> {
         let meter = match meter {
             MeterAddress::Secondary(selection) => Target::Secondary(selection),
-            MeterAddress::Primary(number) | MeterAddress::Unit(number) => {
-                Target::Primary(Primary(number))
-            }
+            MeterAddress::Primary(number) => Target::Primary(Primary(number)),
+            // It could not even be read.
+            MeterAddress::Unit(_) | MeterAddress::Port => return Err(SetError::NotTaken),
         };
         self.task(&Task::Send { meter, ci: ci::DATA, data }, clock).await
     }

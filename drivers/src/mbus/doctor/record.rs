@@ -226,6 +226,7 @@ fn last_of(ended: &Result<Readout, ReadError>) -> Last {
             ReadError::Refused { .. }
             | ReadError::RefusedAnswer { .. }
             | ReadError::Misfit { .. }
+            | ReadError::Quiet { .. }
             | ReadError::Unsettled { .. }
             | ReadError::Port { .. },
         ) => Last::Refused,

@@ -151,7 +151,7 @@ impl ScanMbus {
 /// A place as `--from` takes it.
 fn place_of(address: MeterAddress) -> String {
     match address {
-        MeterAddress::Primary(number) | MeterAddress::Unit(number) => number.to_string(),
+        MeterAddress::Primary(_) | MeterAddress::Unit(_) | MeterAddress::Port => address.to_string(),
         // Where a search varies more than the number it begins anew at that number.
         MeterAddress::Secondary(Selection { id, .. }) => format!("{id:08X}"),
     }
@@ -220,7 +220,7 @@ impl Seen<'_> {
 /// What to do where several meters answer.
 const fn advice(address: MeterAddress) -> &'static str {
     match address {
-        MeterAddress::Primary(_) | MeterAddress::Unit(_) => {
+        MeterAddress::Primary(_) | MeterAddress::Unit(_) | MeterAddress::Port => {
             "search with --secondary, and give each an address of its own"
         }
         MeterAddress::Secondary(_) => {

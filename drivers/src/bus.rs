@@ -159,18 +159,18 @@ pub enum MeterAddress {
     Secondary(::mbus::Selection),
     /// On a Modbus: 1 to 247.
     Unit(u8),
-}
-
     /// The one meter at a customer port.
     Port,
+}
+
 impl fmt::Display for MeterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Primary(number) | Self::Unit(number) => number.fmt(f),
             Self::Secondary(selection) => selection.fmt(f),
+            Self::Port => f.write_str("at the port"),
         }
     }
-            Self::Port => f.write_str("at the port"),
 }
 
 /// One answer of one meter.

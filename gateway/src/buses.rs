@@ -15,9 +15,10 @@ use web_ui::{Live, NotRead};
 use crate::board::Board;
 use crate::config::Site;
 use crate::cycle::Cycles;
+use crate::listen;
 use crate::poll::{self, AskNow, Lines, Polled, Reply};
 use crate::restart::{Task, restarted};
-use crate::wire::Wiring;
+use crate::wire::{Wire, Wiring};
 
 /// The tasks, and what each new one is given.
 #[derive(Debug)]
@@ -168,9 +169,13 @@ impl Task for BusTask {
 
     async fn live(&mut self) {
         let plan = self.wiring.plan(&self.profiles, &answered(&self.live, &self.unchanged));
-        let settings = self.wiring.settings();
-        let mut bus = drivers::Bus::open(&settings, Arc::clone(&self.profiles));
-        poll::poll_bus(&mut bus, plan, Arc::clone(&self.clock), &mut self.lines).await;
+        let clock = Arc::clone(&self.clock);
+        match self.wiring.wire(&self.profiles) {
+            Wire::Asked(mut bus) => poll::poll_bus(&mut bus, plan, clock, &mut self.lines).await,
+            Wire::Listened(mut ear) => {
+                listen::listen_bus(&mut ear, plan, clock, &mut self.lines).await;
+            }
+        }
         if self.lines.leave.is_cancelled() {
             self.stop.cancel();
         }

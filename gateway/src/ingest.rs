@@ -102,6 +102,7 @@ pub(crate) async fn ingest(
                     Some(Polled::Meter(asked)) => {
                         unsaved.push(ingest.take(*asked), Instant::now());
                     }
+                    Some(Polled::Glance(asked)) => drop(ingest.take(*asked)),
                     Some(Polled::RoundOver) => unsaved.round_over(),
                     None => {
                         open = false;
@@ -121,7 +122,7 @@ impl Ingest {
     fn take(&mut self, mut asked: Asked) -> MeterRound {
         let waiting = std::mem::take(&mut asked.reply);
         let readings: Vec<_> = match &mut asked.outcome {
-            Outcome::Answered(readout) => {
+            Outcome::Answered(readout) | Outcome::Told(readout) => {
                 let readings = std::mem::take(&mut readout.readings);
                 let profile = readout.profile.as_deref();
                 let kind =
@@ -147,7 +148,7 @@ impl Ingest {
         let Asked { meter, at, cycle, origin, outcome, .. } = asked;
         let (mut identity, mut telegrams, mut remembered) = (None, Vec::new(), Vec::new());
         let outcome = match outcome {
-            Outcome::Answered(readout) => {
+            Outcome::Answered(readout) | Outcome::Told(readout) => {
                 self.learn(meter, &readout);
                 // What a simulated meter remembers could not be told from what a real one does.
                 if origin == Origin::Live {

@@ -30,6 +30,7 @@ mod cycle;
 mod housekeeping;
 mod ingest;
 pub mod keys;
+mod listen;
 mod live;
 mod poll;
 mod probe;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use drivers::Readout;
 use metering::MeterId;
 use store::{Latest, Snapshot};
 use tokio::sync::watch;
@@ -51,18 +52,11 @@ impl Newest {
             Outcome::NotAsked => return before,
             Outcome::Answered(readout) => {
                 let at = values.iter().map(|value| value.at).min().unwrap_or(asked.at.wall);
-                LiveMeter {
-                    at,
-                    state: MeterState::Ok,
-                    absent: None,
-                    error: None,
-                    values,
-                    said: told::said(&readout.odd),
-                    last_answer: Some(at),
-                    took: Some(readout.took),
-                    identity: Some(readout.identity.clone()),
-                    telegrams: readout.telegrams.clone(),
-                }
+                answered(at, readout, values)
+            }
+            Outcome::Told(readout) => {
+                let values = overlaid(&before.values, values);
+                LiveMeter { took: None, ..answered(asked.at.wall, readout, values) }
             }
             Outcome::Failed(error) => LiveMeter {
                 at: asked.at.wall,
@@ -112,6 +106,42 @@ impl Newest {
         });
     }
 }
+
+fn answered(at: DateTime<Utc>, readout: &Readout, values: Vec<LiveValue>) -> LiveMeter {
+    LiveMeter {
+        at,
+        state: MeterState::Ok,
+        absent: None,
+        error: None,
+        values,
+        said: told::said(&readout.odd),
+        last_answer: Some(at),
+        took: Some(readout.took),
+        identity: Some(readout.identity.clone()),
+        telegrams: readout.telegrams.clone(),
+    }
+}
+
+/// What still holds of `before`, with `newer` in its place: in the order in which a register was
+/// first heard, so that a page stands still. Beyond [`MOST_VALUES`] the oldest is forgotten.
+fn overlaid(before: &[LiveValue], newer: Vec<LiveValue>) -> Vec<LiveValue> {
+    let mut values = before.to_vec();
+    for value in newer {
+        match values.iter_mut().find(|old| old.register == value.register) {
+            Some(old) => *old = value,
+            None => values.push(value),
+        }
+    }
+    while values.len() > MOST_VALUES {
+        let oldest = values.iter().enumerate().min_by_key(|(_, value)| value.at);
+        let Some((at, _)) = oldest else { break };
+        values.remove(at);
+    }
+    values
+}
+
+/// More registers than any meter has that says a part of them at a time.
+const MOST_VALUES: usize = 512;
 
 /// What the store knows of a meter.
 #[derive(Debug)]

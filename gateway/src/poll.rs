@@ -92,6 +92,8 @@ pub(crate) struct Planned {
 pub(crate) enum Polled {
     /// A meter's slot came to its end, or a person's wish.
     Meter(Box<Asked>),
+    /// As that, to be shown and not stored: a meter that speaks unasked said something.
+    Glance(Box<Asked>),
     /// Nobody on the bus is due any more: what was read is to be stored.
     RoundOver,
 }
@@ -118,6 +120,8 @@ pub(crate) struct Asked {
 pub(crate) enum Outcome {
     /// With an answer.
     Answered(Readout),
+    /// Unasked: what it leaves out still holds.
+    Told(Readout),
     /// With the last of its tries.
     Failed(ReadError),
     /// Without a question.

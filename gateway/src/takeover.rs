@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use drivers::{BusKind, Profiles};
+use drivers::Profiles;
 use metering::{Clock, GatewayId};
 use store::{Core, StoreError, Writer};
 use tokio::sync::watch;
@@ -313,10 +313,7 @@ fn shown(
     let buses = site.buses.iter().map(|bus| BusInfo {
         id: bus.id.clone(),
         name: bus.name.clone(),
-        kind: match bus.kind {
-            BusKind::Mbus => "mbus",
-            BusKind::Modbus => "modbus",
-        },
+        kind: bus.kind.code(),
         port: bus.port.to_string(),
     });
     let meters = site.buses.iter().flat_map(|bus| bus.meters.iter().map(move |meter| (bus, meter)));

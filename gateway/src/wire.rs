@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use drivers::{BusSettings, Load, PortSettings, Profiles};
+use drivers::han::{HanSettings, Line};
+use drivers::{
+    Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Load, PortSettings, Profiles,
+};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 
-use crate::config;
+use crate::config::{self, WireKind};
 use crate::poll::{Plan, Planned};
 
 /// What a bus's task is made from. Two that are equal read the same in the same way, whatever
@@ -49,9 +52,17 @@ impl Wiring {
         self.bus.meters.len()
     }
 
-    /// How its wire is opened.
-    pub(crate) fn settings(&self) -> BusSettings {
-        settings(&self.bus)
+    /// Its wire, which is opened when it is first used.
+    pub(crate) fn wire(&self, profiles: &Arc<Profiles>) -> Wire {
+        match self.bus.kind {
+            WireKind::Asked(kind) => {
+                Wire::Asked(Bus::open(&settings(&self.bus, kind), Arc::clone(profiles)))
+            }
+            WireKind::Listened(kind) => {
+                let meters = self.bus.meters.iter().map(|it| meter(it, profiles)).collect();
+                Wire::Listened(Ear::open(heard_at(&self.bus, kind), meters, Arc::clone(profiles)))
+            }
+        }
     }
 
     /// When its meters are asked; `answered` tells when those did that need not be asked at once.
@@ -87,10 +98,29 @@ pub(crate) fn load(bus: &config::Bus) -> Load {
     Load { sum, most: bus.max_unit_loads }
 }
 
+/// A wire, and who begins on it.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// We do.
+    Asked(Bus),
+    /// Its meters do.
+    Listened(Ear),
+}
+
+/// How the wire of `bus` is listened to.
+fn heard_at(bus: &config::Bus, kind: EarKind) -> EarSettings {
+    match kind {
+        EarKind::Han => EarSettings::Han(HanSettings {
+            port: bus.port.clone(),
+            line: (!bus.finds_line).then_some(Line { baud: bus.baud, parity: bus.parity }),
+        }),
+    }
+}
+
 /// How the wire of `bus` is opened.
-fn settings(bus: &config::Bus) -> BusSettings {
+fn settings(bus: &config::Bus, kind: BusKind) -> BusSettings {
     BusSettings {
-        kind: bus.kind,
+        kind,
         port: bus.port.clone(),
         baud: bus.baud,
         parity: bus.parity,
@@ -116,7 +146,7 @@ fn meter(meter: &config::Meter, profiles: &Profiles) -> drivers::Meter {
 fn longest(bus: &config::Bus) -> Duration {
     let answer_within = bus.answer_within.unwrap_or(Duration::from_secs(1));
     let telegram = match bus.port {
-        PortSettings::Tcp(_) if bus.kind == drivers::BusKind::Modbus => Duration::ZERO,
+        PortSettings::Tcp(_) if bus.kind == WireKind::Asked(BusKind::Modbus) => Duration::ZERO,
         // 261 characters of 11 bits.
         _ => Duration::from_secs(261 * 11) / bus.baud.max(300),
     };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use drivers::{BusKind, MeterAddress, Parity, PortSettings};
+use drivers::{BusKind, EarKind, MeterAddress, Parity, PortSettings};
 use metering::{Medium, MeterId, SiteId};
 
 use super::check::{Check, Mistake, Root, Section, nearest};
@@ -44,19 +44,59 @@ pub struct Bus {
     /// What people call it.
     pub name: String,
     /// What is spoken on it.
-    pub kind: BusKind,
+    pub kind: WireKind,
     /// Where it is plugged in.
     pub port: PortSettings,
     /// Bits a second on the wire itself, behind a converter too. No meaning on Modbus TCP.
     pub baud: u32,
     /// Of the serial line.
     pub parity: Parity,
+    /// Whether the file leaves `baud` and `parity` to be found by listening.
+    pub finds_line: bool,
     /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.
     pub answer_within: Option<Duration>,
     /// How many unit loads the level converter of an M-Bus is built for, where the file says so.
     pub max_unit_loads: Option<u32>,
     /// Who is on the wire, in the order of the file.
     pub meters: Vec<Meter>,
+}
+
+/// What is spoken on a wire, and who begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WireKind {
+    /// The meters answer when they are asked.
+    Asked(BusKind),
+    /// The meters speak when they want to.
+    Listened(EarKind),
+}
+
+impl WireKind {
+    /// All of them, in the order of the manual.
+    pub const ALL: [Self; 3] =
+        [Self::Asked(BusKind::Mbus), Self::Asked(BusKind::Modbus), Self::Listened(EarKind::Han)];
+
+    /// As in the file and in the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Asked(BusKind::Mbus) => "mbus",
+            Self::Asked(BusKind::Modbus) => "modbus",
+            Self::Listened(EarKind::Han) => "han",
+        }
+    }
+
+    const fn default_baud(self) -> u32 {
+        match self {
+            Self::Asked(BusKind::Mbus) | Self::Listened(EarKind::Han) => 2_400,
+            Self::Asked(BusKind::Modbus) => 9_600,
+        }
+    }
+
+    const fn default_poll_every(self) -> u64 {
+        match self {
+            Self::Asked(_) => 900,
+            Self::Listened(EarKind::Han) => 60,
+        }
+    }
 }
 
 /// One meter.
@@ -245,11 +285,8 @@ impl Buses {
         id: Option<&str>,
     ) -> Option<(Bus, PollEvery)> {
         let name = check.text(section, &BUS_NAME).map(str::to_owned);
-        let kind = check.text(section, &KIND).and_then(|kind| match kind {
-            "mbus" => Some(BusKind::Mbus),
-            "modbus" => Some(BusKind::Modbus),
-            _ => None,
-        });
+        let kind = check.text(section, &KIND);
+        let kind = kind.and_then(|kind| WireKind::ALL.into_iter().find(|it| it.code() == kind));
         let port = check.text(section, &PORT).and_then(|written| {
             let port = written.parse::<PortSettings>();
             if let Err(wrong) = &port {
@@ -259,23 +296,28 @@ impl Buses {
             }
             port.ok()
         });
-        let poll_every = check.number(section, &POLL_EVERY).and_then(PollEvery::new);
+        let poll_every = if section.has(&POLL_EVERY) {
+            check.number(section, &POLL_EVERY)
+        } else {
+            kind.map(WireKind::default_poll_every)
+        };
+        let poll_every = poll_every.and_then(PollEvery::new);
         let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
         let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
 
         match (kind, &port) {
-            (Some(BusKind::Mbus), Some(PortSettings::RtuOverTcp(_))) => {
+            (Some(WireKind::Asked(BusKind::Mbus)), Some(PortSettings::RtuOverTcp(_))) => {
                 let advice = "rtu+tcp:// carries Modbus: an M-Bus behind a converter is tcp://";
                 check.mistake(section.place(&PORT), advice.to_owned());
             }
-            (Some(BusKind::Modbus), Some(PortSettings::Udp(_))) => {
+            (Some(WireKind::Asked(BusKind::Modbus)), Some(PortSettings::Udp(_))) => {
                 let advice = "udp:// carries an M-Bus: Modbus is tcp://, or rtu+tcp:// behind a \
                               converter that passes Modbus RTU through";
                 check.mistake(section.place(&PORT), advice.to_owned());
             }
-            (Some(BusKind::Modbus), Some(PortSettings::Tcp(_))) => {
+            (Some(WireKind::Asked(BusKind::Modbus)), Some(PortSettings::Tcp(_))) => {
                 for key in [&BAUD, &PARITY] {
                     if section.has(key) {
                         let advice = format!(
@@ -287,14 +329,26 @@ impl Buses {
                     }
                 }
             }
+            (Some(WireKind::Listened(EarKind::Han)), Some(PortSettings::RtuOverTcp(_))) => {
+                let advice = "rtu+tcp:// carries Modbus: a customer port behind a converter is \
+                              tcp://";
+                check.mistake(section.place(&PORT), advice.to_owned());
+            }
             _ => {}
         }
-        if kind == Some(BusKind::Modbus) && section.has(&MAX_UNIT_LOADS) {
+        if let Some(WireKind::Listened(_)) = kind
+            && section.has(&ANSWER_WITHIN)
+        {
+            let advice = "`answer_within_ms` belongs to a wire whose meters are asked: leave it out";
+            check.mistake(section.place(&ANSWER_WITHIN), advice.to_owned());
+        }
+        let is_mbus = kind == Some(WireKind::Asked(BusKind::Mbus));
+        if kind.is_some() && !is_mbus && section.has(&MAX_UNIT_LOADS) {
             let advice = "`max_unit_loads` belongs to an M-Bus, whose converter feeds its meters: \
                           leave it out";
             check.mistake(section.place(&MAX_UNIT_LOADS), advice.to_owned());
         }
-        if kind == Some(BusKind::Mbus)
+        if is_mbus
             && let Some(baud @ (57_600 | 115_200)) = baud
         {
             let advice = format!("baud = {baud} is not a rate of M-Bus: 300 to 38400, mostly 2400");
@@ -302,17 +356,14 @@ impl Buses {
         }
 
         let (id, kind) = (id?.to_owned(), kind?);
-        let default_baud = match kind {
-            BusKind::Mbus => 2_400,
-            BusKind::Modbus => 9_600,
-        };
         let bus = Bus {
             name: name.unwrap_or_else(|| id.clone()),
             id,
             kind,
             port: port?,
-            baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(default_baud),
+            baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(kind.default_baud()),
             parity: parity?.parse().ok()?,
+            finds_line: !section.has(&BAUD) && !section.has(&PARITY),
             answer_within,
             max_unit_loads,
             meters: Vec::new(),
@@ -377,7 +428,9 @@ impl Buses {
         };
         let Some(known) = self.known.get_mut(at) else { return };
         let address = known.address(check, section, line);
-        if known.bus.kind == BusKind::Modbus && profile.is_none() && !section.has(&PROFILE) {
+        if known.bus.kind == WireKind::Asked(BusKind::Modbus)
+            && profile.is_none()
+            && !section.has(&PROFILE) {
             let advice = "`profile` is missing: a Modbus meter does not say what its registers \
                           mean; `fyrhus profiles` lists the known types";
             check.mistake(section.at, advice.to_owned());
@@ -427,6 +480,9 @@ impl KnownBus {
         section: Section<'_>,
         line: usize,
     ) -> Option<MeterAddress> {
+        if self.bus.kind == WireKind::Listened(EarKind::Han) {
+            return self.at_the_port(check, section, line);
+        }
         let number = check.number(section, &ADDRESS);
         let secondary = check.text(section, &SECONDARY).map(str::to_uppercase);
         let (address, place) = match (section.has(&ADDRESS), section.has(&SECONDARY)) {
@@ -438,8 +494,10 @@ impl KnownBus {
             }
             (false, false) => {
                 let advice = match self.bus.kind {
-                    BusKind::Mbus => "`address` (0 to 250) or `secondary` is missing",
-                    BusKind::Modbus => "`address` is missing: the Modbus unit, 1 to 247",
+                    WireKind::Asked(BusKind::Modbus) => {
+                        "`address` is missing: the Modbus unit, 1 to 247"
+                    }
+                    _ => "`address` (0 to 250) or `secondary` is missing",
                 };
                 check.mistake(section.at, advice.to_owned());
                 return None;
@@ -457,7 +515,7 @@ impl KnownBus {
             (false, true) => {
                 let written = secondary?;
                 let place = section.place(&SECONDARY);
-                if self.bus.kind == BusKind::Modbus {
+                if self.bus.kind == WireKind::Asked(BusKind::Modbus) {
                     let advice = "`secondary` is an address of M-Bus: on Modbus write `address`";
                     check.mistake(place, advice.to_owned());
                     return None;
@@ -480,17 +538,51 @@ impl KnownBus {
         Some(address)
     }
 
+    /// There is one meter at a customer port, and it has no address.
+    fn at_the_port(
+        &mut self,
+        check: &mut Check<'_>,
+        section: Section<'_>,
+        line: usize,
+    ) -> Option<MeterAddress> {
+        for key in [&ADDRESS, &SECONDARY] {
+            if section.has(key) {
+                let advice = format!(
+                    "`{}` means nothing at a customer port, which has one meter: leave it out; \
+                     `serial` is the meter's number",
+                    key.name
+                );
+                check.mistake(section.place(key), advice);
+            }
+        }
+        let address = MeterAddress::Port;
+        if let Some(other) = self.taken.insert(address.to_string(), line) {
+            let advice = format!(
+                "bus `{}` is a customer port and has its one meter on line {other}",
+                self.bus.id
+            );
+            check.mistake(section.place(&METER_BUS), advice);
+            return None;
+        }
+        Some(address)
+    }
+
     /// The address `number` on this bus, or what it is not.
     fn numbered(&self, number: u64) -> Result<MeterAddress, &'static str> {
         let byte = u8::try_from(number).ok();
         match (self.bus.kind, byte) {
-            (BusKind::Mbus, Some(primary @ 0..=250)) => Ok(MeterAddress::Primary(primary)),
-            (BusKind::Mbus, _) => Err(no_primary_address(number)),
-            (BusKind::Modbus, Some(unit @ 1..=247)) => Ok(MeterAddress::Unit(unit)),
-            (BusKind::Modbus, Some(255)) if matches!(self.bus.port, PortSettings::Tcp(_)) => {
+            (WireKind::Asked(BusKind::Modbus), Some(unit @ 1..=247)) => {
+                Ok(MeterAddress::Unit(unit))
+            }
+            (WireKind::Asked(BusKind::Modbus), Some(255))
+                if matches!(self.bus.port, PortSettings::Tcp(_)) => {
                 Ok(MeterAddress::Unit(255))
             }
-            (BusKind::Modbus, _) => Err("a Modbus unit: 1 to 247, or 255 on Modbus TCP"),
+            (WireKind::Asked(BusKind::Modbus), _) => {
+                Err("a Modbus unit: 1 to 247, or 255 on Modbus TCP")
+            }
+            (_, Some(primary @ 0..=250)) => Ok(MeterAddress::Primary(primary)),
+            (_, _) => Err(no_primary_address(number)),
         }
     }
 }

@@ -97,9 +97,11 @@ impl Bus {
             let Ok(Some(polled)) = time::timeout(left, self.heard.recv()).await else { break };
             log.push(match polled {
                 Polled::RoundOver => "round over".to_owned(),
+                Polled::Glance(_) => "glance".to_owned(),
                 Polled::Meter(asked) => {
                     let outcome = match asked.outcome {
                         Outcome::Answered(_) => "answered".to_owned(),
+                        Outcome::Told(_) => "told".to_owned(),
                         Outcome::Failed(error) => format!("{:?}", error.no_reading()),
                         Outcome::NotAsked => "not asked".to_owned(),
                     };

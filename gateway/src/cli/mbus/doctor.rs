@@ -12,7 +12,7 @@ use store::Readers;
 
 use super::wrap::plain;
 use crate::cli::{Out, Where, block_on};
-use crate::config::{Bus, Meter};
+use crate::config::{Bus, Meter, WireKind};
 use crate::poll::doctor;
 use crate::wire;
 
@@ -37,7 +37,7 @@ impl AskDoctor {
         };
         let wanted = |bus: &&Bus| self.bus.as_ref().is_none_or(|id| *id == bus.id);
         let buses: Vec<&Bus> =
-            site.buses.iter().filter(|bus| bus.kind == BusKind::Mbus).filter(wanted).collect();
+            site.buses.iter().filter(|bus| bus.kind == WireKind::Asked(BusKind::Mbus)).filter(wanted).collect();
         if buses.is_empty() {
             match &self.bus {
                 Some(id) => bail!("site.toml has no M-Bus `{}`", plain(id)),

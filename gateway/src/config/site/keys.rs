@@ -73,9 +73,10 @@ pub(super) static BUS_NAME: Key = Key {
 
 pub(super) static KIND: Key = Key {
     name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus"]),
+    takes: Takes::OneWord(&["mbus", "modbus", "han"]),
     without: Without::Mistake,
-    says: "What is spoken on it.",
+    says: "What is spoken on it: M-Bus, Modbus, or what an electricity meter pushes at its customer \
+           port (HAN, P1).",
 };
 
 pub(super) static PORT: Key = Key {
@@ -86,13 +87,14 @@ pub(super) static PORT: Key = Key {
            through, `udp://HOST:PORT` for one that sends and takes datagrams, \
            `serial:///dev/NAME` for a level converter on this machine. Modbus: \
            `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
-           Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine.",
+           Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine. HAN: \
+           `serial:///dev/NAME` or `tcp://HOST:PORT`.",
 };
 
 pub(super) static BAUD: Key = Key {
     name: "baud",
     takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
-    without: Without::Told("2400 on M-Bus, 9600 on Modbus"),
+    without: Without::Told("2400 on M-Bus, 9600 on Modbus; HAN: found by listening"),
     says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
 };
 
@@ -100,14 +102,15 @@ pub(super) static PARITY: Key = Key {
     name: "parity",
     takes: Takes::OneWord(&["even", "none", "odd"]),
     without: Without::Word("even"),
-    says: "The parity of the serial line.",
+    says: "The parity of the serial line. HAN: found by listening if neither this nor `baud` is given.",
 };
 
 pub(super) static POLL_EVERY: Key = Key {
     name: "poll_every_secs",
     takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
-    without: Without::Number(900),
-    says: "How often its meters are asked, counted from midnight.",
+    without: Without::Told("900; HAN: 60"),
+    says: "How often its meters are asked, counted from midnight; of meters that speak unasked, how \
+           often what they say is stored.",
 };
 
 pub(super) static ANSWER_WITHIN: Key = Key {
@@ -170,7 +173,7 @@ pub(super) static METER_BUS: Key = Key {
 pub(super) static ADDRESS: Key = Key {
     name: "address",
     takes: Takes::Written("an M-Bus primary address, 0 to 250, or a Modbus unit, 1 to 247"),
-    without: Without::Told("`secondary` must be given"),
+    without: Without::Told("`secondary` must be given; HAN: none"),
     says: "M-Bus: its primary address. (251 to 255 are no single meter's: 253 is whichever one is \
            selected, 254 and 255 are all.) Modbus: its unit, or 255 for the device itself on \
            Modbus TCP.",
@@ -182,7 +185,7 @@ pub(super) static SECONDARY: Key = Key {
         "a secondary address such as \"67001122\" or \"67001122KAM3504\": eight digits (F for \
          any), then maker, version and medium",
     ),
-    without: Without::Told("`address` must be given"),
+    without: Without::Told("`address` must be given; HAN: none"),
     says: "M-Bus: its secondary address, instead of `address`. Eight digits as on the meter, `F` \
            where any will do, then, if wanted, the maker's three letters, the version and the \
            medium, both in hexadecimal.",

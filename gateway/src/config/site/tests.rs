@@ -69,7 +69,7 @@ references = ["192.0.2.1:443", "time.example:123"]
     assert_eq!(site.place.as_deref(), Some("Trondheim"));
     assert_eq!(site.time_zone, Tz::Europe__Copenhagen);
     let [riser, main] = &site.buses[..] else { panic!("{:?}", site.buses) };
-    assert_eq!((riser.kind, riser.baud, riser.parity), (BusKind::Mbus, 300, Parity::Even));
+    assert_eq!((riser.kind, riser.baud, riser.parity), (WireKind::Asked(BusKind::Mbus), 300, Parity::Even));
     assert_eq!(riser.answer_within, Some(Duration::from_secs(3)));
     assert_eq!((main.name.as_str(), main.baud, main.parity), ("main", 9600, Parity::None));
     let heat = &riser.meters[0];

@@ -56,6 +56,7 @@ async fn measured(count: u16, baud: u32) {
         baud,
         parity: Parity::Even,
         answer_within: None,
+        pause_after_connect: Duration::ZERO,
     };
     let mut bus = Bus::open(&settings, Arc::new(Profiles::default()));
 

@@ -111,6 +111,8 @@ pub struct BusSettings {
     pub parity: Parity,
     /// How long a meter may take before its answer begins; `None` for what the protocol says.
     pub answer_within: Option<Duration>,
+    /// How long a gateway on a network is left alone after a connection to it was made.
+    pub pause_after_connect: Duration,
 }
 
 /// A meter as its bus needs to know it.

@@ -115,10 +115,15 @@ pub(crate) struct Port {
     /// Why it could not be opened, and when it may be tried again.
     down: Option<(PortFault, Instant)>,
     failures: u32,
+    #[cfg(test)]
+    memory: Option<tokio::sync::mpsc::Sender<tokio::io::DuplexStream>>,
 }
 
 #[derive(Debug)]
 enum Line {
+    /// The near end of a wire that is nowhere but in a test, whose time is its own.
+    #[cfg(test)]
+    Memory(tokio::io::DuplexStream),
     Serial {
         port: SerialPort,
         /// Kept for its lock alone.
@@ -179,7 +184,26 @@ impl Datagrams {
 
 impl Port {
     pub(crate) const fn new(settings: PortSettings, baud: u32, parity: Parity) -> Self {
-        Self { settings, baud, parity, line: None, down: None, failures: 0 }
+        Self {
+            settings,
+            baud,
+            parity,
+            line: None,
+            down: None,
+            failures: 0,
+            #[cfg(test)]
+            memory: None,
+        }
+    }
+
+    /// As [`new`](Self::new), over wires in memory: each time it is opened, the far end of a new
+    /// one goes to `dialled`.
+    #[cfg(test)]
+    pub(crate) fn in_memory(
+        settings: PortSettings,
+        dialled: tokio::sync::mpsc::Sender<tokio::io::DuplexStream>,
+    ) -> Self {
+        Self { memory: Some(dialled), ..Self::new(settings, 9_600, Parity::Even) }
     }
 
     pub(crate) const fn settings(&self) -> &PortSettings {
@@ -209,6 +233,13 @@ impl Port {
             && Instant::now() < *not_before
         {
             return Err(fault.clone());
+        }
+        #[cfg(test)]
+        if let Some(dialled) = &self.memory {
+            let (near, far) = tokio::io::duplex(4_096);
+            dialled.send(far).await.map_err(|_gone| PortFault::NotListening)?;
+            self.line = Some(Line::Memory(near));
+            return Ok(true);
         }
         let opened = match &self.settings {
             PortSettings::Serial(path) => open_serial(path, self.baud, self.parity),
@@ -252,6 +283,8 @@ impl Port {
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), PortFault> {
         let written = match &mut self.line {
             None => return Err(PortFault::Lost(None)),
+            #[cfg(test)]
+            Some(Line::Memory(wire)) => time::timeout(WRITE_WITHIN, wire.write_all(bytes)).await,
             // Bounded, because a converter that is gone stops taking bytes some time later.
             Some(Line::Tcp(stream)) => time::timeout(WRITE_WITHIN, stream.write_all(bytes)).await,
             Some(Line::Udp(datagrams)) => time::timeout(WRITE_WITHIN, datagrams.send(bytes)).await,
@@ -274,6 +307,8 @@ impl Port {
     pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, PortFault> {
         let read = match &mut self.line {
             None => return Err(PortFault::Lost(None)),
+            #[cfg(test)]
+            Some(Line::Memory(wire)) => wire.read(buffer).await,
             Some(Line::Tcp(stream)) => stream.read(buffer).await,
             Some(Line::Udp(datagrams)) => datagrams.read(buffer).await,
             Some(Line::Serial { port, .. }) => port.read(buffer).await,
@@ -285,23 +320,26 @@ impl Port {
         }
     }
 
-    /// Throws away what comes until nothing has come for `quiet`, but no longer than `at_most`.
-    /// Tells how many bytes that were.
+    /// Takes what comes off the wire until nothing has come for `quiet`, but no longer than
+    /// `at_most`. Gives the first [`MOST_DRAINED`] bytes of it.
     pub(crate) async fn drain(
         &mut self,
         quiet: Duration,
         at_most: Duration,
-    ) -> Result<usize, PortFault> {
+    ) -> Result<Vec<u8>, PortFault> {
         let until = Instant::now() + at_most;
-        let mut thrown = 0;
+        let mut drained = Vec::new();
         let mut buffer = [0; 512];
         while Instant::now() < until {
             match time::timeout(quiet, self.read(&mut buffer)).await {
-                Ok(count) => thrown += count?,
+                Ok(count) => {
+                    let room = MOST_DRAINED.saturating_sub(drained.len());
+                    drained.extend(buffer.iter().take(count?.min(room)));
+                }
                 Err(_quiet) => break,
             }
         }
-        Ok(thrown)
+        Ok(drained)
     }
 
     fn lost(&mut self, cause: Option<io::Error>) -> PortFault {
@@ -323,6 +361,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_500);
 /// More than a converter puts into one, and more than a network lets pass in one piece.
 const LONGEST_DATAGRAM: usize = 2_048;
+/// Of what nobody asked for, more would tell nothing more.
+const MOST_DRAINED: usize = 4_096;
 /// The longest frame, 261 bytes, takes 9.6 s at 300 baud.
 const WRITE_WITHIN: Duration = Duration::from_secs(12);
 

@@ -148,6 +148,7 @@ fn settings(port: PortSettings) -> BusSettings {
         baud: 38_400,
         parity: Parity::Even,
         answer_within: Some(Duration::from_millis(150)),
+        pause_after_connect: Duration::ZERO,
     }
 }
 

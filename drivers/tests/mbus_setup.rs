@@ -185,6 +185,7 @@ impl Wire {
             baud: 2_400,
             parity: Parity::Even,
             answer_within: Some(Duration::from_millis(150)),
+            pause_after_connect: Duration::ZERO,
         };
         Self { settings, task }
     }
@@ -364,6 +365,7 @@ async fn a_tap_hears_frames_and_noise_and_says_nothing() {
         baud: 2_400,
         parity: Parity::Even,
         answer_within: None,
+        pause_after_connect: Duration::ZERO,
     };
     let mut tap = Tap::new(&settings);
     let mut heard = Vec::new();

@@ -91,6 +91,7 @@ fn settings(port: PortSettings) -> BusSettings {
         baud: 115_200,
         parity: Parity::Even,
         answer_within: Some(ANSWER_WITHIN),
+        pause_after_connect: Duration::ZERO,
     }
 }
 
@@ -571,6 +572,7 @@ async fn an_adapter_that_is_unplugged_is_told_and_its_name_may_be_gone() {
         baud: 9_600,
         parity: Parity::None,
         answer_within: Some(Duration::from_millis(50)),
+        pause_after_connect: Duration::ZERO,
     };
     let mut bus = Bus::open(&settings, Arc::default());
     let meter = meter(&[10], "");
@@ -602,6 +604,7 @@ async fn a_connection_that_is_half_open_is_made_anew() {
         baud: 9_600,
         parity: Parity::Even,
         answer_within: Some(Duration::from_millis(50)),
+        pause_after_connect: Duration::ZERO,
     };
     let mut bus = Bus::open(&settings, Arc::default());
     assert_eq!(honest(&read(&mut bus, &meter(&[10], "")).await.unwrap()), 1);

@@ -7,9 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::han::{HanSettings, Line};
-use drivers::{
-    Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Load, PortSettings, Profiles,
-};
+use drivers::{Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Load, PortSettings, Profiles};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 
@@ -45,6 +43,19 @@ impl Wiring {
     /// Where it is plugged in.
     pub(crate) fn port(&self) -> &PortSettings {
         &self.bus.port
+    }
+
+    /// Whether there is anything on it that can be searched for.
+    pub(crate) const fn can_be_scanned(&self) -> bool {
+        matches!(self.bus.kind, WireKind::Asked(BusKind::Mbus))
+    }
+
+    /// Whether it is the bus `other`, reached in the same way; its meters may be others.
+    pub(crate) fn has_wire_of(&self, other: &Self) -> bool {
+        let (a, b) = (&self.bus, &other.bus);
+        a.id == b.id
+            && (a.kind, &a.port, a.baud, a.parity, a.answer_within)
+                == (b.kind, &b.port, b.baud, b.parity, b.answer_within)
     }
 
     /// How many there are on it.
@@ -125,6 +136,7 @@ fn settings(bus: &config::Bus, kind: BusKind) -> BusSettings {
         baud: bus.baud,
         parity: bus.parity,
         answer_within: bus.answer_within,
+        pause_after_connect: bus.pause_after_connect,
     }
 }
 

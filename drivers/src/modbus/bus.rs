@@ -50,11 +50,19 @@ struct Timing {
     silence: Duration,
     /// After another unit was asked: slow ones need it to see that a frame is not for them.
     unit_change: Duration,
+    /// After a connection was made: some gateways lose what comes before they are ready.
+    after_connect: Duration,
 }
 
 impl ModbusBus {
     /// A bus that is opened when it is first needed.
     pub fn open(settings: &BusSettings) -> Self {
+        let port = Port::new(settings.port.clone(), settings.baud, settings.parity);
+        Self::over(port, settings)
+    }
+
+    /// A bus over `port`, which is that of `settings`.
+    pub(super) fn over(port: Port, settings: &BusSettings) -> Self {
         let framing = match settings.port {
             PortSettings::Tcp(_) => Framing::Tcp,
             PortSettings::Serial(_) | PortSettings::RtuOverTcp(_) | PortSettings::Udp(_) => {
@@ -70,12 +78,13 @@ impl ModbusBus {
             character: if serial { character } else { Duration::ZERO },
             silence: if serial { silence(settings) } else { Duration::ZERO },
             unit_change: if serial { UNIT_CHANGE } else { Duration::ZERO },
+            after_connect: settings.pause_after_connect,
         };
         // A device that is three times as late as it may be is taken to have lost the question.
         let patience = (answer_within * 4).clamp(LEAST_PATIENCE, MOST_PATIENCE);
         let cost = if serial { Cost::serial(settings.baud, LATENCY) } else { Cost::NETWORK };
         Self {
-            port: Port::new(settings.port.clone(), settings.baud, settings.parity),
+            port,
             client: Client::new(framing, patience),
             timing,
             cost,
@@ -99,7 +108,7 @@ impl ModbusBus {
     ///
     /// When the future is dropped the answer to its last question is passed over by the next one.
     pub async fn read(&mut self, meter: &Meter, clock: &dyn Clock) -> Result<Readout, ReadError> {
-        let MeterAddress::Unit(unit) = meter.address else {
+        let MeterAddress::Unit(unit @ 1..) = meter.address else {
             let because = "a meter on a Modbus has a unit number, 1 to 247";
             return Err(ReadError::Misfit { address: meter.address, because });
         };
@@ -114,6 +123,7 @@ impl ModbusBus {
 
         let begun = Instant::now();
         let asked = clock.now();
+        self.abandon_dropped();
         let mut round = Round::new(unit, profile, modbus, asked);
         let mut queue = self.plan(unit, profile, modbus, &round.points);
         while let Some(planned) = queue.pop() {
@@ -124,6 +134,17 @@ impl ModbusBus {
             self.fetch(&mut round, planned, clock).await;
         }
         round.readout(meter, begun.elapsed())
+    }
+
+    /// What the devices on this bus taught us, as text to keep.
+    pub fn lessons(&self) -> String {
+        plan::lessons(&self.learned)
+    }
+
+    /// Takes over what [`lessons`](Self::lessons) said at another time. What of it cannot be read
+    /// is left out: it is learned again.
+    pub fn recall(&mut self, lessons: &str) {
+        self.learned = plan::recalled(lessons);
     }
 
     /// Which of `profiles` the device at `unit` says it is.
@@ -181,15 +202,21 @@ impl ModbusBus {
                 round.leave(&part);
                 continue;
             }
-            // A question that looks like an overdue one is asked in two others.
-            let now = std::time::Instant::now();
-            let free = |it: Request| self.client.ambiguous(round.unit, it, now).is_none();
-            if !free(part.request)
-                && let Some((left, right)) =
-                    plan::of_other_lengths(&part, &round.points, &round.modbus.limits, free)
-            {
-                parts.extend([(right, tries), (left, tries)]);
-                continue;
+            // A question that looks like an overdue one is asked in two others, or in a longer one.
+            let now = Instant::now();
+            let free = |it: Request| {
+                self.client
+                    .ambiguous(round.unit, it, now)
+                    .is_none_or(|left| left <= REPEATED_WITHIN)
+            };
+            let mut part = part;
+            if !free(part.request) {
+                let (points, limits) = (&round.points, &round.modbus.limits);
+                if let Some((left, right)) = plan::of_other_lengths(&part, points, limits, free) {
+                    parts.extend([(right, tries), (left, tries)]);
+                    continue;
+                }
+                part = plan::longer(&part, limits, free).unwrap_or(part);
             }
             match self.ask(round.unit, part.request, round.modbus, clock).await {
                 Ok(answer) => {
@@ -242,18 +269,18 @@ impl ModbusBus {
         let address = MeterAddress::Unit(unit);
         self.make_ready(unit, modbus).await.map_err(|cause| self.out_of_reach(cause))?;
         // The answer before this one may be said again, but not for long.
-        let left = self.client.ambiguous(unit, request, std::time::Instant::now());
+        let left = self.client.ambiguous(unit, request, Instant::now());
         if let Some(left) = left.filter(|left| *left <= REPEATED_WITHIN) {
             let said = Instant::now() + left;
             self.pause(said).await.map_err(|cause| self.out_of_reach(cause))?;
         }
         let frame = self
             .client
-            .ask(unit, request, std::time::Instant::now())
+            .ask(unit, request, Instant::now())
             .map_err(|remaining| ReadError::Unsettled { address, remaining })?;
         let outcome = self.exchange(&frame, request, clock).await;
-        let now = std::time::Instant::now();
-        self.last_used = Some(Instant::now());
+        let now = Instant::now();
+        self.last_used = Some(now);
         match outcome {
             Ok((Answer::Words(words), at)) => {
                 let raw = self.client.answer().to_vec();
@@ -293,23 +320,30 @@ impl ModbusBus {
         ReadError::Port { port: self.port.settings().clone(), cause }
     }
 
-    /// Opens the port, makes sure that nothing is left on it, and waits until the units are ready
-    /// to listen.
-    async fn make_ready(&mut self, unit: u8, modbus: &Modbus) -> Result<(), PortFault> {
+    /// A question whose future was dropped is open no longer.
+    fn abandon_dropped(&mut self) {
         if self.client.is_waiting() {
-            // The future that asked was dropped.
-            self.client.abandon(std::time::Instant::now());
+            self.client.abandon(Instant::now());
             self.unclean = true;
             if self.port.may_be_half_open() {
                 self.port.close();
             }
         }
+    }
+
+    /// Opens the port, makes sure that nothing is left on it, and waits until the units are ready
+    /// to listen.
+    async fn make_ready(&mut self, unit: u8, modbus: &Modbus) -> Result<(), PortFault> {
+        self.abandon_dropped();
         let opened = self.port.open().await?;
         let serial = !self.timing.silence.is_zero();
         if serial && (self.unclean || opened) {
-            self.port.drain(self.timing.silence.max(QUIET), DRAIN_AT_MOST).await?;
+            self.drain(self.timing.silence.max(QUIET)).await?;
         }
         self.unclean = false;
+        if opened && !self.timing.after_connect.is_zero() {
+            self.pause(Instant::now() + self.timing.after_connect).await?;
+        }
 
         let changes = self.last_unit.replace(unit).is_some_and(|last| last != unit);
         let pause = if changes {
@@ -327,8 +361,13 @@ impl ModbusBus {
             time::sleep_until(ready).await;
             return Ok(());
         }
-        let quiet = ready.saturating_duration_since(Instant::now());
-        self.port.drain(quiet, quiet + DRAIN_AT_MOST).await?;
+        self.drain(ready.saturating_duration_since(Instant::now())).await
+    }
+
+    /// Listens until the line has been silent for `quiet`, and takes note of what comes late.
+    async fn drain(&mut self, quiet: Duration) -> Result<(), PortFault> {
+        let late = self.port.drain(quiet, quiet + DRAIN_AT_MOST).await?;
+        self.client.overhear(&late, Instant::now());
         Ok(())
     }
 
@@ -345,14 +384,18 @@ impl ModbusBus {
         let characters = u32::from(request.count) * 2 + 21;
         let deadline = begun + self.timing.answer_within + self.timing.character * characters;
         let mut began: Option<Moment> = None;
+        let mut whole_by = deadline;
         let mut buffer = [0; 512];
         loop {
-            let Ok(read) = time::timeout_at(deadline, self.port.read(&mut buffer)).await else {
+            let Ok(read) = time::timeout_at(whole_by, self.port.read(&mut buffer)).await else {
                 return Err(Failure::Late(begun.elapsed()));
             };
             let count = read.map_err(Failure::Port)?;
             let at = *began.get_or_insert_with(|| clock.now());
-            match self.client.hear(buffer.get(..count).unwrap_or_default()) {
+            match self.client.hear(buffer.get(..count).unwrap_or_default(), Instant::now()) {
+                Heard::More if self.timing.silence.is_zero() => {
+                    whole_by = deadline.min(Instant::now() + PIECES_WITHIN);
+                }
                 Heard::More => {}
                 Heard::Wrong(garble) => return Err(Failure::Garbled(garble)),
                 Heard::Answer(answer) => {
@@ -430,6 +473,9 @@ const MOST_PATIENCE: Duration = Duration::from_secs(15);
 /// The line counts as quiet after this, and is not listened to for longer than that.
 const QUIET: Duration = Duration::from_millis(50);
 const DRAIN_AT_MOST: Duration = Duration::from_millis(500);
+/// On TCP an answer comes in one piece, or in two with an acknowledgement between them, which a
+/// system holds back for 40 ms, some for 200. What comes still later is something else.
+const PIECES_WITHIN: Duration = Duration::from_millis(250);
 /// A question is asked twice.
 const REPEATS: u8 = 1;
 /// What a busy device gets before the second try.

@@ -10,9 +10,11 @@
 //! transaction number for that. A serial line has none: all that tells two answers of one unit
 //! apart is the function and the length. So this client remembers what is overdue, and does not
 //! ask a question whose answer would look like an overdue one. A device may also repeat itself, so
-//! the answer that was taken last counts as overdue for a moment too.
+//! an answer that was heard, in time or late, counts as overdue for a moment longer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::error::Garble;
 use crate::modbus::frame::{Answer, Mismatch, Request, answer, crc};
@@ -57,6 +59,8 @@ struct Asked {
     transaction: u16,
     frame: Vec<u8>,
     echo_gone: bool,
+    /// Its answer has been heard, even if something behind it keeps it from being taken.
+    answered: bool,
     /// Characters before the answer that a late driver made of the idle line.
     glitches: u8,
 }
@@ -68,8 +72,17 @@ struct Overdue {
     function: u8,
     bytes: u8,
     until: Instant,
-    /// It was answered once, and may be answered again.
-    answered: bool,
+    heard: AsYet,
+}
+
+/// What has been heard of an answer that may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AsYet {
+    Nothing,
+    /// It came, and may be repeated.
+    Words,
+    /// The question was refused, and the refusal may be repeated.
+    Exception,
 }
 
 impl Client {
@@ -130,20 +143,21 @@ impl Client {
             transaction: self.transaction,
             frame: frame.clone(),
             echo_gone: false,
+            answered: false,
             glitches: 0,
         });
         Ok(frame)
     }
 
     /// Takes what came in.
-    pub(crate) fn hear(&mut self, bytes: &[u8]) -> Heard {
+    pub(crate) fn hear(&mut self, bytes: &[u8], now: Instant) -> Heard {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() > MAX_BUFFER {
             self.buffer.clear();
             return Heard::Wrong(Garble::Noise(format!("more than {MAX_BUFFER} bytes")));
         }
         match self.framing {
-            Framing::Rtu => self.hear_rtu(),
+            Framing::Rtu => self.hear_rtu(now),
             Framing::Tcp => self.hear_tcp(),
         }
     }
@@ -153,9 +167,26 @@ impl Client {
         if let Some(asked) = self.asked.take()
             && self.framing == Framing::Rtu
         {
-            // One is enough: what was asked before it is separated from the next by a whole answer.
-            self.overdue.retain(|it| !(it.answered && it.unit == asked.unit));
-            self.overdue.push(asked.overdue(now + REPEATED_WITHIN, true));
+            let refused = self.answer.get(1).is_some_and(|code| code & 0x80 != 0);
+            let heard = if refused { AsYet::Exception } else { AsYet::Words };
+            self.await_longer(asked.overdue(now + REPEATED_WITHIN, heard));
+        }
+    }
+
+    /// Takes what came while nothing was asked: whatever of it was overdue has come.
+    pub(crate) fn overhear(&mut self, bytes: &[u8], now: Instant) {
+        let mut rest = bytes;
+        while let Some((_, behind)) = rest.split_first() {
+            let frame = match rtu_len(rest) {
+                Some(Ok(len)) => rest.get(..len).filter(|frame| crc(frame) == 0),
+                _ => None,
+            };
+            rest = match frame {
+                Some([unit, pdu @ .., _, _]) if has_come(&mut self.overdue, *unit, pdu, now) => {
+                    rest.get(pdu.len() + 3..).unwrap_or_default()
+                }
+                _ => behind,
+            };
         }
     }
 
@@ -166,14 +197,23 @@ impl Client {
         if let Some(asked) = self.asked.take()
             && self.framing == Framing::Rtu
         {
-            self.overdue.push(asked.overdue(now + self.patience, false));
-            if self.overdue.len() > MAX_OVERDUE {
-                self.overdue.remove(0);
-            }
+            let overdue = if asked.answered {
+                asked.overdue(now + REPEATED_WITHIN, AsYet::Words)
+            } else {
+                asked.overdue(now + self.patience, AsYet::Nothing)
+            };
+            self.await_longer(overdue);
         }
         let heard = self.buffer.len();
         self.buffer.clear();
         heard
+    }
+
+    fn await_longer(&mut self, overdue: Overdue) {
+        self.overdue.push(overdue);
+        if self.overdue.len() > MAX_OVERDUE {
+            self.overdue.remove(0);
+        }
     }
 
     /// The last answer as it came, for whoever wants to see it.
@@ -181,7 +221,7 @@ impl Client {
         &self.answer
     }
 
-    fn hear_rtu(&mut self) -> Heard {
+    fn hear_rtu(&mut self, now: Instant) -> Heard {
         loop {
             let Some(asked) = &mut self.asked else {
                 return Heard::Wrong(Garble::Foreign("nothing was asked".to_owned()));
@@ -221,36 +261,27 @@ impl Client {
                 Err(Mismatch::Unit { wanted: unit, found: found_unit })
             };
             match fits {
-                Ok(Answer::Exception(_)) if self.is_exception_ambiguous() => {
+                Ok(Answer::Exception(_)) if may_be_refused_late(&self.overdue, unit, request) => {
                     let what = "an exception that may belong to an earlier question";
                     return Heard::Wrong(Garble::Foreign(what.to_owned()));
                 }
                 Ok(_) if !rest.is_empty() => {
+                    asked.answered = true;
                     let what = format!("{} bytes behind the answer", rest.len());
                     return Heard::Wrong(Garble::Foreign(what));
                 }
                 Ok(answer) => {
+                    asked.answered = true;
                     self.answer = frame.to_vec();
                     return Heard::Answer(answer);
                 }
-                // A late answer is no surprise: it is taken off the list, and the right one may
-                // stand behind it.
-                Err(_) if take_overdue(&mut self.overdue, found_unit, pdu) => {
+                // A late answer is no surprise, and the right one may stand behind it.
+                Err(_) if has_come(&mut self.overdue, found_unit, pdu, now) => {
                     self.buffer.drain(..len);
                 }
                 Err(mismatch) => return Heard::Wrong(Garble::Foreign(mismatch.to_string())),
             }
         }
-    }
-
-    /// An exception has no length that could tell it from one to an overdue question.
-    fn is_exception_ambiguous(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| {
-            let alike = (asked.unit, asked.request.function.code());
-            self.overdue
-                .iter()
-                .any(|overdue| (overdue.unit, overdue.function) == alike && !overdue.answered)
-        })
     }
 
     fn hear_tcp(&mut self) -> Heard {
@@ -284,6 +315,12 @@ impl Client {
             }
             let pdu = frame.get(7..).unwrap_or_default();
             return match answer(pdu, asked.request) {
+                // TCP has no checksum. An answer that broke off and was filled up by the next one
+                // has the head of that one in it, or the rest of that one behind it.
+                Ok(_) if !self.buffer.is_empty() || has_head(pdu, asked.transaction) => {
+                    let what = "another answer in the place of its end";
+                    Heard::Wrong(Garble::Foreign(what.to_owned()))
+                }
                 Ok(answer) => {
                     self.answer = frame;
                     Heard::Answer(answer)
@@ -295,9 +332,9 @@ impl Client {
 }
 
 impl Asked {
-    fn overdue(&self, until: Instant, answered: bool) -> Overdue {
+    fn overdue(&self, until: Instant, heard: AsYet) -> Overdue {
         let function = self.request.function.code();
-        Overdue { unit: self.unit, function, bytes: self.request.answer_bytes(), until, answered }
+        Overdue { unit: self.unit, function, bytes: self.request.answer_bytes(), until, heard }
     }
 }
 
@@ -344,20 +381,46 @@ fn rtu_len(buffer: &[u8]) -> Option<Result<usize, Garble>> {
     }
 }
 
-/// Takes the overdue question off the list that this answer fits, if there is one.
-fn take_overdue(overdue: &mut Vec<Overdue>, unit: u8, pdu: &[u8]) -> bool {
-    let Some((&[function, bytes], _)) = pdu.split_first_chunk::<2>() else { return false };
-    let fits = |it: &Overdue| (it.unit, it.function, it.bytes) == (unit, function, bytes);
-    match overdue.iter().position(fits) {
-        Some(at) => {
-            overdue.remove(at);
-            true
+/// Whether the head of another answer, to one of the last questions before `transaction` or to that
+/// one, stands in `pdu`.
+fn has_head(pdu: &[u8], transaction: u16) -> bool {
+    let is_head = |bytes: &[u8]| match *bytes {
+        [t1, t2, 0, 0, 0, len @ 3..=254, _, ref behind @ ..] => {
+            let age = transaction.wrapping_sub(u16::from_be_bytes([t1, t2]));
+            age <= MAX_HEAD_AGE
+                && match *behind {
+                    [3 | 4, count, ..] => len == count.saturating_add(3),
+                    [3 | 4] | [] => true,
+                    [0x83 | 0x84, ..] => len == 3,
+                    [_, ..] => false,
+                }
         }
-        None => false,
-    }
+        _ => false,
+    };
+    (0..pdu.len()).any(|at| pdu.get(at..).is_some_and(is_head))
 }
 
-/// A device that says its answer twice does so at once.
+/// Whether an exception could belong to an overdue question: it has no length to tell it by.
+fn may_be_refused_late(overdue: &[Overdue], unit: u8, request: Request) -> bool {
+    let alike = (unit, request.function.code());
+    overdue.iter().any(|it| (it.unit, it.function) == alike && it.heard != AsYet::Words)
+}
+
+/// Whether this answer was overdue; from now on it can only be repeated.
+fn has_come(overdue: &mut [Overdue], unit: u8, pdu: &[u8], now: Instant) -> bool {
+    let Some((&[function, bytes], _)) = pdu.split_first_chunk::<2>() else { return false };
+    let fits = |it: &&mut Overdue| (it.unit, it.function, it.bytes) == (unit, function, bytes);
+    // Of several the one that has been waited for longest.
+    let Some(found) = overdue.iter_mut().filter(fits).min_by_key(|it| it.heard != AsYet::Nothing)
+    else {
+        return false;
+    };
+    found.heard = AsYet::Words;
+    found.until = now + REPEATED_WITHIN;
+    true
+}
+
+/// A device or a converter that says an answer twice does so at once.
 pub(crate) const REPEATED_WITHIN: Duration = Duration::from_millis(100);
 /// The longest frames are 256 and 260 bytes; a queue of late ones may stand before ours.
 const MAX_BUFFER: usize = 4_096;
@@ -365,6 +428,9 @@ const MAX_BUFFER: usize = 4_096;
 const MAX_OVERDUE: usize = 256;
 /// How many transactions back an answer is late rather than foreign.
 const MAX_AGE: u16 = 256;
+/// How many transactions back the head of an answer is looked for in another: registers may look
+/// like one, and the fewer of them do, the better.
+const MAX_HEAD_AGE: u16 = 16;
 /// A driver that is enabled late adds a character or two.
 const MAX_GLITCHES: u8 = 3;
 

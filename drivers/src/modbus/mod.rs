@@ -13,6 +13,8 @@
 
 mod bus;
 mod client;
+#[cfg(test)]
+mod faults;
 mod frame;
 pub mod plan;
 mod round;

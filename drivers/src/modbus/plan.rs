@@ -12,7 +12,7 @@
 //! a second request.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -161,6 +161,25 @@ pub(crate) fn of_other_lengths(
     })
 }
 
+/// `planned` with some registers more behind it, so that its length is `free`. `None` where the
+/// device allows no holes: there what stands behind its registers is not known to be readable.
+pub(crate) fn longer(
+    planned: &Planned,
+    limits: &Limits,
+    free: impl Fn(Request) -> bool,
+) -> Option<Planned> {
+    let request = planned.request;
+    (1..=limits.max_gap.min(MOST_LONGER)).find_map(|more| {
+        let count = request.count.checked_add(more * limits.align.max(1))?;
+        let longer = Request { count, ..request };
+        let fits = count <= limits.max_registers
+            && end_of(longer) <= 0x1_0000
+            && !is_solo(longer, limits)
+            && !limits.barriers.iter().any(|it| is_inside(*it, longer));
+        (fits && free(longer)).then(|| Planned { request: longer, ..planned.clone() })
+    })
+}
+
 fn group(planned: &Planned, points: &[Request]) -> Vec<(usize, Request)> {
     planned.points.iter().filter_map(|index| Some((*index, *points.get(*index)?))).collect()
 }
@@ -185,13 +204,10 @@ fn join(group: &[(usize, Request)], limits: &Limits, learned: &Learned) -> Optio
         }
         end = end.max(end_of(*point));
     }
-    let inside = |address: u16| address > hull.address && u32::from(address) < end_of(hull);
-    let crosses = limits.barriers.iter().any(|barrier| inside(*barrier))
-        || learned.seams.iter().any(|(function, at)| *function == hull.function && inside(*at))
-        || limits
-            .solo
-            .iter()
-            .any(|solo| u32::from(*solo.start()) < end_of(hull) && *solo.end() >= hull.address);
+    let crosses = limits.barriers.iter().any(|barrier| is_inside(*barrier, hull))
+        || (learned.seams.iter())
+            .any(|(function, at)| *function == hull.function && is_inside(*at, hull))
+        || is_solo(hull, limits);
     (hull.count <= limits.max_registers && !crosses).then_some(hull)
 }
 
@@ -214,12 +230,60 @@ fn end_of(request: Request) -> u32 {
     u32::from(request.address) + u32::from(request.count)
 }
 
+/// Whether a request that may not hold both `address` and the register before it holds both.
+fn is_inside(address: u16, request: Request) -> bool {
+    address > request.address && u32::from(address) < end_of(request)
+}
+
 fn is_solo(point: Request, limits: &Limits) -> bool {
     limits
         .solo
         .iter()
         .any(|solo| u32::from(*solo.start()) < end_of(point) && *solo.end() >= point.address)
 }
+
+/// As text, a line for each thing that a unit taught: `7 eastron.sdm630 seam 4 20`.
+pub(crate) fn lessons(learned: &BTreeMap<u8, (String, Learned)>) -> String {
+    let mut text = String::new();
+    for (unit, (profile, Learned { seams, lone })) in learned {
+        let seams = seams.iter().map(|at| (SEAM, at));
+        for (what, (function, address)) in seams.chain(lone.iter().map(|at| (LONE, at))) {
+            let code = function.code();
+            text.push_str(&format!("{unit} {profile} {what} {code} {address}\n"));
+        }
+    }
+    text
+}
+
+/// What [`lessons`] has written, without what it cannot have written.
+pub(crate) fn recalled(lessons: &str) -> BTreeMap<u8, (String, Learned)> {
+    let mut learned: BTreeMap<u8, (String, Learned)> = BTreeMap::new();
+    for line in lessons.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [unit, profile, what, code, address] = *words.as_slice() else { continue };
+        let (Ok(unit), Ok(address)) = (unit.parse(), address.parse()) else { continue };
+        let function = match code {
+            "3" => Function::Holding,
+            "4" => Function::Input,
+            _ => continue,
+        };
+        let (of, lessons) =
+            learned.entry(unit).or_insert_with(|| (profile.to_owned(), Learned::default()));
+        match what {
+            _ if of != profile => {}
+            SEAM => drop(lessons.seams.insert((function, address))),
+            LONE => drop(lessons.lone.insert((function, address))),
+            _ => {}
+        }
+    }
+    learned
+}
+
+const SEAM: &str = "seam";
+const LONE: &str = "lone";
+
+/// Registers that a question is made longer by at most: so many answers are never overdue at once.
+const MOST_LONGER: u16 = 8;
 
 /// Puts requests of equal length apart, as far as that goes.
 fn alternate(plan: Vec<Planned>) -> Vec<Planned> {
@@ -333,7 +397,90 @@ mod tests {
         assert_eq!(of_other_lengths(&left, &points, &limits, |_| true), None);
     }
 
+    #[test]
+    fn a_question_is_made_longer_where_holes_may_be_read() {
+        let points = points(&[(10, 2)]);
+        let limits = Limits { max_gap: 3, barriers: [15].into(), ..Limits::default() };
+        let plan = plan(&points, &limits, &Learned::default(), Cost::NETWORK);
+        let not = |taken: &'static [u16]| move |it: Request| !taken.contains(&it.count);
+        let count = |limits: &Limits, taken| {
+            longer(&plan[0], limits, not(taken)).map(|longer| longer.request.count)
+        };
+        assert_eq!(count(&limits, &[2]), Some(3));
+        assert_eq!(count(&limits, &[2, 3, 4]), Some(5));
+        assert_eq!(count(&limits, &[2, 3, 4, 5]), None, "the barrier at 15");
+        assert_eq!(count(&Limits { max_gap: 0, ..limits.clone() }, &[2]), None);
+        assert_eq!(count(&Limits { align: 2, ..limits }, &[2]), Some(4));
+    }
+
+    #[test]
+    fn lessons_are_read_as_they_are_written() {
+        let learned = Learned {
+            seams: [(Function::Input, 20), (Function::Holding, 0xFFFF)].into(),
+            lone: [(Function::Input, 3)].into(),
+        };
+        let learned = BTreeMap::from([(7, ("eastron.sdm630".to_owned(), learned))]);
+        let text = lessons(&learned);
+        assert_eq!(
+            text,
+            "7 eastron.sdm630 seam 3 65535\n7 eastron.sdm630 seam 4 20\n7 eastron.sdm630 lone 4 3\n"
+        );
+        assert_eq!(recalled(&text), learned);
+        assert!(recalled("7 a seam 4\n7 a seam 5 20\n256 a seam 4 1\n\n").is_empty());
+    }
+
+    /// The least cost of all ways to put `points` into requests, neighbours or not.
+    fn least_of_all(points: &[Request], limits: &Limits, cost: Cost) -> Duration {
+        fn put(
+            rest: &[Request],
+            groups: &mut Vec<Vec<(usize, Request)>>,
+            of: &dyn Fn(&[Vec<(usize, Request)>]) -> Option<Duration>,
+        ) -> Option<Duration> {
+            let Some((first, rest)) = rest.split_first() else { return of(groups) };
+            let mut least = None::<Duration>;
+            for at in 0..=groups.len() {
+                if at == groups.len() {
+                    groups.push(Vec::new());
+                }
+                groups[at].push((0, *first));
+                let found = put(rest, groups, of);
+                least = [least, found].into_iter().flatten().min();
+                groups[at].pop();
+                groups.retain(|group| !group.is_empty());
+            }
+            least
+        }
+        let of = |groups: &[Vec<(usize, Request)>]| {
+            groups.iter().try_fold(Duration::ZERO, |sum, group| {
+                let mut group = group.clone();
+                group.sort_by_key(|(_, it)| (it.function, it.address, it.count));
+                let request = join(&group, limits, &Learned::default())?;
+                Some(sum + cost.per_request + cost.per_register * request.count.into())
+            })
+        };
+        put(points, &mut Vec::new(), &of).unwrap()
+    }
+
     proptest! {
+        #[test]
+        fn no_other_way_to_ask_is_cheaper(
+            spans in prop::collection::vec((0_u16..60, 1_u16..5), 1..7),
+            max_registers in 8_u16..=40,
+            max_gap in 0_u16..30,
+            align in 1_u16..=2,
+            barriers in prop::collection::btree_set(0_u16..60, 0..2),
+            latency in 1_u64..100,
+        ) {
+            let points = points(&spans);
+            let limits = Limits { max_registers, max_gap, align, barriers, ..Limits::default() };
+            let cost = Cost::serial(9_600, Duration::from_millis(latency));
+            let plan = plan(&points, &limits, &Learned::default(), cost);
+            let of_plan = plan.iter().fold(Duration::ZERO, |sum, it| {
+                sum + cost.per_request + cost.per_register * it.request.count.into()
+            });
+            prop_assert_eq!(of_plan, least_of_all(&points, &limits, cost));
+        }
+
         #[test]
         fn every_point_is_fetched_once_within_the_limits_and_no_plan_of_greed_is_cheaper(
             spans in prop::collection::vec((0_u16..400, 1_u16..5), 1..40),

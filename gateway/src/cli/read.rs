@@ -49,6 +49,7 @@ impl Wire {
             baud: self.baud.unwrap_or(usual),
             parity: self.parity,
             answer_within: self.answer_within_ms.map(Duration::from_millis),
+            pause_after_connect: Duration::ZERO,
         }
     }
 }

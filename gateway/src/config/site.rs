@@ -14,9 +14,9 @@ use super::schedule::PollEvery;
 pub(crate) use keys::TABLES;
 use keys::{
     ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
-    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PLACE, POLL_EVERY,
-    PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE,
-    UNIT_LOADS, URL,
+    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
+    PLACE, POLL_EVERY, PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID,
+    SITE_NAME, TIME_ZONE, UNIT_LOADS, URL,
 };
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
@@ -55,6 +55,8 @@ pub struct Bus {
     pub finds_line: bool,
     /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.
     pub answer_within: Option<Duration>,
+    /// How long a gateway is left alone after a connection to it was made.
+    pub pause_after_connect: Duration,
     /// How many unit loads the level converter of an M-Bus is built for, where the file says so.
     pub max_unit_loads: Option<u32>,
     /// Who is on the wire, in the order of the file.
@@ -303,6 +305,7 @@ impl Buses {
         };
         let poll_every = poll_every.and_then(PollEvery::new);
         let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
+        let pause_after_connect = check.number(section, &PAUSE_AFTER_CONNECT);
         let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
@@ -339,7 +342,8 @@ impl Buses {
         if let Some(WireKind::Listened(_)) = kind
             && section.has(&ANSWER_WITHIN)
         {
-            let advice = "`answer_within_ms` belongs to a wire whose meters are asked: leave it out";
+            let advice =
+                "`answer_within_ms` belongs to a wire whose meters are asked: leave it out";
             check.mistake(section.place(&ANSWER_WITHIN), advice.to_owned());
         }
         let is_mbus = kind == Some(WireKind::Asked(BusKind::Mbus));
@@ -348,9 +352,7 @@ impl Buses {
                           leave it out";
             check.mistake(section.place(&MAX_UNIT_LOADS), advice.to_owned());
         }
-        if is_mbus
-            && let Some(baud @ (57_600 | 115_200)) = baud
-        {
+        if is_mbus && let Some(baud @ (57_600 | 115_200)) = baud {
             let advice = format!("baud = {baud} is not a rate of M-Bus: 300 to 38400, mostly 2400");
             check.mistake(section.place(&BAUD), advice);
         }
@@ -365,6 +367,7 @@ impl Buses {
             parity: parity?.parse().ok()?,
             finds_line: !section.has(&BAUD) && !section.has(&PARITY),
             answer_within,
+            pause_after_connect: Duration::from_millis(pause_after_connect?),
             max_unit_loads,
             meters: Vec::new(),
         };
@@ -430,7 +433,8 @@ impl Buses {
         let address = known.address(check, section, line);
         if known.bus.kind == WireKind::Asked(BusKind::Modbus)
             && profile.is_none()
-            && !section.has(&PROFILE) {
+            && !section.has(&PROFILE)
+        {
             let advice = "`profile` is missing: a Modbus meter does not say what its registers \
                           mean; `fyrhus profiles` lists the known types";
             check.mistake(section.at, advice.to_owned());
@@ -575,7 +579,8 @@ impl KnownBus {
                 Ok(MeterAddress::Unit(unit))
             }
             (WireKind::Asked(BusKind::Modbus), Some(255))
-                if matches!(self.bus.port, PortSettings::Tcp(_)) => {
+                if matches!(self.bus.port, PortSettings::Tcp(_)) =>
+            {
                 Ok(MeterAddress::Unit(255))
             }
             (WireKind::Asked(BusKind::Modbus), _) => {

@@ -40,7 +40,7 @@ fn check(request: Request, bytes: &[u8], expected: &str) {
         client.ask(1, request, now).unwrap();
         let mut heard = Heard::More;
         for chunk in bytes.chunks(chunk_len) {
-            heard = client.hear(chunk);
+            heard = client.hear(chunk, now);
             if matches!(heard, Heard::Wrong(_)) {
                 break;
             }
@@ -96,8 +96,8 @@ fn a_late_answer_of_another_length_is_passed_over() {
     client.ask(1, read(10, 3), now).unwrap();
     client.abandon(now);
     client.ask(1, read(50, 2), now).unwrap();
-    assert_eq!(client.hear(&reply(1, read(10, 3))), Heard::More);
-    assert_eq!(client.hear(&reply(1, read(50, 2))), words(read(50, 2)));
+    assert_eq!(client.hear(&reply(1, read(10, 3)), now), Heard::More);
+    assert_eq!(client.hear(&reply(1, read(50, 2)), now), words(read(50, 2)));
 }
 
 #[test]
@@ -115,12 +115,12 @@ fn a_question_that_a_late_answer_would_fit_is_not_asked() {
 fn an_answer_that_is_said_twice_is_taken_once() {
     let (mut client, now) = rtu();
     client.ask(1, read(10, 2), now).unwrap();
-    assert_eq!(client.hear(&reply(1, read(10, 2))), words(read(10, 2)));
+    assert_eq!(client.hear(&reply(1, read(10, 2)), now), words(read(10, 2)));
     client.settle(now);
     assert!(client.ask(1, read(50, 2), now).is_err());
     client.ask(1, read(50, 3), now).unwrap();
-    assert_eq!(client.hear(&reply(1, read(10, 2))), Heard::More);
-    assert_eq!(client.hear(&reply(1, read(50, 3))), words(read(50, 3)));
+    assert_eq!(client.hear(&reply(1, read(10, 2)), now), Heard::More);
+    assert_eq!(client.hear(&reply(1, read(50, 3)), now), words(read(50, 3)));
 }
 
 #[test]
@@ -129,8 +129,31 @@ fn an_exception_after_a_time_out_belongs_to_nobody() {
     client.ask(1, read(10, 2), now).unwrap();
     client.abandon(now);
     client.ask(1, read(50, 3), now).unwrap();
-    let heard = client.hear(&sealed(vec![1, 0x84, 2]));
+    let heard = client.hear(&sealed(vec![1, 0x84, 2]), now);
     assert!(matches!(heard, Heard::Wrong(Garble::Foreign(_))), "{heard:?}");
+}
+
+#[test]
+fn what_is_heard_between_two_questions_is_no_longer_overdue() {
+    let (mut client, now) = rtu();
+    client.ask(1, read(10, 2), now).unwrap();
+    client.abandon(now);
+    client.overhear(&[&[0x55], reply(1, read(10, 2)).as_slice(), &[0xAA]].concat(), now);
+    assert!(client.ask(1, read(50, 2), now).is_err(), "it may still be repeated");
+    let later = now + REPEATED_WITHIN;
+    client.ask(1, read(50, 2), later).unwrap();
+    assert_eq!(client.hear(&reply(1, read(50, 2)), later), words(read(50, 2)));
+}
+
+#[test]
+fn a_refusal_that_is_said_twice_refuses_once() {
+    let (mut client, now) = rtu();
+    let refusal = sealed(vec![1, 0x84, 2]);
+    client.ask(1, read(10, 2), now).unwrap();
+    assert!(matches!(client.hear(&refusal, now), Heard::Answer(Answer::Exception(_))));
+    client.settle(now);
+    client.ask(1, read(50, 3), now).unwrap();
+    assert!(matches!(client.hear(&refusal, now), Heard::Wrong(Garble::Foreign(_))));
 }
 
 #[test]
@@ -138,7 +161,7 @@ fn a_second_master_is_named() {
     let (mut client, now) = rtu();
     client.ask(1, read(10, 2), now).unwrap();
     assert_eq!(
-        client.hear(&read(0, 9).rtu(5)),
+        client.hear(&read(0, 9).rtu(5), now),
         Heard::Wrong(Garble::Foreign("a request to unit 5".to_owned()))
     );
 }
@@ -164,18 +187,39 @@ fn on_tcp_the_transaction_decides() {
     client.ask(1, read(50, 2), now).unwrap();
     let late = tcp_reply(1, 1, read(10, 2));
     let right = tcp_reply(1, 2, read(50, 2));
-    assert_eq!(client.hear(&late[..5]), Heard::More);
-    assert_eq!(client.hear(&[&late[5..], &right[..3]].concat()), Heard::More);
-    assert_eq!(client.hear(&right[3..]), words(read(50, 2)));
+    assert_eq!(client.hear(&late[..5], now), Heard::More);
+    assert_eq!(client.hear(&[&late[5..], &right[..3]].concat(), now), Heard::More);
+    assert_eq!(client.hear(&right[3..], now), words(read(50, 2)));
     client.settle(now);
     for (unit, transaction, request) in
         [(1, 9, read(60, 2)), (2, 3, read(60, 2)), (1, 3, read(60, 1)), (1, 3, read(60, 3))]
     {
         let mut client = Client { transaction: 2, ..Client::new(Framing::Tcp, Duration::ZERO) };
         client.ask(1, read(60, 2), now).unwrap();
-        let heard = client.hear(&tcp_reply(unit, transaction, request));
+        let heard = client.hear(&tcp_reply(unit, transaction, request), now);
         assert!(matches!(heard, Heard::Wrong(Garble::Foreign(_))), "{heard:?}");
     }
+}
+
+#[test]
+fn an_answer_that_broke_off_is_not_filled_up_by_the_next() {
+    let now = Instant::now();
+    let right = tcp_reply(1, 2, read(50, 8));
+    let next = tcp_reply(1, 2, read(50, 2));
+    for len in 9..right.len() {
+        for (at, behind) in [(0, next.as_slice()), (1, right.as_slice())] {
+            let mut client = Client { transaction: 1, ..Client::new(Framing::Tcp, Duration::ZERO) };
+            client.ask(1, read(50, 8), now).unwrap();
+            let heard = match client.hear(&right[..len], now) {
+                Heard::More => client.hear(behind, now),
+                heard => heard,
+            };
+            assert!(!matches!(heard, Heard::Answer(_)), "{len} bytes, {at}: {heard:?}");
+        }
+    }
+    let mut client = Client { transaction: 1, ..Client::new(Framing::Tcp, Duration::ZERO) };
+    client.ask(1, read(50, 8), now).unwrap();
+    assert_eq!(client.hear(&right, now), words(read(50, 8)));
 }
 
 #[test]
@@ -183,7 +227,7 @@ fn a_gateway_says_that_its_meter_is_silent() {
     let mut client = Client::new(Framing::Tcp, Duration::from_secs(2));
     client.ask(1, read(10, 2), Instant::now()).unwrap();
     assert_eq!(
-        client.hear(&[0, 1, 0, 0, 0, 3, 1, 0x84, 11]),
+        client.hear(&[0, 1, 0, 0, 0, 3, 1, 0x84, 11], Instant::now()),
         Heard::Answer(Answer::Exception(ExceptionCode::GatewayTargetDevice))
     );
 }

@@ -53,6 +53,7 @@ pub(super) static BUS: Table = Table {
         &PARITY,
         &POLL_EVERY,
         &ANSWER_WITHIN,
+        &PAUSE_AFTER_CONNECT,
         &MAX_UNIT_LOADS,
     ],
 };
@@ -118,6 +119,14 @@ pub(super) static ANSWER_WITHIN: Key = Key {
     takes: Takes::Number(50, 60_000),
     without: Without::Told("by the standard of the bus, and some more behind a converter"),
     says: "How long a meter may take to begin its answer.",
+};
+
+pub(super) static PAUSE_AFTER_CONNECT: Key = Key {
+    name: "pause_after_connect_ms",
+    takes: Takes::Number(0, 10_000),
+    without: Without::Number(0),
+    says: "How long the other end is left alone after a connection to it was made: some gateways \
+           lose what they are asked before they are ready.",
 };
 
 pub(super) static MAX_UNIT_LOADS: Key = Key {

@@ -10,18 +10,20 @@ use std::sync::Arc;
 use ::mbus::{Place, Secondary, Selection};
 use metering::{Clock, Identity, Medium};
 
-use crate::MeterAddress;
 use crate::error::ReadError;
 use crate::mbus::MbusBus;
 use crate::mbus::readout::{identity_of, medium};
 use crate::profile::Profiles;
 use crate::scan::{Scan, ScanStep};
+use crate::{MeterAddress, Whole};
 
 /// A meter that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovered {
     /// Where it answers, and no other meter does.
     pub address: MeterAddress,
+    /// Its own address, if it tells all of it.
+    pub own: Option<Whole>,
     /// Who it is, as far as it says.
     pub identity: Identity,
     /// What it counts.
@@ -30,6 +32,9 @@ pub struct Discovered {
     pub primary: Option<u8>,
     /// The profile that fits it.
     pub profile: Option<String>,
+    /// The known address that its own is nearly, where it could not show that it is another device:
+    /// most likely a fault of the wire has made it up.
+    pub nearly: Option<Whole>,
 }
 
 /// How far a scan is.
@@ -118,21 +123,26 @@ pub(crate) fn known(
 ) -> Discovered {
     let identity = identity_of(address);
     let profile = profiles.matching(&identity, address.medium.code());
+    let selection = Selection::of(address);
     Discovered {
-        address: MeterAddress::Secondary(Selection::of(address)),
+        address: MeterAddress::Secondary(selection),
+        own: Some(Whole::of(selection)),
         identity,
         medium: Some(medium(address.medium)),
         primary,
         profile: profile.map(|profile| profile.id.clone()),
+        nearly: None,
     }
 }
 
 pub(crate) fn nameless(selection: Selection, primary: Option<u8>) -> Discovered {
     Discovered {
         address: MeterAddress::Secondary(selection),
+        own: None,
         identity: Identity::default(),
         medium: None,
         primary,
         profile: None,
+        nearly: None,
     }
 }

@@ -12,6 +12,12 @@
 //! by its primary address is a step of its own. To pause a scan is to ask for no step, to end it is
 //! to drop it, and [`Scan::place`] is where to go on after a restart.
 //!
+//! A meter whose address is a few bits from a known one may be a fault of the wire (see
+//! [`are_near`]), so it is put to the proof: one that was found by its own address is selected with
+//! all of it, which nobody acknowledges whom a fault has made up; one that was found by its primary
+//! address has to tell the same twice in a row. Who fails is told as
+//! [`Discovered::nearly`] the known one.
+//!
 //! **Never true:** a scan that is interrupted by readouts, or by a port that was lost, leaves a
 //! meter out because of that.
 
@@ -25,7 +31,7 @@ use crate::discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, known, nameless};
 use crate::error::{Garble, ReadError};
 use crate::mbus::MbusBus;
 use crate::mbus::bus::{Line, read_error};
-use crate::{Meter, MeterAddress, Readout};
+use crate::{Meter, MeterAddress, Readout, Whole, are_near};
 
 /// A scan under way.
 #[derive(Clone, Debug)]
@@ -34,6 +40,21 @@ pub struct Scan {
     probed: u32,
     found: u32,
     unresolved: u32,
+    /// Addresses that nobody doubts: those that were known before, and those that were found.
+    sure: Vec<Whole>,
+    doubted: Option<Doubted>,
+}
+
+/// A meter that is nearly a known one, until it has been put to the proof.
+#[derive(Clone, Debug)]
+struct Doubted {
+    meter: Discovered,
+    own: Whole,
+    nearly: Whole,
+    /// Where it was found: a scan that begins there finds it again.
+    at: MeterAddress,
+    /// How often it has told another address than the time before.
+    unlike: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -93,8 +114,17 @@ impl Scan {
         Self::new(Way::Secondary { place: Box::new(from), known })
     }
 
-    const fn new(way: Way) -> Self {
-        Self { way, probed: 0, found: 0, unresolved: 0 }
+    fn new(way: Way) -> Self {
+        let (sure, doubted) = (Vec::new(), None);
+        Self { way, probed: 0, found: 0, unresolved: 0, sure, doubted }
+    }
+
+    /// With meters whose own addresses are known, wherever they are: what is nearly one of these is
+    /// doubted.
+    #[must_use]
+    pub fn beside(mut self, known: impl IntoIterator<Item = Whole>) -> Self {
+        self.sure.extend(known);
+        self
     }
 
     /// How far it is.
@@ -116,6 +146,9 @@ impl Scan {
     /// What is asked next, from which a new scan goes on with this one ([`Place::at`]); `None` at
     /// the end.
     pub fn place(&self) -> Option<MeterAddress> {
+        if let Some(doubted) = &self.doubted {
+            return Some(doubted.at);
+        }
         match &self.way {
             Way::Primary { alive: Some(number), .. } => Some(MeterAddress::Primary(*number)),
             Way::Primary { next, last, .. } => {
@@ -143,7 +176,12 @@ impl Scan {
         bus: &mut MbusBus,
         clock: &dyn Clock,
     ) -> Result<ScanStep, ReadError> {
-        match &self.way {
+        if let Some(doubted) = &self.doubted {
+            let doubted = doubted.clone();
+            return self.proven(doubted, bus, clock).await;
+        }
+        let at = self.place();
+        let step = match &self.way {
             Way::Primary { alive: Some(number), .. } => {
                 let number = *number;
                 self.identified(bus, number, clock).await
@@ -154,7 +192,67 @@ impl Scan {
             }
             Way::Primary { .. } => Ok(ScanStep::Done),
             Way::Secondary { .. } => self.selected(bus).await,
+        };
+        match (step?, at) {
+            (ScanStep::Found(meter), Some(at)) => Ok(self.doubted(meter, at)),
+            (step, _) => Ok(step),
         }
+    }
+
+    /// Tells `meter`, unless it has to be put to the proof first.
+    fn doubted(&mut self, meter: Discovered, at: MeterAddress) -> ScanStep {
+        let Some(own) = meter.own else { return ScanStep::Found(meter) };
+        match self.sure.iter().find(|sure| are_near(**sure, own)) {
+            Some(nearly) if !self.sure.contains(&own) => {
+                let nearly = *nearly;
+                self.doubted = Some(Doubted { meter, own, nearly, at, unlike: 0 });
+                ScanStep::Nothing
+            }
+            _ => {
+                self.sure.push(own);
+                ScanStep::Found(meter)
+            }
+        }
+    }
+
+    /// Whether a meter that is nearly a known one is there by itself. Its number is not counted
+    /// again as found.
+    async fn proven(
+        &mut self,
+        doubted: Doubted,
+        bus: &mut MbusBus,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        let Doubted { meter, own, nearly, .. } = &doubted;
+        let (meter, is_there) = match meter.address {
+            MeterAddress::Secondary(selection) => {
+                (meter.clone(), bus.acknowledges(selection, clock).await?)
+            }
+            address => match bus.read(&Meter::stranger(address), clock).await {
+                Ok(readout) => {
+                    let again = of_readout(address, meter.primary, Some(readout));
+                    match again.own {
+                        Some(told) if told != *own && doubted.unlike < MOST_UNLIKE => {
+                            let unlike = doubted.unlike + 1;
+                            self.doubted =
+                                Some(Doubted { meter: again, own: told, unlike, ..doubted });
+                            return Ok(ScanStep::Nothing);
+                        }
+                        told => (again, told == Some(*own)),
+                    }
+                }
+                Err(error @ ReadError::Port { .. }) => return Err(error),
+                Err(_) => (meter.clone(), false),
+            },
+        };
+        let told = if is_there || self.sure.contains(own) {
+            self.sure.push(*own);
+            meter
+        } else {
+            Discovered { nearly: Some(*nearly), ..meter }
+        };
+        self.doubted = None;
+        Ok(ScanStep::Found(told))
     }
 
     async fn pinged(&mut self, bus: &mut MbusBus, number: u8) -> Result<ScanStep, ReadError> {
@@ -181,13 +279,8 @@ impl Scan {
         clock: &dyn Clock,
     ) -> Result<ScanStep, ReadError> {
         let address = MeterAddress::Primary(number);
-        let found = |readout: Option<Readout>| {
-            let profile = readout.as_ref().and_then(|it| it.profile.clone());
-            let medium = readout.as_ref().and_then(|it| it.medium);
-            let identity = readout.map(|it| it.identity).unwrap_or_default();
-            let primary = Some(number);
-            ScanStep::Found(Discovered { address, identity, medium, primary, profile })
-        };
+        let found =
+            |readout: Option<Readout>| ScanStep::Found(of_readout(address, Some(number), readout));
         let step = match bus.read(&Meter::stranger(address), clock).await {
             Ok(readout) => found(Some(readout)),
             Err(error @ ReadError::Port { .. }) => return Err(error),
@@ -256,6 +349,19 @@ impl Scan {
         Ok(step)
     }
 }
+
+/// A meter that was found at `address`, as far as its answer tells who it is.
+fn of_readout(address: MeterAddress, primary: Option<u8>, readout: Option<Readout>) -> Discovered {
+    let telegram = readout.as_ref().and_then(|it| it.telegrams.first());
+    let own = telegram.and_then(|it| Whole::of_telegram(it));
+    let profile = readout.as_ref().and_then(|it| it.profile.clone());
+    let medium = readout.as_ref().and_then(|it| it.medium);
+    let identity = readout.map(|it| it.identity).unwrap_or_default();
+    Discovered { address, own, identity, medium, primary, profile, nearly: None }
+}
+
+/// A meter whose address is another each time is told as nearly a known one after so many.
+const MOST_UNLIKE: u8 = 3;
 
 /// Who acknowledges at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -61,6 +61,7 @@ impl Board {
                         p95: None,
                         round: None,
                         health: None,
+                        scan: None,
                     },
                 })
                 .collect();

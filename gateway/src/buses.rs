@@ -7,16 +7,16 @@ use chrono::{DateTime, Utc};
 use drivers::Profiles;
 use metering::{Clock, MeterId};
 use store::Core;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use web_ui::{Live, NotRead};
+use web_ui::{Live, NotRead, NotScanned, ScanOrder, ScanStatus};
 
 use crate::board::Board;
 use crate::config::Site;
 use crate::cycle::Cycles;
 use crate::listen;
-use crate::poll::{self, AskNow, Lines, Polled, Reply};
+use crate::poll::{self, AskNow, Kept, Lines, Polled, Reply, ScanNow};
 use crate::restart::{Task, restarted};
 use crate::wire::{Wire, Wiring};
 
@@ -45,6 +45,8 @@ struct Running {
     wiring: Wiring,
     leave: CancellationToken,
     wishes: mpsc::Sender<AskNow>,
+    scans: mpsc::Sender<ScanNow>,
+    survey: Kept,
     task: JoinHandle<()>,
 }
 
@@ -106,6 +108,25 @@ impl Buses {
         }
     }
 
+    /// Starts a scan of the bus `id`, or changes how it goes.
+    pub(crate) fn scan(
+        &self,
+        id: &str,
+        order: ScanOrder,
+        reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
+    ) {
+        let refused = match self.running.get(id) {
+            None => (NotScanned::NoSuchBus, reply),
+            Some(bus) if !bus.wiring.can_be_scanned() => (NotScanned::Kind, reply),
+            Some(bus) => match bus.scans.try_send(ScanNow { order, reply }) {
+                Ok(()) => return,
+                Err(full) => (NotScanned::Busy, full.into_inner().reply),
+            },
+        };
+        let (why, reply) = refused;
+        drop(reply.send(Err(why)));
+    }
+
     /// The tasks, which end by themselves at the shutdown, and the last end of their queue.
     pub(crate) fn stop(self) -> (Vec<JoinHandle<()>>, mpsc::Sender<Polled>) {
         let tasks = self.running.into_values().map(|running| running.task).collect();
@@ -114,10 +135,16 @@ impl Buses {
 
     fn start(&self, wiring: Wiring, before: Vec<Running>) -> Running {
         let (wishes, wished) = mpsc::channel(MOST_WISHES);
+        let (scans, scan_wished) = mpsc::channel(MOST_WISHES);
+        // A scan goes on over the same wire alone.
+        let same_wire = |it: &&Running| it.wiring.has_wire_of(&wiring);
+        let survey = before.iter().find(same_wire).map(|it| it.survey.clone()).unwrap_or_default();
         let leave = CancellationToken::new();
         let parts = self.parts.clone();
         let lines = Lines {
             wishes: wished,
+            scans: scan_wished,
+            survey: survey.clone(),
             polled: parts.polled,
             board: parts.board,
             cycles: parts.cycles,
@@ -145,7 +172,7 @@ impl Buses {
             }
             restarted(bus, stop).await;
         });
-        Running { wiring, leave, wishes, task }
+        Running { wiring, leave, wishes, scans, survey, task }
     }
 }
 

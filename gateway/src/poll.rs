@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  wishes ──mpsc(8)──▶ poll_bus ──mpsc(256)──▶ ingest ──▶ store, live values
-//!                          └────▶ board (how the bus is doing; the last one holds)
+//!  scans  ──mpsc(8)──▶     └────▶ board (how the bus is doing; the last one holds)
 //! ```
 //!
 //! The task owns its bus, so a wire is never asked two things at once and needs no lock. When the
@@ -12,6 +12,7 @@
 
 pub(crate) mod doctor;
 mod queue;
+mod survey;
 mod times;
 
 use std::sync::Arc;
@@ -19,22 +20,24 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use drivers::{Load, ReadError, Readout};
+use drivers::{Load, ReadError, Readout, Scan, ScanStep};
 use metering::{Clock, MeterId, Moment, Origin};
 use store::Core;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
-use web_ui::{BusState, LiveMeter, NotRead};
+use web_ui::{BusState, LiveMeter, NotRead, NotScanned, ScanOrder, ScanState};
 
 use crate::board::Board;
 use crate::config::PollEvery;
 use crate::cycle::Cycles;
 use doctor::DoctorsRound;
 use queue::{Next, Queue};
+use survey::Survey;
+pub(crate) use survey::{Kept, ScanNow};
 use times::Times;
 
-/// What is asked of a bus. One method, so that a test can be a bus in ten lines.
+/// What is asked of a bus. Few methods, so that a test can be a bus in ten lines.
 pub(crate) trait Wire: Send {
     /// As [`drivers::Bus::read`], cancellation and all.
     fn read(
@@ -42,6 +45,13 @@ pub(crate) trait Wire: Send {
         meter: &drivers::Meter,
         clock: &dyn Clock,
     ) -> impl Future<Output = Result<Readout, ReadError>> + Send;
+
+    /// As [`drivers::Bus::scan_step`], cancellation and all.
+    fn scan_step(
+        &mut self,
+        scan: &mut Scan,
+        clock: &dyn Clock,
+    ) -> impl Future<Output = Result<ScanStep, ReadError>> + Send;
 
     /// As [`drivers::Bus::traffic`].
     fn traffic(&self) -> Option<&mbus::Traffic> {
@@ -56,6 +66,14 @@ impl Wire for drivers::Bus {
         clock: &dyn Clock,
     ) -> Result<Readout, ReadError> {
         Self::read(self, meter, clock).await
+    }
+
+    async fn scan_step(
+        &mut self,
+        scan: &mut Scan,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        Self::scan_step(self, scan, clock).await
     }
 
     fn traffic(&self) -> Option<&mbus::Traffic> {
@@ -145,6 +163,10 @@ pub(crate) type Reply = oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>;
 pub(crate) struct Lines {
     /// Wishes come in.
     pub(crate) wishes: mpsc::Receiver<AskNow>,
+    /// So does what is wanted of a scan.
+    pub(crate) scans: mpsc::Receiver<ScanNow>,
+    /// The scan, from one plan to the next.
+    pub(crate) survey: Kept,
     /// Answers go out.
     pub(crate) polled: mpsc::Sender<Polled>,
     /// How the bus is doing goes there.
@@ -168,8 +190,11 @@ pub(crate) async fn poll_bus(
 ) {
     let shutdown = lines.shutdown.clone();
     let doctor = DoctorsRound::begin(&plan, lines.core.clone()).await;
-    let mut bus = Poll::new(wire, plan, clock, lines, doctor);
+    let survey = lines.survey.take();
+    let mut bus = Poll::new(wire, plan, clock, lines, doctor, survey);
+    bus.take_up_scan();
     shutdown.run_until_cancelled(bus.run()).await;
+    bus.lines.survey.put(bus.survey.take());
     bus.doctor.keep().await;
 }
 
@@ -183,6 +208,8 @@ struct Poll<'a, W> {
     waiting: Vec<(usize, Reply)>,
     times: Times,
     doctor: DoctorsRound,
+    /// The scan that is under way or was the last.
+    survey: Option<Survey>,
     /// When the round under way began.
     round: Option<Instant>,
 }
@@ -197,17 +224,21 @@ impl<'a, W: Wire> Poll<'a, W> {
         clock: Arc<dyn Clock>,
         lines: &'a mut Lines,
         doctor: DoctorsRound,
+        survey: Option<Survey>,
     ) -> Self {
         let meters = plan.meters.iter().map(|planned| (planned.poll_every, planned.answered));
         let queue = Queue::new(plan.zone, plan.longest, meters, clock.now().wall);
-        let times = Times::default();
-        Self { wire, plan, clock, lines, queue, waiting: Vec::new(), times, doctor, round: None }
+        let (waiting, times, round) = (Vec::new(), Times::default(), None);
+        Self { wire, plan, clock, lines, queue, waiting, times, doctor, survey, round }
     }
 
     async fn run(&mut self) {
         while !self.lines.leave.is_cancelled() {
             while let Ok(wish) = self.lines.wishes.try_recv() {
                 self.wish(wish);
+            }
+            while let Ok(wish) = self.lines.scans.try_recv() {
+                self.scan_wish(wish);
             }
             if self.step().await.is_err() {
                 return;
@@ -229,8 +260,14 @@ impl<'a, W: Wire> Poll<'a, W> {
                 if idle {
                     self.round_over().await?;
                 }
+                let scan = self.survey.as_ref().and_then(Survey::due_in);
+                if scan.is_some_and(|wait| wait.is_zero()) {
+                    self.scan_step().await;
+                    return Ok(());
+                }
                 // A clock that is set while we wait is noticed half a minute later.
                 let wait = (until - now.wall).to_std().unwrap_or_default();
+                let wait = wait.min(scan.unwrap_or(Duration::from_secs(30)));
                 let wait = wait.min(Duration::from_secs(30));
                 tokio::select! {
                     () = time::sleep(wait) => {}
@@ -238,6 +275,10 @@ impl<'a, W: Wire> Poll<'a, W> {
                     wish = self.lines.wishes.recv() => match wish {
                         Some(wish) => self.wish(wish),
                         // The supervisor that held the other end is gone.
+                        None => return Err(Gone),
+                    },
+                    wish = self.lines.scans.recv() => match wish {
+                        Some(wish) => self.scan_wish(wish),
                         None => return Err(Gone),
                     },
                 }
@@ -296,6 +337,71 @@ impl<'a, W: Wire> Poll<'a, W> {
             }
             // Whoever asked has gone away if this fails, and so for every reply.
             None => drop(wish.reply.send(Err(NotRead::Unknown))),
+        }
+    }
+
+    /// Goes on with the scan of the plan before, if there is one.
+    fn take_up_scan(&mut self) {
+        if let Some(survey) = &mut self.survey {
+            survey.compare(&self.doctor.known());
+            return self.show_scan();
+        }
+        // One that was under way on another wire, or in a life of this task that ended in a panic.
+        let at = self.clock.now().wall;
+        self.show(|bus| {
+            if let Some(scan) = &mut bus.scan
+                && scan.state.is_under_way()
+            {
+                let scan = Arc::make_mut(scan);
+                (scan.state, scan.ended) = (ScanState::Cancelled, Some(at));
+                (scan.place, scan.rest) = (None, None);
+            }
+        });
+    }
+
+    fn scan_wish(&mut self, ScanNow { order, reply }: ScanNow) {
+        let at = self.clock.now().wall;
+        let done = match (&mut self.survey, order) {
+            (Some(survey), order) if survey.is_under_way() => survey.obey(order, at),
+            (_, ScanOrder::Start(kind)) => {
+                self.survey = Some(Survey::begin(kind, &self.doctor.known(), at));
+                Ok(())
+            }
+            _ => Err(NotScanned::Nothing),
+        };
+        if done.is_ok() {
+            tracing::info!(bus = self.plan.bus, ?order, "scan");
+        }
+        let told = match (&self.survey, done) {
+            (Some(survey), Ok(())) => Ok(survey.status()),
+            (None, Ok(())) => Err(NotScanned::Nothing),
+            (_, Err(refused)) => Err(refused),
+        };
+        self.show_scan();
+        // Whoever asked has gone away if this fails.
+        drop(reply.send(told));
+    }
+
+    async fn scan_step(&mut self) {
+        let Some(survey) = &mut self.survey else { return };
+        let step = self.wire.scan_step(survey.scan(), &*self.clock);
+        let within = self.plan.longest;
+        let step = time::timeout(within, step).await.unwrap_or_else(|_elapsed| {
+            let address = survey.scan().place().unwrap_or(drivers::MeterAddress::Primary(0));
+            Err(ReadError::Silent { address, waited: within })
+        });
+        survey.note(step, &self.doctor.known(), self.clock.now().wall);
+        if !survey.is_under_way() {
+            let found = survey.status().found.len();
+            tracing::info!(bus = self.plan.bus, found, "the scan has ended");
+        }
+        self.show_scan();
+    }
+
+    fn show_scan(&self) {
+        if let Some(survey) = &self.survey {
+            let status = survey.status();
+            self.show(|bus| bus.scan = Some(status));
         }
     }
 

@@ -360,6 +360,7 @@ impl Daemon {
                     None => drop(reply.send(Err(NotRead::Unknown))),
                 }
             }
+            Wish::Scan { bus, order, reply } => self.buses.scan(&bus, order, reply),
             Wish::SaveSite { text, expected, who, reply } => {
                 let saved = self.in_force.save(text, expected, who).await;
                 if saved.is_ok() {

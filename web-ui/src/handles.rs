@@ -25,6 +25,7 @@ use metering::{
 };
 use tokio::sync::oneshot;
 
+pub use crate::scan::{FoundMeter, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus};
 use crate::told::{Said, Trouble};
 
 /// What is installed: the configuration in force, as the pages show it.
@@ -239,6 +240,8 @@ pub struct BusStatus {
     pub round: Option<Duration>,
     /// How its wire is; `None` where nobody can tell, as on a Modbus.
     pub health: Option<Arc<BusHealth>>,
+    /// The scan that is under way or was the last; `None` before the first.
+    pub scan: Option<Arc<ScanStatus>>,
 }
 
 /// How a wire is, and what each meter on it has shown: kept over restarts.
@@ -369,6 +372,15 @@ pub enum Wish {
         /// What it said: the new entry of [`Live`]. A meter that stays silent is an answer too
         /// ([`LiveMeter::absent`]).
         reply: oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>,
+    },
+    /// Look for meters on a bus, between the polls, or change how that goes.
+    Scan {
+        /// The [`BusInfo::id`].
+        bus: String,
+        /// What is wanted.
+        order: ScanOrder,
+        /// How the scan is then.
+        reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
     },
     /// Check a new text of `site.toml`, keep it as a version and take it over.
     SaveSite {

@@ -35,6 +35,7 @@ mod probed;
 mod problem;
 mod questions;
 mod routes;
+mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -56,9 +57,10 @@ use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
 pub use handles::{
-    BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, Live, LiveMeter, LiveValue,
-    MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead, NotSaved, Site, Status,
-    StoreStatus, SyncStatus, Wish,
+    BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, Live,
+    LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead,
+    NotSaved, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus, Site, Status, StoreStatus,
+    SyncStatus, Wish,
 };
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 

@@ -28,7 +28,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    buses, cloud, doctor, health, history, meters, overview, readings, session, site, users,
+    buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
@@ -79,6 +79,8 @@ fn table() -> Vec<Route> {
             .answers_list::<buses::BusBody>(),
         Route::get("/buses/{bus}", May(Inspect), "How a bus is doing, and what is wrong with its wire", doctor::bus)
             .answers::<doctor::BusDetail>(200),
+        Route::post("/buses/{bus}/scan", May(Configure), "Look for meters on a bus, between the readings: start, pause, resume, cancel", scan::scan)
+            .takes::<scan::ScanRequest>().answers::<scan::ScanBody>(200),
         Route::get("/status", May(Inspect), "How the gateway is doing", buses::status)
             .answers::<buses::StatusBody>(200),
         Route::get("/cloud", May(Inspect), "The sync, and a month of the cloud's uptime", cloud::cloud)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::mbus::{
-    Action, Failure, Patience, Primary, Reason, Responses, Session, Settings, Summary, Target,
-    Task, Traffic,
+    Action, Failure, Patience, Primary, Reason, Responses, Selection, Session, Settings, Summary,
+    Target, Task, Traffic,
 };
 use metering::{Clock, Moment};
 use tokio::time::{self, Instant};
@@ -195,6 +195,29 @@ impl MbusBus {
     /// Makes sure that the port is open.
     pub(crate) async fn ready(&mut self) -> Result<(), ReadError> {
         self.open_port().await.map_err(|cause| self.out_of_reach(cause))
+    }
+
+    /// Whether there is somebody whose own address is `selection`. One noise does not hide them.
+    pub(crate) async fn acknowledges(
+        &mut self,
+        selection: Selection,
+        clock: &dyn Clock,
+    ) -> Result<bool, ReadError> {
+        let address = MeterAddress::Secondary(selection);
+        let mut noise = 0;
+        loop {
+            let probe = Task::Probe { selection, sends: 2 };
+            let ended = self.run_for(&probe, None, clock).await;
+            match ended.map_err(|cause| self.out_of_reach(cause))?.result {
+                Ok(_) => return Ok(true),
+                Err(Failure { reason: Reason::Silent, .. }) => return Ok(false),
+                Err(failure @ Failure { reason: Reason::NeverSilent, .. }) => {
+                    return Err(read_error(failure, address, Duration::ZERO));
+                }
+                Err(_) if noise > 0 => return Ok(false),
+                Err(_) => noise += 1,
+            }
+        }
     }
 
     /// What a scan drives by itself: it gets a fresh look at the time with each step.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use web_ui::{BusFinding, BusHealth, MeterHealth};
 
 use super::Plan;
+use super::survey::Known;
 use crate::board::Board;
 
 /// See the module.
@@ -57,6 +58,12 @@ impl DoctorsRound {
     ) -> Result<Readout, ReadError> {
         self.fresh = true;
         self.doctor.hear(meter, at.wall_ms(), traffic, ended)
+    }
+
+    /// Who is configured on the wire, and the device that answers for them.
+    pub(super) fn known(&self) -> Known {
+        let device = |id: MeterId| self.doctor.record(id).and_then(Record::known);
+        self.meters.iter().map(|(id, address)| (*id, *address, device(*id))).collect()
     }
 
     /// Shows what it thinks now and then: a round may take minutes.

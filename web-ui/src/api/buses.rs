@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::meters::state_of;
+use crate::api::scan::ScanBody;
 use crate::api::told::TroubleBody;
 use crate::handles::{BusInfo, BusState, MeterState, SyncStatus};
 use crate::wire::Time;
@@ -51,6 +52,8 @@ pub(crate) struct BusBody {
     meters: usize,
     /// Of these, how many do not answer.
     silent: usize,
+    /// The scan that is under way or was the last; `null` before the first.
+    scan: Option<ScanBody>,
 }
 
 /// What went wrong last on a bus.
@@ -88,6 +91,7 @@ impl BusBody {
             round_ms: ms(told.and_then(|told| told.round)),
             meters: meters().count(),
             silent: silent.count(),
+            scan: told.and_then(|told| told.scan.as_deref()).map(ScanBody::of),
         }
     }
 }

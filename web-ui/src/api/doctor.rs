@@ -1,4 +1,5 @@
-//! `GET /api/v1/buses/{bus}`: what the wire doctor has seen, and what is most likely wrong.
+//! `GET /api/v1/buses/{bus}`: what the wire doctor has seen, what is most likely wrong, and what
+//! a scan has found.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::Web;
 use crate::api::buses::BusBody;
+use crate::api::scan::FoundBody;
 use crate::handles::{BusFinding, BusHealth, MeterHealth};
 use crate::problem::{Code, Problem};
 use crate::wire::Time;
@@ -26,7 +28,11 @@ pub(crate) async fn bus(
     let body = at.and_then(|at| all.into_iter().nth(at));
     let told = status.buses.iter().find(|told| told.id == bus);
     let health = told.and_then(|told| told.health.as_deref()).map(Health::of);
-    body.map(|bus| Json(BusDetail { bus, health }))
+    let scan = told.and_then(|told| told.scan.as_deref());
+    let found = scan.into_iter().flat_map(|scan| &scan.found);
+    let found = found.map(|found| FoundBody::of(found, &web)).collect();
+    let several = scan.map(|scan| scan.several.clone()).unwrap_or_default();
+    body.map(|bus| Json(BusDetail { bus, health, found, several }))
         .ok_or_else(|| Problem::new(Code::NoSuchBus, "The configuration has no bus with this id."))
 }
 
@@ -36,6 +42,10 @@ pub(crate) struct BusDetail {
     bus: BusBody,
     /// `null` on a Modbus, and before the first question.
     health: Option<Health>,
+    /// What the last scan has found.
+    found: Vec<FoundBody>,
+    /// Where several meters answered it at once and could not be told apart.
+    several: Vec<String>,
 }
 
 /// How a wire is. Counts are kept over restarts.

@@ -8,6 +8,7 @@ pub(crate) mod history;
 pub(crate) mod meters;
 pub(crate) mod overview;
 pub(crate) mod readings;
+pub(crate) mod scan;
 pub(crate) mod session;
 pub(crate) mod site;
 pub(crate) mod told;

@@ -7,6 +7,7 @@ mod doors;
 mod login;
 mod requests;
 mod roles;
+mod scan;
 mod stream;
 
 use std::collections::HashMap;
@@ -195,6 +196,9 @@ async fn daemon(
                 let read = live.borrow().meters.get(&meter).cloned().ok_or(NotRead::Unknown);
                 let _ = reply.send(read);
             }
+            Wish::Scan { bus, order, reply } => {
+                let _ = reply.send(scanned(&bus, order));
+            }
             Wish::SaveSite { text, expected, who, reply } => {
                 let _ = reply.send(saved(&core, text, expected, who).await);
             }
@@ -202,6 +206,55 @@ async fn daemon(
                 let _ = reply.send(if code == "GOOD" { Ok(()) } else { Err(NotEnrolled::Code) });
             }
         }
+    }
+}
+
+/// On `riser-a` a scan is under way, and on no other bus.
+fn scanned(bus: &str, order: ScanOrder) -> Result<Arc<ScanStatus>, NotScanned> {
+    let (state, place) = match (bus, order) {
+        ("riser-a", ScanOrder::Start(_)) => return Err(NotScanned::Runs),
+        ("riser-a", ScanOrder::Pause) => (ScanState::Paused, Some("17".to_owned())),
+        ("riser-a", ScanOrder::Resume) => (ScanState::Running, Some("17".to_owned())),
+        ("riser-a", ScanOrder::Cancel) => (ScanState::Cancelled, None),
+        ("modbus", _) => return Err(NotScanned::Kind),
+        _ => return Err(NotScanned::NoSuchBus),
+    };
+    Ok(Arc::new(ScanStatus { state, place, ..scan() }))
+}
+
+/// One that has found the water meter of the configuration, one that nobody knows, and what is
+/// most likely a fault of the wire.
+fn scan() -> ScanStatus {
+    let found =
+        |address: &str, serial: &str, meter: Option<&str>, nearly: Option<&str>| FoundMeter {
+            address: address.to_owned(),
+            primary: address.parse().ok(),
+            own: Some(format!("{serial}KAM0807")),
+            serial: serial.to_owned(),
+            manufacturer: "KAM".to_owned(),
+            version: "8".to_owned(),
+            medium: Some(Medium::Water),
+            profile: None,
+            meter: meter.map(|meter| meter.parse().unwrap()),
+            nearly: nearly.map(str::to_owned),
+        };
+    ScanStatus {
+        kind: ScanKind::Primary,
+        state: ScanState::Running,
+        looking: ScanKind::Primary,
+        place: Some("17".to_owned()),
+        asked: 17,
+        permille: 67,
+        rest: Some(Duration::from_millis(52_400)),
+        began: "2026-11-21T12:30:00Z".parse().unwrap(),
+        ended: None,
+        found: vec![
+            found("1", "67001122", Some(WATER), None),
+            found("2", "67001130", None, None),
+            found("3", "67001132", None, Some("67001130KAM0807")),
+        ],
+        several: vec!["9".to_owned()],
+        trouble: None,
     }
 }
 
@@ -324,6 +377,7 @@ fn status_of_a_good_day() -> Status {
             p95: Some(Duration::from_millis(270)),
             round: Some(Duration::from_millis(4_100)),
             health: Some(Arc::new(health())),
+            scan: Some(Arc::new(scan())),
         }],
         store: StoreStatus {
             stored: 12_345,

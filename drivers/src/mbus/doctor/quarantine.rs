@@ -52,8 +52,16 @@ impl Whole {
         Self((id as u64) << 32 | tail)
     }
 
+    /// The selection to which it alone feels addressed.
+    pub const fn selection(self) -> Selection {
+        let [i3, i2, i1, i0, m1, m0, version, medium] = self.0.to_be_bytes();
+        let id = u32::from_be_bytes([i3, i2, i1, i0]);
+        let manufacturer = u16::from_be_bytes([m1, m0]);
+        Selection { id, manufacturer, version, medium, fabrication: None }
+    }
+
     /// Of a frame whose telegram has the long header; the others tell no whole address.
-    pub(super) fn of_telegram(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn of_telegram(bytes: &[u8]) -> Option<Self> {
         Frame::read(bytes).ok()?;
         let [code, i0, i1, i2, i3, m0, m1, version, medium] = *bytes.get(6..15)?.first_chunk()?;
         (code == ci::RECORDS).then(|| {
@@ -70,10 +78,7 @@ impl Whole {
 
 impl fmt::Display for Whole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [i3, i2, i1, i0, m1, m0, version, medium] = self.0.to_be_bytes();
-        let id = u32::from_be_bytes([i3, i2, i1, i0]);
-        let manufacturer = u16::from_be_bytes([m1, m0]);
-        Selection { id, manufacturer, version, medium, fabrication: None }.fmt(f)
+        self.selection().fmt(f)
     }
 }
 

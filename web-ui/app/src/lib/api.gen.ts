@@ -25,6 +25,8 @@ export type ProblemCode =
   | 'name_taken'
   | 'name_wrong'
   | 'no_config'
+  | 'no_scan'
+  | 'no_scan_here'
   | 'no_such_bus'
   | 'no_such_meter'
   | 'no_such_register'
@@ -37,6 +39,7 @@ export type ProblemCode =
   | 'password_common'
   | 'password_long'
   | 'password_short'
+  | 'scan_runs'
   | 'slowed'
   | 'span'
   | 'stopping'
@@ -61,6 +64,7 @@ export type TroubleCode =
   | 'port_system'
   | 'port_taken'
   | 'port_unreachable'
+  | 'quiet'
   | 'refused'
   | 'refused_answer'
   | 'silent'
@@ -125,6 +129,7 @@ export interface Bus {
   port: string;
   /** How long the last round over all meters took. */
   round_ms: number | null;
+  scan: Scan | null;
   /** Of these, how many do not answer. */
   silent: number;
   /** `up`, `down`, `starting`. */
@@ -134,7 +139,11 @@ export interface Bus {
 /** A bus and its wire. */
 export interface BusDetail {
   bus: Bus;
+  /** What the last scan has found. */
+  found: FoundMeter[];
   health: Health | null;
+  /** Where several meters answered it at once and could not be told apart. */
+  several: string[];
 }
 
 /** What went wrong last on a bus. */
@@ -225,6 +234,31 @@ export interface Finding {
   /** Of how many; 0 where that means nothing. */
   of: number;
   since: Time | null;
+}
+
+/** A meter that a scan has found. */
+export interface FoundMeter {
+  /** By which it can be asked: `5`, `67001122KAM0807`. */
+  address: string;
+  /** Its maker's three letters. */
+  manufacturer: string;
+  medium: string | null;
+  /** The id of the meter of the configuration that it is. */
+  meter: string | null;
+  /** What that type of meter is called. */
+  model: string | null;
+  /** The known address that its own is nearly: most likely a fault of the wire has made it up. */
+  nearly: string | null;
+  /** Its own address, if it tells all of it. */
+  own: string | null;
+  /** Its address on the bus. */
+  primary: number | null;
+  /** The id of the profile that fits it. */
+  profile: string | null;
+  /** What it says that its number is; empty if it says nothing. */
+  serial: string;
+  /** Its generation. */
+  version: string;
 }
 
 /** When nothing was read, and why. */
@@ -610,6 +644,39 @@ export interface Said {
 /** The version that was made. */
 export interface Saved {
   version: number;
+}
+
+/** The scan of a bus that is under way or was the last; what it has found is told with the bus. */
+export interface Scan {
+  /** How many addresses or selections have been asked. */
+  asked: number;
+  began: Time;
+  ended: Time | null;
+  /** How many meters it has found. */
+  found: number;
+  /** `primary`, `secondary`, `both`. */
+  kind: string;
+  /** `primary`, `secondary`: by which addresses it looks now. */
+  looking: string;
+  /** How much has been gone through, in thousandths. */
+  permille: number;
+  /** What is asked next: `17`, `67FFFFFF`; `null` at the end. */
+  place: string | null;
+  /** How many seconds it takes to the end if it goes on as until now. */
+  rest_s: number | null;
+  /** At how many places several meters answer that cannot be told apart. */
+  several: number;
+  /** `running`, `paused`, `done`, `cancelled`, `failed`. */
+  state: string;
+  trouble: Trouble | null;
+}
+
+/** What is wanted of a scan. */
+export interface ScanRequest {
+  /** With `start`: `primary`, `secondary`, `both`. */
+  kind?: string | null;
+  /** `start`, `pause`, `resume`, `cancel`. */
+  order: string;
 }
 
 /** What a person would say first. */

@@ -1,0 +1,288 @@
+//! A scan of the bus between its readouts: who is on it, of the configuration or not.
+//!
+//! ```text
+//!  is a meter due? ── yes ─▶ ask it                      a person waits: at once
+//!        ▲         └─ no ──▶ one step of the scan        at most one question long
+//!        └────────────────────┘
+//! ```
+//!
+//! So a scan takes from the readings the length of one step at most, and a bus that has nothing
+//! but readings to do has no room for one. It outlives a change of the configuration, as long as
+//! the wire is the same: whoever adds the meters that were found does not end it. What it has found
+//! is kept until the next one, or until the daemon ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use drivers::{Discovered, MeterAddress, ReadError, Scan, ScanStep, Whole};
+use mbus::Place;
+use metering::MeterId;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use web_ui::{FoundMeter, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus};
+
+/// What a person wants of the scan of a bus.
+#[derive(Debug)]
+pub(crate) struct ScanNow {
+    pub(crate) order: ScanOrder,
+    /// How the scan is then.
+    pub(crate) reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
+}
+
+/// Where the scan of a bus is kept while its task is started anew. Nobody holds it for longer than
+/// it takes to put something in or take it out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<Option<Survey>>>);
+
+impl Kept {
+    pub(super) fn take(&self) -> Option<Survey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn put(&self, survey: Option<Survey>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = survey;
+    }
+}
+
+/// Those that are known on a bus: who is configured there, and the device that answers for them.
+pub(super) type Known = Vec<(MeterId, MeterAddress, Option<Whole>)>;
+
+/// A scan of one bus.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    scan: Scan,
+    /// The search by own addresses comes after this.
+    more: bool,
+    found: Vec<Discovered>,
+    status: ScanStatus,
+    /// How long it ran, without the pauses, until `since`.
+    ran: Duration,
+    since: Instant,
+    /// Steps in a row that failed.
+    failures: u32,
+    not_before: Instant,
+}
+
+impl Survey {
+    pub(super) fn begin(kind: ScanKind, known: &Known, at: DateTime<Utc>) -> Self {
+        let looking = match kind {
+            ScanKind::Both => ScanKind::Primary,
+            one => one,
+        };
+        let now = Instant::now();
+        let mut survey = Self {
+            scan: scan(looking, known, &[]),
+            more: kind == ScanKind::Both,
+            found: Vec::new(),
+            status: ScanStatus {
+                kind,
+                state: ScanState::Running,
+                looking,
+                place: None,
+                asked: 0,
+                permille: 0,
+                rest: None,
+                began: at,
+                ended: None,
+                found: Vec::new(),
+                several: Vec::new(),
+                trouble: None,
+            },
+            ran: Duration::ZERO,
+            since: now,
+            failures: 0,
+            not_before: now,
+        };
+        survey.measure();
+        survey
+    }
+
+    /// How it is.
+    pub(super) fn status(&self) -> Arc<ScanStatus> {
+        Arc::new(self.status.clone())
+    }
+
+    /// What it goes on with.
+    pub(super) const fn scan(&mut self) -> &mut Scan {
+        &mut self.scan
+    }
+
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.status.state.is_under_way()
+    }
+
+    /// How long until its next step may be asked for; `None` if it waits for a person.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        let runs = self.status.state == ScanState::Running;
+        runs.then(|| self.not_before.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes note of how a step ended.
+    pub(super) fn note(
+        &mut self,
+        step: Result<ScanStep, ReadError>,
+        known: &Known,
+        at: DateTime<Utc>,
+    ) {
+        match step {
+            Ok(step) => {
+                (self.failures, self.status.trouble) = (0, None);
+                match step {
+                    ScanStep::Nothing => {}
+                    ScanStep::Found(meter) => self.found(meter, known),
+                    ScanStep::Several(address) => {
+                        self.status.several.push(address.to_string());
+                    }
+                    ScanStep::Done if self.more => {
+                        self.more = false;
+                        self.status.looking = ScanKind::Secondary;
+                        self.scan = scan(ScanKind::Secondary, known, &self.found);
+                    }
+                    ScanStep::Done => self.end(ScanState::Done, at),
+                }
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                // A port that is gone comes back; a line that is never silent may not.
+                let waits_for_port = matches!(error, ReadError::Port { .. });
+                self.status.trouble = Some(crate::told::trouble(&error));
+                self.not_before = Instant::now() + PAUSE;
+                if !waits_for_port && self.failures >= HOPELESS {
+                    self.end(ScanState::Failed, at);
+                }
+            }
+        }
+        self.measure();
+    }
+
+    /// Does what a person wants.
+    pub(super) fn obey(&mut self, order: ScanOrder, at: DateTime<Utc>) -> Result<(), NotScanned> {
+        match (order, self.status.state) {
+            (ScanOrder::Start(_), state) if state.is_under_way() => return Err(NotScanned::Runs),
+            (_, state) if !state.is_under_way() => return Err(NotScanned::Nothing),
+            (ScanOrder::Pause, ScanState::Running) => {
+                self.ran += self.since.elapsed();
+                self.status.state = ScanState::Paused;
+            }
+            (ScanOrder::Resume, ScanState::Paused) => {
+                (self.since, self.not_before) = (Instant::now(), Instant::now());
+                self.status.state = ScanState::Running;
+            }
+            (ScanOrder::Cancel, _) => self.end(ScanState::Cancelled, at),
+            // It is so already.
+            (ScanOrder::Start(_) | ScanOrder::Pause | ScanOrder::Resume, _) => {}
+        }
+        self.measure();
+        Ok(())
+    }
+
+    /// Another plan is in force: which of those that were found does it have?
+    pub(super) fn compare(&mut self, known: &Known) {
+        self.status.found = self.found.iter().map(|it| told(it, known)).collect();
+    }
+
+    fn found(&mut self, meter: Discovered, known: &Known) {
+        // Who was found by the address on the bus is found again by its own.
+        let same = |it: &&mut Discovered| {
+            meter.own.is_some() && it.own == meter.own && it.primary == meter.primary
+        };
+        match self.found.iter_mut().find(same) {
+            Some(before) => *before = meter,
+            None => self.found.push(meter),
+        }
+        self.compare(known);
+    }
+
+    fn end(&mut self, state: ScanState, at: DateTime<Utc>) {
+        self.status.state = state;
+        self.status.ended = Some(at);
+    }
+
+    fn measure(&mut self) {
+        let progress = self.scan.progress();
+        let status = &mut self.status;
+        let before = if status.kind == status.looking { None } else { Some(!self.more) };
+        status.asked = progress.probed;
+        status.permille = match before {
+            _ if status.state == ScanState::Done => 1_000,
+            None => progress.permille,
+            Some(false) => progress.permille / 2,
+            Some(true) => 500 + progress.permille / 2,
+        };
+        status.place = progress.place.filter(|_| status.state.is_under_way()).map(place_of);
+        let ran = match status.state {
+            ScanState::Running => self.ran + self.since.elapsed(),
+            _ => self.ran,
+        };
+        status.rest = (status.state.is_under_way() && status.permille >= KNOWN_FROM).then(|| {
+            let permille = u32::from(status.permille);
+            ran * 1_000_u32.saturating_sub(permille) / permille
+        });
+    }
+}
+
+fn scan(looking: ScanKind, known: &Known, found: &[Discovered]) -> Scan {
+    let scan = match looking {
+        ScanKind::Secondary => Scan::secondary(Place::START, Vec::new()),
+        ScanKind::Primary | ScanKind::Both => Scan::primary(0..=u8::MAX),
+    };
+    let devices = known.iter().filter_map(|(_, address, device)| device.or(whole(*address)));
+    let sure = found.iter().filter(|it| it.nearly.is_none()).filter_map(|it| it.own);
+    scan.beside(devices.chain(sure))
+}
+
+/// The device that is configured, where the configuration names one.
+fn whole(address: MeterAddress) -> Option<Whole> {
+    match address {
+        MeterAddress::Secondary(selection) if !selection.has_wildcards() => {
+            Some(Whole::of(selection))
+        }
+        _ => None,
+    }
+}
+
+/// A place as a person may write it.
+fn place_of(address: MeterAddress) -> String {
+    match address {
+        MeterAddress::Secondary(selection) => format!("{:08X}", selection.id),
+        other => other.to_string(),
+    }
+}
+
+fn told(found: &Discovered, known: &Known) -> FoundMeter {
+    let is_it = |(_, address, device): &&(MeterId, MeterAddress, Option<Whole>)| {
+        let same_device = device.is_none() || found.own.is_none() || *device == found.own;
+        match address {
+            MeterAddress::Secondary(wanted) => {
+                found.own.is_some_and(|own| wanted.overlaps(&own.selection()))
+            }
+            other => {
+                *other == found.address
+                    || (found.primary.map(MeterAddress::Primary) == Some(*other) && same_device)
+            }
+        }
+    };
+    let identity = &found.identity;
+    FoundMeter {
+        address: found.address.to_string(),
+        primary: found.primary,
+        own: found.own.map(|own| own.to_string()),
+        serial: identity.serial.clone(),
+        manufacturer: identity.manufacturer.clone(),
+        version: identity.version.clone(),
+        medium: found.medium,
+        profile: found.profile.clone(),
+        meter: known.iter().find(is_it).map(|(meter, ..)| *meter),
+        nearly: found.nearly.map(|nearly| nearly.to_string()),
+    }
+}
+
+/// After a step that failed: the port is opened anew in between.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// After so many failures in a row the scan has ended.
+const HOPELESS: u32 = 5;
+
+/// How much has to be gone through before the rest can be told.
+const KNOWN_FROM: u16 = 20;

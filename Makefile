@@ -27,7 +27,7 @@ check: tools web
 ## Speed, memory, wire and disk cost, as ratios.
 bench: tools web
 	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
-	cargo bench --workspace
+	cargo bench --workspace --bench '*'
 	target/release/measure
 
 ## The big counts, into tests/proof.md. Takes hours.

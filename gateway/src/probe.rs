@@ -169,8 +169,9 @@ impl Probe {
             outcome,
             references,
             clock_trusted: at.trust >= Trust::Holdover,
+            age: u32::try_from(at.boottime.as_secs()).ok(),
         };
-        let row = AttemptRow { at_ms: at.wall_ms(), body: attempt.to_bytes().to_vec() };
+        let row = AttemptRow { at_ms: at.wall_ms(), body: attempt.to_bytes() };
         if let Err(error) = self.core.append_attempts(vec![row]).await {
             tracing::error!(error = crate::chain(&error), "a probe attempt is not kept");
         }

@@ -135,7 +135,7 @@ mod tests {
                 _ => Outcome::Success,
             };
             let references = References { asked: 3, answered: 3, link_down: false };
-            Some(Attempt { at, outcome, references, clock_trusted: true })
+            Some(Attempt { at, outcome, references, clock_trusted: true, age: None })
         });
         attempts.collect()
     }
@@ -149,7 +149,7 @@ mod tests {
     async fn keep(core: &Core, attempts: &[Attempt]) {
         let rows = attempts.iter().map(|attempt| AttemptRow {
             at_ms: 1_000 * attempt.at,
-            body: attempt.to_bytes().to_vec(),
+            body: attempt.to_bytes(),
         });
         core.append_attempts(rows.collect()).await.unwrap();
     }

@@ -9,6 +9,10 @@
 //! codes      U     U     D     D     D     D     U     U     U
 //!                        └─────── one outage ───┘ ends at the first of two successes
 //! ```
+//!
+//! A wall clock can be set, and a machine suspended: then the time between two attempts is not what
+//! the wall clock says. Each attempt also says how long the machine had been up. Where the two
+//! clocks disagree, the time between is nobody's.
 
 use std::ops::Range;
 
@@ -23,6 +27,8 @@ pub struct Attempt {
     pub references: References,
     /// Whether the wall clock could be believed when it began.
     pub clock_trusted: bool,
+    /// For how many seconds the machine had been up then, through suspend; `None` if nobody looked.
+    pub age: Option<u32>,
 }
 
 /// How an attempt ended.
@@ -165,13 +171,15 @@ pub struct Settings {
     pub cover: i64,
     /// Two successes prove a recovery only this many seconds apart.
     pub recovery: i64,
+    /// A single success ends an outage; else it takes two.
+    pub one_success_ends: bool,
 }
 
 impl Settings {
     /// A link that costs nothing: a probe every 20 s.
-    pub const WIRED: Self = Self { cover: 60, recovery: 10 };
+    pub const WIRED: Self = Self { cover: 60, recovery: 10, one_success_ends: false };
     /// A link that is paid by the byte: a probe every 60 s.
-    pub const METERED: Self = Self { cover: 120, recovery: 10 };
+    pub const METERED: Self = Self { cover: 120, ..Self::WIRED };
 }
 
 /// The code of every second of `time`, as spans in order without a hole between them.
@@ -195,7 +203,10 @@ pub fn account(attempts: &[Attempt], time: Range<i64>, settings: Settings) -> Ve
             outage = None;
         }
 
+        let leaps = next.filter(|next| leaps(attempt, next));
+        let until = leaps.map_or(until, |next| next.at);
         let code = match (Code::of(attempt), outage) {
+            _ if leaps.is_some() => Code::Clock,
             (Code::Up, Some(down)) if !recovered(attempt, next, settings) => down,
             (code, _) => code,
         };
@@ -207,8 +218,26 @@ pub fn account(attempts: &[Attempt], time: Range<i64>, settings: Settings) -> Ve
     spans.spans
 }
 
+/// Whether the wall clock was set between two attempts: it and the age of the boot disagree on what
+/// has passed. Where it was set back, the attempts of before and after lie between each other, and
+/// every pair of them disagrees.
+fn leaps(attempt: &Attempt, next: &Attempt) -> bool {
+    let (Some(before), Some(after)) = (attempt.age, next.age) else { return false };
+    let (before, after) = (i64::from(before), i64::from(after));
+    let passed = next.at - attempt.at;
+    // A boot that began in between has nothing to compare with.
+    let rebooted = after < before && after <= passed + CUT_S;
+    !rebooted && (passed - (after - before)).abs() > CUT_S
+}
+
+/// Two clocks cut to whole seconds agree if they are no further apart than this.
+const CUT_S: i64 = 2;
+
 /// Whether a success is the first of two that prove a recovery.
 fn recovered(success: &Attempt, next: Option<&Attempt>, settings: Settings) -> bool {
+    if settings.one_success_ends {
+        return true;
+    }
     next.is_some_and(|next| {
         Code::of(next) == Code::Up
             && next.at - success.at >= settings.recovery
@@ -256,7 +285,7 @@ mod tests {
             'r' => (Outcome::Failed(Failure::Status(429)), REACHED),
             _ => (Outcome::Failed(Failure::Status(403)), REACHED),
         };
-        Attempt { at, outcome, references, clock_trusted: true }
+        Attempt { at, outcome, references, clock_trusted: true, age: None }
     }
 
     /// Attempts every 20 s from second 0, one for each sign, `_` for none.
@@ -331,6 +360,46 @@ mod tests {
         let attempts = [attempt(0, '5'), attempt(20, '.'), attempt(25, '.'), attempt(45, '.')];
         let spans = account(&attempts, 0..65, Settings::WIRED);
         assert_eq!(spans.first().map(|span| span.until), Some(25));
+    }
+
+    /// Attempts at these seconds, at these ages of the boot; `.` and `5` as above.
+    #[track_caller]
+    fn check_clocks(attempts: &[(i64, u32, char)], expected: &str) {
+        let attempts: Vec<Attempt> = attempts
+            .iter()
+            .map(|(at, age, sign)| Attempt { age: Some(*age), ..attempt(*at, *sign) })
+            .collect();
+        let found: Vec<String> = account(&attempts, 0..100, Settings::WIRED)
+            .iter()
+            .map(|span| format!("{}{}", span.code.letter(), span.until - span.from))
+            .collect();
+        assert_eq!(found.join(" "), expected);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_unknown_time() {
+        let steady = [(0, 1_000, '.'), (20, 1_021, '.'), (40, 1_040, '.'), (60, 1_060, '.')];
+        check_clocks(&steady, "U100");
+        // Set forward by half a minute between the second and the third.
+        check_clocks(&[(0, 1_000, '5'), (20, 1_020, '5'), (70, 1_040, '5')], "D20 C50 D30");
+        // Set back by 30 s after 60: what came before and after lies between each other.
+        let back = [(0, 0, '.'), (40, 40, '5'), (50, 80, '.'), (60, 60, '5'), (70, 100, '.')];
+        check_clocks(&back, "U40 C30 U30");
+    }
+
+    #[test]
+    fn a_machine_that_slept_or_began_anew_has_a_gap_and_no_leap() {
+        check_clocks(&[(0, 1_000, '.'), (90, 1_090, '.')], "U60 G30 U10");
+        check_clocks(&[(0, 1_000, '.'), (90, 20, '.')], "U60 G30 U10");
+    }
+
+    #[test]
+    fn a_contract_may_let_one_success_end_an_outage() {
+        let settings = Settings { one_success_ends: true, ..Settings::WIRED };
+        let attempts = [attempt(0, '5'), attempt(20, '.'), attempt(40, '5'), attempt(60, '.')];
+        let spans = account(&attempts, 0..80, settings);
+        let codes: String = spans.iter().map(|span| span.code.letter()).collect();
+        assert_eq!(codes, "DUDU");
     }
 
     #[test]

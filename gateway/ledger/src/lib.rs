@@ -1,7 +1,9 @@
 //! What uptime the cloud promised, and what it kept.
 //!
 //! ```text
-//! attempts of the report probe ──account──▶ coded spans ──evaluate──▶ the month's verdict
+//! attempts of the report probe ──account──▶ coded spans ──evaluate──▶ the running month's verdict
+//!                                                │
+//!                exclusions, claim, contract ────┴──▶ case ──settle──▶ tier, credit, deadline
 //! ```
 //!
 //! The promise is an average over a calendar month of the contract's zone: the reports of a
@@ -19,9 +21,16 @@
 
 mod account;
 mod bytes;
+pub mod case;
+mod interval;
+mod month;
+pub mod settlement;
 mod sla;
 
 pub use account::{
     Attempt, Code, Failure, Outcome, References, Settings, Span, TlsFailure, account,
 };
-pub use sla::{InvalidMonth, Month, Outage, Tier, Unknown, Verdict, evaluate};
+pub use interval::Interval;
+pub use month::{InvalidMonth, Month, Period};
+pub use settlement::settle;
+pub use sla::{Outage, Tier, Unknown, Verdict, evaluate};

@@ -1,112 +1,13 @@
-//! The month's verdict: how much of the promise was kept, and which credit that makes.
+//! The month by its spans: how much of the promise has been kept so far.
 //!
-//! | Uptime of the month  | Credit on the month's fee |
-//! |----------------------|---------------------------|
-//! | at least 99.5 %      | none                      |
-//! | 99.0 % to under 99.5 % | 10 %                    |
-//! | 95.0 % to under 99.0 % | 25 %                    |
-//! | under 95.0 %         | 50 %                      |
-//!
-//! The denominator is the contract's: 1,440 minutes for each day of the calendar month, also in
-//! the months in which the clocks change. An outage of at most 120 s is not counted; one of 121 s
-//! counts in full. The test looks at the whole outage, and its seconds go to the month they lie
-//! in.
+//! What the contract says of seconds is in [`settlement`](crate::settlement). Here it is asked of
+//! what was measured, without the other side's exclusions and without a claim: for a month that is
+//! still running.
 
-use std::fmt;
-use std::ops::Range;
-
-use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime, TimeZone};
-use chrono_tz::Tz;
-
-use crate::{Code, Span};
-
-/// A calendar month in the contract's zone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Month {
-    first: NaiveDate,
-    zone: Tz,
-}
-
-impl Month {
-    /// The month `year`-`month` of `zone`.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidMonth`] unless `month` is 1 to 12 and `year` is 2000 to 2199.
-    pub fn new(year: i32, month: u32, zone: Tz) -> Result<Self, InvalidMonth> {
-        match NaiveDate::from_ymd_opt(year, month, 1) {
-            Some(first) if (2000..2200).contains(&year) => Ok(Self { first, zone }),
-            _ => Err(InvalidMonth { year, month }),
-        }
-    }
-
-    /// The month that `second` (UTC since 1970) lies in.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidMonth`] before 2000 and after 2199.
-    pub fn of(second: i64, zone: Tz) -> Result<Self, InvalidMonth> {
-        let local = zone.timestamp_opt(second, 0).single();
-        let local = local.ok_or(InvalidMonth { year: 0, month: 0 })?;
-        Self::new(local.year(), local.month(), zone)
-    }
-
-    /// From local midnight to local midnight, in seconds UTC since 1970.
-    pub fn span(self) -> Range<i64> {
-        self.midnight(self.first)..self.midnight(self.next())
-    }
-
-    /// What the contract takes for the length of the month: 1,440 minutes a day, in seconds.
-    pub fn denominator(self) -> i64 {
-        86_400 * self.days()
-    }
-
-    /// Calendar days: 28 to 31.
-    pub fn days(self) -> i64 {
-        (self.next() - self.first).num_days()
-    }
-
-    fn next(self) -> NaiveDate {
-        self.first.checked_add_months(Months::new(1)).unwrap_or(self.first)
-    }
-
-    /// The first second of a local day. No zone that we sell to skips midnight for longer than
-    /// an hour, and where one does the day begins an hour later.
-    fn midnight(self, day: NaiveDate) -> i64 {
-        let midnight = day.and_time(NaiveTime::MIN);
-        let found = self.zone.from_local_datetime(&midnight).earliest();
-        found
-            .map(|at| at.timestamp())
-            .or_else(|| {
-                let day_before = day.checked_sub_days(Days::new(1))?.and_time(NaiveTime::MIN);
-                Some(self.zone.from_local_datetime(&day_before).earliest()?.timestamp() + 86_400)
-            })
-            .unwrap_or(0)
-    }
-}
-
-impl fmt::Display for Month {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.first.format("%Y-%m"))
-    }
-}
-
-/// No month of a contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidMonth {
-    /// As asked for.
-    pub year: i32,
-    /// As asked for.
-    pub month: u32,
-}
-
-impl fmt::Display for InvalidMonth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:02} is not a month from 2000-01 to 2199-12", self.year, self.month)
-    }
-}
-
-impl std::error::Error for InvalidMonth {}
+use crate::case::{Case, Down, Ore};
+use crate::interval::joined;
+use crate::settlement::percent;
+use crate::{Code, Interval, Month, Period, Span, settle};
 
 /// One time during which the reports could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,8 +66,7 @@ impl Verdict {
 
     /// Uptime in percent with four decimals, cut and not rounded: `99.4999`.
     pub fn percent(&self) -> String {
-        let ten_thousandths = 1_000_000 * self.up() / self.denominator.max(1);
-        format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000)
+        percent(self.up(), self.denominator)
     }
 }
 
@@ -195,7 +95,7 @@ impl Tier {
     }
 
     /// `up` of `denominator` seconds, compared in integers.
-    const fn of(up: i64, denominator: i64) -> Self {
+    pub(crate) const fn of(up: i64, denominator: i64) -> Self {
         if 1_000 * up >= 995 * denominator {
             Self::None
         } else if 100 * up >= 99 * denominator {
@@ -214,57 +114,45 @@ impl Tier {
 /// border is tested whole. Time that no span covers, such as the rest of a month that is still
 /// running, is neither down nor unknown.
 pub fn evaluate(month: Month, spans: &[Span]) -> Verdict {
-    let span = month.span();
-    let denominator = month.denominator();
-    let within = |from: i64, until: i64| (until.min(span.end) - from.max(span.start)).max(0);
+    let whole = month.span();
+    let time = |span: &Span| Interval::new(span.from, span.until);
+    let down = spans.iter().filter(|span| span.code.is_down()).filter_map(time);
+    let unknown: Vec<&Span> = spans.iter().filter(|span| span.code.is_unknown()).collect();
 
-    let mut outages: Vec<Outage> = Vec::new();
-    let mut unknown: Vec<Unknown> = Vec::new();
-    for Span { from, until, code } in spans.iter().copied() {
-        if code.is_down() {
-            match outages.last_mut() {
-                Some(last) if last.until == from => last.until = until,
-                _ => outages.push(Outage { from, until, counted: 0 }),
-            }
-        } else if code.is_unknown() {
-            let seconds = within(from, until);
-            match unknown.iter_mut().find(|unknown| unknown.code == code) {
-                Some(unknown) => unknown.seconds += seconds,
-                None => unknown.push(Unknown { code, seconds }),
-            }
+    let mut by_reason: Vec<Unknown> = Vec::new();
+    for Span { from, until, code } in unknown.iter().copied().copied() {
+        let seconds = (until.min(whole.end) - from.max(whole.start)).max(0);
+        match by_reason.iter_mut().find(|it| it.code == code) {
+            Some(it) => it.seconds += seconds,
+            None => by_reason.push(Unknown { code, seconds }),
         }
     }
-    unknown.retain(|unknown| unknown.seconds > 0);
-    unknown.sort_by_key(|unknown| std::cmp::Reverse(unknown.seconds));
+    by_reason.retain(|it| it.seconds > 0);
+    by_reason.sort_by_key(|it| std::cmp::Reverse(it.seconds));
 
-    let (mut down, mut short) = (0, 0);
-    outages.retain_mut(|outage| {
-        let seconds = within(outage.from, outage.until);
-        if outage.until - outage.from > FORGIVEN {
-            outage.counted = seconds;
-            down += seconds;
-        } else {
-            short += seconds;
-        }
-        seconds > 0
+    let settled = settle(&Case {
+        outages: joined(down).into_iter().map(|time| Down { id: String::new(), time }).collect(),
+        unknown: unknown.into_iter().filter_map(time).collect(),
+        ..Case::new(Period::whole(month), Ore::default())
     });
-
-    let down = down.min(denominator);
-    let unknown_seconds: i64 = unknown.iter().map(|unknown| unknown.seconds).sum();
-    let down_or_unknown = (down + unknown_seconds).min(denominator);
     Verdict {
-        denominator,
-        down,
-        short,
-        unknown,
-        outages,
-        tier: Tier::of(denominator - down, denominator),
-        tier_if_unknown_down: Tier::of(denominator - down_or_unknown, denominator),
+        denominator: settled.denominator,
+        down: settled.totals.counted.min(settled.denominator),
+        short: settled.totals.short,
+        unknown: by_reason,
+        outages: settled
+            .outages
+            .iter()
+            .map(|outage| Outage {
+                from: outage.time.from(),
+                until: outage.time.until(),
+                counted: outage.counted,
+            })
+            .collect(),
+        tier: settled.tier,
+        tier_if_unknown_down: settled.unknown_as_down.tier,
     }
 }
-
-/// An outage of two minutes or less does not count, in seconds.
-const FORGIVEN: i64 = 120;
 
 #[cfg(test)]
 mod tests {
@@ -368,16 +256,5 @@ mod tests {
         let gap = |seconds| Span { from: start, until: start + seconds, code: Code::Link };
         assert!(!evaluate(month, &[gap(133_920)]).is_incomplete());
         assert!(evaluate(month, &[gap(133_921)]).is_incomplete());
-    }
-
-    #[test]
-    fn a_month_belongs_to_its_zone() {
-        let of = |local: &str| Month::of(second(local), Oslo).unwrap().to_string();
-        assert_eq!(of("2026-10-31T22:59:59Z"), "2026-10");
-        assert_eq!(of("2026-10-31T23:00:00Z"), "2026-11");
-        assert_eq!(
-            Month::new(2026, 13, Oslo).unwrap_err().to_string(),
-            "2026-13 is not a month from 2000-01 to 2199-12"
-        );
     }
 }

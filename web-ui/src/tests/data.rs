@@ -393,8 +393,8 @@ async fn a_month_of_uptime_begins_with_the_first_probe() {
             Outcome::Success
         };
         let references = References { asked: 3, answered: 3, link_down: false };
-        let attempt = Attempt { at, outcome, references, clock_trusted: true };
-        AttemptRow { at_ms: 1_000 * at, body: attempt.to_bytes().to_vec() }
+        let attempt = Attempt { at, outcome, references, clock_trusted: true, age: None };
+        AttemptRow { at_ms: 1_000 * at, body: attempt.to_bytes() }
     });
     gateway.store.core().append_attempts(attempts.collect()).await.unwrap();
 

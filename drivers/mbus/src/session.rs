@@ -17,8 +17,8 @@
 //! * A frame ends by its own length, never by silence; after it the line is left alone for 11 bit
 //!   times, and for 33 after an error, during which whatever still comes is thrown away.
 //! * An answer may take 330 bit times and 50 ms, and what the transport adds, which its answers
-//!   show; a meter that is known to be quick or slow is waited for as long as it needs
-//!   ([`Responses`]).
+//!   show; a meter that is known to be slow is waited for as long as it needs, and none that is
+//!   quick for less than that ([`Session::patience`]).
 //! * Who drips bytes or says frame after frame is listened to for two of the longest frames.
 //! * What a meter does not answer is said up to three times, with the same frame count bit.
 //! * Echoes of what was sent are recognised and taken away.

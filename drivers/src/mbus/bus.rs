@@ -137,7 +137,7 @@ impl MbusBus {
 
     fn patience(&self, address: MeterAddress) -> Patience {
         let known = self.responses.get(&address).unwrap_or(&Responses::NONE);
-        known.patience(self.session.answer_within(), &self.settings)
+        self.session.patience(known)
     }
 
     /// Beyond [`MOST_KNOWN`] meters nothing is learned of further ones: they are waited for as the

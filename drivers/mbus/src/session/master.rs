@@ -7,7 +7,9 @@ use super::fcb::FcbMemory;
 use super::inbox::{Inbox, Received};
 use super::lag::Lag;
 use super::traffic::{Traffic, count};
-use super::{Action, Failure, Patience, Reason, Reset, Settings, Step, Summary, Target, Task};
+use super::{
+    Action, Failure, Patience, Reason, Reset, Responses, Settings, Step, Summary, Target, Task,
+};
 use crate::{
     Baud, DecodeError, Flaw, Frame, Full, Long, Part, Primary, Request, Selection, Writer,
 };
@@ -115,6 +117,14 @@ impl Session {
         answer_within.unwrap_or(self.settings.slowest_answer() + self.slack())
     }
 
+    /// How long a meter of which `known` is known is waited for in a readout: never less than the
+    /// standard says and the transport was guessed to add, unless the settings tell another time.
+    /// That the transport has shown to add less hastens scans alone, which ask where nobody is: what
+    /// is read again and again only ever costs more by a repetition that was too soon.
+    pub fn patience(&self, known: &Responses) -> Patience {
+        known.patience(self.answer_within().max(self.settings.answer_within()))
+    }
+
     /// What the task that is under way, or ended last, saw of the wire.
     pub const fn traffic(&self) -> &Traffic {
         &self.traffic
@@ -138,10 +148,8 @@ impl Session {
     /// Begins `task`; a task that is under way is given up, and what its meter still says is
     /// thrown away.
     ///
-    /// `patience` is how long this meter is waited for ([`Responses::patience`]), where something
-    /// is known of it; otherwise [`Self::answer_within`].
-    ///
-    /// [`Responses::patience`]: super::Responses::patience
+    /// `patience` is how long this meter is waited for ([`Self::patience`]), where something is
+    /// known of it; otherwise [`Self::answer_within`].
     ///
     /// # Errors
     ///

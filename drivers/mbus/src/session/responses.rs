@@ -5,14 +5,13 @@
 //! up to     1 ms   1.41 ms  2 ms   2.83 ms  4 ms        46 s
 //! ```
 //!
-//! The standard's time is what any meter may take; it is too short for some that are sold all the
-//! same, and too long where a meter that has always answered in a twentieth of it is gone. So each
-//! meter is waited for as long as it has shown to need, and never given up before the standard's
-//! time has passed once: only the sayings before the last are cut short.
+//! The standard's time is what any meter may take, and too short for some that are sold all the
+//! same. So each meter is waited for as long as it has shown to need. **Never true:** one is waited
+//! for less than the standard allows it, however quick it has been: a request that is said again
+//! too soon meets the answer to the first, and spoils it. That a meter is gone costs more time so,
+//! and less than an answer that is lost.
 
 use core::time::Duration;
-
-use super::Settings;
 
 /// How long one meter took before it answered, lately.
 ///
@@ -113,32 +112,21 @@ impl Responses {
 
     /// How long the meter is waited for, where any meter is waited for `standard`.
     ///
-    /// Twice the time within which 99 of 100 answers came: while it has answered fewer than
-    /// `ENOUGH` times only if that is longer, then also if it is shorter, but not after the last
-    /// saying. A meter that was silent for one, two, four … 128 readouts, and then for every 128, is
-    /// once waited for `PATIENCE`: so one that is slower than the standard allows is found, and one
-    /// that is gone costs little. None is waited for longer than twice that unless `standard` is
-    /// longer: what took longer was this machine, which stood still, or the network.
-    pub fn patience(&self, standard: Duration, settings: &Settings) -> Patience {
+    /// Twice the time within which 99 of 100 answers came, if that is longer. A meter that was
+    /// silent for one, two, four … 128 readouts, and then for every 128, is once waited for
+    /// `PATIENCE` at the last saying: so one that is slower than the standard allows is found, and
+    /// one that is gone costs little. None is waited for longer than twice that unless `standard`
+    /// is longer: what took longer was this machine, which stood still, or the network.
+    pub(super) fn patience(&self, standard: Duration) -> Patience {
         let shown = self.p99().map_or(Duration::ZERO, |p99| 2 * p99);
-        let shown = shown.min(standard.max(2 * PATIENCE));
-        let usual = if self.answers() < ENOUGH {
-            shown.max(standard)
-        } else {
-            // Less than that is the unrest of the transport and of this machine.
-            shown.max(settings.slack + settings.characters(3))
-        };
-        let at_last = usual.max(standard);
+        let usual = shown.min(2 * PATIENCE).max(standard);
         let tried = self.silent.is_power_of_two();
-        Patience { usual, at_last: if tried { at_last.max(PATIENCE) } else { at_last } }
+        Patience { usual, at_last: if tried { usual.max(PATIENCE) } else { usual } }
     }
 }
 
 /// A bucket that holds them all is a byte.
 const MOST_REMEMBERED: u16 = 240;
-
-/// After so many answers a meter's own time is known.
-const ENOUGH: u16 = 32;
 
 /// Meters have been seen that took 1.1 s at 2400 baud.
 const PATIENCE: Duration = Duration::from_millis(2_500);
@@ -186,37 +174,29 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_meter_is_waited_for_briefly_and_at_last_as_the_standard_says() {
-        let settings = Settings::new(2400);
+    fn no_meter_is_so_quick_that_it_is_waited_for_less_than_the_standard_says() {
         let mut responses = Responses::NONE;
-        let patience = |responses: &Responses| responses.patience(STANDARD, &settings);
-        assert_eq!(patience(&responses), Patience::fixed(STANDARD));
-        for _ in 0..31 {
-            responses.answered(ms(20));
+        for _ in 0..1_000 {
+            assert_eq!(responses.patience(STANDARD), Patience::fixed(STANDARD));
+            responses.answered(ms(5));
         }
-        assert_eq!(patience(&responses), Patience::fixed(STANDARD), "not known well enough");
-        responses.answered(ms(20));
-        let short = 2 * Responses::bound(9);
-        assert_eq!(patience(&responses), Patience { usual: short, at_last: STANDARD });
     }
 
     #[test]
     fn a_slow_meter_is_waited_for_at_once() {
-        let settings = Settings::new(2400);
         let mut responses = Responses::NONE;
         responses.answered(ms(1_100));
-        let within = responses.patience(STANDARD, &settings);
+        let within = responses.patience(STANDARD);
         assert_eq!(within, Patience::fixed(2 * Responses::bound(21)));
         assert!(within.usual >= ms(2_200));
     }
 
     #[test]
     fn a_silent_meter_is_waited_for_patiently_now_and_then() {
-        let settings = Settings::new(2400);
         let mut responses = Responses::NONE;
         let mut patient = Vec::new();
         for readout in 0..600 {
-            if responses.patience(STANDARD, &settings).at_last > STANDARD {
+            if responses.patience(STANDARD).at_last > STANDARD {
                 patient.push(readout);
             }
             responses.was_silent();
@@ -226,11 +206,10 @@ mod tests {
 
     #[test]
     fn a_machine_that_stood_still_makes_no_meter_slow() {
-        let settings = Settings::new(2400);
         let mut responses = Responses::NONE;
         responses.answered(Duration::from_secs(40));
-        assert_eq!(responses.patience(STANDARD, &settings), Patience::fixed(2 * PATIENCE));
+        assert_eq!(responses.patience(STANDARD), Patience::fixed(2 * PATIENCE));
         let configured = Duration::from_secs(9);
-        assert_eq!(responses.patience(configured, &settings), Patience::fixed(configured));
+        assert_eq!(responses.patience(configured), Patience::fixed(configured));
     }
 }

@@ -11,9 +11,12 @@ use metering::{Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Read
 use crate::error::ReadError;
 use crate::mbus::MbusBus;
 use crate::modbus::ModbusBus;
+use crate::onewire::{OneWireBus, SensorId};
 use crate::port::{Parity, PortSettings};
-use crate::profile::{Profile, Profiles};
+use crate::profile::{Profile, Profiles, PulseWeight};
+use crate::pulse::{Counts, PulseBus};
 use crate::scan::{Scan, ScanStep};
+use crate::weather::{Coordinates, WeatherBus};
 
 /// A bus, and the meters that can be asked over it.
 ///
@@ -26,16 +29,30 @@ pub enum Bus {
     Mbus(Box<MbusBus>),
     /// RTU, over TCP or not, and TCP.
     Modbus(Box<ModbusBus>),
+    /// Thermometers behind the kernel's 1-Wire master.
+    OneWire(Box<OneWireBus>),
+    /// Pulses at the lines of a GPIO chip.
+    Pulse(Box<PulseBus>),
+    /// A weather service.
+    Weather(Box<WeatherBus>),
 }
 
 impl Bus {
     /// A bus that connects when it is first asked, and again after every fault.
     ///
     /// A meter on an M-Bus that has no profile is read with the one of `profiles` that fits it.
+    ///
+    /// Pulses are counted, and a weather service is asked, only by who says more than settings:
+    /// see [`PulseBus::counting`] and [`WeatherBus::open`].
     pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
         match settings.kind {
             BusKind::Mbus => Self::Mbus(Box::new(MbusBus::open(settings, profiles))),
             BusKind::Modbus => Self::Modbus(Box::new(ModbusBus::open(settings))),
+            BusKind::OneWire => Self::OneWire(Box::new(OneWireBus::open(settings))),
+            BusKind::Pulse => {
+                Self::Pulse(Box::new(PulseBus::counting(settings, &[], Counts::in_memory())))
+            }
+            BusKind::Weather => Self::Weather(Box::new(WeatherBus::open(settings, None))),
         }
     }
 
@@ -56,16 +73,19 @@ impl Bus {
         match self {
             Self::Mbus(bus) => bus.read(meter, clock).await,
             Self::Modbus(bus) => bus.read(meter, clock).await,
+            Self::OneWire(bus) => bus.read(meter, clock).await,
+            Self::Pulse(bus) => bus.read(meter, clock).await,
+            Self::Weather(bus) => bus.read(meter, clock).await,
         }
     }
 }
 
 impl Bus {
-    /// What the last question saw of the wire; `None` on a Modbus, which has no doctor.
+    /// What the last question saw of the wire; `None` of all but an M-Bus, which alone has a doctor.
     pub const fn traffic(&self) -> Option<&Traffic> {
         match self {
             Self::Mbus(bus) => Some(bus.traffic()),
-            Self::Modbus(_) => None,
+            Self::Modbus(_) | Self::OneWire(_) | Self::Pulse(_) | Self::Weather(_) => None,
         }
     }
 
@@ -73,7 +93,7 @@ impl Bus {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Misfit`] on a Modbus, too.
+    /// [`ReadError::Misfit`] on any other than an M-Bus, too.
     pub async fn scan_step(
         &mut self,
         scan: &mut Scan,
@@ -81,10 +101,12 @@ impl Bus {
     ) -> Result<ScanStep, ReadError> {
         match self {
             Self::Mbus(bus) => scan.step(bus, clock).await,
-            Self::Modbus(_) => Err(ReadError::Misfit {
-                address: MeterAddress::Unit(0),
-                because: "there is nothing on a Modbus that can be searched for",
-            }),
+            Self::Modbus(_) | Self::OneWire(_) | Self::Pulse(_) | Self::Weather(_) => {
+                Err(ReadError::Misfit {
+                    address: MeterAddress::Unit(0),
+                    because: "there is nothing on this wire that can be searched for",
+                })
+            }
         }
     }
 }
@@ -96,6 +118,12 @@ pub enum BusKind {
     Mbus,
     /// Modbus application protocol 1.1b3.
     Modbus,
+    /// Thermometers on a 1-Wire.
+    OneWire,
+    /// S0 outputs and reed contacts.
+    Pulse,
+    /// The forecast of a weather service.
+    Weather,
 }
 
 /// What a bus has to know before it can be used.
@@ -163,6 +191,17 @@ pub enum MeterAddress {
     Unit(u8),
     /// The one meter at a customer port.
     Port,
+    /// On a 1-Wire: the number that is burnt into the sensor.
+    Sensor(SensorId),
+    /// A pulse input.
+    Line {
+        /// Its number at the chip.
+        line: u32,
+        /// How many pulses are one unit, where the profile does not say it.
+        weight: Option<PulseWeight>,
+    },
+    /// Of a weather service: where the building is.
+    Place(Coordinates),
 }
 
 impl fmt::Display for MeterAddress {
@@ -171,6 +210,9 @@ impl fmt::Display for MeterAddress {
             Self::Primary(number) | Self::Unit(number) => number.fmt(f),
             Self::Secondary(selection) => selection.fmt(f),
             Self::Port => f.write_str("at the port"),
+            Self::Sensor(sensor) => sensor.fmt(f),
+            Self::Line { line, .. } => write!(f, "line {line}"),
+            Self::Place(place) => place.fmt(f),
         }
     }
 }
@@ -251,4 +293,6 @@ pub enum OddKind {
     MoreFollow,
     /// Why the telegram after this one did not come.
     CutShort,
+    /// Something that was to be counted was lost.
+    Lost,
 }

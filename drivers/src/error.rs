@@ -23,6 +23,15 @@ pub enum ReadError {
         #[source]
         cause: Garble,
     },
+    /// The sensor has been unplugged, or its wire is cut.
+    #[error(
+        "sensor {address} is not on the wire any more; check its plug and its cable, and with \
+         `fyrhus onewire scan` which sensors are there"
+    )]
+    Gone {
+        /// Who should have been there.
+        address: MeterAddress,
+    },
     /// The configuration asks something that this bus cannot do.
     #[error("meter {address} cannot be asked: {because}")]
     Misfit {
@@ -127,7 +136,7 @@ impl ReadError {
             Self::Misfit { .. } | Self::Unsettled { .. } => NoReading::NotAsked,
             Self::Port { .. } => NoReading::BusDown,
             Self::Refused { .. } | Self::RefusedAnswer { .. } => NoReading::Refused,
-            Self::Quiet { .. } | Self::Silent { .. } | Self::SilentBehindGateway { .. } => {
+            Self::Gone { .. } | Self::Quiet { .. } | Self::Silent { .. } | Self::SilentBehindGateway { .. } => {
                 NoReading::Silent
             }
             Self::WrongMeter { .. } => NoReading::WrongMeter,
@@ -141,6 +150,15 @@ pub enum Garble {
     /// Bytes that are no frame.
     #[error("what came is not a frame: {0}; check the wiring, the baud rate and the parity")]
     Noise(String),
+    /// It does not fit its checksum.
+    #[error(
+        "its checksum is wrong, for time {times} since the start; check the length of the wire, \
+         its pull-up resistor and what runs beside it"
+    )]
+    Checksum {
+        /// How often this has happened.
+        times: u64,
+    },
     /// A frame, but not the one that was asked for.
     #[error("a frame came that nobody asked for: {0}; is there a second master on the line?")]
     Foreign(String),

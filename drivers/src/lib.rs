@@ -18,6 +18,9 @@
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
 //! | [`modbus`] | Modbus RTU, RTU over TCP, TCP                                |
 //! | [`han`]    | what electricity meters push at their customer port         |
+//! | [`onewire`] | thermometers behind the kernel's 1-Wire master             |
+//! | [`pulse`]  | pulses at GPIO lines, and counters that outlive a power cut  |
+//! | [`weather`] | the outdoor temperature that a weather service forecasts   |
 //! | [`Profiles`] | types of meters, as data                                  |
 //! | `number`   | from bits to digits, exactly                                 |
 //! | [`ReadError`] | why a meter could not be read, and whom that blames      |
@@ -34,9 +37,12 @@ pub mod han;
 pub mod mbus;
 pub mod modbus;
 mod number;
+pub mod onewire;
 mod port;
 mod profile;
+pub mod pulse;
 mod scan;
+pub mod weather;
 
 pub use bus::{
     Bus, BusKind, BusSettings, Meter, MeterAddress, OddKind, OddRecord, Readout, Remembered,

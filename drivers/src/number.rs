@@ -16,7 +16,7 @@ use metering::{NoReading, Quantity, Resolution, Unit};
 pub(crate) use decimal::{Decimal, of_pulses};
 
 /// A factor of the form digits × 10^-decimals: `0.1`, `10`, `0.005`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scale {
     /// Not zero, and not a multiple of ten.
     digits: i64,

@@ -52,6 +52,27 @@ pub enum PortFault {
          which the user must be put"
     )]
     Denied,
+    /// A GPIO chip that is not there.
+    #[error(
+        "there is no such GPIO chip; `gpiodetect` lists those that there are, and a chip on an \
+         expansion board needs its overlay"
+    )]
+    NoGpio,
+    /// The service answered something that is no forecast.
+    #[error("what answered is not a weather service; is there a login page before the network?")]
+    NoForecast,
+    /// It carries no bytes of telegrams.
+    #[error("it is not a line for telegrams")]
+    NoLine,
+    /// The kernel has no master of a 1-Wire.
+    #[error(
+        "the kernel shows no 1-Wire there; load the drivers `w1-gpio` (or that of the adapter) \
+         and `w1-therm`"
+    )]
+    NoOneWire,
+    /// A service that does not want to.
+    #[error("the service answered with the status {0}{advice}", advice = status_advice(*.0))]
+    Status(u16),
     /// A host name that no server knows.
     #[error("the host name is not known; check its spelling and the network's name server")]
     HostUnknown(#[source] Arc<io::Error>),
@@ -102,6 +123,16 @@ fn present(others: &[PathBuf]) -> String {
                 others.iter().map(|path| path.display().to_string()).take(8).collect();
             format!("there are {}", names.join(", "))
         }
+    }
+}
+
+/// What to do about the status of a service, after RFC 9110 and the terms of MET Norway.
+const fn status_advice(status: u16) -> &'static str {
+    match status {
+        403 => ": it does not know who asks, or not that place; check `contact` and `coordinates`",
+        429 => ": it was asked too often",
+        500..=599 => ": it has a fault of its own",
+        _ => "; check the port",
     }
 }
 
@@ -247,6 +278,10 @@ impl Port {
             PortSettings::Udp(host) => {
                 Datagrams::open(host).await.map(|datagrams| Line::Udp(Box::new(datagrams)))
             }
+            PortSettings::Sysfs(_)
+            | PortSettings::Gpio(_)
+            | PortSettings::Events(_)
+            | PortSettings::Service(_) => Err(PortFault::NoLine),
         };
         match opened {
             Ok(line) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use drivers::Profiles;
+use drivers::pulse::Counts;
 use metering::{Clock, MeterId};
 use store::Core;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -37,6 +38,7 @@ pub(crate) struct Parts {
     pub(crate) cycles: Arc<Cycles>,
     pub(crate) core: Core,
     pub(crate) live: watch::Receiver<Arc<Live>>,
+    pub(crate) counts: Counts,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -163,6 +165,7 @@ impl Buses {
             clock: parts.clock,
             profiles: parts.profiles,
             live: parts.live,
+            counts: parts.counts,
             stop: stop.clone(),
         };
         let task = tokio::spawn(async move {
@@ -186,6 +189,7 @@ struct BusTask {
     clock: Arc<dyn Clock>,
     profiles: Arc<Profiles>,
     live: watch::Receiver<Arc<Live>>,
+    counts: Counts,
     stop: CancellationToken,
 }
 
@@ -197,7 +201,7 @@ impl Task for BusTask {
     async fn live(&mut self) {
         let plan = self.wiring.plan(&self.profiles, &answered(&self.live, &self.unchanged));
         let clock = Arc::clone(&self.clock);
-        match self.wiring.wire(&self.profiles) {
+        match self.wiring.wire(&self.profiles, &self.counts) {
             Wire::Asked(mut bus) => poll::poll_bus(&mut bus, plan, clock, &mut self.lines).await,
             Wire::Listened(mut ear) => {
                 listen::listen_bus(&mut ear, plan, clock, &mut self.lines).await;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use drivers::pulse::Counts;
 use metering::Clock;
 use sd_notify::NotifyState;
 use store::{Core, Options, Store, StoreError};
@@ -115,6 +116,7 @@ struct Daemon {
     handles: Handles,
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
+    counts: Counts,
     shutdown: CancellationToken,
     /// Why a changed `site.toml` is not in force, as it was said last.
     not_taken: Option<String>,
@@ -167,6 +169,7 @@ impl Daemon {
             ingest::ingest(ingest, &mut from_buses, &mut saved_to).await;
         });
 
+        let counts = counts(&machine.state).await;
         let mut buses = Buses::new(buses::Parts {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             profiles: Arc::clone(&profiles),
@@ -175,6 +178,7 @@ impl Daemon {
             cycles: Arc::clone(&cycles),
             core: core.clone(),
             live: live.clone(),
+            counts: counts.clone(),
             shutdown: shutdown.clone(),
         });
         if let Some(site) = in_force.site() {
@@ -228,6 +232,7 @@ impl Daemon {
             handles,
             wishes,
             ingest,
+            counts,
             shutdown,
             not_taken,
         })
@@ -378,11 +383,15 @@ impl Daemon {
 
     /// Stops in reverse. Everything together has less than five seconds.
     async fn stop(self, listeners: Vec<JoinHandle<()>>) {
-        let Self { in_force, buses, ingest, .. } = self;
+        let Self { in_force, buses, ingest, counts, .. } = self;
         drop(in_force);
         let (tasks, polled) = buses.stop();
         for task in tasks {
             drop(task.await);
+        }
+        let kept = tokio::task::spawn_blocking(move || counts.keep());
+        if let Ok(Ok(Err(error))) = time::timeout(COUNTS_WITHIN, kept).await {
+            tracing::error!(error = crate::chain(&error), "the last pulses are not kept");
         }
         // The last of its senders: ingest ends once it has stored what is left.
         drop(polled);
@@ -397,6 +406,17 @@ impl Daemon {
 
 async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<SocketAddr> {
     *listening.wait_for(Option::is_some).await.ok()?
+}
+
+/// The counters of pulses, as the last stop or power cut left them.
+async fn counts(state: &std::path::Path) -> Counts {
+    let file = state.join("pulses.counts");
+    let opened = tokio::task::spawn_blocking(move || Counts::open(&file)).await;
+    let (counts, trouble) = opened.unwrap_or_else(|_panicked| (Counts::in_memory(), None));
+    if let Some(error) = trouble {
+        tracing::error!(error = crate::chain(&error), "the counters of pulses");
+    }
+    counts
 }
 
 /// How often this daemon has been started, this time included.
@@ -544,6 +564,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LISTEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// The parts of the five seconds of a stop.
+const COUNTS_WITHIN: Duration = Duration::from_millis(500);
 const INGEST_WITHIN: Duration = Duration::from_millis(1_500);
 const PAGES_WITHIN: Duration = Duration::from_millis(1_200);
 const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);

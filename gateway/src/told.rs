@@ -15,6 +15,9 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
             match cause {
                 Garble::Noise(_) => (TroubleCode::Noise, vec![address]),
                 Garble::Foreign(_) => (TroubleCode::Foreign, vec![address]),
+                Garble::Checksum { times } => {
+                    (TroubleCode::Checksum, vec![address, ("times", times.to_string())])
+                }
                 Garble::BrokeOff(bytes) => {
                     (TroubleCode::BrokeOff, vec![address, ("bytes", bytes.to_string())])
                 }
@@ -24,6 +27,9 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
                 }
                 Garble::Undecodable(_) => (TroubleCode::Undecodable, vec![address]),
             }
+        }
+        ReadError::Gone { address } => {
+            (TroubleCode::Gone, vec![("address", address.to_string())])
         }
         ReadError::Misfit { address, .. } => {
             (TroubleCode::Misfit, vec![("address", address.to_string())])
@@ -71,6 +77,12 @@ fn port_trouble(fault: &PortFault) -> (TroubleCode, Option<(&'static str, String
         PortFault::Denied => (TroubleCode::PortDenied, None),
         PortFault::HostUnknown(_) => (TroubleCode::PortHost, None),
         PortFault::Missing { .. } => (TroubleCode::PortMissing, None),
+        PortFault::NoForecast => (TroubleCode::PortNoForecast, None),
+        PortFault::NoGpio => (TroubleCode::PortNoGpio, None),
+        PortFault::NoOneWire => (TroubleCode::PortNoOneWire, None),
+        PortFault::Status(status) => {
+            (TroubleCode::PortStatus, Some(("status", status.to_string())))
+        }
         PortFault::NotListening => (TroubleCode::PortRefused, None),
         PortFault::NotSerial(_) => (TroubleCode::PortNotSerial, None),
         PortFault::Settings { baud, .. } => {
@@ -80,7 +92,7 @@ fn port_trouble(fault: &PortFault) -> (TroubleCode, Option<(&'static str, String
         PortFault::Unreachable(waited) => {
             (TroubleCode::PortUnreachable, Some(("ms", waited.as_millis().to_string())))
         }
-        PortFault::System(_) => (TroubleCode::PortSystem, None),
+        PortFault::NoLine | PortFault::System(_) => (TroubleCode::PortSystem, None),
     }
 }
 
@@ -113,6 +125,7 @@ const fn said_kind(kind: OddKind) -> Option<SaidKind> {
         OddKind::Alarm => SaidKind::Alarm,
         OddKind::MoreFollow => SaidKind::MoreFollow,
         OddKind::CutShort => SaidKind::CutShort,
+        OddKind::Lost => SaidKind::Lost,
     })
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::han::{HanSettings, Line};
+use drivers::pulse::{Counts, PulseBus};
+use drivers::weather::WeatherBus;
 use drivers::{Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Load, PortSettings, Profiles};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
@@ -64,8 +66,21 @@ impl Wiring {
     }
 
     /// Its wire, which is opened when it is first used.
-    pub(crate) fn wire(&self, profiles: &Arc<Profiles>) -> Wire {
+    ///
+    /// Pulses are counted into `counts` from now on.
+    pub(crate) fn wire(&self, profiles: &Arc<Profiles>, counts: &Counts) -> Wire {
         match self.bus.kind {
+            WireKind::Asked(kind @ BusKind::Pulse) => {
+                let meters: Vec<_> = self.bus.meters.iter().map(|it| meter(it, profiles)).collect();
+                let settings = settings(&self.bus, kind);
+                let bus = PulseBus::counting(&settings, &meters, counts.clone());
+                Wire::Asked(Bus::Pulse(Box::new(bus)))
+            }
+            WireKind::Asked(kind @ BusKind::Weather) => {
+                let settings = settings(&self.bus, kind);
+                let bus = WeatherBus::open(&settings, self.bus.contact.clone());
+                Wire::Asked(Bus::Weather(Box::new(bus)))
+            }
             WireKind::Asked(kind) => {
                 Wire::Asked(Bus::open(&settings(&self.bus, kind), Arc::clone(profiles)))
             }
@@ -156,6 +171,10 @@ fn meter(meter: &config::Meter, profiles: &Profiles) -> drivers::Meter {
 /// The bus has time-outs of its own for a meter that is silent; this one is for a meter that goes
 /// on and on.
 fn longest(bus: &config::Bus) -> Duration {
+    if bus.kind == WireKind::Asked(BusKind::Weather) {
+        // Its first question goes out into the world.
+        return Duration::from_secs(45);
+    }
     let answer_within = bus.answer_within.unwrap_or(Duration::from_secs(1));
     let telegram = match bus.port {
         PortSettings::Tcp(_) if bus.kind == WireKind::Asked(BusKind::Modbus) => Duration::ZERO,

@@ -51,8 +51,12 @@ codes! {
         Alike "alike",
         /// `address`, `bytes`: the answer ended early.
         BrokeOff "broke_off",
+        /// `address`, `times`: the answer does not fit its checksum, how often so far.
+        Checksum "checksum",
         /// `address`: a frame that was asked of somebody else.
         Foreign "foreign",
+        /// `address`: a sensor that its wire does not have any more.
+        Gone "gone",
         /// `address`: the configuration asks what the bus cannot do.
         Misfit "misfit",
         /// `address`: bytes that are no frame.
@@ -65,12 +69,20 @@ codes! {
         PortLost "port_lost",
         /// `port`: no such device file.
         PortMissing "port_missing",
+        /// `port`: what answers there is no weather service.
+        PortNoForecast "port_no_forecast",
+        /// `port`: no such GPIO chip.
+        PortNoGpio "port_no_gpio",
+        /// `port`: the kernel has no 1-Wire.
+        PortNoOneWire "port_no_onewire",
         /// `port`: no serial line.
         PortNotSerial "port_not_serial",
         /// `port`: the host is there and refuses.
         PortRefused "port_refused",
         /// `port`, `baud`: beyond the adapter.
         PortSpeed "port_speed",
+        /// `port`, `status`: a service answered with an HTTP status.
+        PortStatus "port_status",
         /// `port`: the system says no.
         PortSystem "port_system",
         /// `port`: another program has it.
@@ -120,6 +132,8 @@ codes! {
         CutShort "cut_short",
         /// A record without a value.
         Invalid "invalid",
+        /// Something that was to be counted was lost.
+        Lost "lost",
         /// More telegrams than are asked for.
         MoreFollow "more_follow",
         /// A number for which there is no name left.

@@ -102,6 +102,8 @@ coded! {
         Import = 3 "import",
         /// From a simulated meter. Never to be mistaken for a real one.
         Simulated = 4 "simulated",
+        /// Told of now by a forecast: nobody measured it.
+        Forecast = 5 "forecast",
     }
 }
 

@@ -80,7 +80,7 @@ impl MbusBus {
         let target = match address {
             MeterAddress::Primary(number) => Target::Primary(Primary(number)),
             MeterAddress::Secondary(selection) => Target::Secondary(selection),
-            MeterAddress::Unit(_) | MeterAddress::Port => {
+            _ => {
                 let because =
                     "a meter on an M-Bus has an address from 0 to 250, or a secondary one";
                 return Err(ReadError::Misfit { address, because });

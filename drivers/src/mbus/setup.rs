@@ -264,7 +264,7 @@ impl MbusBus {
             MeterAddress::Secondary(selection) => Target::Secondary(selection),
             MeterAddress::Primary(number) => Target::Primary(Primary(number)),
             // It could not even be read.
-            MeterAddress::Unit(_) | MeterAddress::Port => return Err(SetError::NotTaken),
+            _ => return Err(SetError::NotTaken),
         };
         self.task(&Task::Send { meter, ci: ci::DATA, data }, clock).await
     }

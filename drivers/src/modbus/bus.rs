@@ -65,9 +65,7 @@ impl ModbusBus {
     pub(super) fn over(port: Port, settings: &BusSettings) -> Self {
         let framing = match settings.port {
             PortSettings::Tcp(_) => Framing::Tcp,
-            PortSettings::Serial(_) | PortSettings::RtuOverTcp(_) | PortSettings::Udp(_) => {
-                Framing::Rtu
-            }
+            _ => Framing::Rtu,
         };
         let serial = framing == Framing::Rtu;
         let character = Duration::from_secs(11) / settings.baud.max(1);

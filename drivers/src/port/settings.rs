@@ -15,12 +15,23 @@ pub enum PortSettings {
     RtuOverTcp(String),
     /// `udp://HOST:PORT`: a transparent converter to an M-Bus that sends and takes datagrams.
     Udp(String),
+    /// `sysfs:///sys/bus/w1/devices`: where the kernel shows the sensors of a 1-Wire.
+    Sysfs(PathBuf),
+    /// `gpio:///dev/gpiochip0`: a chip whose lines count pulses.
+    Gpio(PathBuf),
+    /// `events:///run/meter-sim.sock`: a socket that writes edges as the kernel does.
+    Events(PathBuf),
+    /// `https://HOST/PATH`: a service; without encryption only on this machine.
+    Service(String),
 }
 
 impl PortSettings {
     /// Whether it is reached over a network, where a packet may be late.
     pub const fn is_network(&self) -> bool {
-        !matches!(self, Self::Serial(_))
+        match self {
+            Self::Serial(_) | Self::Sysfs(_) | Self::Gpio(_) | Self::Events(_) => false,
+            Self::Tcp(_) | Self::RtuOverTcp(_) | Self::Udp(_) | Self::Service(_) => true,
+        }
     }
 }
 
@@ -31,13 +42,36 @@ impl FromStr for PortSettings {
         let invalid = || InvalidPort(text.chars().take(80).collect());
         let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         match scheme {
-            "serial" if rest.starts_with('/') && rest.len() > 1 => Ok(Self::Serial(rest.into())),
+            "serial" if is_path(rest) => Ok(Self::Serial(rest.into())),
             "tcp" if is_host_and_port(rest) => Ok(Self::Tcp(rest.to_owned())),
             "rtu+tcp" if is_host_and_port(rest) => Ok(Self::RtuOverTcp(rest.to_owned())),
             "udp" if is_host_and_port(rest) => Ok(Self::Udp(rest.to_owned())),
+            "sysfs" if is_path(rest) => Ok(Self::Sysfs(rest.into())),
+            "gpio" if is_path(rest) => Ok(Self::Gpio(rest.into())),
+            "events" if is_path(rest) => Ok(Self::Events(rest.into())),
+            "https" if is_place(rest) => Ok(Self::Service(text.to_owned())),
+            "http" if is_place(rest) && is_this_machine(rest) => {
+                Ok(Self::Service(text.to_owned()))
+            }
             _ => Err(invalid()),
         }
     }
+}
+
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.len() > 1
+}
+
+/// A host, perhaps with a port, and a path; nobody's name, and no question behind it.
+fn is_place(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    !host.is_empty() && !text.contains(['@', '?', '#', ' ', '\\']) && !text.contains(char::is_control)
+}
+
+fn is_this_machine(text: &str) -> bool {
+    let host = text.split('/').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    matches!(host, "127.0.0.1" | "[::1]")
 }
 
 fn is_host_and_port(text: &str) -> bool {
@@ -56,6 +90,10 @@ impl fmt::Display for PortSettings {
             Self::Tcp(host) => write!(f, "tcp://{host}"),
             Self::RtuOverTcp(host) => write!(f, "rtu+tcp://{host}"),
             Self::Udp(host) => write!(f, "udp://{host}"),
+            Self::Sysfs(path) => write!(f, "sysfs://{}", path.display()),
+            Self::Gpio(path) => write!(f, "gpio://{}", path.display()),
+            Self::Events(path) => write!(f, "events://{}", path.display()),
+            Self::Service(url) => f.write_str(url),
         }
     }
 }
@@ -119,6 +157,12 @@ mod tests {
         check("tcp://[fd00::1]:502", true);
         check("rtu+tcp://converter.local:4001", true);
         check("udp://10.0.4.2:10001", true);
+        check("sysfs:///sys/bus/w1/devices", true);
+        check("gpio:///dev/gpiochip0", true);
+        check("events:///run/fyrhus/edges.sock", true);
+        check("https://api.met.no/weatherapi/locationforecast/2.0", true);
+        check("http://127.0.0.1:8080/weather", true);
+        check("http://[::1]:8080", true);
         for wrong in [
             "",
             "/dev/ttyUSB0",
@@ -130,6 +174,14 @@ mod tests {
             "tcp://10.0.4.2:65536",
             "tcp://fd00::1:502",
             "http://10.0.4.2:80",
+            "http://127.0.0.1.example.com/",
+            "http://127.0.0.1@example.com/",
+            "https://",
+            "https:///path",
+            "https://user@host/",
+            "https://host/?lat=1",
+            "gpio://gpiochip0",
+            "sysfs://",
         ] {
             check(wrong, false);
         }

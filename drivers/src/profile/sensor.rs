@@ -38,7 +38,7 @@ pub enum Edge {
 }
 
 /// Pulses to one unit of a register, as on the type plate: `1000` (imp/kWh), `0.1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PulseWeight {
     per_unit: Scale,
 }

@@ -41,7 +41,7 @@ impl Wire {
     pub(super) fn settings(&self, kind: BusKind) -> BusSettings {
         let usual = match kind {
             BusKind::Mbus => 2_400,
-            BusKind::Modbus => 9_600,
+            _ => 9_600,
         };
         BusSettings {
             kind,

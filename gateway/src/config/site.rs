@@ -1,6 +1,7 @@
 //! `site.toml`: the building, its buses and the meters on them.
 
 mod keys;
+mod telegramless;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
 pub(crate) use keys::TABLES;
 use keys::{
-    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
+    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
     METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
     PLACE, POLL_EVERY, PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID,
     SITE_NAME, TIME_ZONE, UNIT_LOADS, URL,
@@ -59,6 +60,8 @@ pub struct Bus {
     pub pause_after_connect: Duration,
     /// How many unit loads the level converter of an M-Bus is built for, where the file says so.
     pub max_unit_loads: Option<u32>,
+    /// Who asks a weather service.
+    pub contact: Option<String>,
     /// Who is on the wire, in the order of the file.
     pub meters: Vec<Meter>,
 }
@@ -74,8 +77,14 @@ pub enum WireKind {
 
 impl WireKind {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 3] =
-        [Self::Asked(BusKind::Mbus), Self::Asked(BusKind::Modbus), Self::Listened(EarKind::Han)];
+    pub const ALL: [Self; 6] = [
+        Self::Asked(BusKind::Mbus),
+        Self::Asked(BusKind::Modbus),
+        Self::Listened(EarKind::Han),
+        Self::Asked(BusKind::OneWire),
+        Self::Asked(BusKind::Pulse),
+        Self::Asked(BusKind::Weather),
+    ];
 
     /// As in the file and in the API.
     pub const fn code(self) -> &'static str {
@@ -83,19 +92,25 @@ impl WireKind {
             Self::Asked(BusKind::Mbus) => "mbus",
             Self::Asked(BusKind::Modbus) => "modbus",
             Self::Listened(EarKind::Han) => "han",
+            Self::Asked(BusKind::OneWire) => "onewire",
+            Self::Asked(BusKind::Pulse) => "pulse",
+            Self::Asked(BusKind::Weather) => "weather",
         }
     }
 
     const fn default_baud(self) -> u32 {
         match self {
             Self::Asked(BusKind::Mbus) | Self::Listened(EarKind::Han) => 2_400,
-            Self::Asked(BusKind::Modbus) => 9_600,
+            Self::Asked(_) => 9_600,
         }
     }
 
     const fn default_poll_every(self) -> u64 {
         match self {
-            Self::Asked(_) => 900,
+            Self::Asked(BusKind::Mbus | BusKind::Modbus) => 900,
+            Self::Asked(BusKind::OneWire) => 300,
+            Self::Asked(BusKind::Pulse) => 60,
+            Self::Asked(BusKind::Weather) => 3_600,
             Self::Listened(EarKind::Han) => 60,
         }
     }
@@ -292,6 +307,10 @@ impl Buses {
         let port = check.text(section, &PORT).and_then(|written| {
             let port = written.parse::<PortSettings>();
             if let Err(wrong) = &port {
+                if let Some(advice) = kind.and_then(telegramless::port_of) {
+                    check.mistake(section.place(&PORT), format!("port = \"{written}\": {advice}"));
+                    return None;
+                }
                 let near = nearest_port(written).map(|near| format!("; did you mean \"{near}\"?"));
                 let advice = format!("{wrong}{}", near.unwrap_or_default());
                 check.mistake(section.place(&PORT), advice);
@@ -309,6 +328,7 @@ impl Buses {
         let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
+        let contact = check.text(section, &CONTACT).map(str::to_owned);
 
         match (kind, &port) {
             (Some(WireKind::Asked(BusKind::Mbus)), Some(PortSettings::RtuOverTcp(_))) => {
@@ -338,6 +358,9 @@ impl Buses {
                 check.mistake(section.place(&PORT), advice.to_owned());
             }
             _ => {}
+        }
+        if let (Some(kind), Some(port)) = (kind, &port) {
+            telegramless::check_bus(check, section, kind, port);
         }
         if let Some(WireKind::Listened(_)) = kind
             && section.has(&ANSWER_WITHIN)
@@ -369,6 +392,7 @@ impl Buses {
             answer_within,
             pause_after_connect: Duration::from_millis(pause_after_connect?),
             max_unit_loads,
+            contact,
             meters: Vec::new(),
         };
         Some((bus, poll_every?))
@@ -486,6 +510,10 @@ impl KnownBus {
     ) -> Option<MeterAddress> {
         if self.bus.kind == WireKind::Listened(EarKind::Han) {
             return self.at_the_port(check, section, line);
+        }
+        telegramless::check_meter(check, section, self.bus.kind);
+        if telegramless::port_of(self.bus.kind).is_some() {
+            return self.without_telegrams(check, section, line);
         }
         let number = check.number(section, &ADDRESS);
         let secondary = check.text(section, &SECONDARY).map(str::to_uppercase);

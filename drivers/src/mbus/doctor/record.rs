@@ -227,6 +227,7 @@ fn last_of(ended: &Result<Readout, ReadError>) -> Last {
             | ReadError::RefusedAnswer { .. }
             | ReadError::Misfit { .. }
             | ReadError::Quiet { .. }
+            | ReadError::Gone { .. }
             | ReadError::Unsettled { .. }
             | ReadError::Port { .. },
         ) => Last::Refused,

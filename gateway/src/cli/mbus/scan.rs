@@ -151,9 +151,9 @@ impl ScanMbus {
 /// A place as `--from` takes it.
 fn place_of(address: MeterAddress) -> String {
     match address {
-        MeterAddress::Primary(_) | MeterAddress::Unit(_) | MeterAddress::Port => address.to_string(),
         // Where a search varies more than the number it begins anew at that number.
         MeterAddress::Secondary(Selection { id, .. }) => format!("{id:08X}"),
+        _ => address.to_string(),
     }
 }
 
@@ -220,12 +220,10 @@ impl Seen<'_> {
 /// What to do where several meters answer.
 const fn advice(address: MeterAddress) -> &'static str {
     match address {
-        MeterAddress::Primary(_) | MeterAddress::Unit(_) | MeterAddress::Port => {
-            "search with --secondary, and give each an address of its own"
-        }
         MeterAddress::Secondary(_) => {
             "scan again; if it stays, two meters have one number: take one of them off the wire"
         }
+        _ => "search with --secondary, and give each an address of its own",
     }
 }
 

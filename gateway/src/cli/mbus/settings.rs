@@ -226,7 +226,7 @@ fn open(out: &Out, wire: &Wire, types: &Types) -> anyhow::Result<Box<MbusBus>> {
     wire.expect_unpolled(types, &profiles)?;
     match Bus::open(&wire.settings(BusKind::Mbus), Arc::new(profiles)) {
         Bus::Mbus(bus) => Ok(bus),
-        Bus::Modbus(_) => bail!("this is no M-Bus"),
+        _ => bail!("this is no M-Bus"),
     }
 }
 

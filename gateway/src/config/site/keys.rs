@@ -55,7 +55,25 @@ pub(super) static BUS: Table = Table {
         &ANSWER_WITHIN,
         &PAUSE_AFTER_CONNECT,
         &MAX_UNIT_LOADS,
+        &CONTACT,
+        &CONSENT,
     ],
+};
+
+pub(super) static CONTACT: Key = Key {
+    name: "contact",
+    takes: Takes::Text(100),
+    without: Without::Told("must be given for a weather service"),
+    says: "Weather: an e-mail address or a page by which the service reaches whoever runs this \
+           gateway. It is sent with every question, as the service's terms want it.",
+};
+
+pub(super) static CONSENT: Key = Key {
+    name: "consent",
+    takes: Takes::Flag,
+    without: Without::Told("`false`: nothing is asked"),
+    says: "Weather: `true` says that the building's owner agrees that the service is told where \
+           the building is.",
 };
 
 pub(super) static BUS_ID: Key = Key {
@@ -74,10 +92,10 @@ pub(super) static BUS_NAME: Key = Key {
 
 pub(super) static KIND: Key = Key {
     name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus", "han"]),
+    takes: Takes::OneWord(&["mbus", "modbus", "han", "onewire", "pulse", "weather"]),
     without: Without::Mistake,
-    says: "What is spoken on it: M-Bus, Modbus, or what an electricity meter pushes at its customer \
-           port (HAN, P1).",
+    says: "What is spoken on it: M-Bus, Modbus, what an electricity meter pushes at its customer port \
+           (HAN, P1), thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
 };
 
 pub(super) static PORT: Key = Key {
@@ -89,7 +107,9 @@ pub(super) static PORT: Key = Key {
            `serial:///dev/NAME` for a level converter on this machine. Modbus: \
            `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
            Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine. HAN: \
-           `serial:///dev/NAME` or `tcp://HOST:PORT`.",
+           `serial:///dev/NAME` or `tcp://HOST:PORT`. 1-Wire: the folder of its sensors, \
+           `sysfs:///sys/bus/w1/devices`. Pulses: `gpio:///dev/gpiochip0`. Weather: \
+           `https://api.met.no/weatherapi/locationforecast/2.0`.",
 };
 
 pub(super) static BAUD: Key = Key {
@@ -147,6 +167,8 @@ pub(super) static METER: Table = Table {
         &METER_BUS,
         &ADDRESS,
         &SECONDARY,
+        &COORDINATES,
+        &PULSES_PER_UNIT,
         &PROFILE,
         &MEDIUM,
         &SERIAL,
@@ -182,10 +204,27 @@ pub(super) static METER_BUS: Key = Key {
 pub(super) static ADDRESS: Key = Key {
     name: "address",
     takes: Takes::Written("an M-Bus primary address, 0 to 250, or a Modbus unit, 1 to 247"),
-    without: Without::Told("`secondary` must be given; HAN: none"),
-    says: "M-Bus: its primary address. (251 to 255 are no single meter's: 253 is whichever one is \
+    without: Without::Told("`secondary` must be given; HAN, weather: none"),
+    says: "1-Wire: the sensor's number, such as \"28-0316a2795bff\". Pulses: the number of its \
+           line at the chip. M-Bus: its primary address. (251 to 255 are no single meter's: 253 is whichever one is \
            selected, 254 and 255 are all.) Modbus: its unit, or 255 for the device itself on \
            Modbus TCP.",
+};
+
+pub(super) static COORDINATES: Key = Key {
+    name: "coordinates",
+    takes: Takes::Written("a place such as \"59.91, 10.75\""),
+    without: Without::Told("must be given for a weather service"),
+    says: "Weather: latitude and longitude of the building in degrees and, if you like, its metres \
+           above the sea. Two decimals are enough, and tell less; more than four are never sent.",
+};
+
+pub(super) static PULSES_PER_UNIT: Key = Key {
+    name: "pulses_per_unit",
+    takes: Takes::Written("how many pulses are one unit, such as \"1000\" or \"0.1\""),
+    without: Without::Told("what the profile says"),
+    says: "Pulses: how many of them are one unit of the meter's counter, as on its plate: `1000` \
+           for 1000 imp/kWh.",
 };
 
 pub(super) static SECONDARY: Key = Key {

@@ -75,6 +75,8 @@ export function originWord(origin: string): string | null {
       return t('state.corrected');
     case 'import':
       return t('origin.import');
+    case 'forecast':
+      return t('origin.forecast');
     default:
       return null;
   }

@@ -114,6 +114,33 @@ CREATE TABLE series (
     continues INTEGER,
     begins_ms INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE chunk (
+    number    INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 549755813887),
+    first_seq INTEGER NOT NULL,  -- numbers between may be elsewhere: there are `n`
+    last_seq  INTEGER NOT NULL CHECK (last_seq >= first_seq),
+    n         INTEGER NOT NULL CHECK (n > 0),
+    blocks    INTEGER NOT NULL CHECK (blocks > 0),
+    ts        INTEGER NOT NULL,  -- of the earliest reading, milliseconds since 1970, UTC
+    ts_last   INTEGER NOT NULL CHECK (ts_last >= ts),
+    crc32c    INTEGER NOT NULL   -- of the other columns
+) STRICT;
+CREATE TABLE block (
+    id     INTEGER PRIMARY KEY,
+    n      INTEGER NOT NULL CHECK (n > 0),
+    crc32c INTEGER NOT NULL,  -- of the other columns
+    blob   BLOB    NOT NULL
+) STRICT;
+CREATE TABLE packed_meter (
+    key   INTEGER PRIMARY KEY CHECK (key BETWEEN 1 AND 16777215),
+    meter BLOB    NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE set_aside (
+    id       INTEGER PRIMARY KEY,
+    at_ms    INTEGER NOT NULL,  -- when it was found
+    sentence TEXT    NOT NULL,
+    crc32c   INTEGER NOT NULL,
+    blob     BLOB    NOT NULL
+) STRICT;
 
 -- rollup.db
 

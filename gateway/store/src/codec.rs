@@ -147,7 +147,8 @@ fn same_group(a: &Entry, b: &Entry) -> bool {
         && (a.quality, a.origin, a.value.err()) == (b.quality, b.origin, b.value.err())
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
+/// Appends a LEB128 varint.
+pub(crate) fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -155,20 +156,43 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
     out.push(number.to_le_bytes()[0]);
 }
 
-fn put_signed(out: &mut Vec<u8>, number: i64) {
+/// Appends a varint in zigzag.
+pub(crate) fn put_signed(out: &mut Vec<u8>, number: i64) {
     put(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
-struct Bytes<'a>(&'a [u8]);
+/// What is still to be read.
+pub(crate) struct Bytes<'a>(&'a [u8]);
 
-impl Bytes<'_> {
-    fn byte(&mut self) -> Result<u8, Unpackable> {
+impl<'a> Bytes<'a> {
+    pub(crate) const fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The next `length` bytes.
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], Unpackable> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Unpackable)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    /// A varint that counts something, at most `most`.
+    pub(crate) fn count(&mut self, most: usize) -> Result<usize, Unpackable> {
+        let count = usize::try_from(self.varint()?).map_err(|_| Unpackable)?;
+        if count <= most { Ok(count) } else { Err(Unpackable) }
+    }
+
+    pub(crate) fn byte(&mut self) -> Result<u8, Unpackable> {
         let (first, rest) = self.0.split_first().ok_or(Unpackable)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    fn varint(&mut self) -> Result<u64, Unpackable> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Unpackable> {
         let mut number = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -184,7 +208,7 @@ impl Bytes<'_> {
         Err(Unpackable)
     }
 
-    fn signed(&mut self) -> Result<i64, Unpackable> {
+    pub(crate) fn signed(&mut self) -> Result<i64, Unpackable> {
         let number = self.varint()?;
         Ok((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
     }

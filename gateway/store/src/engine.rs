@@ -23,6 +23,7 @@ use crate::codec::Entry;
 use crate::error::{Doing, StoreError};
 use crate::files::{self, DirLock, Month};
 use crate::hot::MOST_TELEGRAM_BYTES;
+use crate::pack::PackedMonths;
 use crate::registry::{Kind, Placing, SeriesInfo, Wanted, write_series};
 use crate::repair;
 use crate::round::{MeterRound, Remembered, Stored};
@@ -46,6 +47,8 @@ pub(crate) struct Engine {
     pub(crate) written_at: std::time::Duration,
     /// The month that was looked through last.
     pub(crate) scrubbed: Option<Month>,
+    /// What packing knows of the raw files.
+    pub(crate) packed: PackedMonths,
     /// What each meter said of an earlier time in its last answer: the same again is no news.
     pub(crate) remembered: HashMap<MeterId, Vec<Remembered>>,
     pub(crate) _lock: DirLock,
@@ -157,6 +160,7 @@ impl Engine {
         }
         transaction.commit().doing("store readings")?;
         raw.explained.extend(unexplained);
+        self.packed.touched(month);
 
         let path = month.path(&self.dir);
         self.shared.change(|state| {

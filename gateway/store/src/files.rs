@@ -28,8 +28,12 @@ pub(crate) struct Schema {
 
 pub(crate) const CORE: Schema =
     Schema { migrations: &[include_str!("../migrations/core/0001_small_durable_things.sql")] };
-pub(crate) const RAW: Schema =
-    Schema { migrations: &[include_str!("../migrations/raw/0001_spool.sql")] };
+pub(crate) const RAW: Schema = Schema {
+    migrations: &[
+        include_str!("../migrations/raw/0001_spool.sql"),
+        include_str!("../migrations/raw/0002_blocks.sql"),
+    ],
+};
 pub(crate) const ROLLUP: Schema =
     Schema { migrations: &[include_str!("../migrations/rollup/0001_rollups.sql")] };
 

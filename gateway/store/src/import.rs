@@ -6,6 +6,7 @@ use metering::{
     Direction, Function, MeterId, Name, Origin, Phase, Quality, Register, Resolution, SeriesId,
 };
 
+use crate::chunk;
 use crate::codec::Entry;
 use crate::engine::{Engine, MOST_AT_ONCE};
 use crate::error::StoreError;
@@ -114,7 +115,26 @@ impl Engine {
         if let Some((first, last)) = entries.first().zip(entries.last()) {
             let path = month.path(&self.dir);
             let span = first.at_ms..last.at_ms.saturating_add(1);
+            let registry = self.state().registry;
+            let meters: HashSet<MeterId> = entries
+                .iter()
+                .filter_map(|entry| Some(registry.numbered(entry.series)?.meter))
+                .collect();
             let db = &self.raw(month)?.db;
+            for meter in meters {
+                chunk::values(
+                    db,
+                    &path,
+                    meter,
+                    |_| true,
+                    &span,
+                    |it| {
+                        if it.imported {
+                            known.insert((it.series, it.at_ms, it.origin));
+                        }
+                    },
+                )?;
+            }
             spool::rows_in(db, &span, |row| {
                 if row.imported {
                     known.extend(row.unpack(&path)?.iter().map(sameness));

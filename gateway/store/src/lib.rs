@@ -31,8 +31,11 @@
 
 mod accounts;
 mod ballast;
+mod block;
+mod chunk;
 mod civil;
 mod codec;
+mod column;
 mod completeness;
 mod core_db;
 mod engine;
@@ -42,6 +45,7 @@ mod hot;
 mod import;
 mod open;
 mod outbox;
+mod pack;
 mod query;
 mod readers;
 mod registry;

@@ -19,12 +19,14 @@ use rusqlite::{Connection, params};
 
 use crate::Options;
 use crate::ballast::Ballast;
+use crate::chunk;
 use crate::civil::Civil;
 use crate::completeness::Schedules;
 use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
 use crate::error::{DoingWith, StoreError};
 use crate::files::{self, DirLock, Month, Schema};
 use crate::hot::Hot;
+use crate::pack::PackedMonths;
 use crate::registry::{Registry, Written, read_series, write_series};
 use crate::repair::{self, Damage};
 use crate::spool::{self, Held};
@@ -131,6 +133,7 @@ pub(crate) fn open(
         reserved,
         written_at: now.boottime,
         scrubbed: None,
+        packed: PackedMonths::default(),
         remembered: HashMap::new(),
         _lock: lock,
     };
@@ -212,9 +215,10 @@ fn count_from_raws(
     let mut counted = 0;
     let raws = OpenRaws::default();
     walk(&state.files, &raws, hot.applied_seq + 1, |next| {
-        if let Next::Row(held, row) = next {
-            let fresh = row.last_seq() - hot.applied_seq.max(row.first_seq - 1);
-            hot.apply(&state.registry, row.first_seq, row.imported, &row.unpack(&held.path)?);
+        if let Next::Piece(piece) = next {
+            let before = hot.applied_seq.max(piece.first_seq - 1);
+            let fresh = piece.last_seq().saturating_sub(before);
+            hot.apply(&state.registry, piece.first_seq, piece.imported, &piece.entries);
             counted += fresh;
             after_row(hot)?;
         }
@@ -273,6 +277,7 @@ fn look(dir: &Path, month: Month, thorough: bool) -> Result<Held, StoreError> {
     if thorough {
         files::check_structure(&db, &path)?;
         spool::check(&db, &path)?;
+        chunk::check(&db, &path, |_, _, error| Err(error))?;
     }
     Held::ask(&db, &path, month)
 }

@@ -172,9 +172,8 @@ impl Snapshot<'_> {
         let mut batch = Batch::default();
         let mut end = from;
         walk(&self.state.files, &self.desk.raws, from, |next| match next {
-            Next::Row(held, row) => {
-                let entries = row.unpack(&held.path)?;
-                let numbered = (row.first_seq..).zip(entries);
+            Next::Piece(piece) => {
+                let numbered = (piece.first_seq..).zip(&piece.entries);
                 let room = most - batch.readings.len();
                 let fresh = numbered.filter(|(seq, _)| (end..=head).contains(seq)).take(room);
                 for (seq, entry) in fresh {
@@ -193,7 +192,7 @@ impl Snapshot<'_> {
                         origin: entry.origin,
                     });
                 }
-                end = row.last_seq() + 1;
+                end = end.max(piece.last_seq() + 1);
                 Ok(batch.readings.len() < most)
             }
             Next::Hole(from, to) => {

@@ -10,6 +10,7 @@ use metering::{
 };
 use rusqlite::Connection;
 
+use crate::chunk;
 use crate::civil::{Civil, Step};
 use crate::error::{StoreError, free_bytes};
 use crate::files;
@@ -242,7 +243,7 @@ impl Snapshot<'_> {
             .collect();
         let mut found = Vec::new();
         for window in self.windows(&span, order) {
-            let mut part = self.readings_in(&series, &window)?;
+            let mut part = self.readings_in(meter, &series, &window)?;
             part.sort_by_key(|reading| (reading.at_ms, reading.seq));
             if order == Order::NewestFirst {
                 part.reverse();
@@ -286,6 +287,7 @@ impl Snapshot<'_> {
 
     fn readings_in(
         &self,
+        meter: MeterId,
         series: &BTreeMap<u32, Resolution>,
         span: &Range<i64>,
     ) -> Result<Vec<StoredReading>, StoreError> {
@@ -296,7 +298,29 @@ impl Snapshot<'_> {
                 continue;
             }
             let db = self.desk.raws.get(held).map_err(|error| naming(error, held))?;
-            spool::rows_in(&db, span, |row| {
+            let view = chunk::view(&db)?;
+            chunk::values(
+                &view,
+                &held.path,
+                meter,
+                |it| series.contains_key(&it),
+                span,
+                |it| {
+                    let resolution = series.get(&it.series);
+                    let id = SeriesId::new(it.series);
+                    found.extend(resolution.zip(id).map(|(resolution, series)| StoredReading {
+                        seq: it.seq,
+                        series,
+                        at_ms: it.at_ms,
+                        value: it.value.map(|it| Quantity::new(it, *resolution)),
+                        quality: it.quality,
+                        origin: it.origin,
+                        trust: it.trust,
+                    }));
+                },
+            )
+            .map_err(|error| naming(error, held))?;
+            spool::rows_in(&view, span, |row| {
                 for (seq, entry) in (row.first_seq..).zip(row.unpack(&held.path)?) {
                     let resolution = series.get(&entry.series);
                     let id = SeriesId::new(entry.series);

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::chunk::{self, Writing};
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::files::{self, Month};
@@ -14,7 +15,7 @@ use crate::hot::Hot;
 use crate::open::replay;
 use crate::registry::{read_series, write_series};
 use crate::spool::{self, Held};
-use crate::walk::{Next, OpenRaws, walk};
+use crate::walk::holes;
 
 /// A file that was found damaged, and what became of it. Its `Display` is a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,12 +66,26 @@ pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage
             spool::insert(&transaction, &row)?;
             saved += u64::from(row.n);
         }
+        chunk::salvage(&old, &aside, |blocks| {
+            let mut writing = Writing::begin(&transaction)?;
+            for (meter, block) in blocks {
+                writing.put(chunk::ensure_key(&transaction, meter)?, &block)?;
+            }
+            saved += writing.end()?.n;
+            Ok(())
+        })?;
         write_series(&transaction, &read_series(&old).unwrap_or_default().series)?;
         transaction.commit().doing(DOING)?;
     }
     let mut damage = Damage::new(&path, found, Some(&aside));
     damage.outcome = format!("{saved} readings were saved from it into a fresh file");
     Ok(damage)
+}
+
+/// As people write it.
+fn instant(at_ms: i64) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
+    at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// Writes down which numbers no file has any more, up to `head`.
@@ -87,24 +102,7 @@ pub(crate) fn try_to_note_losses(core: &Connection, files: &[Held], head: u64, a
 }
 
 fn note_losses(core: &Connection, files: &[Held], head: u64, at_ms: i64) -> Result<(), StoreError> {
-    let Some(oldest) = files.iter().filter_map(|held| held.seqs).map(|(first, _)| first).min()
-    else {
-        return Ok(());
-    };
-    let raws = OpenRaws::default();
-    let mut end = oldest;
-    let mut holes = Vec::new();
-    walk(files, &raws, oldest, |next| {
-        match next {
-            Next::Row(_, row) => end = row.last_seq() + 1,
-            Next::Hole(from, to) => holes.push((from, to)),
-        }
-        Ok(true)
-    })?;
-    if end <= head {
-        holes.push((end, head));
-    }
-    for (from, to) in holes {
+    for (from, to) in holes(files, head)? {
         core.execute(
             "INSERT INTO lost (from_seq, to_seq, reason, at_ms) VALUES (?1, ?2, 'damage', ?3)
              ON CONFLICT DO NOTHING",
@@ -116,6 +114,61 @@ fn note_losses(core: &Connection, files: &[Held], head: u64, at_ms: i64) -> Resu
 }
 
 impl Engine {
+    /// Unpacks every block of a month. One that is damaged is set aside in the same file, and costs
+    /// nothing but itself.
+    pub(crate) fn scrub_blocks(&mut self, month: Month) -> Result<Vec<Damage>, StoreError> {
+        let path = month.path(&self.dir);
+        let at_ms = self.clock.now().wall_ms();
+        let registry = self.state().registry;
+        let db = &self.raw(month)?.db;
+        let mut found = Vec::new();
+        chunk::check(db, &path, |chunk, laid, error| {
+            // A chunk without one of its blocks has lost more than can be named: the whole file is
+            // looked at.
+            let Some(laid) = laid else { return Err(error) };
+            found.push((*chunk, laid.clone(), error));
+            Ok(())
+        })?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let meters = chunk::meters(db)?;
+        let transaction = self
+            .raw(month)?
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .doing("set a damaged block aside")?;
+        let mut damages = Vec::new();
+        for (chunk, laid, error) in &found {
+            let mut damage = Damage::new(&path, error, None);
+            let meter = meters.get(&laid.key()).map_or_else(String::new, |meter| {
+                let known = registry.of_meter(*meter).next().is_some();
+                if known { format!(" of meter {meter}") } else { String::new() }
+            });
+            damage.outcome = format!(
+                "{} readings{meter} from {} to {} are set aside in the file, and the rest of it \
+                 goes on",
+                laid.n,
+                instant(chunk.ts),
+                instant(chunk.ts_last)
+            );
+            chunk::set_aside(&transaction, laid, at_ms, &damage.to_string())?;
+            damages.push(damage);
+        }
+        let mut chunks: Vec<_> = found.iter().map(|(chunk, _, _)| *chunk).collect();
+        chunks.dedup();
+        for chunk in chunks {
+            chunk::recount(&transaction, &path, chunk)?;
+        }
+        transaction.commit().doing("set a damaged block aside")?;
+        let state = self.state();
+        try_to_note_losses(&self.core, &state.files, state.head, at_ms);
+        for damage in &damages {
+            self.report(damage);
+        }
+        Ok(damages)
+    }
+
     /// Puts a month's file aside while the store is running.
     pub(crate) fn repair_raw(&mut self, month: Month) -> Result<Damage, StoreError> {
         let path = month.path(&self.dir);
@@ -123,6 +176,7 @@ impl Engine {
             || StoreError::Corrupt { file: path.clone(), what: "it cannot be read".to_owned() },
             |raw| match files::check_structure(&raw.db, &path)
                 .and_then(|()| spool::check(&raw.db, &path))
+                .and_then(|()| chunk::check(&raw.db, &path, |_, _, error| Err(error)))
             {
                 Err(error) => error,
                 Ok(()) => StoreError::Corrupt {

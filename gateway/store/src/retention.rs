@@ -3,8 +3,8 @@
 //!
 //! | The disk is    | A month goes when                                                  |
 //! |----------------|--------------------------------------------------------------------|
-//! | up to 80 % full | it is older than `keep_days` and the cloud has it, for 30 days     |
-//! | over 80 %      | the cloud has it, for 30 days                                       |
+//! | up to 85 % full | it is older than `keep_days` and the cloud has it, for 30 days     |
+//! | over 85 %      | the cloud has it, for 30 days                                       |
 //! | over 90 %      | it is the oldest; what the cloud did not have is told to it as lost |
 //!
 //! Without a cloud nobody has anything, and the first and last lines hold by age alone. The newest
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use metering::Trust;
 use rusqlite::{OptionalExtension, params};
 
+use crate::chunk;
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError, percent_used};
 use crate::files::{self, Month};
@@ -41,7 +42,7 @@ pub struct Pruned {
 
 const DAY_MS: i64 = 86_400_000;
 const KEPT_AFTER_ACK_MS: i64 = 30 * DAY_MS;
-const HIGH_WATER_PERCENT: u64 = 80;
+const HIGH_WATER_PERCENT: u64 = 85;
 const LAST_RESORT_PERCENT: u64 = 90;
 
 impl Engine {
@@ -129,9 +130,9 @@ impl Engine {
             files::check_structure(&raw.db, &path)?;
             spool::check(&raw.db, &path)
         });
-        match checked {
+        match checked.and_then(|()| self.scrub_blocks(month)) {
             Err(error) if error.is_damage() => Ok(vec![self.repair_raw(month)?]),
-            other => other.map(|()| Vec::new()),
+            other => other,
         }
     }
 }
@@ -139,12 +140,7 @@ impl Engine {
 /// The numbers in a month's file that the cloud has not confirmed.
 fn unsent(held: &Held, acked: u64) -> Result<Vec<(u64, u64)>, StoreError> {
     let db = files::open_to_read(&held.path)?;
-    let mut ranges = Vec::new();
-    spool::rows_from(&db, acked + 1, |row| {
-        ranges.push((row.first_seq.max(acked + 1), row.last_seq()));
-        Ok(true)
-    })?;
-    Ok(ranges)
+    chunk::ranges(&db, &held.path, acked + 1)
 }
 
 /// Whether a month may go; `had` is what the cloud has had for thirty days, `full` the disk's percent.
@@ -183,9 +179,10 @@ mod tests {
 
     #[test]
     fn a_filling_disk_costs_months_that_the_cloud_has() {
-        check(31, 1000, true, 80, true);
-        check(31, 1001, true, 80, false);
-        check(31, 1001, false, 80, false);
+        check(31, 1000, true, 84, false);
+        check(31, 1000, true, 85, true);
+        check(31, 1001, true, 85, false);
+        check(31, 1001, false, 85, false);
     }
 
     #[test]

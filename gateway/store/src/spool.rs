@@ -1,4 +1,5 @@
-//! The raw file of a month: every reading, in the order in which they were stored.
+//! The spool of a month's raw file: readings in the order in which they were stored, until they are
+//! packed (see `pack.rs`).
 //!
 //! A row is what one commit brought, or a piece of it: at most [`MOST_READINGS`] readings that lie
 //! within a day and come from one boot. The row and the numbers of its readings are written in one
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use crate::chunk::{self, Piece};
 use crate::codec::{self, Base, Entry};
 use crate::error::{Doing, StoreError};
 
@@ -93,7 +95,19 @@ impl SpoolRow {
         crc32c::crc32c_append(crc32c::crc32c_append(crc, &self.boot_id), &self.blob)
     }
 
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    /// Its readings, in one piece.
+    pub(crate) fn piece(&self, file: &Path) -> Result<Piece, StoreError> {
+        let (first_seq, imported) = (self.first_seq, self.imported);
+        let entries = self.unpack(file)?;
+        Ok(Piece { first_seq, imported, boot_id: self.boot_id(), entries })
+    }
+
+    /// In which boot they came.
+    pub(crate) const fn boot_id(&self) -> u128 {
+        u128::from_be_bytes(self.boot_id)
+    }
+
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             first_seq: row.get("first_seq")?,
             n: row.get("n")?,
@@ -189,30 +203,30 @@ impl Held {
             .doing(DOING)?;
         let first: Option<u64> =
             db.query_row("SELECT MIN(first_seq) FROM spool", [], |row| row.get(0)).doing(DOING)?;
-        let seqs = first.zip(seqs).map(|(first, (last, n))| (first, last + n.saturating_sub(1)));
+        let mut seqs =
+            first.zip(seqs).map(|(first, (last, n))| (first, last + n.saturating_sub(1)));
         let earliest: Option<i64> =
             db.query_row("SELECT MIN(ts) FROM spool", [], |row| row.get(0)).doing(DOING)?;
         let latest: Option<i64> =
             db.query_row("SELECT MAX(ts) FROM spool", [], |row| row.get(0)).doing(DOING)?;
-        Ok(Self {
-            path: path.to_owned(),
-            month,
-            seqs,
-            times: earliest.zip(latest.map(|latest| latest.saturating_add(DAY_MS))),
-        })
+        let mut times = earliest.zip(latest.map(|latest| latest.saturating_add(DAY_MS)));
+        for chunk in chunk::all(db, path)? {
+            seqs = Some(around(seqs, (chunk.first_seq, chunk.last_seq)));
+            times = Some(around(times, (chunk.ts, chunk.ts_last)));
+        }
+        Ok(Self { path: path.to_owned(), month, seqs, times })
     }
 
     /// Takes note of a row that was added.
     pub(crate) fn add(&mut self, row: &SpoolRow) {
-        self.seqs = Some(match self.seqs {
-            Some((first, last)) => (first.min(row.first_seq), last.max(row.last_seq())),
-            None => (row.first_seq, row.last_seq()),
-        });
-        self.times = Some(match self.times {
-            Some((first, last)) => (first.min(row.ts), last.max(row.ts_last)),
-            None => (row.ts, row.ts_last),
-        });
+        self.seqs = Some(around(self.seqs, (row.first_seq, row.last_seq())));
+        self.times = Some(around(self.times, (row.ts, row.ts_last)));
     }
+}
+
+/// The range that holds both, their ends in them.
+fn around<T: Ord + Copy>(known: Option<(T, T)>, more: (T, T)) -> (T, T) {
+    known.map_or(more, |(first, last)| (first.min(more.0), last.max(more.1)))
 }
 
 /// The last row.
@@ -236,22 +250,42 @@ pub(crate) const BY_TIME: &str = "
        AND ts < :until
      ORDER BY ts";
 
-/// Hands each row from the one that holds `seq` on to `take`, until that says no.
-pub(crate) fn rows_from(
-    db: &Connection,
-    seq: u64,
-    mut take: impl FnMut(SpoolRow) -> Result<bool, StoreError>,
-) -> Result<(), StoreError> {
-    const DOING: &str = "read stored readings";
-    let mut statement = db.prepare_cached(FROM_SEQ).doing(DOING)?;
-    let mut rows = statement.query(named_params! { ":seq": seq }).doing(DOING)?;
-    while let Some(row) = rows.next().doing(DOING)? {
-        let row = SpoolRow::read(row).doing(DOING)?;
-        if row.last_seq() >= seq && !take(row)? {
-            break;
-        }
-    }
-    Ok(())
+/// A row without its readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) first_seq: u64,
+    pub(crate) n: u64,
+    pub(crate) ts: i64,
+}
+
+/// All rows of a file, without their readings.
+pub(crate) fn heads(db: &Connection) -> Result<Vec<Head>, StoreError> {
+    const DOING: &str = "look at stored readings";
+    let mut statement = db.prepare_cached("SELECT first_seq, n, ts FROM spool").doing(DOING)?;
+    let rows = statement
+        .query_map([], |row| Ok(Head { first_seq: row.get(0)?, n: row.get(1)?, ts: row.get(2)? }));
+    rows.and_then(Iterator::collect).doing(DOING)
+}
+
+/// The numbers of all rows, as ranges with their ends in them.
+pub(crate) fn ranges(db: &Connection) -> Result<Vec<(u64, u64)>, StoreError> {
+    let ends = |row: Head| (row.first_seq, row.first_seq.saturating_add(row.n).saturating_sub(1));
+    Ok(heads(db)?.into_iter().map(ends).collect())
+}
+
+/// The row with that first number.
+pub(crate) fn row(db: &Connection, first_seq: u64) -> Result<Option<SpoolRow>, StoreError> {
+    db.prepare_cached("SELECT * FROM spool WHERE first_seq = ?1")
+        .and_then(|mut it| it.query_row([first_seq], SpoolRow::read).optional())
+        .doing("read stored readings")
+}
+
+/// Deletes the row with that first number; the caller has the transaction.
+pub(crate) fn delete(db: &Connection, first_seq: u64) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM spool WHERE first_seq = ?1")
+        .and_then(|mut it| it.execute([first_seq]))
+        .map(drop)
+        .doing("delete packed readings")
 }
 
 /// Hands each row that may hold readings of `span` to `take`, by time.
@@ -275,7 +309,13 @@ pub(crate) fn rows_in(
 
 /// Unpacks every row of a file: the only way to see a byte that changed inside one.
 pub(crate) fn check(db: &Connection, path: &Path) -> Result<(), StoreError> {
-    rows_from(db, 0, |row| row.unpack(path).map(|_| true))
+    const DOING: &str = "read stored readings";
+    let mut statement = db.prepare_cached("SELECT * FROM spool").doing(DOING)?;
+    let mut rows = statement.query([]).doing(DOING)?;
+    while let Some(row) = rows.next().doing(DOING)? {
+        SpoolRow::read(row).doing(DOING)?.unpack(path)?;
+    }
+    Ok(())
 }
 
 /// What can still be read of a damaged file: its rows from both ends to the damage, without those

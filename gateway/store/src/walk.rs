@@ -8,9 +8,10 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
+use crate::chunk::{self, Piece};
 use crate::error::StoreError;
 use crate::files::{self, Month};
-use crate::spool::{self, Held, SpoolRow};
+use crate::spool::Held;
 
 /// Raw files that are open to be read; at most [`MOST_OPEN`] at once.
 #[derive(Debug, Default)]
@@ -38,14 +39,14 @@ impl OpenRaws {
 }
 
 /// What stands next in the order of seq.
-pub(crate) enum Next<'a> {
-    /// A row of that file.
-    Row(&'a Held, SpoolRow),
+pub(crate) enum Next {
+    /// Readings.
+    Piece(Piece),
     /// Numbers that no file has, from the first to the last.
     Hole(u64, u64),
 }
 
-/// Hands what stands from `seq` on to `take`, until that says no. The first row may begin before
+/// Hands what stands from `seq` on to `take`, until that says no. The first piece may begin before
 /// `seq`.
 ///
 /// # Errors
@@ -55,7 +56,7 @@ pub(crate) fn walk(
     files: &[Held],
     raws: &OpenRaws,
     seq: u64,
-    mut take: impl FnMut(Next<'_>) -> Result<bool, StoreError>,
+    mut take: impl FnMut(Next) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     let mut next = seq;
     loop {
@@ -66,14 +67,20 @@ pub(crate) fn walk(
             debug_assert!(last >= next, "the others were left out");
             let db = raws.get(held).map_err(|error| naming(error, held))?;
             let mut go_on = true;
-            spool::rows_from(&db, next, |row| {
-                if row.first_seq > next {
-                    nearest = Some(nearest.map_or(row.first_seq, |it| it.min(row.first_seq)));
+            chunk::pieces_from(&db, &held.path, next, |found| {
+                let first = match &found {
+                    chunk::Next::From(first) => *first,
+                    chunk::Next::Piece(piece) => piece.first_seq,
+                };
+                if first > next {
+                    nearest = Some(nearest.map_or(first, |it| it.min(first)));
                     return Ok(false);
                 }
-                next = row.last_seq() + 1;
-                moved = true;
-                go_on = take(Next::Row(held, row))?;
+                if let chunk::Next::Piece(piece) = found {
+                    next = next.max(piece.last_seq() + 1);
+                    moved = true;
+                    go_on = take(Next::Piece(piece))?;
+                }
                 Ok(go_on)
             })
             .map_err(|error| naming(error, held))?;
@@ -102,4 +109,33 @@ pub(crate) fn naming(error: StoreError, held: &Held) -> StoreError {
         }
         other => other,
     }
+}
+
+/// The numbers from the oldest on that no file has, up to `head`.
+///
+/// # Errors
+///
+/// Damage is told as [`StoreError::Corrupt`], with the file.
+pub(crate) fn holes(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+    let raws = OpenRaws::default();
+    let mut ranges = Vec::new();
+    for held in files.iter().filter(|held| held.seqs.is_some()) {
+        let db = raws.get(held).map_err(|error| naming(error, held))?;
+        let found = chunk::ranges(&db, &held.path, 0).map_err(|error| naming(error, held))?;
+        ranges.extend(found);
+    }
+    ranges.sort_unstable();
+    let mut holes = Vec::new();
+    let Some((oldest, _)) = ranges.first() else { return Ok(holes) };
+    let mut next = *oldest;
+    for (first, last) in ranges {
+        if first > next {
+            holes.push((next, first - 1));
+        }
+        next = next.max(last + 1);
+    }
+    if next <= head {
+        holes.push((next, head));
+    }
+    Ok(holes)
 }

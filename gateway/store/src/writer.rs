@@ -107,6 +107,19 @@ impl Writer {
         self.queue.ask(move |engine| engine.prune(retention)).await
     }
 
+    /// Packs what the spool no longer needs, in as many steps as it takes. To be called some minutes
+    /// after every hour; commits take their turns between two steps. Returns how many readings moved.
+    pub async fn pack(&self) -> Result<u64, StoreError> {
+        let mut all = 0_u64;
+        loop {
+            let packed = self.queue.ask(Engine::pack).await?;
+            if packed == 0 {
+                return Ok(all);
+            }
+            all = all.saturating_add(packed);
+        }
+    }
+
     /// Reads the next month's file through, and repairs it if it is damaged. To be called once an
     /// hour; with fourteen files every byte is looked at in less than a day.
     pub async fn scrub(&self) -> Result<Vec<Damage>, StoreError> {

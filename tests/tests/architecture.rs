@@ -27,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drivers", &["metering", "mbus-rs"]),
     ("meter-sim", &["metering", "mbus-rs"]),
     ("access", &["metering"]),
+    ("broker", &["access"]),
     ("store", &["metering", "ledger"]),
     ("sync-wire", &["metering", "ledger"]),
     (
@@ -48,6 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "energy",
             "drivers",
             "access",
+            "broker",
             "listener",
             "store",
             "web-ui",
@@ -65,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "drivers",
             "meter-sim",
             "access",
+            "broker",
             "listener",
             "store",
             "sync-wire",

@@ -4,7 +4,7 @@ mod mbus;
 mod sensor;
 mod vector;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use metering::{Name, Quantity, Register, Unit};
 use toml::Spanned;
 
 use super::file::{self, File};
-use super::point::{Coding, Point};
+use super::point::{Coding, Point, ScaleMode, ScaleRegister, UnitRegister};
 use super::{
     Identify, Kind, Mistake, Modbus, Plausible, Profile, Quirks, RecordMatch, RegisterSpec,
+    SerialDefault,
 };
 use crate::modbus::plan::Limits;
 use crate::modbus::{Function, Request};
@@ -92,6 +93,7 @@ impl Check<'_> {
             medium: file.medium,
             status: file.status,
             source: file.source,
+            note: file.note,
             modbus,
             mbus,
             quirks,
@@ -154,9 +156,22 @@ impl Check<'_> {
             limits,
             min_interval: Duration::from_millis(modbus.min_interval_ms.into()),
             unit_change: Duration::from_millis(modbus.unit_change_ms.into()),
+            after_connect: Duration::from_millis(modbus.connect_pause_ms.into()),
+            serial_default: modbus.serial_default.map(|it| self.serial_default(&it)),
             identify,
             serial,
         }
+    }
+
+    fn serial_default(&mut self, it: &Spanned<file::SerialDefault>) -> SerialDefault {
+        let file::SerialDefault { baud, parity, stop } = *it.get_ref();
+        if !(1_200..=230_400).contains(&baud) {
+            self.mistake(it, format!("baud = {baud} is not 1200 to 230400"));
+        }
+        if !(1..=2).contains(&stop) {
+            self.mistake(it, format!("stop = {stop} is not 1 or 2"));
+        }
+        SerialDefault { baud, parity: parity.into(), stop }
     }
 
     fn register(
@@ -266,11 +281,28 @@ impl Check<'_> {
         }
         if let Some(scale) = point.scale_register {
             if scale.r#type.is_float() {
-                self.at(at, "a power of ten is an integer: type = \"i16\"");
+                self.at(at, "a scale register holds an integer: type = \"i16\"");
             }
-            let request =
-                Request { address: scale.address, count: scale.r#type.words(), ..read.at };
-            read.scale_register = Some((request, scale.r#type));
+            if scale.mode == ScaleMode::Factor && point.r#type.is_float() {
+                self.at(at, "a factor multiplies integers, and this is a float");
+            }
+            let (address, count) = (scale.address, scale.r#type.words());
+            read.scale_register = Some(ScaleRegister {
+                at: Request { address, count, ..read.at },
+                coding: scale.r#type,
+                mode: scale.mode,
+            });
+        }
+        if let Some(unit) = point.unit_register {
+            if unit.r#type.is_float() {
+                self.at(at, "a unit register holds an integer: type = \"u16\"");
+            }
+            let (address, count) = (unit.address, unit.r#type.words());
+            read.unit_register = Some(UnitRegister {
+                at: Request { address, count, ..read.at },
+                coding: unit.r#type,
+                units: self.units(at, &unit.units),
+            });
         }
 
         let hull = read.hull();
@@ -285,13 +317,14 @@ impl Check<'_> {
                 );
                 self.at(at, advice);
             }
-            let hole = hull.count.saturating_sub(
-                read.at.count + read.scale_register.map_or(0, |(scale, _)| scale.count),
-            );
+            let used = read.at.count + read.beside().map(|it| it.count).sum::<u16>();
+            let hole = hull.count.saturating_sub(used);
             if hole > limits.max_gap {
+                let what =
+                    if read.scale_register.is_some() { "scale_register" } else { "unit_register" };
                 let advice = format!(
-                    "its scale_register is {hole} registers away, further than the gap that one \
-                     request may have; the two must be read together"
+                    "its {what} is {hole} registers away, further than the gap that one request \
+                     may have; they must be read together"
                 );
                 self.at(at, advice);
             }
@@ -304,6 +337,21 @@ impl Check<'_> {
             self.at(at, "it ends behind the last register, 65535");
         }
         read
+    }
+
+    fn units(&mut self, at: usize, units: &BTreeMap<String, String>) -> BTreeMap<i128, Unit> {
+        let mut known = BTreeMap::new();
+        for (number, code) in units {
+            if let (Some(number), Some(unit)) = (raw(number), Unit::from_code(code)) {
+                known.insert(number, unit);
+            } else {
+                self.at(at, format!("units: {number} = \"{code}\" is not like 2 = \"kWh\""));
+            }
+        }
+        if units.is_empty() {
+            self.at(at, "a unit register has a list of units: units = { 2 = \"kWh\" }");
+        }
+        known
     }
 
     fn record(&mut self, record: Spanned<file::Record>) -> Option<RecordMatch> {
@@ -449,6 +497,7 @@ impl Defaults {
             low_word_first: word_order.map_or(self.low_word_first, is_low_first),
             scale: Scale::ONE,
             scale_register: None,
+            unit_register: None,
             bit: None,
             invalid: Vec::new(),
         }

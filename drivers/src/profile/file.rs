@@ -13,7 +13,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::point::Coding;
+use super::point::{Coding, ScaleMode};
 use super::sensor::Edge;
 use super::{Interval, Kind, Status, Taken};
 
@@ -27,6 +27,8 @@ pub(super) struct File {
     pub(super) medium: Medium,
     pub(super) status: Status,
     pub(super) source: String,
+    /// What whoever reads its numbers has to know.
+    pub(super) note: Option<String>,
     pub(super) modbus: Option<Modbus>,
     pub(super) mbus: Option<Spanned<Mbus>>,
     pub(super) mqtt: Option<Mqtt>,
@@ -57,9 +59,10 @@ pub(super) struct Modbus {
     pub(super) min_interval_ms: u16,
     #[serde(default)]
     pub(super) unit_change_ms: u16,
+    #[serde(default)]
+    pub(super) connect_pause_ms: u16,
     /// How the device leaves the factory: for the installer.
-    #[expect(dead_code, reason = "shown in the file, used by people")]
-    pub(super) serial_default: Option<SerialDefault>,
+    pub(super) serial_default: Option<Spanned<SerialDefault>>,
     #[serde(default)]
     pub(super) identify: Vec<Spanned<Identify>>,
     pub(super) serial: Option<Spanned<Point>>,
@@ -96,22 +99,21 @@ pub(super) struct Gap {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "an address, or the first and the last of several: [0x300, 0x304]")]
 pub(super) enum Solo {
     One(u16),
     Range([u16; 2]),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "shown in the file, used by people")]
 pub(super) struct SerialDefault {
     pub(super) baud: u32,
     pub(super) parity: SerialParity,
     pub(super) stop: u8,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SerialParity {
     Even,
@@ -188,7 +190,7 @@ pub(super) struct MbusIdentify {
 
 /// One generation of a family of meters, or the first and the last of several.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a version, or the first and the last of several: [0x10, 0x1F]")]
 pub(super) enum Versions {
     One(u8),
     Range([u8; 2]),
@@ -285,6 +287,7 @@ pub(super) struct Point {
     pub(super) word_order: Option<WordOrder>,
     pub(super) scale: Option<String>,
     pub(super) scale_register: Option<ScaleRegister>,
+    pub(super) unit_register: Option<UnitRegister>,
     pub(super) bit: Option<u8>,
     /// The maker's own number for it, `40067`.
     #[expect(dead_code, reason = "shown in the file, used by people")]
@@ -296,14 +299,16 @@ pub(super) struct Point {
 pub(super) struct ScaleRegister {
     pub(super) address: u16,
     pub(super) r#type: Coding,
-    #[expect(dead_code, reason = "there is one mode, which serde has checked")]
     pub(super) mode: ScaleMode,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ScaleMode {
-    Pow10,
+#[serde(deny_unknown_fields)]
+pub(super) struct UnitRegister {
+    pub(super) address: u16,
+    pub(super) r#type: Coding,
+    /// By the number that stands there: `{ 2 = "kWh", 3 = "MWh" }`.
+    pub(super) units: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -432,7 +437,10 @@ pub(super) struct Plausible {
 
 /// A whole number, or a text with a point in it. A TOML float is not exact.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a whole number, or a text such as \"0.5\": a TOML float is not exact"
+)]
 pub(super) enum Figure {
     Whole(i64),
     Text(String),
@@ -482,6 +490,16 @@ impl From<Function> for crate::modbus::Function {
         match function {
             Function::Holding => Self::Holding,
             Function::Input => Self::Input,
+        }
+    }
+}
+
+impl From<SerialParity> for crate::port::Parity {
+    fn from(parity: SerialParity) -> Self {
+        match parity {
+            SerialParity::Even => Self::Even,
+            SerialParity::None => Self::None,
+            SerialParity::Odd => Self::Odd,
         }
     }
 }

@@ -37,6 +37,7 @@ use rust_embed::RustEmbed;
 
 use crate::modbus::Request;
 use crate::modbus::plan::Limits;
+use crate::port::Parity;
 
 pub(crate) use mbus::MbusIdentity;
 pub use mbus::{FlagBit, Interval, Memory, Quirks, Taken, Texts};
@@ -60,6 +61,8 @@ pub struct Profile {
     pub status: Status,
     /// Where the facts are from.
     pub source: String,
+    /// What whoever reads its numbers has to know: digits that are lost, a counter that steps back.
+    pub note: Option<String>,
     pub(crate) modbus: Option<Modbus>,
     pub(crate) mbus: Vec<MbusIdentity>,
     quirks: Quirks,
@@ -106,6 +109,11 @@ impl Profile {
             (any(|it| it.onewire.is_some()), "1-Wire"),
         ];
         wires.into_iter().filter_map(|(is, wire)| is.then_some(wire)).collect()
+    }
+
+    /// How its serial line is set as it leaves the factory, where that is known.
+    pub fn serial_default(&self) -> Option<SerialDefault> {
+        self.modbus.as_ref()?.serial_default
     }
 
     /// The register that its pulses count; `None` for what gives none.
@@ -229,14 +237,28 @@ impl Plausible {
     }
 }
 
+/// How the serial line of a device is set as it leaves the factory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SerialDefault {
+    /// Bits a second.
+    pub baud: u32,
+    /// The parity bit.
+    pub parity: Parity,
+    /// Stop bits, 1 or 2.
+    pub stop: u8,
+}
+
 /// What the whole device is like on a Modbus.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Modbus {
     pub(crate) limits: Limits,
     /// Quiet time between two requests to the unit.
     pub(crate) min_interval: Duration,
     /// Quiet time after another unit was asked.
     pub(crate) unit_change: Duration,
+    /// Quiet time after a connection to it was made.
+    pub(crate) after_connect: Duration,
+    pub(crate) serial_default: Option<SerialDefault>,
     pub(crate) identify: Vec<Identify>,
     /// Where its serial number is.
     pub(crate) serial: Option<Point>,

@@ -221,7 +221,8 @@ pub(crate) enum Pick {
     /// It is the payload.
     Whole,
     At(Pointer),
-    /// In a SenML pack: the record with this name, `bn` and `n` together.
+    /// In a SenML pack: the record with this name, `bn` and `n` together; without `{device}` in it
+    /// the name may also be `n` alone, whatever sensor the pack is from.
     SenMl {
         name: Pattern,
         /// As SenML writes it, `Cel`: a record of another unit is no value.
@@ -260,7 +261,7 @@ impl Pick {
         match self {
             Self::Whole => Some(Picked::plain(Scalar::of_whole(payload))),
             Self::At(pointer) => pointer.of(payload).map(Picked::plain),
-            Self::SenMl { name, .. } => senml(&name.filled(device), payload),
+            Self::SenMl { name, .. } => senml(&name.filled(device), !name.has_device(), payload),
         }
     }
 }
@@ -358,7 +359,7 @@ impl Scalar {
 }
 
 /// The last record of a SenML pack with this name. Base fields hold from their record on.
-fn senml(name: &str, payload: &str) -> Option<Picked> {
+fn senml(name: &str, alone: bool, payload: &str) -> Option<Picked> {
     let records: Vec<BTreeMap<String, &RawValue>> = serde_json::from_str(payload).ok()?;
     let (mut base_name, mut base_unit) = (String::new(), None);
     let (mut base_time, mut base_value) = (Decimal::ZERO, Decimal::ZERO);
@@ -377,7 +378,8 @@ fn senml(name: &str, payload: &str) -> Option<Picked> {
         base_unit = text("bu").or(base_unit);
         base_time = number("bt").unwrap_or(base_time);
         base_value = number("bv").unwrap_or(base_value);
-        if format!("{base_name}{}", text("n").unwrap_or_default()) != name {
+        let own_name = text("n").unwrap_or_default();
+        if !(alone && own_name == name) && format!("{base_name}{own_name}") != name {
             continue;
         }
         let value =

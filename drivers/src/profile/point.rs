@@ -39,22 +39,57 @@ pub(crate) struct Point {
     pub(crate) coding: Coding,
     pub(crate) low_word_first: bool,
     pub(crate) scale: Scale,
-    /// The power of ten that is added to the scale.
-    pub(crate) scale_register: Option<(Request, Coding)>,
+    /// What the device itself adds to the scale.
+    pub(crate) scale_register: Option<ScaleRegister>,
+    /// Where the device says what unit it is set to.
+    pub(crate) unit_register: Option<UnitRegister>,
     pub(crate) bit: Option<u8>,
     /// Words that stand for no number, taken together as one.
     pub(crate) invalid: Vec<RangeInclusive<u64>>,
 }
 
+/// A register that scales others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScaleRegister {
+    pub(crate) at: Request,
+    pub(crate) coding: Coding,
+    pub(crate) mode: ScaleMode,
+}
+
+/// What a scale register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScaleMode {
+    /// A power of ten.
+    Pow10,
+    /// A factor, such as the ratio of a current transformer.
+    Factor,
+}
+
+/// A register that tells the unit of another, by numbers of the maker's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnitRegister {
+    pub(crate) at: Request,
+    pub(crate) coding: Coding,
+    pub(crate) units: BTreeMap<i128, Unit>,
+}
+
 impl Point {
-    /// The registers that have to be read together for it: a scale may change, so it comes from
-    /// the same moment.
+    /// The registers that have to be read together for it: a scale and a unit may change, so they
+    /// come from the same moment.
     pub(crate) fn hull(&self) -> Request {
-        let Some((scale, _)) = self.scale_register else { return self.at };
-        let address = self.at.address.min(scale.address);
         let end = |it: Request| u32::from(it.address) + u32::from(it.count);
-        let count = end(self.at).max(end(scale)) - u32::from(address);
-        Request { address, count: u16::try_from(count).unwrap_or(u16::MAX), ..self.at }
+        self.beside().fold(self.at, |hull, beside| {
+            let address = hull.address.min(beside.address);
+            let count = end(hull).max(end(beside)) - u32::from(address);
+            Request { address, count: u16::try_from(count).unwrap_or(u16::MAX), ..hull }
+        })
+    }
+
+    /// What is read for it besides its own registers.
+    pub(super) fn beside(&self) -> impl Iterator<Item = Request> {
+        let scale = self.scale_register.iter().map(|it| it.at);
+        scale.chain(self.unit_register.iter().map(|it| it.at))
     }
 
     /// The number, in `unit` and with at least `decimals`. `None` if its words were not read.
@@ -65,22 +100,39 @@ impl Point {
         unit: Unit,
     ) -> Option<Result<Quantity, NoReading>> {
         let raw = self.raw(words)?;
-        let scale = match self.scale_register {
-            None => Ok(self.scale),
-            Some((at, coding)) => {
-                let power = coding.integer(joined(&words.get(at)?, self.low_word_first));
-                let power = power.and_then(|power| i64::try_from(power).ok());
-                // What is not implemented says so by a power that cannot be.
-                power.and_then(|power| self.scale.shifted(power)).ok_or(NoReading::Invalid)
+        let told = |at: Request, coding: Coding| {
+            words.get(at).map(|words| coding.integer(joined(&words, self.low_word_first)))
+        };
+        let unit = match &self.unit_register {
+            None => Some(unit),
+            Some(it) => told(it.at, it.coding)?.and_then(|number| it.units.get(&number).copied()),
+        };
+        let scaling = match self.scale_register {
+            None => Some((self.scale, 1)),
+            Some(ScaleRegister { at, coding, mode }) => {
+                told(at, coding)?.and_then(|number| match mode {
+                    ScaleMode::Pow10 => Some((self.scale.shifted(i64::try_from(number).ok()?)?, 1)),
+                    ScaleMode::Factor => (number > 0).then_some((self.scale, number)),
+                })
             }
         };
-        Some(scale.and_then(|scale| self.decoded(raw, scale, decimals, unit)))
+        // What is not there says so by a scale or a unit that cannot be.
+        let (Some(unit), Some((scale, factor))) = (unit, scaling) else {
+            return Some(Err(NoReading::Invalid));
+        };
+        Some(self.decoded(raw, scale, factor, decimals, unit))
     }
 
     /// The number as it stands there, without a scale: to tell a type or a serial number.
     pub(crate) fn integer(&self, words: &Words) -> Option<i128> {
         let raw = self.raw(words)?;
         if self.is_invalid(raw) { None } else { self.coding.integer(raw) }
+    }
+
+    /// The number as a serial number. A device that has none has zeros there, or ones.
+    pub(crate) fn serial(&self, words: &Words) -> Option<String> {
+        let number = self.integer(words).filter(|number| *number > 0 && *number < 0xFFFF_FFFF);
+        number.map(|number| number.to_string())
     }
 
     fn raw(&self, words: &Words) -> Option<u64> {
@@ -95,6 +147,7 @@ impl Point {
         &self,
         raw: u64,
         scale: Scale,
+        factor: i128,
         decimals: Option<i8>,
         unit: Unit,
     ) -> Result<Quantity, NoReading> {
@@ -105,6 +158,7 @@ impl Point {
             return number::of_integer((raw >> bit & 1).into(), Scale::ONE, None, unit);
         }
         if let Some(integer) = self.coding.integer(raw) {
+            let integer = integer.checked_mul(factor).ok_or(NoReading::TooLarge)?;
             return number::of_integer(integer, scale, decimals, unit);
         }
         let float = match self.coding {
@@ -186,6 +240,7 @@ mod tests {
             low_word_first,
             scale: Scale::ONE,
             scale_register: None,
+            unit_register: None,
             bit: None,
             invalid: Vec::new(),
         }
@@ -224,12 +279,35 @@ mod tests {
     #[test]
     fn a_scale_may_come_from_a_register_of_the_same_moment() {
         let scale = Request { function: Function::Input, address: 11, count: 1 };
+        let register = |mode| Some(ScaleRegister { at: scale, coding: Coding::I16, mode });
         let scaled =
-            Point { scale_register: Some((scale, Coding::I16)), ..point(Coding::U16, false) };
+            Point { scale_register: register(ScaleMode::Pow10), ..point(Coding::U16, false) };
         assert_eq!(scaled.hull(), Request { count: 2, ..scaled.at });
         check(&scaled, &[1234, 0xFFFF], None, "123.4");
         check(&scaled, &[1234, 2], None, "123400");
         check(&scaled, &[1234, 0x8000], None, "invalid");
+        let with_factor = Point {
+            scale_register: register(ScaleMode::Factor),
+            scale: Scale::parse("0.1").unwrap(),
+            ..point(Coding::U16, false)
+        };
+        check(&with_factor, &[1234, 40], None, "4936.0");
+        check(&with_factor, &[1234, 0], None, "invalid");
+        check(&with_factor, &[1234, 0xFFFF], None, "invalid");
+    }
+
+    #[test]
+    fn a_unit_may_come_from_a_register_of_the_same_moment() {
+        let at = Request { function: Function::Input, address: 12, count: 1 };
+        let units = [(2, Unit::KilowattHour), (3, Unit::MegawattHour)].into();
+        let told = Point {
+            unit_register: Some(UnitRegister { at, coding: Coding::U16, units }),
+            ..point(Coding::U16, false)
+        };
+        assert_eq!(told.hull(), Request { count: 3, ..told.at });
+        check(&told, &[1234, 0, 2], None, "1234 kWh");
+        check(&told, &[1234, 0, 3], None, "1234 MWh");
+        check(&told, &[1234, 0, 4], None, "invalid");
     }
 
     #[test]

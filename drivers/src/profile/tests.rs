@@ -150,7 +150,7 @@ fn a_mistake_is_told_with_its_line() {
         "address = 0x42",
         "adress = 0x42",
         &["line 25: unknown field `adress`, expected one of `function`, `address`, `type`, \
-         `word_order`, `scale`, `scale_register`, `bit`, `doc_ref`"],
+         `word_order`, `scale`, `scale_register`, `unit_register`, `bit`, `doc_ref`"],
     );
     check(
         "type = \"i32\"",
@@ -170,7 +170,7 @@ fn a_mistake_is_told_with_its_line() {
         &[
             "line 40: it needs 33 registers in one request, and max_registers is 10",
             "line 40: its scale_register is 31 registers away, further than the gap that one \
-             request may have; the two must be read together",
+             request may have; they must be read together",
         ],
     );
     check(

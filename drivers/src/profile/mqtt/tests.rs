@@ -38,6 +38,17 @@ topic = "home/{device}/senml"
 senml = { name = "urn:{device}:temp", unit = "Cel" }
 
 [[register]]
+key = "humidity_room"
+quantity = "humidity"
+role = "room"
+unit = "%"
+kind = "gauge"
+decimals = 0
+[register.mqtt]
+topic = "home/{device}/senml"
+senml = { name = "humidity", unit = "%RH" }
+
+[[register]]
 key = "energy"
 quantity = "energy"
 unit = "Wh"
@@ -191,6 +202,13 @@ fn a_senml_pack_is_resolved_before_it_is_read() {
     check(topic, r#"[{"n":"urn:x:temp","v":21}]"#, &format!("temperature_room invalid {now}"));
     check(topic, r#"[{"n":"urn:y:temp","u":"Cel","v":21}]"#, "");
     check(topic, r#"{"n":"urn:x:temp","u":"Cel","v":21}"#, "");
+    check(
+        topic,
+        r#"[{"bn":"any:","n":"humidity","u":"%RH","v":40}]"#,
+        &format!("humidity_room 40 {now}"),
+    );
+    check(topic, r#"[{"n":"humidity","u":"%RH","v":40}]"#, &format!("humidity_room 40 {now}"));
+    check(topic, r#"[{"bn":"any:humidity","u":"%RH","v":40}]"#, "");
 }
 
 #[test]

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use drivers::modbus::ModbusBus;
+use drivers::modbus::{ModbusBus, SweepProgress, sweep};
 use drivers::{
     Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortFault, PortSettings, Profile,
-    ReadError, Readout,
+    Profiles, ReadError, Readout,
 };
 use metering::{NoReading, Origin};
 use support::{Noon, pty};
@@ -218,8 +218,8 @@ fn crc(bytes: &[u8]) -> u16 {
     })
 }
 
-/// A meter at unit 7 with registers of one word at `addresses`, named `r0_a` and so on.
-fn meter(addresses: &[u16], limits: &str) -> Meter {
+/// A type of meter with registers of one word at `addresses`, named by them.
+fn profile(addresses: &[u16], limits: &str) -> String {
     let mut text = format!(
         "schema = 1\nid = \"test.meter\"\nvendor = \"Test\"\nmodels = []\nmedium = \"other\"\n\
          status = \"document\"\nsource = \"this test\"\n[modbus]\nfunction = \"input\"\n{limits}\n"
@@ -237,6 +237,12 @@ fn meter(addresses: &[u16], limits: &str) -> Meter {
          expect = {{ value_r{first}x = \"1\" }}\n"
     );
     text.push_str(&vector);
+    text
+}
+
+/// A meter at unit 7 with registers of one word at `addresses`.
+fn meter(addresses: &[u16], limits: &str) -> Meter {
+    let text = profile(addresses, limits);
     Meter {
         id: "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap(),
         address: MeterAddress::Unit(7),
@@ -386,19 +392,111 @@ async fn a_device_that_refuses_everything_while_it_starts_is_soon_read_as_before
 }
 
 #[tokio::test]
-async fn a_device_says_by_its_registers_of_which_type_it_is() {
-    let device = device(Wire::Tcp, vec![], &[]).await;
+async fn a_sweep_finds_who_is_there_and_of_which_type_and_writes_nothing() {
+    for wire in EVERY_WIRE {
+        let device = device(wire, vec![], &[0]).await;
+        let settings = BusSettings {
+            answer_within: Some(Duration::from_millis(60)),
+            ..device.settings.clone()
+        };
+        let mut bus = ModbusBus::open(&settings);
+        // The register at each address holds the address. Register 0 is refused: that is a sign
+        // of life too.
+        let folder = tempfile::tempdir().unwrap();
+        for (id, address, value) in
+            [("test.absent", 400, 1), ("test.other", 20, 1), ("test.right", 30, 30)]
+        {
+            let identify = format!(
+                "serial = {{ address = 55, type = \"u16\" }}\n\
+                 [[modbus.identify]]\naddress = {address}\ntype = \"u16\"\nany_of = [{value}]"
+            );
+            let text = profile(&[10], &identify).replace("test.meter", id);
+            std::fs::write(folder.path().join(format!("{}.toml", id.replace('.', "-"))), text)
+                .unwrap();
+        }
+        let (profiles, mistakes) = Profiles::load_over(folder.path());
+        assert_eq!(mistakes, []);
+        let mut told = Vec::new();
+        let note = |progress: SweepProgress<'_>| told.push(format!("{progress:?}"));
+        let found = sweep(&mut bus, 6..=8, &profiles, &Noon, note).await.unwrap();
+        // This device answers for every unit.
+        let units: Vec<u8> = found.iter().map(|it| it.unit).collect();
+        assert_eq!(units, [6, 7, 8], "{wire:?}");
+        for it in &found {
+            let own: Vec<&str> = it
+                .profiles
+                .iter()
+                .map(String::as_str)
+                .filter(|id| id.starts_with("test."))
+                .collect();
+            assert_eq!((own, it.serial.as_deref()), (vec!["test.right"], Some("55")), "{wire:?}");
+        }
+        assert_eq!(told[0], "Asking(6)");
+        assert!(told[1].starts_with("Found(") && told.len() == 6, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_passes_over_units_that_are_not_there() {
+    for wire in EVERY_WIRE {
+        let device = device(wire, vec![Act::Silence, Act::Exception(11), Act::Answer], &[]).await;
+        let settings = BusSettings {
+            answer_within: Some(Duration::from_millis(60)),
+            ..device.settings.clone()
+        };
+        let mut bus = ModbusBus::open(&settings);
+        let mut garbled = Vec::new();
+        let note = |progress: SweepProgress<'_>| {
+            if let SweepProgress::Garbled(unit) = progress {
+                garbled.push(unit);
+            }
+        };
+        let found = sweep(&mut bus, 1..=3, &Profiles::embedded(), &Noon, note).await.unwrap();
+        let units: Vec<u8> = found.iter().map(|it| it.unit).collect();
+        assert_eq!((units, garbled), (vec![3], vec![]), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_learned_of_a_device_is_known_again_after_a_restart() {
+    let device = device(Wire::Tcp, vec![], &[12]).await;
+    let meter = meter(&[10, 11, 14, 30], LIMITS);
     let mut bus = ModbusBus::open(&device.settings);
-    // The register at each address holds the address.
-    let profile = |address: u16, value: u16| {
-        let identify =
-            format!("[[modbus.identify]]\naddress = {address}\ntype = \"u16\"\nany_of = [{value}]");
-        meter(&[10], &identify).profile.unwrap()
-    };
-    let (absent, other, right) = (profile(400, 1), profile(20, 1), profile(30, 30));
-    let found = bus.identify(7, [&absent, &other, &right], &Noon).await.unwrap();
-    assert!(found.is_some_and(|found| Arc::ptr_eq(&found, &right)));
-    assert!(bus.identify(7, [&absent, &other], &Noon).await.unwrap().is_none());
+    for _ in 0..3 {
+        assert_eq!(honest(&bus.read(&meter, &Noon).await.unwrap()), 4);
+    }
+    let lessons = bus.lessons();
+    assert_eq!(lessons, "7 test.meter seam 4 14\n");
+    drop(bus);
+
+    device.requests.store(0, Ordering::SeqCst);
+    let mut bus = ModbusBus::open(&device.settings);
+    bus.recall(&lessons);
+    assert_eq!(honest(&bus.read(&meter, &Noon).await.unwrap()), 4);
+    assert_eq!(device.requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn unit_0_is_asked_nothing() {
+    let device = device(Wire::Tcp, vec![], &[]).await;
+    let mut bus = Bus::open(&device.settings, Arc::default());
+    let meter = Meter { address: MeterAddress::Unit(0), ..meter(&[10], "") };
+    assert!(matches!(read(&mut bus, &meter).await, Err(ReadError::Misfit { .. })));
+    assert_eq!(device.requests.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_is_left_alone_after_a_connection_was_made() {
+    let device = device(Wire::Tcp, vec![], &[]).await;
+    let pause = Duration::from_millis(150);
+    let settings = BusSettings { pause_after_connect: pause, ..device.settings.clone() };
+    let mut bus = Bus::open(&settings, Arc::default());
+    let begun = time::Instant::now();
+    assert_eq!(honest(&read(&mut bus, &meter(&[10], "")).await.unwrap()), 1);
+    assert!(begun.elapsed() >= pause);
+    let begun = time::Instant::now();
+    assert_eq!(honest(&read(&mut bus, &meter(&[10], "")).await.unwrap()), 1);
+    assert!(begun.elapsed() < pause, "the connection is kept");
 }
 
 #[tokio::test]

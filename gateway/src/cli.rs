@@ -9,6 +9,7 @@ mod enrol;
 mod han;
 mod import;
 mod mbus;
+mod modbus;
 mod out;
 mod read;
 mod readings;
@@ -53,9 +54,9 @@ enum Command {
     /// Ask meters on an M-Bus, find them, set them up, or take a telegram apart
     #[command(subcommand)]
     Mbus(mbus::Mbus),
-    /// Ask a meter on a Modbus
+    /// Ask meters on a Modbus, or find them
     #[command(subcommand)]
-    Modbus(Modbus),
+    Modbus(modbus::Modbus),
     /// Listen to an electricity meter's customer port (HAN, P1), or take a message of it apart
     #[command(subcommand)]
     Han(han::Han),
@@ -71,12 +72,6 @@ enum Command {
     ClaimCode(claim::ClaimCode),
 }
 
-#[derive(Debug, Subcommand)]
-enum Modbus {
-    /// Ask one device for the registers of its profile
-    Read(read::ReadModbus),
-}
-
 impl Cli {
     /// Does what was asked for.
     pub fn run(self) -> ExitCode {
@@ -86,7 +81,7 @@ impl Cli {
             Command::CheckConfig(command) => command.run(&mut out),
             Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
             Command::Mbus(command) => command.run(&mut out),
-            Command::Modbus(Modbus::Read(command)) => command.run(&mut out),
+            Command::Modbus(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
             Command::Profiles(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),

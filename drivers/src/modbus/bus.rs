@@ -6,7 +6,6 @@
 //! asked for alone until it is answered. A time-out teaches nothing: it has other causes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{Clock, Moment};
@@ -19,7 +18,7 @@ use super::plan::{self, Cost, Learned, Planned};
 use super::round::{Heardout, Round, cuts};
 use crate::error::{Garble, ReadError};
 use crate::port::{Port, PortFault, PortSettings};
-use crate::profile::{Modbus, Profile, Words};
+use crate::profile::{Modbus, Profile};
 use crate::{BusSettings, Meter, MeterAddress, Readout};
 
 /// A Modbus: one wire, one question at a time.
@@ -145,36 +144,6 @@ impl ModbusBus {
         self.learned = plan::recalled(lessons);
     }
 
-    /// Which of `profiles` the device at `unit` says it is.
-    ///
-    /// # Errors
-    ///
-    /// Why it could not be asked. A device that refuses an identifying register is another one.
-    pub async fn identify(
-        &mut self,
-        unit: u8,
-        profiles: impl IntoIterator<Item = &Arc<Profile>>,
-        clock: &dyn Clock,
-    ) -> Result<Option<Arc<Profile>>, ReadError> {
-        for profile in profiles {
-            let Some(modbus) = &profile.modbus else { continue };
-            for identify in &modbus.identify {
-                let at = identify.point.at;
-                let mut words = Words::default();
-                match self.ask(unit, at, modbus, clock).await {
-                    Ok(answer) => words.put(at.function, at.address, &answer.words),
-                    Err(ReadError::Refused { .. } | ReadError::Unsettled { .. }) => continue,
-                    Err(error) => return Err(error),
-                }
-                let found = identify.point.integer(&words);
-                if found.is_some_and(|found| identify.any_of.contains(&found)) {
-                    return Ok(Some(Arc::clone(profile)));
-                }
-            }
-        }
-        Ok(None)
-    }
-
     /// The requests of a readout, the last one first.
     fn plan(
         &mut self,
@@ -257,7 +226,7 @@ impl ModbusBus {
     }
 
     /// One question, one answer.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         unit: u8,
         request: Request,
@@ -339,8 +308,9 @@ impl ModbusBus {
             self.drain(self.timing.silence.max(QUIET)).await?;
         }
         self.unclean = false;
-        if opened && !self.timing.after_connect.is_zero() {
-            self.pause(Instant::now() + self.timing.after_connect).await?;
+        let settling = self.timing.after_connect.max(modbus.after_connect);
+        if opened && !settling.is_zero() {
+            self.pause(Instant::now() + settling).await?;
         }
 
         let changes = self.last_unit.replace(unit).is_some_and(|last| last != unit);

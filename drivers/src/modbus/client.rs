@@ -106,8 +106,10 @@ impl Client {
     /// For how long an answer of `unit` to `request` could still be mistaken for an overdue one.
     pub(crate) fn ambiguous(&self, unit: u8, request: Request, now: Instant) -> Option<Duration> {
         let looks_alike = |overdue: &&Overdue| {
-            (overdue.unit, overdue.function, overdue.bytes)
-                == (unit, request.function.code(), request.answer_bytes())
+            // A refusal has no length: its repetition would refuse any question.
+            let alike =
+                overdue.heard == AsYet::Exception || overdue.bytes == request.answer_bytes();
+            (overdue.unit, overdue.function) == (unit, request.function.code()) && alike
         };
         let until = self.overdue.iter().filter(looks_alike).map(|overdue| overdue.until).max()?;
         let left = until.saturating_duration_since(now);

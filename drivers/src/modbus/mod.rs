@@ -7,9 +7,10 @@
 //! | `plan`   | which registers are asked for together                             |
 //! | `round`  | one readout of one unit, as it comes together                      |
 //! | `bus`    | all of it put together over a port                                 |
+//! | `sweep`  | who is there                                                       |
 //!
 //! **Never true:** a late, short, long or foreign answer becomes a value. Nothing is ever written
-//! to a device.
+//! to a device: so nothing is said to unit 0 either, to which all listen and nobody answers.
 
 mod bus;
 mod client;
@@ -18,6 +19,8 @@ mod faults;
 mod frame;
 pub mod plan;
 mod round;
+mod sweep;
 
 pub use bus::ModbusBus;
 pub use frame::{Function, Request};
+pub use sweep::{FoundUnit, SweepProgress, sweep};

@@ -249,7 +249,7 @@ pub(crate) fn lessons(learned: &BTreeMap<u8, (String, Learned)>) -> String {
         let seams = seams.iter().map(|at| (SEAM, at));
         for (what, (function, address)) in seams.chain(lone.iter().map(|at| (LONE, at))) {
             let code = function.code();
-            text.push_str(&format!("{unit} {profile} {what} {code} {address}\n"));
+            text += &format!("{unit} {profile} {what} {code} {address}\n");
         }
     }
     text
@@ -429,12 +429,14 @@ mod tests {
         assert!(recalled("7 a seam 4\n7 a seam 5 20\n256 a seam 4 1\n\n").is_empty());
     }
 
+    type Groups = Vec<Vec<(usize, Request)>>;
+
     /// The least cost of all ways to put `points` into requests, neighbours or not.
     fn least_of_all(points: &[Request], limits: &Limits, cost: Cost) -> Duration {
         fn put(
             rest: &[Request],
-            groups: &mut Vec<Vec<(usize, Request)>>,
-            of: &dyn Fn(&[Vec<(usize, Request)>]) -> Option<Duration>,
+            groups: &mut Groups,
+            of: &dyn Fn(&Groups) -> Option<Duration>,
         ) -> Option<Duration> {
             let Some((first, rest)) = rest.split_first() else { return of(groups) };
             let mut least = None::<Duration>;
@@ -450,7 +452,7 @@ mod tests {
             }
             least
         }
-        let of = |groups: &[Vec<(usize, Request)>]| {
+        let of = |groups: &Groups| {
             groups.iter().try_fold(Duration::ZERO, |sum, group| {
                 let mut group = group.clone();
                 group.sort_by_key(|(_, it)| (it.function, it.address, it.count));

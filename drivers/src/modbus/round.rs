@@ -122,11 +122,9 @@ impl<'p> Round<'p> {
         if !answered && let Some(error) = self.failed.or(self.refused) {
             return Err(error);
         }
-        let serial = self.modbus.serial.as_ref().and_then(|point| point.integer(&self.words));
-        // A device without a serial number has zeros there, or ones.
-        let serial = serial.filter(|number| *number > 0 && *number < 0xFFFF_FFFF);
+        let serial = self.modbus.serial.as_ref().and_then(|point| point.serial(&self.words));
         let identity = Identity {
-            serial: serial.map(|number| number.to_string()).unwrap_or_default(),
+            serial: serial.unwrap_or_default(),
             manufacturer: self.profile.vendor.clone(),
             version: String::new(),
         };

@@ -154,11 +154,19 @@ impl ReadMbus {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  fyrhus modbus read --port serial:///dev/ttyUSB0 --unit 1 --profile eastron.sdm630
+  fyrhus modbus read --port tcp://10.0.4.7:502 --unit 3 --profile abb.b23 --json
+
+A converter that passes RS-485 through is rtu+tcp://, a Modbus gateway is
+tcp://: each hears nothing in the other's language. `fyrhus modbus scan` finds
+out who is there.")]
 pub(super) struct ReadModbus {
     #[command(flatten)]
     wire: Wire,
     /// The device's unit, 1 to 247, or 255 for the device itself on Modbus TCP
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     unit: u8,
     /// Its type, such as eastron.sdm630: `fyrhus profiles` lists them
     #[arg(long, value_name = "ID")]
@@ -171,6 +179,7 @@ impl ReadModbus {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let profiles = self.types.load(out);
         let profile = named(&profiles, &self.profile)?;
+        self.wire.expect_unpolled(&self.types, &profiles)?;
         let settings = self.wire.settings(BusKind::Modbus);
         ask(out, &settings, MeterAddress::Unit(self.unit), Some(profile), profiles.into())
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use site_tests::building::Building;
 use site_tests::gateway::{Gateway, Home};
 
-/// A wire of 9600 baud. `Again` has the number of no other meter, and the address of `Twin`.
+/// A wire of 9600 baud with five meters.
 const BUILDING: &str = r#"
 name = "Gård"
 [[bus]]
@@ -46,7 +46,7 @@ name = "By its own address"
 bus = "riser"
 secondary = true
 device = "cold-water"
-place = "cold-second"
+place = "cold-3-west"
 [[meter]]
 name = "Not yet known"
 bus = "riser"

@@ -32,7 +32,15 @@ export type Meter = With<
   GatewayMeterRow & { registers: RegisterValue[]; said: Said[] }
 >;
 
-export type BusStatus = With<gen.Bus, { state: 'up' | 'down' | 'starting' }>;
+export type Scan = With<
+  gen.Scan,
+  {
+    state: 'running' | 'paused' | 'done' | 'cancelled' | 'failed';
+    looking: 'primary' | 'secondary';
+  }
+>;
+
+export type BusStatus = With<gen.Bus, { state: 'up' | 'down' | 'starting'; scan: Scan | null }>;
 
 export type BusDetail = gen.BusDetail;
 
@@ -47,6 +55,7 @@ export type LiveEvent = With<gen.LiveEvent, { meters: Record<string, LiveEntry> 
 export type {
   Cloud,
   Finding,
+  FoundMeter,
   MeterHealth,
   Notice,
   Site,

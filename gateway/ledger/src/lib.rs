@@ -20,12 +20,18 @@
 //! hidden: the verdict says what the tier would be if all of it had been down.
 
 mod account;
+pub mod book;
 mod bytes;
+mod canon;
 pub mod case;
+pub mod chain;
+pub mod entry;
 mod interval;
 mod month;
+pub mod note;
 pub mod settlement;
 mod sla;
+mod tried;
 
 pub use account::{
     Attempt, Code, Failure, Outcome, References, Settings, Span, TlsFailure, account,
@@ -34,3 +40,4 @@ pub use interval::Interval;
 pub use month::{InvalidMonth, Month, Period};
 pub use settlement::settle;
 pub use sla::{Outage, Tier, Unknown, Verdict, evaluate};
+pub use tried::Tried;

@@ -1,0 +1,430 @@
+//! What follows from a ledger: the case of a month, its statement, and how far its claim is.
+//!
+//! ```text
+//! attempts ──account──▶ spans ─┐
+//! exclusions and answers ──────┼──▶ case ──settle──▶ statement
+//! contract, claim ─────────────┘
+//! ```
+//!
+//! **Invariant:** nothing but the entries goes in. Who has the ledger has the statement, to the øre.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::canon::Pen;
+use crate::case::{Case, Down, Exclusion, Ground, NoticeRule, Status};
+use crate::entry::{
+    BeforeCase, Claimed, Contract, Correction, Entry, Fact, Figures, Invoked, LateNotice, Link,
+    PartialMonth, Progress, RecoverySuccesses, SingleVantage, Stated, Step,
+};
+use crate::interval::joined;
+use crate::month::{local_day, midnight};
+use crate::settlement::{Settlement, settle};
+use crate::{Attempt, Code, Interval, Month, Period, Settings, Span, Tried, Unknown, account};
+
+/// The entries of a ledger with what corrects them.
+#[derive(Clone, Debug)]
+pub struct Book<'e> {
+    entries: &'e [Entry],
+    corrected: BTreeMap<u64, &'e Correction>,
+}
+
+/// A month as it is told to the other side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What was agreed.
+    pub contract: Contract,
+    /// What the credit follows from.
+    pub case: Case,
+    /// What it comes to.
+    pub settled: Settlement,
+    /// Whatever was not up in the period, in order of time.
+    pub spans: Vec<Span>,
+    /// Unknown time of the period by its reason, the longest first.
+    pub unknown: Vec<Unknown>,
+    /// Up to when there are entries, in seconds UTC: before the period's end it is provisional.
+    pub until: i64,
+    /// The number of the last entry that it follows from.
+    pub through: u64,
+    /// What was corrected, by the number of the correction.
+    pub corrections: Vec<(u64, Correction)>,
+    /// How far the claim is; `None` if nobody gave notice.
+    pub stage: Option<Stage>,
+}
+
+/// How far a claim is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Notice was given.
+    Claimed,
+    /// The vendor says this of it, with these words.
+    Answered(Step, String),
+}
+
+impl Statement {
+    /// Its figures, as the ledger keeps them.
+    pub fn figures(&self) -> Figures {
+        let settled = &self.settled;
+        Figures {
+            counted: settled.totals.counted,
+            unknown: settled.totals.unknown,
+            up: settled.up(),
+            denominator: settled.denominator,
+            tier: settled.tier.percent(),
+            claimable: settled.claimable,
+            due: settled.due,
+        }
+    }
+
+    /// What the ledger keeps of it.
+    pub fn stated(&self) -> Stated {
+        let month = self.case.period.month().to_string();
+        Stated { month, case: digest(&self.case), figures: self.figures() }
+    }
+
+    /// The month has not ended, or not all of it is in the ledger.
+    pub fn is_provisional(&self) -> bool {
+        self.until < self.case.period.time().until()
+    }
+
+    /// More than 5 % of the month is unknown.
+    pub const fn is_incomplete(&self) -> bool {
+        20 * self.settled.totals.unknown > self.settled.denominator
+    }
+}
+
+/// Why there is no statement, or why something cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No contract is in the ledger.
+    NoContract,
+    /// Not a month.
+    NoMonth(String),
+    /// No day of the month is covered.
+    NotCovered(String),
+    /// An exclusion of this name was invoked before.
+    Twice(String),
+    /// No exclusion of this name was invoked.
+    NoExclusion(String),
+    /// No notice was given for this month.
+    NoClaim(String),
+    /// It is on an invoice, and that is the end.
+    Credited(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoContract => f.write_str("the ledger has no contract yet"),
+            Self::NoMonth(text) => write!(f, "`{text}` is not a month such as 2026-11"),
+            Self::NotCovered(month) => write!(f, "the contract covers no day of {month}"),
+            Self::Twice(id) => write!(f, "there is an exclusion `{id}` already; give another name"),
+            Self::NoExclusion(id) => write!(f, "there is no exclusion `{id}`"),
+            Self::NoClaim(month) => write!(f, "no notice was given for {month}"),
+            Self::Credited(month) => write!(f, "the credit of {month} is on an invoice already"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl<'e> Book<'e> {
+    /// What these entries, the first ones of a ledger, say.
+    pub fn new(entries: &'e [Entry]) -> Self {
+        let corrected = entries.iter().filter_map(|entry| match &entry.fact {
+            Fact::Correction(correction) => Some((correction.of, correction)),
+            _ => None,
+        });
+        Self { entries, corrected: corrected.collect() }
+    }
+
+    /// What is in force, with the number and the time of each entry.
+    fn facts(&self) -> impl Iterator<Item = (&'e Entry, &'e Fact)> {
+        self.entries.iter().filter_map(|entry| match self.corrected.get(&entry.seq) {
+            Some(correction) => Some((entry, correction.instead.as_deref()?)),
+            None => Some((entry, &entry.fact)),
+        })
+    }
+
+    /// The contract whose terms hold in a month that ends before `end`.
+    fn contract(&self, month: &str) -> Result<(&'e Contract, Month), Refused> {
+        let mut contracts = self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Contract(contract) => Some(contract),
+            _ => None,
+        });
+        let first = contracts.next().ok_or(Refused::NoContract)?;
+        let no_month = || Refused::NoMonth(month.to_owned());
+        let of = |contract: &Contract| Month::parse(month, contract.zone).ok_or_else(no_month);
+        let mut in_force = (first, of(first)?);
+        for contract in contracts {
+            let of = of(contract)?;
+            if contract.start.is_none_or(|start| start < of.end_day()) {
+                in_force = (contract, of);
+            }
+        }
+        Ok(in_force)
+    }
+
+    /// The statement of `month`, written `2026-11`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] without a contract that covers a day of it.
+    pub fn statement(&self, month: &str) -> Result<Statement, Refused> {
+        let (contract, of) = self.contract(month)?;
+        let covered = Period::new(of, contract.start, contract.end)
+            .ok_or_else(|| Refused::NotCovered(month.to_owned()))?;
+        let period = match contract.before.partial_month {
+            PartialMonth::ByDays => covered,
+            PartialMonth::FullMonth => Period::whole(of),
+        };
+
+        let until = self.until();
+        let spans = self.spans(covered.time(), until, contract.before);
+        let is_down = |span: &&Span| span.code.is_down() && !excused(span.code, contract.before);
+        let time = |span: &Span| Interval::new(span.from, span.until);
+        let outages = joined(spans.iter().filter(is_down).filter_map(time));
+        let unknown: Vec<&Span> = spans
+            .iter()
+            .filter(|span| span.code.is_unknown() || excused(span.code, contract.before))
+            .collect();
+        let case = Case {
+            outages: outages
+                .into_iter()
+                .filter(|outage| outage.and(covered.time()).is_some())
+                .map(|time| Down { id: name(time.from()), time })
+                .collect(),
+            unknown: unknown.iter().filter_map(|span| time(span)?.and(covered.time())).collect(),
+            exclusions: self.exclusions(covered.time(), contract),
+            claim: self.claim(month).map(|claimed| claimed.claim),
+            cap: None,
+            policy: contract.policy,
+            ..Case::new(period, contract.annual)
+        };
+        let whole = covered.time();
+        Ok(Statement {
+            settled: settle(&case),
+            case,
+            unknown: by_reason(&unknown, whole),
+            spans: spans
+                .iter()
+                .filter(|span| span.code != Code::Up)
+                .filter_map(|span| {
+                    let part = time(span)?.and(whole)?;
+                    Some(Span { from: part.from(), until: part.until(), code: span.code })
+                })
+                .collect(),
+            until,
+            through: self.entries.last().map_or(0, |entry| entry.seq),
+            corrections: self.corrections(),
+            stage: self.stage(month),
+            contract: contract.clone(),
+        })
+    }
+
+    /// Up to when attempts are in the ledger.
+    fn until(&self) -> i64 {
+        let attempts = self.entries.iter().rev().find(|it| matches!(it.fact, Fact::Attempts(_)));
+        let last = attempts.or(self.entries.last());
+        last.map_or(0, |entry| entry.at_ms.div_euclid(1_000))
+    }
+
+    /// The spans of `time` and a day on either side of it, as far as there are entries.
+    fn spans(&self, time: Interval, until: i64, read: BeforeCase) -> Vec<Span> {
+        let around = time.from() - DAY_S..(time.until() + DAY_S).min(until);
+        if around.is_empty() {
+            return Vec::new();
+        }
+        let mut attempts = self.attempts(around.start - DAY_S..around.end);
+        // Two of one second stay in the order in which they were kept.
+        attempts.sort_by_key(|attempt| attempt.at);
+        let settings = match read.line {
+            Link::Wired => Settings::WIRED,
+            Link::Metered => Settings::METERED,
+        };
+        let one_success_ends = read.recovery_successes == RecoverySuccesses::One;
+        account(&attempts, around, Settings { one_success_ends, ..settings })
+    }
+
+    /// The attempts of a time, in the order in which they were kept.
+    pub fn attempts(&self, time: Range<i64>) -> Vec<Attempt> {
+        let tried = self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Attempts(attempts) => Some(&attempts.tried),
+            _ => None,
+        });
+        tried
+            .filter(|tried| tried.touches(&time))
+            .flat_map(Tried::attempts)
+            .filter(|attempt| time.contains(&attempt.at))
+            .collect()
+    }
+
+    fn invoked(&self) -> impl Iterator<Item = &'e Invoked> {
+        self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Exclusion(invoked) => Some(invoked),
+            _ => None,
+        })
+    }
+
+    /// What was invoked for `time`. Nobody who has not answered has agreed.
+    fn exclusions(&self, time: Interval, contract: &Contract) -> Vec<Exclusion> {
+        let answers: BTreeMap<&str, Status> = self
+            .facts()
+            .filter_map(|(_, fact)| match fact {
+                Fact::Answer(answer) => Some((answer.exclusion.as_str(), answer.status)),
+                _ => None,
+            })
+            .collect();
+        self.invoked()
+            .filter(|invoked| invoked.time.and(time).is_some())
+            .map(|invoked| {
+                let answer = answers.get(invoked.id.as_str()).copied();
+                invoked.as_exclusion(answer.unwrap_or(Status::Disputed))
+            })
+            .map(|exclusion| match contract.before.late_notice {
+                LateNotice::WholeWindow => exclusion,
+                LateNotice::RemainderValid => remainder(exclusion, contract),
+            })
+            .collect()
+    }
+
+    fn claim(&self, month: &str) -> Option<&'e Claimed> {
+        let claims = self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Claim(claimed) if claimed.month == month => Some(claimed),
+            _ => None,
+        });
+        claims.last()
+    }
+
+    /// How far the claim for `month` is.
+    pub fn stage(&self, month: &str) -> Option<Stage> {
+        self.claim(month)?;
+        let answers = self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Progress(progress) if progress.month == month => {
+                Some(Stage::Answered(progress.step, progress.note.clone()))
+            }
+            _ => None,
+        });
+        Some(answers.last().unwrap_or(Stage::Claimed))
+    }
+
+    fn corrections(&self) -> Vec<(u64, Correction)> {
+        let all = self.entries.iter().filter_map(|entry| match &entry.fact {
+            Fact::Correction(correction) => Some((entry.seq, correction.clone())),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    /// Whether `fact` makes sense after what was written before.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if it does not.
+    pub fn takes(&self, fact: &Fact) -> Result<(), Refused> {
+        let is_invoked = |id: &str| self.invoked().any(|it| it.id == id);
+        match fact {
+            Fact::Exclusion(it) if is_invoked(&it.id) => Err(Refused::Twice(it.id.clone())),
+            Fact::Answer(it) if !is_invoked(&it.exclusion) => {
+                Err(Refused::NoExclusion(it.exclusion.clone()))
+            }
+            Fact::Claim(Claimed { month, .. }) | Fact::Progress(Progress { month, .. }) => {
+                self.contract(month)?;
+                match (self.stage(month), fact) {
+                    (Some(Stage::Answered(Step::Credited, _)), _) => {
+                        Err(Refused::Credited(month.clone()))
+                    }
+                    (None, Fact::Progress(_)) => Err(Refused::NoClaim(month.clone())),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number, in the writer's own store, up to which attempts are in the ledger.
+    pub fn kept_through(&self) -> u64 {
+        let kept = self.entries.iter().rev().find_map(|entry| match &entry.fact {
+            Fact::Attempts(attempts) => Some(attempts.through),
+            _ => None,
+        });
+        kept.unwrap_or(0)
+    }
+
+    /// The first statement in the ledger that does not follow from the entries before it.
+    pub fn first_wrong_statement(&self) -> Option<u64> {
+        self.entries.iter().enumerate().find_map(|(place, entry)| {
+            let Fact::Statement(stated) = &entry.fact else { return None };
+            let before = Self::new(self.entries.get(..place)?);
+            let follows = before.statement(&stated.month).map(|statement| statement.stated());
+            (follows.as_ref() != Ok(stated)).then_some(entry.seq)
+        })
+    }
+}
+
+/// Down as one place saw it, where that is not believed.
+fn excused(code: Code, read: BeforeCase) -> bool {
+    code == Code::DownSingle && read.single_vantage == SingleVantage::Unknown
+}
+
+fn by_reason(unknown: &[&Span], within: Interval) -> Vec<Unknown> {
+    let mut by_reason: Vec<Unknown> = Vec::new();
+    for span in unknown {
+        let part = Interval::new(span.from, span.until).and_then(|it| it.and(within));
+        let Some(part) = part else { continue };
+        match by_reason.iter_mut().find(|it| it.code == span.code) {
+            Some(it) => it.seconds += part.seconds(),
+            None => by_reason.push(Unknown { code: span.code, seconds: part.seconds() }),
+        }
+    }
+    by_reason.sort_by_key(|it| std::cmp::Reverse(it.seconds));
+    by_reason
+}
+
+/// A window that was announced too late for its first days, from the first day on that it was early
+/// enough for; as it is if there is no such day, or if it was early enough for all.
+fn remainder(exclusion: Exclusion, contract: &Contract) -> Exclusion {
+    let Ground::PlannedMaintenance(Some(notice)) = exclusion.ground else { return exclusion };
+    let first = match contract.policy.notice_rule {
+        NoticeRule::Hours72 => Some(notice.given_at + 72 * 3_600),
+        rule => {
+            let days = if rule == NoticeRule::DateDiff { 3 } else { 4 };
+            local_day(contract.zone, notice.given_at)
+                .and_then(|day| day.checked_add_days(chrono::Days::new(days)))
+                .map(|day| midnight(contract.zone, day))
+        }
+    };
+    let left = first
+        .and_then(|first| Interval::new(exclusion.time.from().max(first), exclusion.time.until()));
+    Exclusion { time: left.unwrap_or(exclusion.time), ..exclusion }
+}
+
+/// What an outage is called that began at `second`.
+fn name(second: i64) -> String {
+    let at = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
+    format!("outage-{}", at.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// The SHA-256 of a case: of all that a result follows from, in one order.
+fn digest(case: &Case) -> [u8; 32] {
+    let mut pen = Pen::default();
+    pen.text("sla-case/1").text(&case.period.month().to_string()).put(&case.period.month().zone());
+    pen.put(&case.period.time()).put(&case.period.days());
+    pen.list(case.outages.len());
+    for Down { id, time } in &case.outages {
+        pen.put(id).put(time);
+    }
+    pen.put(&case.unknown).list(case.exclusions.len());
+    for Exclusion { id, ground, time, status } in &case.exclusions {
+        pen.put(id).put(ground).put(time).put(status);
+    }
+    pen.put(&case.annual).put(&case.claim);
+    pen.put(&case.cap.map(|cap| cap.paid)).put(&case.cap.map(|cap| cap.incurred));
+    pen.put(&case.policy);
+    Sha256::digest(pen.into_bytes()).into()
+}
+
+const DAY_S: i64 = 86_400;

@@ -43,6 +43,7 @@ mod error;
 mod files;
 mod hot;
 mod import;
+mod ledger;
 mod open;
 mod outbox;
 mod pack;

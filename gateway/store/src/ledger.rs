@@ -1,0 +1,107 @@
+//! The ledger's entries, and the probe attempts that go into them, in the order in which they came.
+
+use rusqlite::params;
+
+use crate::core_db::{AttemptRow, Core};
+use crate::error::{Doing, StoreError};
+use crate::readers::Readers;
+
+impl Core {
+    /// The attempts that were kept after the one with the number `after`, in the order in which
+    /// they were kept, each with its number; at most `limit`.
+    pub async fn attempts_after(
+        &self,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, AttemptRow)>, StoreError> {
+        self.readers
+            .ask(move |snapshot| {
+                let db = snapshot.desk.core()?;
+                let rows = || -> rusqlite::Result<_> {
+                    db.prepare_cached(
+                        "SELECT * FROM attempt WHERE number > ?1 ORDER BY number LIMIT ?2",
+                    )?
+                    .query_map(params![after, limit], |row| {
+                        let attempt = AttemptRow { at_ms: row.get("at_ms")?, body: row.get("body")? };
+                        Ok((row.get("number")?, attempt))
+                    })?
+                    .collect()
+                };
+                rows().doing("read probe attempts")
+            })
+            .await
+    }
+
+    /// Throws away attempts from before `before_ms` that are in the ledger, which has them up to
+    /// the number `through`. The last one stays, so that no number is given twice.
+    pub async fn forget_attempts(&self, through: u64, before_ms: i64) -> Result<(), StoreError> {
+        self.change("throw old probe attempts away", move |db, _| {
+            db.execute(
+                "DELETE FROM attempt WHERE number <= ?1 AND at_ms < ?2 \
+                 AND number < (SELECT MAX(number) FROM attempt)",
+                params![through, before_ms],
+            )
+            .map(|_| Ok(()))
+        })
+        .await
+    }
+
+    /// The ledger's entries from the place `from` on, which is 0 for the first, in their order.
+    pub async fn ledger(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.readers.ledger(from).await
+    }
+}
+
+impl Readers {
+    /// The ledger's entries from the place `from` on, also beside another process that has the
+    /// store. A year of them has some 9,000.
+    pub async fn ledger(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.ask(move |snapshot| {
+            let db = snapshot.desk.core()?;
+            let rows = || -> rusqlite::Result<_> {
+                db.prepare_cached("SELECT entry FROM chain WHERE position >= ?1 ORDER BY position")?
+                    .query_map([from], |row| row.get(0))?
+                    .collect()
+            };
+            rows().doing("read the ledger")
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[tokio::test]
+    async fn attempts_go_by_the_order_in_which_they_were_kept() {
+        let empty = testing::empty().unwrap();
+        let core = empty.store.core();
+        // The clock was set back after the first two.
+        let row = |at_ms| AttemptRow { at_ms, body: vec![1] };
+        core.append_attempts(vec![row(5_000), row(6_000), row(1_000), row(2_000)]).await.unwrap();
+        let numbers = async |after| -> Vec<(u64, i64)> {
+            let found = core.attempts_after(after, 100).await.unwrap();
+            found.into_iter().map(|(number, row)| (number, row.at_ms)).collect()
+        };
+        assert_eq!(numbers(0).await, [(1, 5_000), (2, 6_000), (3, 1_000), (4, 2_000)]);
+        assert_eq!(numbers(3).await, [(4, 2_000)]);
+
+        core.forget_attempts(3, 5_500).await.unwrap();
+        assert_eq!(numbers(0).await, [(2, 6_000), (4, 2_000)]);
+        core.forget_attempts(4, 9_000).await.unwrap();
+        assert_eq!(numbers(0).await, [(4, 2_000)], "the last one stays");
+    }
+
+    #[tokio::test]
+    async fn the_ledger_is_read_in_its_order() {
+        let empty = testing::empty().unwrap();
+        let core = empty.store.core();
+        for place in 0..3 {
+            core.append_chain(place, vec![7, u8::try_from(place).unwrap()]).await.unwrap();
+        }
+        assert_eq!(core.ledger(1).await.unwrap(), [[7, 1], [7, 2]]);
+        assert!(core.append_chain(2, vec![1]).await.is_err());
+    }
+}

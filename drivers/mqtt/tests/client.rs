@@ -1,11 +1,6 @@
 //! The client against the broker beside it; other brokers are asked in the tests of the whole.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on says where"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,7 +107,7 @@ async fn who_is_not_let_in_is_told_why() {
     let running = start(Some((acceptor, Trust::File(other)))).await;
     let error = Client::connect(&running.options).await.unwrap_err();
     assert!(matches!(error, NotConnected::Certificate), "{error:?}");
-    let Address::Tls(host, _) = running.options.address.clone() else { panic!("it is TLS") };
+    let Address::Tls(host, _) = running.options.address.clone() else { unreachable!("it is TLS") };
     let options = Options { address: Address::Tls(host, Trust::File(empty)), ..running.options };
     let error = Client::connect(&options).await.unwrap_err();
     assert!(matches!(error, NotConnected::Trust(_)), "{error:?}");

@@ -2,15 +2,17 @@
 
 mod mbus;
 mod sensor;
+mod shape;
 mod vector;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use metering::{Name, Quantity, Register, Unit};
 use toml::Spanned;
 
+use self::shape::Lost;
 use super::file::{self, File};
 use super::point::{Coding, Point, ScaleMode, ScaleRegister, UnitRegister};
 use super::{
@@ -23,22 +25,23 @@ use crate::number::{self, Scale};
 
 /// Reads `text`, on past what is wrong.
 pub(super) fn profile(text: &str) -> Result<Profile, Vec<Mistake>> {
-    let file: File = toml::from_str(text).map_err(|error| {
-        let at = error.span().unwrap_or_default().start;
-        vec![Mistake {
-            file: String::new(),
-            line: line_of(text, at),
-            advice: error.message().to_owned(),
-        }]
-    })?;
-    let mut check = Check { text, mistakes: Vec::new() };
-    let profile = check.profile(file);
+    let shape = shape::read(text);
+    let mut check = Check { text, lost: shape.lost, mistakes: Vec::new() };
+    for (at, advice) in shape.mistakes {
+        check.at(at, advice);
+    }
+    let profile = shape.file.map(|file| check.profile(file));
     check.mistakes.sort_by_key(|mistake| mistake.line);
-    if check.mistakes.is_empty() { Ok(profile) } else { Err(check.mistakes) }
+    match profile {
+        Some(profile) if check.mistakes.is_empty() => Ok(profile),
+        _ => Err(check.mistakes),
+    }
 }
 
 struct Check<'a> {
     text: &'a str,
+    /// What is there, but could not be read.
+    lost: Lost,
     mistakes: Vec<Mistake>,
 }
 
@@ -55,7 +58,10 @@ impl Check<'_> {
             );
             self.mistake(&file.id, advice);
         }
-        if file.vector.is_empty() {
+        if file.register.is_empty() && self.lost.registers.is_empty() {
+            self.at(0, "a profile needs a [[register]]: a number, and where it is");
+        }
+        if file.vector.is_empty() && !self.lost.a_vector {
             self.at(0, "a profile needs a [[vector]]: words or a telegram, and what they mean");
         }
 
@@ -69,7 +75,7 @@ impl Check<'_> {
             .unwrap_or_default();
         let mbus = mbus.into_iter().map(|identify| self.mbus_identity(identify)).collect();
 
-        let mut keys = BTreeSet::new();
+        let mut keys = self.lost.registers.clone();
         let mut registers = Vec::new();
         for register in file.register {
             let register = register.into_inner();
@@ -77,7 +83,11 @@ impl Check<'_> {
                 let advice = format!("`{}` is there twice", register.key.get_ref());
                 self.mistake(&register.key, advice);
             }
-            registers.extend(self.register(register, defaults, limits.as_ref()));
+            let key = register.key.get_ref().clone();
+            match self.register(register, defaults, limits.as_ref()) {
+                Some(register) => registers.push(register),
+                None => drop(self.lost.registers.insert(key)),
+            }
         }
         let memory = memory.into_iter().map(|it| self.memory(it, &registers)).collect();
         self.one_of_each(&registers);
@@ -442,8 +452,13 @@ impl Check<'_> {
             (None, _) => None,
             (Some(code), _) => Unit::from_code(code),
         };
-        if unit.is_none() {
-            let code = code.unwrap_or_default();
+        let code = code.unwrap_or_default();
+        // One that we do not know is kept as it is, but not one that is a slip of the shift key.
+        let alike = |known: &&Unit| known.code().eq_ignore_ascii_case(code);
+        let meant = unit.filter(|it| !Unit::ALL.contains(it)).and(Unit::ALL.iter().find(alike));
+        if let Some(meant) = meant {
+            self.at(at, format!("unit = \"{code}\" is not a unit; write {}", meant.code()));
+        } else if unit.is_none() {
             self.at(at, format!("unit = \"{code}\" is not a unit such as kWh, m3, C or 1"));
         }
         unit

@@ -32,7 +32,9 @@ pub(super) struct File {
     pub(super) modbus: Option<Modbus>,
     pub(super) mbus: Option<Spanned<Mbus>>,
     pub(super) mqtt: Option<Mqtt>,
+    #[serde(default)]
     pub(super) register: Vec<Spanned<Register>>,
+    #[serde(default)]
     pub(super) vector: Vec<Spanned<Vector>>,
 }
 

@@ -77,8 +77,8 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, in the order of its lines. (Of what is not TOML, or has
-    /// an unknown key, the first.)
+    /// Everything that is wrong with it, in the order of its lines, at most some hundred mistakes.
+    /// (Of what is not TOML, only what is wrong with that.)
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         check::profile(text)
     }

@@ -398,6 +398,59 @@ fn a_profile_that_was_added_here_comes_before_an_embedded_one_for_the_same_meter
 }
 
 #[test]
+fn all_mistakes_are_told_at_once() {
+    let wrong = GOOD
+        .replace("vendor = \"Example\"\n", "")
+        .replace("max_registers = 10", "max_registers = 1000\nspeed = 3")
+        .replace("unit = \"kWh\"", "unit = \"kwh\"")
+        .replace("type = \"i32\"", "type = \"i33\"")
+        .replace("bit = 3", "bit = 99\nscale = 0.1")
+        .replace("kind = \"flag\"", "kind = \"flag\"\ncolour = \"red\"")
+        .replace("words = [\"0x86A0\", \"0x0001\"]", "words = [\"0x86A0\", \"abc\"]");
+    let mistakes = Profile::parse(&wrong).unwrap_err();
+    let expected = [
+        "line 1: `vendor` is missing: a profile begins with what it is of",
+        "line 11: max_registers = 1000 is not 1 to 125",
+        "line 12: unknown field `speed`, expected one of",
+        "line 16: unit = \"kwh\" is not a unit; write kWh",
+        "line 26: unknown variant `i33`, expected one of `u16`, `i16`",
+        "line 40: unknown field `colour`, expected one of",
+        "line 41: bit = 99 is not in this type: it has 0 to 15",
+        "line 45: invalid type: floating point `0.1`, expected a string",
+        "line 47: words are written like \"0x86A0\"",
+    ];
+    let told: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\n{expected}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_once() {
+    let missing = |old: &str, new: &str| {
+        let mistakes = Profile::parse(&GOOD.replacen(old, new, 1)).unwrap_err();
+        mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(missing("kind = \"counter\"", ""), ["line 15: `kind` is missing"]);
+    assert_eq!(missing("address = 0x42\n", ""), ["line 24: `address` is missing"]);
+    assert_eq!(missing("status = \"document\"", "").len(), 1);
+    assert_eq!(
+        missing("function = \"input\", address = 0x42", "address = 0x42"),
+        ["line 46: `function` is missing"]
+    );
+    assert_eq!(Profile::parse("").unwrap_err().len(), 9);
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_all_its_lines() {
+    let wrong =
+        GOOD.replace("id = \"example.meter\"", "id = example").replace("bit = 3", "bit = = 3");
+    let lines: Vec<usize> = Profile::parse(&wrong).unwrap_err().iter().map(|it| it.line).collect();
+    assert_eq!(lines, [3, 43]);
+}
+
+#[test]
 fn a_key_that_is_there_twice_is_told() {
     let twice = GOOD.replace("[[vector]]", "[[register]]\nkey = \"alarm_flow\"\nquantity = \"alarm\"\nrole = \"flow\"\nkind = \"flag\"\n[register.modbus]\naddress = 0x11\ntype = \"u16\"\nbit = 0\n\n[[vector]]");
     let mistakes = Profile::parse(&twice).unwrap_err();

@@ -91,7 +91,7 @@ impl Check<'_> {
                 .filter(|spec| spec.mbus.as_ref().is_some_and(|it| it.register.storage == 0));
             if let Some(spec) = now {
                 kept.insert(spec.register.clone());
-            } else {
+            } else if !self.lost.registers.contains(key.get_ref()) {
                 let advice = format!(
                     "`{}` is no register of this profile that an M-Bus tells with storage 0",
                     key.get_ref()

@@ -62,7 +62,8 @@ impl ScanModbus {
             Seen { out, found: 0, asking: None, shows: stderr().is_terminal(), broken: None };
         let ended = block_on(async {
             let note = |progress: SweepProgress<'_>| seen.note(progress);
-            let scan = sweep(&mut bus, self.from..=self.to, &profiles, &SystemClock::new(), note);
+            let clock = SystemClock::new();
+            let scan = sweep(&mut bus, self.from..=self.to, &profiles, &clock, note);
             Ok(tokio::select! {
                 ended = scan => Some(ended),
                 _ = tokio::signal::ctrl_c() => None,

@@ -119,7 +119,7 @@ async fn a_scan_finds_all_meters_while_the_readings_go_on() {
     for name in READ {
         let meter = found[&*by_plate(name)];
         assert_eq!(meter["meter"].as_str(), Some(&*building.meter(name).unwrap()), "{meter}");
-        assert!(meter["nearly"].is_null() && meter["profile"].is_string(), "{meter}");
+        assert!(meter["nearly"].is_null() && meter["medium"].is_string(), "{meter}");
     }
     let stranger = found[&*by_plate("Not yet known")];
     assert_eq!((&stranger["meter"], &stranger["primary"]), (&Value::Null, &json!(200)));

@@ -15,7 +15,7 @@
 //! A meter whose address is a few bits from a known one may be a fault of the wire (see
 //! [`are_near`]), so it is put to the proof: one that was found by its own address is selected with
 //! all of it, which nobody acknowledges whom a fault has made up; one that was found by its primary
-//! address has to tell the same twice in a row. Who fails is told as
+//! address has to tell the same twice in a row, or what is known. Who fails is told as
 //! [`Discovered::nearly`] the known one.
 //!
 //! **Never true:** a scan that is interrupted by readouts, or by a port that was lost, leaves a
@@ -223,7 +223,7 @@ impl Scan {
         bus: &mut MbusBus,
         clock: &dyn Clock,
     ) -> Result<ScanStep, ReadError> {
-        let Doubted { meter, own, nearly, .. } = &doubted;
+        let Doubted { meter, own, nearly, unlike, .. } = &doubted;
         let (meter, is_there) = match meter.address {
             MeterAddress::Secondary(selection) => {
                 (meter.clone(), bus.acknowledges(selection, clock).await?)
@@ -232,8 +232,9 @@ impl Scan {
                 Ok(readout) => {
                     let again = of_readout(address, meter.primary, Some(readout));
                     match again.own {
-                        Some(told) if told != *own && doubted.unlike < MOST_UNLIKE => {
-                            let unlike = doubted.unlike + 1;
+                        Some(told) if self.sure.contains(&told) => (again, true),
+                        Some(told) if told != *own && *unlike < MOST_UNLIKE => {
+                            let unlike = unlike + 1;
                             self.doubted =
                                 Some(Doubted { meter: again, own: told, unlike, ..doubted });
                             return Ok(ScanStep::Nothing);
@@ -245,8 +246,8 @@ impl Scan {
                 Err(_) => (meter.clone(), false),
             },
         };
-        let told = if is_there || self.sure.contains(own) {
-            self.sure.push(*own);
+        let told = if is_there {
+            self.sure.extend(meter.own);
             meter
         } else {
             Discovered { nearly: Some(*nearly), ..meter }

@@ -58,8 +58,8 @@ pub use mbus::doctor::{
 };
 pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{
-    Edge, FlagBit, Interval, InvalidPulseWeight, Kind, MOST_PAYLOAD, Memory, Mistake, OneWire,
-    Plausible, Profile, Profiles, PulseInput, PulseWeight, Quirks, RegisterSpec, Said,
+    Edge, FlagBit, FolderStamp, Interval, InvalidPulseWeight, Kind, MOST_PAYLOAD, Memory, Mistake,
+    OneWire, Plausible, Profile, Profiles, PulseInput, PulseWeight, Quirks, RegisterSpec, Said,
     SerialDefault, Status, Taken, Texts, kind_of,
 };
 pub use scan::{Scan, ScanProgress, ScanStep};

@@ -13,11 +13,13 @@
 //! | `mqtt`    | what a message of a sensor says                            |
 //! | `sensor`  | pulses that are counted, and 1-Wire thermometers           |
 //! | `vector`  | the profile's own test                                     |
+//! | `folder`  | the profiles that somebody has added                       |
 //!
 //! **Never true:** a profile that was loaded asks for something that its own limits forbid.
 
 mod check;
 mod file;
+mod folder;
 mod mbus;
 mod mqtt;
 mod point;
@@ -25,10 +27,9 @@ mod sensor;
 mod vector;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -39,6 +40,7 @@ use crate::modbus::Request;
 use crate::modbus::plan::Limits;
 use crate::port::Parity;
 
+pub use folder::FolderStamp;
 pub(crate) use mbus::MbusIdentity;
 pub use mbus::{FlagBit, Interval, Memory, Quirks, Taken, Texts};
 pub(crate) use mqtt::{Availability, MqttPoint};
@@ -81,6 +83,11 @@ impl Profile {
     /// (Of what is not TOML, only what is wrong with that.)
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
         check::profile(text)
+    }
+
+    /// How many vectors test it.
+    pub fn vectors(&self) -> usize {
+        self.vectors.len()
     }
 
     /// What the meter says, in the order of the file.
@@ -329,8 +336,10 @@ impl fmt::Display for Mistake {
 #[derive(Clone, Debug, Default)]
 pub struct Profiles {
     by_id: BTreeMap<String, Arc<Profile>>,
-    /// The ids of those that were read from a folder: they come before the embedded ones.
-    added: BTreeSet<String>,
+    /// Those that were read from a folder, and from which file: they come before the embedded ones.
+    added: BTreeMap<String, PathBuf>,
+    /// The ids that files of the folder have which cannot be used.
+    unusable: BTreeSet<String>,
 }
 
 #[derive(RustEmbed)]
@@ -338,85 +347,42 @@ pub struct Profiles {
 pub(crate) struct Embedded;
 
 impl Profiles {
-    /// Those of this crate. (The tests load every one of them.)
+    /// Those of this crate. (The tests load every one of them, and run their vectors.)
     pub fn embedded() -> Self {
-        let mut profiles = Self::default();
-        for name in Embedded::iter().filter(|name| has_profile_name(Path::new(name.as_ref()))) {
-            let text = Embedded::get(&name).map(|file| file.data.into_owned()).unwrap_or_default();
-            // Its vectors are a test of this crate.
-            profiles.add(&name, &text, None, &mut Vec::new());
-        }
-        profiles
-    }
-
-    /// Those of this crate, and over them those of the folder `dir`, which need not exist.
-    ///
-    /// A file that is wrong is left out, and what is wrong with it is told; the others are read.
-    pub fn load_over(dir: &Path) -> (Self, Vec<Mistake>) {
-        let mut profiles = Self::embedded();
-        let mut mistakes = Vec::new();
-        let Ok(entries) = std::fs::read_dir(dir) else { return (profiles, mistakes) };
-        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        paths.sort();
-        for path in paths.iter().filter(|path| has_profile_name(path)) {
-            match std::fs::read(path) {
-                Ok(text) => {
-                    let file = path.display().to_string();
-                    profiles.add(&file, &text, Some(dir), &mut mistakes);
-                }
-                Err(error) => mistakes.push(Mistake {
-                    file: path.display().to_string(),
-                    line: 1,
-                    advice: format!("the file cannot be read: {error}"),
-                }),
-            }
-        }
-        (profiles, mistakes)
-    }
-
-    /// Takes in a file; one out of the folder `dir` only if it does what its vectors say.
-    fn add(&mut self, file: &str, text: &[u8], dir: Option<&Path>, mistakes: &mut Vec<Mistake>) {
-        let parsed = match str::from_utf8(text) {
-            Ok(text) if text.len() <= MAX_FILE => Profile::parse(text),
-            Ok(_) => Err(vec![Mistake {
-                file: String::new(),
-                line: 1,
-                advice: format!("a profile has at most {MAX_FILE} bytes"),
-            }]),
-            Err(_) => Err(vec![Mistake {
-                file: String::new(),
-                line: 1,
-                advice: "the file is not UTF-8".to_owned(),
-            }]),
-        };
-        let tried = parsed.and_then(|profile| match dir {
-            Some(dir) => {
-                // A name, never a path out of the folder.
-                let plain = |name: &str| Path::new(name).file_name() == Some(OsStr::new(name));
-                let failures = vector::failures(&profile, |name| {
-                    plain(name).then(|| std::fs::read_to_string(dir.join(name)).ok())?
-                });
-                if failures.is_empty() { Ok(profile) } else { Err(failures) }
-            }
-            None => Ok(profile),
+        static PARSED: LazyLock<BTreeMap<String, Arc<Profile>>> = LazyLock::new(|| {
+            let names = Embedded::iter().filter(|name| has_profile_name(Path::new(name.as_ref())));
+            let text = |name: &str| String::from_utf8(Embedded::get(name)?.data.into_owned()).ok();
+            let profiles = names.filter_map(|name| Profile::parse(&text(&name)?).ok());
+            profiles.map(|it| (it.id.clone(), Arc::new(it))).collect()
         });
-        match tried {
-            Ok(profile) => {
-                if dir.is_some() {
-                    self.added.insert(profile.id.clone());
-                }
-                self.by_id.insert(profile.id.clone(), Arc::new(profile));
-            }
-            Err(wrong) => {
-                mistakes
-                    .extend(wrong.into_iter().map(|it| Mistake { file: file.to_owned(), ..it }));
-            }
-        }
+        Self { by_id: PARSED.clone(), ..Self::default() }
     }
 
     /// The profile with this id.
     pub fn get(&self, id: &str) -> Option<Arc<Profile>> {
         self.by_id.get(id).cloned()
+    }
+
+    /// The file from which the profile with this id was read; `None` if it is of the program.
+    pub fn file(&self, id: &str) -> Option<&Path> {
+        self.added.get(id).map(PathBuf::as_path)
+    }
+
+    /// The ids that a configuration may name: those of profiles, and those of files that cannot be
+    /// used. A meter of the latter is not read, and spoils nothing else.
+    pub fn ids(&self) -> BTreeSet<&str> {
+        self.by_id.keys().chain(&self.unusable).map(String::as_str).collect()
+    }
+
+    /// The text of the profile with this id, as its author wrote it.
+    pub fn text(&self, id: &str) -> Option<String> {
+        match self.added.get(id) {
+            Some(file) => std::fs::read_to_string(file).ok(),
+            None => {
+                let name = format!("{}.toml", id.replace('.', "-"));
+                String::from_utf8(Embedded::get(&name)?.data.into_owned()).ok()
+            }
+        }
     }
 
     /// All of them, by id.
@@ -427,7 +393,7 @@ impl Profiles {
     /// The one that fits the header of an M-Bus telegram; one that was added on this gateway
     /// before an embedded one.
     pub fn matching(&self, identity: &Identity, medium_code: u8) -> Option<Arc<Profile>> {
-        let added = self.added.iter().filter_map(|id| self.by_id.get(id));
+        let added = self.added.keys().filter_map(|id| self.by_id.get(id));
         let mut all = added.chain(self.by_id.values());
         all.find(|profile| profile.fits(identity, medium_code)).cloned()
     }
@@ -435,7 +401,7 @@ impl Profiles {
     /// The one for thermometers of this family on a 1-Wire; one that was added on this gateway
     /// before an embedded one.
     pub fn of_onewire(&self, family: u8) -> Option<Arc<Profile>> {
-        let added = self.added.iter().filter_map(|id| self.by_id.get(id));
+        let added = self.added.keys().filter_map(|id| self.by_id.get(id));
         let mut all = added.chain(self.by_id.values());
         all.find(|it| it.onewire_register().is_some_and(|(_, wire)| wire.family == family)).cloned()
     }
@@ -509,9 +475,6 @@ pub fn kind_of(register: &Register) -> Kind {
 /// what is told by the hour or the pulse (`unit_h`).
 const UP_AND_DOWN: [&str; 9] =
     ["max", "min", "error", "average", "deviation", "duration", "limit", "profile", "unit"];
-
-/// A profile of a large meter has some 10 kB.
-const MAX_FILE: usize = 262_144;
 
 #[cfg(test)]
 mod tests;

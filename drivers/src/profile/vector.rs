@@ -5,7 +5,7 @@
 //! The vectors of the embedded profiles run under `cargo test`; those of a profile that is read
 //! from a folder run when it is loaded, so that one that contradicts itself is not used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ fn read(profile: &Profile, mut bytes: &[u8]) -> Result<crate::Readout, String> {
         bytes = rest;
     }
     let only = [(profile.id.clone(), Arc::new(profile.clone()))].into();
-    let only = Profiles { by_id: only, added: BTreeSet::new() };
+    let only = Profiles { by_id: only, ..Profiles::default() };
     let readout = readout(came, &meter, &only, Duration::ZERO)
         .map_err(|error: ReadError| error.to_string())?;
     match &readout.profile {

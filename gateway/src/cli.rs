@@ -9,8 +9,10 @@ mod enrol;
 mod han;
 mod import;
 mod mbus;
+mod onewire;
 mod modbus;
 mod out;
+mod pulse;
 mod read;
 mod readings;
 mod run;
@@ -60,6 +62,12 @@ enum Command {
     /// Listen to an electricity meter's customer port (HAN, P1), or take a message of it apart
     #[command(subcommand)]
     Han(han::Han),
+    /// Find thermometers on a 1-Wire, and ask them
+    #[command(subcommand)]
+    Onewire(onewire::OneWire),
+    /// Set the counters of pulse inputs
+    #[command(subcommand)]
+    Pulse(pulse::Pulse),
     /// List the types of meters whose registers are known
     Profiles(read::ListProfiles),
     /// Show the last readings that are stored of a meter; the gateway may be running
@@ -83,6 +91,8 @@ impl Cli {
             Command::Mbus(command) => command.run(&mut out),
             Command::Modbus(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
+            Command::Onewire(command) => command.run(&mut out),
+            Command::Pulse(command) => command.run(&mut out),
             Command::Profiles(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),

@@ -26,6 +26,13 @@ pub(crate) enum Request {
         /// The one-time code.
         code: String,
     },
+    /// Set a counter of pulses to what its meter's display shows.
+    SetCounter {
+        /// The meter's name or id.
+        meter: String,
+        /// With its unit or without.
+        display: String,
+    },
 }
 
 /// What the daemon answers.
@@ -34,6 +41,8 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     /// The code; `None` if the gateway has been claimed.
     ClaimCode(Option<String>),
+    /// What the counter shows now.
+    Counter(String),
     /// It is done.
     Done,
     /// Why it is not, as one sentence.
@@ -137,6 +146,7 @@ mod tests {
             match request {
                 Request::ClaimCode => Reply::ClaimCode(Some("ABCD-EFGH".to_owned())),
                 Request::Enrol { url, .. } => Reply::Refused(url),
+                Request::SetCounter { display, .. } => Reply::Counter(display),
             }
         }
     }

@@ -26,6 +26,7 @@ pub mod clock;
 mod cloud;
 pub mod config;
 mod control;
+mod counters;
 mod cycle;
 mod housekeeping;
 mod ingest;

@@ -32,6 +32,7 @@ use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
 use crate::config::Machine;
 use crate::control::{self, Reply, Request};
+use crate::counters;
 use crate::cycle::Cycles;
 use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
 use crate::ingest::{self, Ingest};
@@ -220,7 +221,13 @@ impl Daemon {
             tls_fingerprint: keys.fingerprint(),
             version: VERSION,
         };
-        background(BackDoor { state: machine.state.clone(), handles: handles.clone() }, shutdown);
+        let back_door = BackDoor {
+            state: machine.state.clone(),
+            handles: handles.clone(),
+            counts: counts.clone(),
+            profiles: Arc::clone(&profiles),
+        };
+        background(back_door, shutdown);
         let shutdown = shutdown.clone();
         let not_taken = None;
         Ok(Self {
@@ -490,6 +497,8 @@ fn background(task: impl Task + 'static, shutdown: &CancellationToken) {
 struct BackDoor {
     state: PathBuf,
     handles: Handles,
+    counts: Counts,
+    profiles: Arc<drivers::Profiles>,
 }
 
 impl Task for BackDoor {
@@ -514,6 +523,12 @@ impl control::Answer for BackDoor {
                     Ok(code) => Reply::ClaimCode(code),
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
+            }
+            Request::SetCounter { meter, display } => {
+                let site = self.handles.site.borrow().clone();
+                let (counts, profiles, core) = (&self.counts, &self.profiles, &self.handles.core);
+                let set = counters::set(counts, profiles, &site, core, &meter, &display);
+                set.await.map_or_else(Reply::Refused, Reply::Counter)
             }
             Request::Enrol { url, code } => {
                 let (reply, answer) = oneshot::channel();

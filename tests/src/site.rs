@@ -161,7 +161,9 @@ impl Plan {
         let buses = (self.base_port + 2).to_string();
         let site = self.state("gateway").join("site.toml");
         let seed = self.seed.to_string();
+        let folder = self.state("building").display().to_string();
         let mut arguments = vec!["run", "--demo", "--seed", &seed, "--base-port", &buses];
+        arguments.extend(["--folder", &folder]);
         let site = site.display().to_string();
         if !Path::new(&site).exists() {
             arguments.extend(["--write-site", &site]);

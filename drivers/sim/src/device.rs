@@ -7,6 +7,7 @@ use metering::{Medium, Quantity, Resolution, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::place::Measure;
+use crate::plan::BusKind;
 
 /// A kind of meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,14 @@ pub enum Device {
     Room,
     /// Modbus, the same outdoors, without carbon dioxide.
     Outdoor,
+    /// 1-Wire, a thermometer.
+    Ds18b20,
+    /// Pulses, an electricity meter with an S0 output: 1000 to a kilowatt hour.
+    S0Electricity,
+    /// Pulses, a water meter with a reed contact: 100 to a cubic metre.
+    S0Water,
+    /// No device, but a weather service's forecast of the air outdoors.
+    Forecast,
 }
 
 impl Device {
@@ -44,11 +53,13 @@ impl Device {
         match self {
             Self::HeatMain | Self::Heat => Medium::Heat,
             Self::Cooling => Medium::Cooling,
-            Self::ColdWater => Medium::Water,
+            Self::ColdWater | Self::S0Water => Medium::Water,
             Self::HotWater => Medium::HotWater,
             Self::Gas => Medium::Gas,
-            Self::Sdm630 | Self::Iem3155 | Self::Em340 | Self::B23 => Medium::Electricity,
-            Self::Room | Self::Outdoor => Medium::Climate,
+            Self::Sdm630 | Self::Iem3155 | Self::Em340 | Self::B23 | Self::S0Electricity => {
+                Medium::Electricity
+            }
+            Self::Room | Self::Outdoor | Self::Ds18b20 | Self::Forecast => Medium::Climate,
         }
     }
 
@@ -62,13 +73,38 @@ impl Device {
             Self::B23 => Some("abb.b23"),
             Self::Room => Some("fyrhus.sim-room"),
             Self::Outdoor => Some("fyrhus.sim-outdoor"),
+            Self::Ds18b20 => Some("maxim.ds18b20"),
+            Self::S0Electricity => Some("s0.electricity"),
+            Self::S0Water => Some("s0.water"),
             _ => None,
         }
     }
 
-    /// Whether it is on an M-Bus; the others are on a Modbus.
+    /// Whether it is on an M-Bus.
     pub const fn is_mbus(self) -> bool {
-        self.profile().is_none()
+        self.speaks(BusKind::Mbus)
+    }
+
+    /// Whether it can be on a bus of this kind.
+    pub const fn speaks(self, kind: BusKind) -> bool {
+        match self {
+            Self::HeatMain
+            | Self::Heat
+            | Self::Cooling
+            | Self::ColdWater
+            | Self::HotWater
+            | Self::Gas => matches!(kind, BusKind::Mbus),
+            Self::Ds18b20 => matches!(kind, BusKind::OneWire),
+            Self::S0Electricity | Self::S0Water => matches!(kind, BusKind::Pulse),
+            Self::Forecast => matches!(kind, BusKind::Weather),
+            _ => matches!(kind, BusKind::ModbusTcp | BusKind::ModbusRtu),
+        }
+    }
+
+    /// Whether a reader of the wire finds what its display shows: what counts pulses counts from
+    /// the moment at which it began.
+    pub const fn tells_its_display(self) -> bool {
+        !matches!(self, Self::S0Electricity | Self::S0Water)
     }
 
     /// What its history is made of: counters, and the gauges that people look at. Voltages and
@@ -85,6 +121,10 @@ impl Device {
             Self::B23 => &B23,
             Self::Room => &ROOM,
             Self::Outdoor => &OUTDOOR,
+            Self::Ds18b20 => &DS18B20,
+            Self::S0Electricity => &S0_ELECTRICITY,
+            Self::S0Water => &S0_WATER,
+            Self::Forecast => &FORECAST,
         }
     }
 
@@ -204,6 +244,12 @@ const OUTDOOR: [Figure; 2] = [
     figure("temperature_outdoor", Measure::Temperature, Unit::Celsius, 1),
     figure("humidity_outdoor", Measure::Humidity, Unit::Percent, 1),
 ];
+// In thousandths, of which the sensor has sixteenths: a history is coarser.
+const DS18B20: [Figure; 1] = [figure("temperature", Measure::Temperature, Unit::Celsius, 3)];
+const S0_ELECTRICITY: [Figure; 1] = [figure("energy", Measure::Energy, Unit::KilowattHour, 3)];
+const S0_WATER: [Figure; 1] = [figure("volume", Measure::Volume, Unit::CubicMetre, 3)];
+const FORECAST: [Figure; 1] =
+    [figure("temperature_forecast", Measure::Temperature, Unit::Celsius, 1)];
 
 #[cfg(test)]
 mod tests {
@@ -211,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) const ALL: [Device; 12] = [
+    pub(crate) const ALL: [Device; 16] = [
         Device::HeatMain,
         Device::Heat,
         Device::Cooling,
@@ -224,6 +270,10 @@ mod tests {
         Device::B23,
         Device::Room,
         Device::Outdoor,
+        Device::Ds18b20,
+        Device::S0Electricity,
+        Device::S0Water,
+        Device::Forecast,
     ];
 
     #[test]

@@ -36,6 +36,7 @@ pub fn write_history(
     let meters: Vec<(String, Meter)> = plan
         .meters
         .iter()
+        .filter(|meter| meter.device.tells_its_display())
         .map(|meter| (meter.id.to_string(), Meter::new(plan, meter, &building)))
         .collect();
 

@@ -9,6 +9,7 @@
 //!                     ▼
 //!  Place, Device ─▶ meter ─▶ M-Bus telegrams ──┬▶ line ─▶ TCP port or pty
 //!                     │      Modbus registers ─┘    ▲
+//!                     ├────▶ 1-Wire folder, pulses, weather service
 //!                     ▼                             │
 //!                  history (CSV)                 Handle: faults, counts
 //! ```
@@ -36,14 +37,17 @@ mod device;
 mod dice;
 mod faults;
 mod flows;
+mod forecast;
 mod history;
 mod line;
 mod mbus;
 mod meter;
 mod modbus;
+mod onewire;
 mod people;
 mod place;
 mod plan;
+mod pulses;
 mod registers;
 mod replay;
 mod simulator;

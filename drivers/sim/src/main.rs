@@ -102,6 +102,9 @@ struct Serve {
     /// Make this bus a pty instead of a TCP port; may be given several times.
     #[arg(long = "pty", value_name = "BUS")]
     ptys: Vec<String>,
+    /// Where folders of 1-Wire sensors and sockets of pulses are made [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Write the configuration by which a gateway reads the building to this file.
     #[arg(long, value_name = "FILE")]
     write_site: Option<PathBuf>,
@@ -154,6 +157,7 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
     let options = Options {
         base_port: (serve.base_port != 0).then_some(serve.base_port),
         ptys: serve.ptys.clone(),
+        folder: serve.folder.clone(),
     };
     let mut terminate = signal(SignalKind::terminate())?;
     let simulator = Simulator::start(plan, &options, clock).await?;
@@ -224,7 +228,7 @@ fn announcement(simulator: &Simulator) -> serde_json::Value {
         .map(|(bus, port)| {
             let port = match port {
                 Port::Tcp(port) => json!(port),
-                Port::Pty(path) => json!(path),
+                Port::Pty(path) | Port::Folder(path) | Port::Socket(path) => json!(path),
             };
             json!({
                 "id": bus.id,

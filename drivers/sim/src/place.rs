@@ -256,10 +256,14 @@ impl Place {
             Kind::Circuit { .. } if matches!(self, Self::Cooling) => matches!(device, D::Cooling),
             Kind::Circuit { .. } => matches!(device, D::HeatMain | D::Heat),
             Kind::Pipe(_) if matches!(self, Self::Gas) => matches!(device, D::Gas),
-            Kind::Pipe(_) => matches!(device, D::ColdWater | D::HotWater),
-            Kind::Wire { .. } => matches!(device, D::Sdm630 | D::Iem3155 | D::Em340 | D::B23),
-            Kind::Air if matches!(self, Self::Outdoors) => matches!(device, D::Outdoor),
-            Kind::Air => matches!(device, D::Room),
+            Kind::Pipe(_) => matches!(device, D::ColdWater | D::HotWater | D::S0Water),
+            Kind::Wire { .. } => {
+                matches!(device, D::Sdm630 | D::Iem3155 | D::Em340 | D::B23 | D::S0Electricity)
+            }
+            Kind::Air if matches!(self, Self::Outdoors) => {
+                matches!(device, D::Outdoor | D::Ds18b20 | D::Forecast)
+            }
+            Kind::Air => matches!(device, D::Room | D::Ds18b20),
         }
     }
 }

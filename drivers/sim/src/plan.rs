@@ -5,13 +5,13 @@
 //!
 //! [[bus]]
 //! id = "riser"
-//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu
+//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu | onewire | pulse | weather
 //! baud = 2400                # optional: answers take as long as on such a wire
 //!
 //! [[meter]]
 //! name = "Water, main"
 //! bus = "riser"
-//! address = 1                # M-Bus 0..=250, Modbus 1..=247
+//! address = 1                # M-Bus 0..=250, Modbus 1..=247, pulses: the line
 //! device = "cold-water"      # what it is, see `Device`
 //! place = "water-main"       # what it measures, see `Place`
 //! ```
@@ -70,6 +70,13 @@ pub enum BusKind {
     ModbusTcp,
     /// Modbus RTU behind a transparent converter, or on a serial line.
     ModbusRtu,
+    /// Thermometers in a folder.
+    #[serde(rename = "onewire")]
+    OneWire,
+    /// Pulses at the lines of a chip.
+    Pulse,
+    /// A weather service.
+    Weather,
 }
 
 /// A meter of it.
@@ -135,7 +142,7 @@ impl Plan {
             if meter.name.trim().is_empty() || !names.insert(&meter.name) {
                 return Err(PlanError::Name(name()));
             }
-            if meter.device.is_mbus() != (bus.kind == BusKind::Mbus) {
+            if !meter.device.speaks(bus.kind) {
                 return Err(PlanError::WrongBus(name()));
             }
             if !meter.place.suits(meter.device) {
@@ -144,6 +151,11 @@ impl Plan {
             let address = match (meter.address, bus.kind) {
                 (None, BusKind::Mbus) if meter.secondary => 0,
                 (Some(address @ 0..=250), BusKind::Mbus) => address,
+                (None, BusKind::OneWire | BusKind::Weather) => 0,
+                (Some(line), BusKind::Pulse) if units.insert((&meter.bus, line)) => line,
+                (_, BusKind::OneWire | BusKind::Pulse | BusKind::Weather) => {
+                    return Err(PlanError::Address(name()));
+                }
                 (Some(unit @ 1..=247), _) if units.insert((&meter.bus, unit)) => unit,
                 _ => return Err(PlanError::Address(name())),
             };
@@ -310,7 +322,8 @@ pub enum PlanError {
     /// A meter that cannot be addressed.
     #[error(
         "meter `{0}`: an M-Bus meter needs address = 0 to 250 or secondary = true, a Modbus meter \
-         an address of its own from 1 to 247"
+         an address of its own from 1 to 247, one with pulses a line of its own; on a 1-Wire and \
+         of a weather service there is none"
     )]
     Address(String),
     /// A part of a meter that is not there.
@@ -352,7 +365,8 @@ mod tests {
             "meter `m`: its device cannot measure what there is at its place",
         );
         let address = "meter `m`: an M-Bus meter needs address = 0 to 250 or secondary = true, a \
-                       Modbus meter an address of its own from 1 to 247";
+                       Modbus meter an address of its own from 1 to 247, one with pulses a line \
+                       of its own; on a 1-Wire and of a weather service there is none";
         check(&meter("a", water), address);
         check(&meter("a", &format!("{water}address = 251")), address);
         check(&meter("b", "device = \"room\"\nplace = \"flat\"\naddress = 1"), address);
@@ -366,7 +380,7 @@ mod tests {
     #[test]
     fn the_demo_has_about_thirty_meters_with_ids_of_their_own() {
         let plan = Plan::demo(1).unwrap();
-        assert!((24..=30).contains(&plan.meters.len()));
+        assert!((24..=60).contains(&plan.meters.len()));
         let ids: HashSet<MeterId> = plan.meters.iter().map(|meter| meter.id).collect();
         assert_eq!(ids.len(), plan.meters.len());
         assert_eq!(plan.meters[0].id, Plan::demo(1).unwrap().meters[0].id);

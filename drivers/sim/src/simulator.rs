@@ -1,22 +1,29 @@
 //! A running building: its buses on real ports and ptys, and a handle for each of its meters.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use metering::{Clock, MeterId};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::building::Building;
+use crate::device::Device;
 use crate::faults::Handle;
+use crate::forecast::Service;
 use crate::line::{Line, Party, Pty, listen};
 use crate::mbus::{self, Slave, Slaves};
 use crate::meter::Meter;
 use crate::modbus::{Framing, Units};
+use crate::onewire;
 use crate::plan::{BusKind, BusPlan, Plan};
+use crate::pulses::Chip;
 
 /// How a building is put on the wires.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +32,8 @@ pub struct Options {
     pub base_port: Option<u16>,
     /// Ids of buses that are a pty instead of a TCP port. A bus of Modbus TCP cannot be one.
     pub ptys: Vec<String>,
+    /// Where folders and sockets are made; without it, in one that is removed at the end.
+    pub folder: Option<PathBuf>,
 }
 
 /// A running building. Its buses close when it is dropped; [`Self::stop`] also waits for that.
@@ -36,6 +45,9 @@ pub struct Simulator {
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    folder: PathBuf,
+    /// Whether the folder is ours to remove.
+    is_own_folder: bool,
 }
 
 /// Where a bus can be reached.
@@ -45,6 +57,10 @@ pub enum Port {
     Tcp(u16),
     /// At the path of a pty.
     Pty(PathBuf),
+    /// In this folder.
+    Folder(PathBuf),
+    /// At this socket.
+    Socket(PathBuf),
 }
 
 impl Simulator {
@@ -74,6 +90,8 @@ impl Simulator {
             clock,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            is_own_folder: options.folder.is_none(),
+            folder: options.folder.clone().unwrap_or_else(own_folder),
         };
         for (index, bus) in simulator.plan.buses.clone().iter().enumerate() {
             let port = simulator.open(index, bus, options).await?;
@@ -88,6 +106,19 @@ impl Simulator {
         bus: &BusPlan,
         options: &Options,
     ) -> Result<Port, SimulatorError> {
+        match bus.kind {
+            BusKind::OneWire => return self.open_folder(bus),
+            BusKind::Pulse => return self.open_socket(bus),
+            BusKind::Weather => {
+                let (listener, address) = self.listen(index, bus, options).await?;
+                let meter = self.on(bus).into_iter().next();
+                let (clock, stop) = (Arc::clone(&self.clock), self.stop.clone());
+                let service = Service { meter, clock, stop };
+                self.tasks.spawn(service.serve(listener, self.tasks.clone()));
+                return Ok(Port::Tcp(address.port()));
+            }
+            BusKind::Mbus | BusKind::ModbusTcp | BusKind::ModbusRtu => {}
+        }
         let line = Line {
             party: Arc::new(self.party(bus)),
             baud: bus.baud,
@@ -104,6 +135,18 @@ impl Simulator {
             self.tasks.spawn(line.serve_pty(pty));
             return Ok(Port::Pty(path));
         }
+        let (listener, address) = self.listen(index, bus, options).await?;
+        self.tasks.spawn(line.serve_port(listener, self.tasks.clone()));
+        Ok(Port::Tcp(address.port()))
+    }
+
+    /// The bus's TCP port.
+    async fn listen(
+        &self,
+        index: usize,
+        bus: &BusPlan,
+        options: &Options,
+    ) -> Result<(TcpListener, SocketAddr), SimulatorError> {
         let wanted = match options.base_port {
             None => 0,
             Some(base) => u16::try_from(index)
@@ -111,15 +154,55 @@ impl Simulator {
                 .and_then(|index| base.checked_add(index))
                 .ok_or_else(|| SimulatorError::NoPortsLeft(bus.id.clone()))?,
         };
-        let (listener, address) = listen(wanted).await.map_err(failed)?;
-        self.tasks.spawn(line.serve_port(listener, self.tasks.clone()));
-        Ok(Port::Tcp(address.port()))
+        let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
+        listen(wanted).await.map_err(failed)
+    }
+
+    /// A folder of thermometers, as the kernel has one.
+    fn open_folder(&self, bus: &BusPlan) -> Result<Port, SimulatorError> {
+        let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
+        let folder = self.folder.join(&bus.id);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let wire = onewire::Wire {
+            folder: folder.clone(),
+            meters: self.on(bus),
+            clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
+        };
+        wire.write(&mut HashMap::new()).map_err(failed)?;
+        self.tasks.spawn(wire.serve());
+        Ok(Port::Folder(folder))
+    }
+
+    /// A socket that tells the edges of a chip's lines.
+    fn open_socket(&self, bus: &BusPlan) -> Result<Port, SimulatorError> {
+        let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
+        fs::create_dir_all(&self.folder).map_err(failed)?;
+        let socket = self.folder.join(format!("{}.sock", bus.id));
+        // What is left of one that was killed.
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&socket).map_err(failed)?;
+        let chip = Chip {
+            socket: socket.clone(),
+            meters: self.on(bus),
+            clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
+        };
+        self.tasks.spawn(chip.serve(listener, self.tasks.clone()));
+        Ok(Port::Socket(socket))
+    }
+
+    /// The meters on a bus.
+    fn on(&self, bus: &BusPlan) -> Vec<Arc<Meter>> {
+        let on_it = self.plan.meters.iter().filter(|meter| meter.bus == bus.id);
+        on_it.filter_map(|meter| self.meters.get(&meter.id).cloned()).collect()
     }
 
     fn party(&self, bus: &BusPlan) -> Party {
-        let on_it = self.plan.meters.iter().filter(|meter| meter.bus == bus.id);
-        let meters: Vec<Arc<Meter>> =
-            on_it.filter_map(|meter| self.meters.get(&meter.id).cloned()).collect();
+        let meters = self.on(bus);
         let units = |framing, meters| Units { framing, meters, gateway: Handle::new() };
         match bus.kind {
             BusKind::Mbus => {
@@ -127,7 +210,8 @@ impl Simulator {
                 Party::Mbus(Mutex::new(Slaves::new(slaves, bus.baud)))
             }
             BusKind::ModbusTcp => Party::Modbus(units(Framing::Tcp, meters)),
-            BusKind::ModbusRtu => Party::Modbus(units(Framing::Rtu, meters)),
+            // The others have no line, and do not come here.
+            _ => Party::Modbus(units(Framing::Rtu, meters)),
         }
     }
 
@@ -157,8 +241,11 @@ impl Simulator {
     /// `67001122KAM0804`, and that is on its plate.
     pub fn plate(&self, id: MeterId) -> Option<String> {
         let meter = self.meters.get(&id)?;
-        let mbus = meter.plan.device.is_mbus();
-        Some(if mbus { mbus::secondary(meter).to_string() } else { meter.serial().to_string() })
+        Some(match meter.plan.device {
+            Device::Ds18b20 => onewire::number(meter),
+            device if device.is_mbus() => mbus::secondary(meter).to_string(),
+            _ => meter.serial().to_string(),
+        })
     }
 
     /// How long the M-Bus device in a meter's place takes before it answers; `None` where the line
@@ -194,7 +281,16 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.stop.cancel();
+        if self.is_own_folder {
+            // Mostly there was no need of it.
+            drop(fs::remove_dir_all(&self.folder));
+        }
     }
+}
+
+/// A folder that no other simulator has.
+fn own_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("meter-sim-{}", uuid::Uuid::now_v7()))
 }
 
 /// Why a building cannot be put on its wires.

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use crate::device::Device;
 use crate::plan::BusKind;
+use crate::pulses;
 use crate::simulator::{Port, Simulator};
 
 /// The whole file. Every meter in it is marked `simulated`.
@@ -18,21 +20,36 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         kind: match bus.kind {
             BusKind::Mbus => "mbus",
             BusKind::ModbusTcp | BusKind::ModbusRtu => "modbus",
+            BusKind::OneWire => "onewire",
+            BusKind::Pulse => "pulse",
+            BusKind::Weather => "weather",
         },
         port: match (port, bus.kind) {
+            (Port::Folder(path), _) => format!("sysfs://{}", path.display()),
+            (Port::Socket(path), _) => format!("events://{}", path.display()),
+            (Port::Tcp(port), BusKind::Weather) => format!("http://127.0.0.1:{port}/weatherapi"),
             (Port::Pty(path), _) => format!("serial://{}", path.display()),
             (Port::Tcp(port), BusKind::ModbusRtu) => format!("rtu+tcp://127.0.0.1:{port}"),
             (Port::Tcp(port), _) => format!("tcp://127.0.0.1:{port}"),
         },
         baud: bus.baud,
         poll_every_secs: bus.poll_every_secs,
+        contact: (bus.kind == BusKind::Weather).then_some("drift@example.no"),
+        consent: (bus.kind == BusKind::Weather).then_some(true),
     });
     let meters = plan.meters.iter().map(|meter| MeterEntry {
         id: meter.id.to_string(),
         name: &meter.name,
         bus: &meter.bus,
-        address: (!meter.secondary).then_some(meter.address),
+        address: match meter.device {
+            _ if meter.secondary => None,
+            Device::Forecast => None,
+            Device::Ds18b20 => simulator.plate(meter.id).map(Address::Text),
+            _ => Some(Address::Number(meter.address)),
+        },
         secondary: if meter.secondary { simulator.plate(meter.id) } else { None },
+        coordinates: (meter.device == Device::Forecast).then_some("63.43, 10.39, 12"),
+        pulses_per_unit: pulses::per_unit(meter.device),
         profile: meter.device.profile(),
         medium: meter.medium.unwrap_or(meter.device.medium()).code(),
         part_of: meter.part_of.map(|id| id.to_string()),
@@ -77,6 +94,15 @@ struct BusEntry<'a> {
     port: String,
     baud: Option<u32>,
     poll_every_secs: Option<u32>,
+    contact: Option<&'a str>,
+    consent: Option<bool>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Address {
+    Number(u8),
+    Text(String),
 }
 
 #[derive(Serialize)]
@@ -84,8 +110,10 @@ struct MeterEntry<'a> {
     id: String,
     name: &'a str,
     bus: &'a str,
-    address: Option<u8>,
+    address: Option<Address>,
     secondary: Option<String>,
+    coordinates: Option<&'a str>,
+    pulses_per_unit: Option<&'a str>,
     profile: Option<&'a str>,
     medium: &'a str,
     part_of: Option<String>,

@@ -125,7 +125,7 @@ place = "electricity-main"
 async fn building(ptys: &[&str]) -> Simulator {
     let ptys = ptys.iter().map(|bus| (*bus).to_owned()).collect();
     let plan = Plan::parse(BUILDING, 1).unwrap();
-    let options = Options { base_port: None, ptys };
+    let options = Options { ptys, ..Options::default() };
     Simulator::start(plan, &options, Arc::new(Stopped(now()))).await.unwrap()
 }
 
@@ -237,7 +237,7 @@ async fn a_pty_is_a_serial_line_of_the_wires_speed() {
     let simulator = building(&["slow"]).await;
     let path = simulator.buses().find_map(|(_, port)| match port {
         Port::Pty(path) => Some(path.clone()),
-        Port::Tcp(_) => None,
+        _ => None,
     });
     let path = path.unwrap();
     for _master in 0..2 {
@@ -452,7 +452,7 @@ async fn history_and_wire_say_the_same_of_one_instant() {
 #[tokio::test]
 async fn the_sites_configuration_names_every_meter_once() {
     let plan = Plan::demo(1).unwrap();
-    let options = Options { base_port: None, ptys: vec!["teknisk-rom".to_owned()] };
+    let options = Options { ptys: vec!["teknisk-rom".to_owned()], ..Options::default() };
     let simulator = Simulator::start(plan, &options, Arc::new(Stopped(now()))).await.unwrap();
     let site: toml::Table = site_toml(&simulator).unwrap().parse().unwrap();
     let meters = site["meter"].as_array().unwrap();

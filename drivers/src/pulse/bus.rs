@@ -171,7 +171,7 @@ impl PulseBus {
 }
 
 const NO_PROFILE: &str = "a pulse input needs a profile with a counter of pulses, such as \
-                          `fyrhus profiles` lists";
+                          `fyrhus profile list` shows";
 const NO_WEIGHT: &str = "what its pulses are worth stands on the meter's plate: write \
                          `pulses_per_unit`";
 
@@ -187,9 +187,15 @@ fn place(meter: &Meter) -> Result<(u32, Option<PulseWeight>), &'static str> {
 
 /// The register of a meter that its pulses count.
 fn register(meter: &Meter) -> Option<(&RegisterSpec, &PulseInput)> {
-    let registers = meter.profile.as_deref().map(Profile::registers)?;
-    let mut counted = registers.filter_map(|spec| Some((spec, spec.pulse.as_ref()?)));
-    counted.next()
+    let spec = meter.profile.as_deref()?.pulse_counter()?;
+    Some((spec, spec.pulse.as_ref()?))
+}
+
+impl Profile {
+    /// The register that the pulses of such a meter count; `None` if it gives none.
+    pub fn pulse_counter(&self) -> Option<&RegisterSpec> {
+        self.registers().find(|spec| spec.pulse.is_some())
+    }
 }
 
 /// What a counter's growth is called, and its unit, which is a thousandth of the counter's an hour.

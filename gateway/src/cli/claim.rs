@@ -29,7 +29,7 @@ impl ClaimCode {
         let code = match asked.context("the running gateway does not answer")? {
             Some(Reply::ClaimCode(code)) => code,
             Some(Reply::Refused(because)) => bail!("{because}"),
-            Some(Reply::Done) => bail!("the running gateway is of another version"),
+            Some(_) => bail!("the running gateway is of another version"),
             None => {
                 let clock = Arc::new(SystemClock::new());
                 let options = Options::new(state.clone(), Tz::Europe__Oslo);

@@ -37,7 +37,7 @@ impl Enrol {
             match asked.context("the running gateway does not answer")? {
                 Some(Reply::Done) => Ok(()),
                 Some(Reply::Refused(because)) => bail!("{because}"),
-                Some(Reply::ClaimCode(_)) => bail!("the running gateway is of another version"),
+                Some(_) => bail!("the running gateway is of another version"),
                 None => {
                     let clock = SystemClock::new();
                     clock.ask(machine.clock).await;

@@ -185,7 +185,7 @@ impl ReadModbus {
     }
 }
 
-fn ask(
+pub(super) fn ask(
     out: &mut Out,
     settings: &BusSettings,
     address: MeterAddress,

@@ -12,6 +12,7 @@ mod mbus;
 mod onewire;
 mod modbus;
 mod out;
+mod profile;
 mod pulse;
 mod read;
 mod readings;
@@ -68,8 +69,9 @@ enum Command {
     /// Set the counters of pulse inputs
     #[command(subcommand)]
     Pulse(pulse::Pulse),
-    /// List the types of meters whose registers are known
-    Profiles(read::ListProfiles),
+    /// List the types of meters that are known, and check files that make others known
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Show the last readings that are stored of a meter; the gateway may be running
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
@@ -93,7 +95,7 @@ impl Cli {
             Command::Han(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),
-            Command::Profiles(command) => command.run(&mut out),
+            Command::Profile(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
             Command::Enrol(command) => command.run(&mut out),
@@ -203,6 +205,7 @@ mod tests {
             "mbus",
             "modbus",
             "han",
+            "profile",
             "readings",
             "import",
             "enrol",

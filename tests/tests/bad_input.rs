@@ -155,7 +155,7 @@ fn whoever_types_a_command_wrong_is_told_in_a_sentence() {
         &home,
         &["modbus", "read", "--port", &port, "--unit", "1", "--profile", "eastron.sdm63"],
         1,
-        "fyrhus: there is no profile eastron.sdm63; see `fyrhus profiles`",
+        "fyrhus: there is no profile eastron.sdm63; see `fyrhus profile list`",
     );
     check(
         &home,

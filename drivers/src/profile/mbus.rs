@@ -32,7 +32,6 @@ impl MbusIdentity {
     }
 
     /// Whether there is a header that fits both.
-    #[cfg(test)]
     pub(super) fn meets(&self, other: &Self) -> bool {
         let all = |takes: &dyn Fn(u8) -> bool| (0..=u8::MAX).any(takes);
         self.manufacturer == other.manufacturer

@@ -142,6 +142,13 @@ impl Profile {
         Some((points.chain(serial).map(Point::hull).collect(), &modbus.limits))
     }
 
+    /// Whether there is a meter on an M-Bus, or a thermometer on a 1-Wire, that both are for.
+    pub fn meets(&self, other: &Self) -> bool {
+        let family = |it: &Self| it.onewire_register().map(|(_, wire)| wire.family);
+        let of_mbus = |it: &MbusIdentity| other.mbus.iter().any(|other| it.meets(other));
+        self.mbus.iter().any(of_mbus) || family(self).is_some_and(|it| family(other) == Some(it))
+    }
+
     /// Whether `identity` is that of a meter on an M-Bus that this profile is for.
     pub fn fits(&self, identity: &Identity, medium_code: u8) -> bool {
         self.mbus.iter().any(|it| it.fits(identity, medium_code))

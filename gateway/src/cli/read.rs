@@ -1,4 +1,4 @@
-//! `fyrhus mbus read`, `fyrhus modbus read` and `fyrhus profiles`: one question, no gateway.
+//! `fyrhus mbus read` and `fyrhus modbus read`: one question, no gateway.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Types {
 
 fn named(profiles: &Profiles, id: &str) -> anyhow::Result<Arc<Profile>> {
     let profile = profiles.get(id);
-    profile.with_context(|| format!("there is no profile {id}; see `fyrhus profiles`"))
+    profile.with_context(|| format!("there is no profile {id}; see `fyrhus profile list`"))
 }
 
 #[derive(Debug, clap::Args)]
@@ -168,7 +168,7 @@ pub(super) struct ReadModbus {
     /// The device's unit, 1 to 247, or 255 for the device itself on Modbus TCP
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..))]
     unit: u8,
-    /// Its type, such as eastron.sdm630: `fyrhus profiles` lists them
+    /// Its type, such as eastron.sdm630: `fyrhus profile list` shows them
     #[arg(long, value_name = "ID")]
     profile: String,
     #[command(flatten)]
@@ -315,42 +315,3 @@ fn for_people(readout: &Readout) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct ListProfiles {
-    #[command(flatten)]
-    types: Types,
-}
-
-#[derive(Debug, Serialize)]
-struct ProfileLine<'a> {
-    id: &'a str,
-    vendor: &'a str,
-    models: &'a [String],
-    medium: &'static str,
-    wires: Vec<&'static str>,
-    registers: Vec<String>,
-}
-
-impl ListProfiles {
-    pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
-        let profiles = self.types.load(out);
-        for profile in profiles.iter() {
-            if out.json {
-                out.object(&ProfileLine {
-                    id: &profile.id,
-                    vendor: &profile.vendor,
-                    models: &profile.models,
-                    medium: profile.medium.code(),
-                    wires: profile.wires(),
-                    registers: profile.registers().map(|it| it.register.to_string()).collect(),
-                })?;
-            } else {
-                let (id, medium) = (&profile.id, profile.medium);
-                let models = profile.models.join(", ");
-                let wires = profile.wires().join(", ");
-                out.line(&format!("{id:<28} {medium:<12} {wires:<8} {} {models}", profile.vendor))?;
-            }
-        }
-        Ok(true)
-    }
-}

@@ -432,7 +432,7 @@ impl Buses {
             && !profiles.contains(&profile.as_str())
         {
             let near = nearest(profile, profiles).map_or_else(
-                || "`fyrhus profiles` lists those that there are".to_owned(),
+                || "`fyrhus profile list` shows those that there are".to_owned(),
                 |near| format!("did you mean \"{near}\"?"),
             );
             let advice = format!("profile \"{profile}\" is not known: {near}");
@@ -460,7 +460,7 @@ impl Buses {
             && !section.has(&PROFILE)
         {
             let advice = "`profile` is missing: a Modbus meter does not say what its registers \
-                          mean; `fyrhus profiles` lists the known types";
+                          mean; `fyrhus profile list` shows the known types";
             check.mistake(section.at, advice.to_owned());
         }
         if let (Some(id), Some(name), Some(address)) = (id, name, address) {

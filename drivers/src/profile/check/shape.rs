@@ -94,7 +94,7 @@ fn is_one_line(text: &str, first: usize, second: usize) -> bool {
 fn stand_in(table: &mut DeTable<'_>, name: &str) -> bool {
     const ANY: &str = "schema = 1\nid = \"any.type\"\nvendor = \"\"\nmodels = []\n\
                        medium = \"other\"\nstatus = \"community\"\nsource = \"any\"\n\
-                       address = 0\ntype = \"u16\"\n";
+                       address = 0\ntype = \"u16\"\nfamily = 40\n";
     let value = DeTable::parse(ANY).ok().and_then(|mut any| any.get_mut().remove(name));
     let key = Spanned::new(0..0, Cow::Owned(name.to_owned()));
     value.is_some_and(|value| table.insert(key, value).is_none())

@@ -173,7 +173,7 @@ secondary = "6700112"
             "line 18: address = 251 is not a meter's primary address, 0 to 250: 251 and 252 are reserved",
             "line 25: meter 019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e02 is there already, on line 19: each meter has an id of its own, which `uuidgen -t7` makes",
             "line 28: address 5 on bus `a` is taken by the meter on line 19",
-            "line 29: `profile` is missing: a Modbus meter does not say what its registers mean; `fyrhus profiles` lists the known types",
+            "line 29: `profile` is missing: a Modbus meter does not say what its registers mean; `fyrhus profile list` shows the known types",
             "line 33: address = 0 is not a Modbus unit: 1 to 247, or 255 on Modbus TCP",
             "line 38: `secondary` is an address of M-Bus: on Modbus write `address`",
             "line 39: profile \"eastron.sdm63\" is not known: did you mean \"eastron.sdm630\"?",

@@ -4,10 +4,9 @@
 //! bus with many meters, so they tell how far they are, and can be dropped at any time: the bus is
 //! then as fit for the next question as after a readout that was dropped.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use ::mbus::{Place, Secondary, Selection};
+use ::mbus::{Secondary, Selection};
 use metering::{Clock, Identity, Medium};
 
 use crate::error::ReadError;
@@ -49,64 +48,39 @@ pub enum Progress<'a> {
     Several(MeterAddress),
 }
 
-/// Asks every address of `range` on the bus for a sign of life, and those that give one who they
-/// are.
-///
-/// # Errors
-///
-/// [`ReadError::Port`], and [`ReadError::Garbled`] if the line never falls silent. A meter that
-/// gives a sign of life and no telegram is found without an identity.
-pub async fn scan_primary(
-    bus: &mut MbusBus,
-    range: RangeInclusive<u8>,
-    clock: &dyn Clock,
-    progress: impl FnMut(Progress<'_>),
-) -> Result<Vec<Discovered>, ReadError> {
-    run(Scan::primary(range), bus, clock, progress).await
-}
-
-/// Searches for every meter on the bus by its own address, from a place on; that of the selection
-/// that was told last ([`Progress::Asking`]) goes on with a search that was dropped.
-///
-/// A device that feels addressed by everything would make the search endless: it ends after
-/// [`MOST_FOUND`] meters, with these, and after [`MOST_UNRESOLVED`] selections that lead to none.
-///
-/// # Errors
-///
-/// As [`scan_primary`], and [`ReadError::Garbled`] if nearly every selection is answered by
-/// something that is no meter.
-pub async fn scan_secondary(
-    bus: &mut MbusBus,
-    from: Place,
-    clock: &dyn Clock,
-    progress: impl FnMut(Progress<'_>),
-) -> Result<Vec<Discovered>, ReadError> {
-    run(Scan::secondary(from, Vec::new()), bus, clock, progress).await
-}
-
-/// A scan for which nobody else waits.
-async fn run(
-    mut scan: Scan,
-    bus: &mut MbusBus,
-    clock: &dyn Clock,
-    mut progress: impl FnMut(Progress<'_>),
-) -> Result<Vec<Discovered>, ReadError> {
-    let mut found = Vec::new();
-    let mut asked = None;
-    loop {
-        if let Some(place) = scan.place()
-            && asked.replace(place) != Some(place)
-        {
-            progress(Progress::Asking(place));
-        }
-        match scan.step(bus, clock).await? {
-            ScanStep::Nothing => {}
-            ScanStep::Found(meter) => {
-                progress(Progress::Found(&meter));
-                found.push(meter);
+impl Scan {
+    /// Goes on to the end, for whom nobody else waits.
+    ///
+    /// A device that feels addressed by everything would make a search endless: it ends after
+    /// [`MOST_FOUND`] meters, with these, and after [`MOST_UNRESOLVED`] selections that lead to
+    /// none. A meter that gives a sign of life and no telegram is found without an identity.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scan::step`].
+    pub async fn to_end(
+        mut self,
+        bus: &mut MbusBus,
+        clock: &dyn Clock,
+        mut progress: impl FnMut(Progress<'_>),
+    ) -> Result<Vec<Discovered>, ReadError> {
+        let mut found = Vec::new();
+        let mut asked = None;
+        loop {
+            if let Some(place) = self.place()
+                && asked.replace(place) != Some(place)
+            {
+                progress(Progress::Asking(place));
             }
-            ScanStep::Several(address) => progress(Progress::Several(address)),
-            ScanStep::Done => return Ok(found),
+            match self.step(bus, clock).await? {
+                ScanStep::Nothing => {}
+                ScanStep::Found(meter) => {
+                    progress(Progress::Found(&meter));
+                    found.push(meter);
+                }
+                ScanStep::Several(address) => progress(Progress::Several(address)),
+                ScanStep::Done => return Ok(found),
+            }
         }
     }
 }

@@ -12,7 +12,7 @@
 //! |------------|-------------------------------------------------------------|
 //! | [`Bus`]    | a wire with meters; asks one at a time                      |
 //! | [`Ear`]    | a wire on which meters speak unasked                        |
-//! | [`scan_primary`], [`scan_secondary`], [`Scan`] | who is on an M-Bus       |
+//! | [`Scan`]   | who is on an M-Bus                                           |
 //! | `port`     | serial line, TCP or UDP: bytes, faults, reconnecting   |
 //! | [`Doctor`] | what is most likely wrong with an M-Bus, and which meters are held back |
 //! | [`mod@mbus`] | M-Bus over a serial line or a converter                      |
@@ -47,9 +47,7 @@ pub mod weather;
 pub use bus::{
     Bus, BusKind, BusSettings, Meter, MeterAddress, OddKind, OddRecord, Readout, Remembered,
 };
-pub use discover::{
-    Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress, scan_primary, scan_secondary,
-};
+pub use discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress};
 pub use ear::{Ear, EarKind, EarSettings, Heard, Plaint, Stranger};
 pub use error::{Garble, ReadError};
 pub use mbus::doctor::{

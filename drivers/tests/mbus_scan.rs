@@ -17,7 +17,6 @@ use std::time::Duration;
 use drivers::mbus::MbusBus;
 use drivers::{
     Bus, BusSettings, Discovered, MeterAddress, Profiles, Progress, Scan, ScanStep, Whole,
-    scan_primary, scan_secondary,
 };
 use mbus::{Place, Selection};
 use slave::{Act, KAM, meter, read, slave};
@@ -30,20 +29,22 @@ async fn a_scan_finds_who_is_there_and_tells_how_far_it_is() {
         let slave = slave(on_pty, vec![]).await;
         let mut bus = MbusBus::open(&slave.settings, Arc::new(Profiles::embedded()));
         let mut log = Vec::new();
-        let by_primary = scan_primary(&mut bus, 3..=6, &Noon, |progress| {
-            log.push(match progress {
-                Progress::Asking(address) => format!("asking {address}"),
-                Progress::Found(meter) => format!("found {}", meter.identity.serial),
-                Progress::Several(address) => format!("several at {address}"),
-            });
-        })
-        .await
-        .unwrap();
+        let by_primary = Scan::primary(3..=6)
+            .to_end(&mut bus, &Noon, |progress| {
+                log.push(match progress {
+                    Progress::Asking(address) => format!("asking {address}"),
+                    Progress::Found(meter) => format!("found {}", meter.identity.serial),
+                    Progress::Several(address) => format!("several at {address}"),
+                });
+            })
+            .await
+            .unwrap();
         assert_eq!(log, ["asking 3", "asking 4", "asking 5", "found 67001122", "asking 6"]);
         assert_eq!(by_primary.len(), 1);
         assert_eq!(by_primary[0].profile.as_deref(), Some("kamstrup.multical-601"));
 
-        let by_secondary = scan_secondary(&mut bus, Place::START, &Noon, |_| {}).await.unwrap();
+        let search = Scan::secondary(Place::START, Vec::new()).thoroughly();
+        let by_secondary = search.to_end(&mut bus, &Noon, |_| {}).await.unwrap();
         assert_eq!(by_secondary.len(), 1);
         assert_eq!(by_secondary[0].identity, by_primary[0].identity);
         assert_eq!(by_secondary[0].primary, Some(5));

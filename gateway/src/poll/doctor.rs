@@ -176,6 +176,7 @@ pub(crate) fn counts(record: &Record) -> Vec<(&'static str, u32)> {
         ("line_errors", all.line_errors),
         ("broken", all.broken),
         ("collisions", all.collisions),
+        ("clashes", all.clashes),
         ("foreign", all.foreign),
         ("stray_bytes", all.stray_bytes),
         ("echoes", all.echoes),

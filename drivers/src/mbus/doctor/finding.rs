@@ -106,8 +106,9 @@ impl Trouble {
             }
             Self::NobodyAnswers => {
                 "Measure at the level converter: about 36 V between the two wires at rest. None: \
-                 its power or a short circuit. With voltage: the wires behind it, or its cable to \
-                 this gateway."
+                 its power or a short circuit. With voltage: the wires behind it, its cable to \
+                 this gateway, or the speed; most meters talk at 2400 baud, old ones at 300, and \
+                 one that is asked at another says nothing."
             }
             Self::TooManyLoads => {
                 "Move meters to a second level converter, or use a larger one; correct \
@@ -143,7 +144,7 @@ impl Trouble {
             }
             Self::Silent => {
                 "Check the meter's terminals, measure for 36 V there, and see whether its battery \
-                 is flat or its address was changed."
+                 is flat, or its address or speed was changed."
             }
             Self::NoisyMeter => "Tighten the terminals at this meter and in the box before it.",
             Self::Unsteady => {
@@ -246,6 +247,12 @@ impl Patient<'_> {
         }
     }
 
+    /// Its acknowledges are understood and its telegrams are not.
+    const fn clashes(&self) -> bool {
+        let Record { last, in_vain, lately, .. } = self.record;
+        matches!(last, Last::Garbled) && *in_vain >= FEW && lately.clashes >= FEW
+    }
+
     const fn is_silent(&self) -> bool {
         matches!(self.record.last, Last::Silent) && self.record.in_vain >= 2
     }
@@ -292,10 +299,19 @@ fn everywhere(patients: &[Patient<'_>], found: &mut Vec<Finding>) -> bool {
     let nobody = patients
         .iter()
         .all(|it| it.record.in_vain >= 2 && matches!(it.record.last, Last::Silent | Last::Garbled));
-    if all < 2 || !nobody {
+    // Of one meter alone it is known when it says something, and that for long enough.
+    let one_says_noise = |it: &Patient<'_>| {
+        it.record.last == Last::Garbled
+            && it.record.in_vain >= FEW
+            && it.record.lately.answered == 0
+    };
+    let enough = all >= 2 || patients.iter().any(one_says_noise);
+    if !nobody || !enough || patients.iter().all(Patient::clashes) {
         return false;
     }
-    let garbled = size(patients.iter().filter(|it| it.record.last == Last::Garbled).count());
+    // Who is understood in part has the right speed.
+    let is_broken = |it: &&Patient<'_>| it.record.last == Last::Garbled && !it.clashes();
+    let garbled = size(patients.iter().filter(is_broken).count());
     let finding = if garbled * 2 >= all {
         Finding::of_wire(Trouble::WrongSpeed, garbled, all)
     } else {
@@ -308,17 +324,25 @@ fn everywhere(patients: &[Patient<'_>], found: &mut Vec<Finding>) -> bool {
 
 fn of_each(patients: &[Patient<'_>], found: &mut Vec<Finding>) {
     let others_answer = patients.iter().any(|it| it.record.last == Last::Answered);
+    // Where many come damaged, it is the wire that spoils the long and lets the short pass.
+    let damaged = patients.iter().filter(|it| it.record.lately.damaged() >= FEW).count();
+    let wire_is_noisy = size(damaged) >= FEW && damaged * 2 >= patients.len();
     for patient in patients {
         let Record { lately, last, in_vain, .. } = patient.record;
         let collides = lately.collisions >= FEW && lately.collisions * 10 >= lately.polls;
-        if collides {
-            found.push(patient.finding(Trouble::SameAddress, lately.collisions, lately.polls));
+        if collides || (patient.clashes() && !wire_is_noisy) {
+            let count = lately.collisions.max(lately.clashes);
+            found.push(patient.finding(Trouble::SameAddress, count, lately.polls));
         } else if *last == Last::Garbled && *in_vain >= FEW && lately.answered == 0 && others_answer
         {
             found.push(patient.finding(Trouble::MeterAtOtherSpeed, *in_vain, lately.polls));
         }
-        if *last == Last::Other {
-            found.push(patient.finding(Trouble::WrongMeter, lately.others, lately.polls));
+        // A number that is nearly the configured one is a fault of the wire unless it stays.
+        let stays_near =
+            *last == Last::Held && patient.record.suspect().is_none() && *in_vain >= FEW;
+        if *last == Last::Other || stays_near {
+            let count = lately.others.max(lately.held);
+            found.push(patient.finding(Trouble::WrongMeter, count, lately.polls));
         }
         if let Some((known, suspect)) = patient.record.known().zip(patient.record.suspect()) {
             let finding = patient.finding(Trouble::HeldBack, lately.held, lately.polls);

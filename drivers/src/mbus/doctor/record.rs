@@ -47,6 +47,10 @@ counts! {
     broken,
     /// Answers that were most likely those of two meters at once.
     collisions,
+    /// Questions before which the meter acknowledged a reset as it should, and to which it answered
+    /// in bytes that are no telegram: two that acknowledge at once look like one, two telegrams at
+    /// once like none.
+    clashes,
     /// Whole frames that nobody had asked for.
     foreign,
     /// Bytes that came while nothing was asked.
@@ -152,6 +156,7 @@ impl Record {
             Last::Answered => counts.answered = 1,
             Last::Held => counts.held = 1,
             Last::Other => counts.others = 1,
+            Last::Garbled if traffic.answers > 0 => counts.clashes = 1,
             Last::None | Last::Silent | Last::Garbled | Last::Refused => {}
         }
         self.all.add(&counts);

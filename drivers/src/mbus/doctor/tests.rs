@@ -51,6 +51,8 @@ fn readout(device: Secondary) -> Readout {
 const QUIET: Traffic = Traffic { sends: 1, answers: 1, ..Traffic::NONE };
 const SILENT: Traffic = Traffic { sends: 3, repeats: 2, silences: 3, ..Traffic::NONE };
 const BROKEN: Traffic = Traffic { sends: 3, repeats: 2, broken: 3, ..Traffic::NONE };
+/// Two acknowledge as one, and their telegrams meet.
+const CLASHED: Traffic = Traffic { sends: 4, repeats: 2, answers: 1, broken: 3, ..Traffic::NONE };
 const COLLIDED: Traffic = Traffic { sends: 3, repeats: 2, collisions: 3, ..Traffic::NONE };
 
 #[derive(Clone, Copy)]
@@ -60,6 +62,7 @@ enum Says {
     Noise,
     Port,
     Other,
+    Nearly,
 }
 
 /// A wire of some meters, asked once a minute.
@@ -87,11 +90,11 @@ impl Wire {
                 port: "tcp://127.0.0.1:1".parse().unwrap(),
                 cause: crate::PortFault::NotListening,
             }),
-            Says::Other => Err(ReadError::WrongMeter {
-                address,
-                expected: "67001122".to_owned(),
-                found: "12345678".to_owned(),
-            }),
+            Says::Other | Says::Nearly => {
+                let found = if matches!(says, Says::Other) { "12345678" } else { "67001322" };
+                let (expected, found) = ("67001122".to_owned(), found.to_owned());
+                Err(ReadError::WrongMeter { address, expected, found })
+            }
         };
         let heard = self.doctor.hear(&meter(number), self.minute * MINUTE, traffic, ended);
         assert_eq!(heard.is_ok(), matches!(says, Says::Good));
@@ -145,6 +148,7 @@ fn each_fault_has_its_cause_and_goes_with_it() {
     check(&[7, 8, 9], &SILENT, Says::Nothing, &["3 of 10 meters fell silent together"]);
     check(&ALL, &SILENT, Says::Nothing, &["none of the 10 meters says a byte"]);
     check(&[7], &COLLIDED, Says::Noise, &["two meters answer at address 7"]);
+    check(&[7], &CLASHED, Says::Noise, &["two meters answer at address 7"]);
     check(&ALL, &QUIET, Says::Port, &["the port of the bus cannot be used"]);
     check(
         &ALL,
@@ -159,6 +163,12 @@ fn each_fault_has_its_cause_and_goes_with_it() {
         &[3],
         &QUIET,
         Says::Other,
+        &["another device answers for the meter at 3 than is configured"],
+    );
+    check(
+        &[3],
+        &QUIET,
+        Says::Nearly,
         &["another device answers for the meter at 3 than is configured"],
     );
     let one_bad = Traffic { sends: 2, repeats: 1, checksum_errors: 1, answers: 1, ..Traffic::NONE };
@@ -197,6 +207,28 @@ fn a_meter_that_never_answered_but_in_broken_bytes_has_another_speed() {
         "the meter at 2 answers in broken bytes while others are well: it most likely has another \
          speed",
     ]);
+}
+
+#[test]
+fn a_single_meter_at_another_speed_is_known_by_its_broken_bytes() {
+    let mut wire = Wire::new(1);
+    wire.rounds(4, &[1], &BROKEN, Says::Noise);
+    wire.check(&[
+        "broken bytes come where answers are due, at 1 of 1 meters: the wire most likely runs at \
+         another speed or parity",
+    ]);
+    let mut wire = Wire::new(1);
+    wire.rounds(4, &[1], &CLASHED, Says::Noise);
+    wire.check(&["two meters answer at address 1"]);
+}
+
+#[test]
+fn a_number_that_is_nearly_the_configured_one_is_another_meter_only_if_it_stays() {
+    let mut wire = Wire::new(2);
+    wire.rounds(1, &[2], &QUIET, Says::Nearly);
+    wire.check(&[]);
+    wire.rounds(2, &[2], &QUIET, Says::Nearly);
+    wire.check(&["another device answers for the meter at 2 than is configured"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::io::{IsTerminal as _, Write as _, stderr};
 
 use anyhow::{Context as _, bail};
-use drivers::{Bus, BusKind, Discovered, MeterAddress, Progress, scan_primary, scan_secondary};
+use drivers::{Bus, BusKind, Discovered, MeterAddress, Progress, Scan};
 use mbus::{Place, Selection};
 use serde::Serialize;
 
@@ -24,7 +24,12 @@ By primary address, 251 addresses are asked: about a minute at 2400 baud. Two
 meters with one address are told as such: search with --secondary, and give
 each an address of its own with `fyrhus mbus set-address --secondary NUMBER`.
 With --secondary the time grows with the number of meters: 1 to 2 minutes for
-60 at 2400 baud.
+60 at 2400 baud. A meter that was not found though it is there, or a wire with
+noise: --thorough asks everything twice and finds numbers with letters, too.
+
+A number that differs from a known one in a few bits is most likely a fault of
+the wire. Such a meter is asked again, and told as `nearly` the known one if it
+cannot show that it is there.
 
 Examples:
   fyrhus mbus scan --port serial:///dev/ttyUSB0
@@ -48,19 +53,16 @@ pub(in crate::cli) struct ScanMbus {
         conflicts_with = "secondary",
     )]
     to: u8,
+    /// Ask twice where nobody answers, and for every number there can be: two to three times as long
+    #[arg(long)]
+    thorough: bool,
     #[command(flatten)]
     types: Types,
 }
 
-/// What is looked for, and from where on.
-enum Plan {
-    Primary(u8, u8),
-    Secondary(Place),
-}
-
 impl ScanMbus {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
-        let plan = self.plan()?;
+        let scan = self.scan()?;
         let profiles = self.types.load(out);
         self.wire.expect_unpolled(&self.types, &profiles)?;
         let settings = self.wire.settings(BusKind::Mbus);
@@ -70,17 +72,8 @@ impl ScanMbus {
         let mut seen =
             Seen { out, found: 0, asking: None, shows: stderr().is_terminal(), broken: None };
         let ended = block_on(async {
-            let scan = async {
-                let note = |progress: Progress<'_>| seen.note(progress);
-                match plan {
-                    Plan::Primary(first, last) => {
-                        scan_primary(&mut bus, first..=last, &SystemClock::new(), note).await
-                    }
-                    Plan::Secondary(place) => {
-                        scan_secondary(&mut bus, place, &SystemClock::new(), note).await
-                    }
-                }
-            };
+            let clock = SystemClock::new();
+            let scan = scan.to_end(&mut bus, &clock, |progress| seen.note(progress));
             Ok(tokio::select! {
                 ended = scan => Some(ended),
                 _ = tokio::signal::ctrl_c() => None,
@@ -122,7 +115,13 @@ impl ScanMbus {
         }
     }
 
-    fn plan(&self) -> anyhow::Result<Plan> {
+    fn scan(&self) -> anyhow::Result<Scan> {
+        let scan = self.place()?;
+        Ok(if self.thorough { scan.thoroughly() } else { scan })
+    }
+
+    /// What is looked for, and from where on.
+    fn place(&self) -> anyhow::Result<Scan> {
         let from = self.from.as_deref();
         if self.secondary {
             let place =
@@ -130,7 +129,7 @@ impl ScanMbus {
             let place = place.context(
                 "--from takes eight digits, F for those that are open at the end, such as 67FFFFFF",
             )?;
-            return Ok(Plan::Secondary(place));
+            return Ok(Scan::secondary(place, Vec::new()));
         }
         let first = match from {
             None => 0,
@@ -144,7 +143,7 @@ impl ScanMbus {
         if first > self.to {
             bail!("there is no address from {first} to {}", self.to);
         }
-        Ok(Plan::Primary(first, self.to))
+        Ok(Scan::primary(first..=self.to))
     }
 }
 
@@ -236,6 +235,7 @@ struct Found {
     version: String,
     medium: Option<&'static str>,
     profile: Option<String>,
+    nearly: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -260,6 +260,7 @@ impl Found {
             version: identity.version,
             medium: meter.medium.map(metering::Medium::code),
             profile: meter.profile.clone(),
+            nearly: meter.nearly.map(|nearly| nearly.to_string()),
         }
     }
 }
@@ -282,7 +283,11 @@ fn for_people(meter: &Discovered) -> String {
         ("profile", meter.profile.as_deref().unwrap_or_default()),
     ];
     let told = told.into_iter().filter(|(_, told)| !told.is_empty());
-    let words: Vec<String> = told.map(|(name, told)| format!("{name} {}", plain(told))).collect();
+    let mut words: Vec<String> =
+        told.map(|(name, told)| format!("{name} {}", plain(told))).collect();
+    if let Some(nearly) = meter.nearly {
+        words.push(format!("nearly {nearly}: most likely a fault of the wire, scan again"));
+    }
     wrapped(&head, &words.join("  "))
 }
 

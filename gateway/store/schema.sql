@@ -253,3 +253,20 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE piece (
+    number  INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 549755813887),
+    step    INTEGER NOT NULL CHECK (step IN (0, 2)),  -- quarter hours, days
+    ts      INTEGER NOT NULL,  -- when its first period begins
+    ts_last INTEGER NOT NULL CHECK (ts_last >= ts),
+    crc32c  INTEGER NOT NULL   -- of the other columns
+) STRICT;
+CREATE INDEX piece_by_time ON piece (step, ts);
+CREATE TABLE tally_block (
+    id     INTEGER PRIMARY KEY,
+    crc32c INTEGER NOT NULL,  -- of the other columns
+    blob   BLOB    NOT NULL
+) STRICT;
+CREATE TABLE packed_meter (
+    key   INTEGER PRIMARY KEY CHECK (key BETWEEN 1 AND 16777215),
+    meter BLOB    NOT NULL UNIQUE
+) STRICT;

@@ -66,7 +66,8 @@ pub(crate) struct Laid {
     pub(crate) blob: Vec<u8>,
 }
 
-const KEY_BITS: u32 = 24;
+/// A file has keys for sixteen million meters.
+pub(crate) const KEY_BITS: u32 = 24;
 const READING: &str = "read packed readings";
 const PACKING: &str = "pack readings";
 
@@ -193,9 +194,17 @@ pub(crate) fn all(db: &Connection, file: &Path) -> Result<Vec<Chunk>, StoreError
 }
 
 /// The command line may look into a file before its writer has brought it up to date.
-fn can_hold(db: &Connection) -> Result<bool, StoreError> {
+pub(crate) fn can_hold(db: &Connection) -> Result<bool, StoreError> {
     let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).doing(READING)?;
     Ok(version >= 2)
+}
+
+/// How many damaged blocks a file keeps for somebody to look at.
+pub(crate) fn count_set_aside(db: &Connection) -> Result<u32, StoreError> {
+    if !can_hold(db)? {
+        return Ok(0);
+    }
+    db.query_row("SELECT COUNT(*) FROM set_aside", [], |row| row.get(0)).doing(READING)
 }
 
 /// One view of a file, whatever is packed meanwhile.

@@ -14,7 +14,6 @@ use crate::civil::{Civil, Step};
 use crate::error::{Doing, StoreError};
 use crate::query::Snapshot;
 use crate::registry::uuid;
-use crate::tables;
 
 /// How complete the answers of one meter are in one period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,13 +170,7 @@ impl Snapshot<'_> {
         meter: MeterId,
         span: &Range<i64>,
     ) -> Result<BTreeMap<i64, crate::rollup::Answers>, StoreError> {
-        let hot = self.state.hot.answers.range((meter, span.start)..(meter, span.end));
-        let mut answers = tables::answers(self.desk.rollup()?, meter, span)?;
-        for ((_, starts_at), fresh) in hot {
-            let sum = fresh.onto(answers.get(starts_at).copied());
-            answers.insert(*starts_at, sum);
-        }
-        Ok(answers)
+        self.tallied()?.answers(meter, span)
     }
 }
 

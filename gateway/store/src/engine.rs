@@ -210,9 +210,9 @@ impl Engine {
 
     /// Writes the tallies to the roll-up file; makes that again if it is damaged.
     pub(crate) fn write_tallies(&mut self) -> Result<(), StoreError> {
-        let hot = self.state().hot;
-        match tables::write(&mut self.rollup, &hot, self.shared.civil) {
-            Err(error) if error.is_damage() => self.repair_rollup(&error)?,
+        let State { hot, registry, .. } = self.state();
+        match tables::write(&mut self.rollup, &hot, &registry, self.shared.civil) {
+            Err(error) if error.is_damage() => drop(self.repair_rollup(&error)?),
             other => other?,
         }
         drop(hot);

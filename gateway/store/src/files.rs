@@ -34,8 +34,12 @@ pub(crate) const RAW: Schema = Schema {
         include_str!("../migrations/raw/0002_blocks.sql"),
     ],
 };
-pub(crate) const ROLLUP: Schema =
-    Schema { migrations: &[include_str!("../migrations/rollup/0001_rollups.sql")] };
+pub(crate) const ROLLUP: Schema = Schema {
+    migrations: &[
+        include_str!("../migrations/rollup/0001_rollups.sql"),
+        include_str!("../migrations/rollup/0002_tally_blocks.sql"),
+    ],
+};
 
 pub(crate) fn core_path(dir: &Path) -> PathBuf {
     dir.join("core.db")

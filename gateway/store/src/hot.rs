@@ -19,10 +19,10 @@ use crate::rollup::{Answers, Failing, Key, Newest, Progress, Tally};
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hot {
-    /// By quarter hour, of the readings after `written_seq`.
+    /// By quarter hour, of the readings after [`Self::written_seq`].
     pub(crate) tallies: BTreeMap<Key, Tally>,
     pub(crate) answers: BTreeMap<(MeterId, i64), Answers>,
-    /// Failures that ended after `written_seq`.
+    /// Failures that ended after [`Self::written_seq`].
     pub(crate) ended: Vec<Failing>,
     pub(crate) failing: HashMap<MeterId, Failing>,
     pub(crate) progress: HashMap<SeriesId, Progress>,
@@ -31,6 +31,9 @@ pub(crate) struct Hot {
     /// What the meters said last, since the start: at most [`MOST_TELEGRAM_BYTES`] of each.
     pub(crate) telegrams: HashMap<MeterId, Arc<Vec<Vec<u8>>>>,
     pub(crate) identities: HashMap<MeterId, Identity>,
+    /// What the file had counted when these tallies were begun. If it has counted more since, it
+    /// has all of them.
+    pub(crate) written_seq: u64,
     /// All readings up to this one are counted, here or in the file.
     pub(crate) applied_seq: u64,
 }
@@ -115,10 +118,7 @@ impl Hot {
 
     /// Counts one answer of one meter, or that it failed.
     fn answer(&mut self, round: &[(u64, Entry, MeterId)]) {
-        let (Some((first_seq, head, meter)), Some((seq, _, _))) = (round.first(), round.last())
-        else {
-            return;
-        };
+        let Some((first_seq, head, meter)) = round.first() else { return };
         let remembered = head.origin == Origin::MeterMemory;
         let failure = failure_of(round);
         let starts_at = head.at_ms.saturating_sub(head.at_ms.rem_euclid(QUARTER_MS));
@@ -128,7 +128,6 @@ impl Hot {
             None => answers.answered = answers.answered.saturating_add(1),
             Some(_) => answers.failed = answers.failed.saturating_add(1),
         }
-        answers.seq = *seq;
         if remembered {
             return;
         }
@@ -166,6 +165,7 @@ impl Hot {
 
     /// After the tallies were written.
     pub(crate) fn written(&mut self) {
+        self.written_seq = self.applied_seq;
         self.tallies.clear();
         self.answers.clear();
         self.ended.clear();

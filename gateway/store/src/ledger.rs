@@ -22,7 +22,8 @@ impl Core {
                         "SELECT * FROM attempt WHERE number > ?1 ORDER BY number LIMIT ?2",
                     )?
                     .query_map(params![after, limit], |row| {
-                        let attempt = AttemptRow { at_ms: row.get("at_ms")?, body: row.get("body")? };
+                        let attempt =
+                            AttemptRow { at_ms: row.get("at_ms")?, body: row.get("body")? };
                         Ok((row.get("number")?, attempt))
                     })?
                     .collect()

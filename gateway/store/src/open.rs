@@ -82,9 +82,9 @@ pub(crate) fn open(
         |db| tables::read_hot(db).map(drop),
     )?;
     damaged.extend(rollup_damage);
-    tables::follow_zone(&mut rollup, civil)?;
-
     let (mut state, foreign) = load(&core)?;
+    tables::bring_over(&mut rollup, &state.registry, civil)?;
+    tables::follow_zone(&mut rollup, civil)?;
     state.head = newest(&held);
     let counted = tables::read_hot(&rollup)?.applied_seq;
     let reserved = cursor(&core, "reserved")?.unwrap_or(0);
@@ -199,7 +199,7 @@ pub(crate) fn replay(
 ) -> Result<u64, StoreError> {
     count_from_raws(state, hot, |hot| {
         if hot.tallies.len() > MOST_TALLIES {
-            tables::write(rollup, hot, civil)?;
+            tables::write(rollup, hot, &state.registry, civil)?;
             hot.written();
         }
         Ok(())

@@ -30,6 +30,7 @@ use crate::error::{Doing, StoreError};
 use crate::files::Month;
 use crate::registry::Registry;
 use crate::spool::{self, SpoolRow};
+use crate::tallied;
 
 /// What packing still remembers of the files it went through.
 #[derive(Debug, Default)]
@@ -65,8 +66,8 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Engine {
-    /// Does the next step, and says how many readings it was; 0 when nothing is left to do.
-    pub(crate) fn pack(&mut self) -> Result<u64, StoreError> {
+    /// Does the next step, and says how many readings it was; `None` when nothing is left to do.
+    pub(crate) fn pack(&mut self) -> Result<Option<u64>, StoreError> {
         let now = self.clock.now().wall_ms();
         let months: Vec<Month> = self.state().files.iter().map(|held| held.month).collect();
         for month in months {
@@ -81,10 +82,14 @@ impl Engine {
                 done => done?,
             };
             if done > 0 {
-                return Ok(done);
+                return Ok(Some(done));
             }
         }
-        Ok(0)
+        match tallied::merge(&mut self.rollup, now) {
+            Ok(merged) => Ok(merged.then_some(0)),
+            Err(error) if error.is_damage() => self.repair_rollup(&error).map(|_| None),
+            Err(error) => Err(error),
+        }
     }
 
     fn pack_in(&mut self, month: Month, now: i64) -> Result<u64, StoreError> {

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use metering::{
     Identity, MeterId, NoReading, Origin, Quality, Quantity, Register, Resolution, SeriesId, Trust,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use crate::chunk;
 use crate::civil::{Civil, Step};
 use crate::error::{StoreError, free_bytes};
 use crate::files;
-use crate::hot::Hot;
+use crate::hot::add_up;
 use crate::readers::Desk;
 use crate::registry::{Point, SeriesInfo};
-use crate::rollup::{Tally, clamped};
+use crate::rollup::{Answers, Key, Tally, clamped};
 use crate::spool;
 use crate::state::State;
-use crate::tables::{self, Table};
+use crate::tables;
+use crate::tallied::{self, Kept};
 use crate::walk::naming;
 
 /// A view of the store while one question is answered.
@@ -260,10 +261,8 @@ impl Snapshot<'_> {
     /// Pieces of `span` in which there may be readings, a day at first and then longer, so that a
     /// few readings are found without unpacking a year.
     fn windows(&self, span: &Range<i64>, order: Order) -> Vec<Range<i64>> {
-        let times = || self.state.files.iter().filter_map(|held| held.times);
-        let Some(first) = times().map(|(first, _)| first).min() else { return Vec::new() };
-        let Some(last) = times().map(|(_, last)| last).max() else { return Vec::new() };
-        let (from, until) = (span.start.max(first), span.end.min(last.saturating_add(1)));
+        let Some(there) = self.times() else { return Vec::new() };
+        let (from, until) = (span.start.max(there.start), span.end.min(there.end));
         let mut windows = Vec::new();
         let mut length = spool::DAY_MS;
         let (mut low, mut high) = (from, until);
@@ -417,6 +416,13 @@ impl Snapshot<'_> {
             .collect())
     }
 
+    /// From the earliest reading to the latest, about; `None` if there are none.
+    pub fn times(&self) -> Option<Range<i64>> {
+        let times = || self.state.files.iter().filter_map(|held| held.times);
+        let first = times().map(|(first, _)| first).min()?;
+        Some(first..times().map(|(_, last)| last).max()?.saturating_add(1))
+    }
+
     /// How much there is.
     pub fn size(&self) -> Size {
         let files = &self.state.files;
@@ -443,7 +449,7 @@ impl Snapshot<'_> {
         self.tallied()?.tallies(series, step, span)
     }
 
-    /// The tally next to an instant in one era.
+    /// The tally next to an instant in one era; a row that holds the instant lies before it.
     pub(crate) fn beside(
         &self,
         series: SeriesId,
@@ -452,11 +458,13 @@ impl Snapshot<'_> {
         at: i64,
         side: Side,
     ) -> Result<Option<Tally>, StoreError> {
-        self.tallied()?.beside(series, step, era, at, side)
+        let row = self.civil.period(step, at);
+        let edge = if row.start == at { at } else { row.end };
+        self.tallied()?.beside(series, era, edge, side)
     }
 
-    fn tallied(&self) -> Result<Tallied<'_>, StoreError> {
-        Ok(Tallied { db: self.desk.rollup()?, hot: &self.state.hot, civil: self.civil })
+    pub(crate) fn tallied(&self) -> Result<Tallied<'_>, StoreError> {
+        Tallied::of(self.desk.rollup()?, &self.state, self.civil)
     }
 
     pub(crate) fn coverage<'s>(
@@ -487,12 +495,25 @@ impl Snapshot<'_> {
 
 /// All tallies there are: those of the roll-up file, and those in memory.
 pub(crate) struct Tallied<'a> {
-    pub(crate) db: &'a Connection,
-    pub(crate) hot: &'a Hot,
-    pub(crate) civil: Civil,
+    /// One view of the file, whatever is written meanwhile.
+    view: Transaction<'a>,
+    state: &'a State,
+    civil: Civil,
+    /// Whether the file has counted what is in memory: it was written since the memory was looked at.
+    hot_is_in_file: bool,
 }
 
-impl Tallied<'_> {
+impl<'a> Tallied<'a> {
+    pub(crate) fn of(
+        db: &'a Connection,
+        state: &'a State,
+        civil: Civil,
+    ) -> Result<Self, StoreError> {
+        let view = chunk::view(db)?;
+        let hot_is_in_file = tables::counted(&view)? > state.hot.written_seq;
+        Ok(Self { view, state, civil, hot_is_in_file })
+    }
+
     /// Those of a series by era and time.
     pub(crate) fn tallies(
         &self,
@@ -500,28 +521,48 @@ impl Tallied<'_> {
         step: Step,
         span: &Range<i64>,
     ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
-        let mut tallies = tables::tallies(self.db, step, series, span)?;
-        for (key, fresh) in self.hot.by_step(series, self.civil, step, span) {
-            let sum = fresh.onto(tallies.get(&key).copied());
-            tallies.insert(key, sum);
+        let kept = Kept::for_step(step);
+        // The last row may go on behind the span.
+        let reach = match step {
+            Step::Quarter | Step::Day => 0,
+            Step::Hour => HOUR_MS,
+            Step::Month => 32 * spool::DAY_MS,
+        };
+        let wide = span.start..span.end.saturating_add(reach);
+        let mut all = match self.state.registry.get(series) {
+            Some(info) => tallied::tallies(&self.view, kept, info.meter, series, &wide)?,
+            None => BTreeMap::new(),
+        };
+        if !self.hot_is_in_file {
+            let hot = self.state.hot.by_step(series, self.civil, kept.step(), &wide);
+            for ((era, starts_at), fresh) in hot {
+                all.entry(Key { series, era, starts_at })
+                    .and_modify(|it| *it = it.plus(fresh))
+                    .or_insert(fresh);
+            }
         }
-        Ok(tallies)
+        let tallies = add_up(all.iter(), self.civil, step).into_iter();
+        let tallies = tallies.filter(|(key, _)| span.contains(&key.starts_at));
+        Ok(tallies.map(|(key, tally)| ((key.era, key.starts_at), tally)).collect())
     }
 
-    /// The one next to an instant in one era.
+    /// One next to an instant in one era: of a quarter hour or of a day, but on that side as a whole.
     pub(crate) fn beside(
         &self,
         series: SeriesId,
-        step: Step,
         era: u32,
         at: i64,
         side: Side,
     ) -> Result<Option<Tally>, StoreError> {
-        let table = Table::of(step);
-        let which = if side == Side::Before { table.before } else { table.after };
-        let stored = tables::beside(self.db, which, series, era, at)?;
+        let stored = match self.state.registry.get(series) {
+            Some(info) => tallied::beside(&self.view, info.meter, series, era, at, side)?,
+            None => None,
+        };
+        if self.hot_is_in_file {
+            return Ok(stored);
+        }
         let span = if side == Side::Before { i64::MIN..at } else { at..i64::MAX };
-        let hot = self.hot.by_step(series, self.civil, step, &span);
+        let hot = self.state.hot.by_step(series, self.civil, Step::Quarter, &span);
         let mut hot = hot.into_iter().filter(|((of, _), _)| *of == era).map(|(_, tally)| tally);
         let fresh = if side == Side::Before { hot.next_back() } else { hot.next() };
         Ok(match (stored, fresh) {
@@ -529,7 +570,26 @@ impl Tallied<'_> {
             (stored, fresh) => stored.or(fresh),
         })
     }
+
+    /// How often a meter answered, by quarter hour.
+    pub(crate) fn answers(
+        &self,
+        meter: MeterId,
+        span: &Range<i64>,
+    ) -> Result<BTreeMap<i64, Answers>, StoreError> {
+        let mut answers = tallied::answers(&self.view, meter, span)?;
+        if !self.hot_is_in_file {
+            let hot = self.state.hot.answers.range((meter, span.start)..(meter, span.end));
+            for ((_, starts_at), fresh) in hot {
+                let known = answers.entry(*starts_at).or_default();
+                *known = fresh.plus(*known);
+            }
+        }
+        Ok(answers)
+    }
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// On which side of an instant.
 #[derive(Clone, Copy, PartialEq, Eq)]

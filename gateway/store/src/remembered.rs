@@ -89,13 +89,13 @@ impl Engine {
         };
         let Some(progress) = state.hot.progress.get(&info.series) else { return Ok(None) };
         let era = progress.era_of(*at_ms);
-        let known = Tallied { db: &self.rollup, hot: &state.hot, civil: self.shared.civil };
+        let known = Tallied::of(&self.rollup, &state, self.shared.civil)?;
 
         let near = quarter(at_ms.saturating_sub(QUARTER_MS))..at_ms.saturating_add(QUARTER_MS);
         if !known.tallies(info.series, Step::Quarter, &near)?.is_empty() {
             return Ok(None);
         }
-        let beside = |side| known.beside(info.series, Step::Quarter, era, *at_ms, side);
+        let beside = |side| known.beside(info.series, era, *at_ms, side);
         let (Some(before), Some(after)) = (beside(Side::Before)?, beside(Side::After)?) else {
             return Ok(None);
         };

@@ -207,7 +207,7 @@ impl Engine {
     }
 
     /// Puts the roll-up file aside and makes it again from the raw files.
-    pub(crate) fn repair_rollup(&mut self, found: &StoreError) -> Result<(), StoreError> {
+    pub(crate) fn repair_rollup(&mut self, found: &StoreError) -> Result<Damage, StoreError> {
         let path = files::rollup_path(&self.dir);
         let aside = files::put_aside(&path)?;
         self.rollup = files::open(&path, &files::ROLLUP)?;
@@ -225,6 +225,6 @@ impl Engine {
             state.generation += 1;
         });
         self.report(&damage);
-        Ok(())
+        Ok(damage)
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Doing, StoreError, percent_used};
 use crate::files::{self, Month};
 use crate::repair::Damage;
 use crate::spool::{self, Held};
+use crate::tallied;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +119,21 @@ impl Engine {
         Ok(lost)
     }
 
-    /// Reads the next month's file through.
+    /// Reads the next month's file through, and after the last one the roll-ups.
     pub(crate) fn scrub(&mut self) -> Result<Vec<Damage>, StoreError> {
         let state = self.state();
         let months = state.files.iter().map(|held| held.month);
         let next = months.clone().find(|month| Some(*month) > self.scrubbed);
         let Some(month) = next.or_else(|| months.min()) else { return Ok(Vec::new()) };
+        let mut damages = Vec::new();
+        if next.is_none() {
+            match files::check_structure(&self.rollup, &files::rollup_path(&self.dir))
+                .and_then(|()| tallied::check(&self.rollup))
+            {
+                Err(error) if error.is_damage() => damages.push(self.repair_rollup(&error)?),
+                other => other?,
+            }
+        }
         self.scrubbed = Some(month);
         let path = month.path(&self.dir);
         let checked = self.raw(month).and_then(|raw| {
@@ -131,9 +141,10 @@ impl Engine {
             spool::check(&raw.db, &path)
         });
         match checked.and_then(|()| self.scrub_blocks(month)) {
-            Err(error) if error.is_damage() => Ok(vec![self.repair_raw(month)?]),
-            other => other,
+            Err(error) if error.is_damage() => damages.push(self.repair_raw(month)?),
+            other => damages.extend(other?),
         }
+        Ok(damages)
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Tally {
     /// `last - first`.
     pub(crate) up: i64,
     pub(crate) down: i64,
-    /// The highest number in it.
+    /// The highest number in it; 0 out of the file, which does not keep it.
     pub(crate) seq: u64,
 }
 
@@ -100,16 +100,6 @@ impl Tally {
             seq: a.seq.max(b.seq),
         }
     }
-
-    /// `stored` with what came since, which is `self`; what is stored already is not added again.
-    #[must_use]
-    pub(crate) fn onto(self, stored: Option<Self>) -> Self {
-        match stored {
-            None => self,
-            Some(stored) if stored.seq >= self.seq => stored,
-            Some(stored) => stored.plus(self),
-        }
-    }
 }
 
 /// A difference of two `i64` may need 65 bits; such a counter is broken, and its use is told as the
@@ -162,22 +152,16 @@ pub(crate) struct Answers {
     pub(crate) answered: u32,
     pub(crate) failed: u32,
     pub(crate) remembered: u32,
-    pub(crate) seq: u64,
 }
 
 impl Answers {
-    /// Like [`Tally::onto`].
+    /// Both together.
     #[must_use]
-    pub(crate) fn onto(self, stored: Option<Self>) -> Self {
-        match stored {
-            None => self,
-            Some(stored) if stored.seq >= self.seq => stored,
-            Some(stored) => Self {
-                answered: stored.answered.saturating_add(self.answered),
-                failed: stored.failed.saturating_add(self.failed),
-                remembered: stored.remembered.saturating_add(self.remembered),
-                seq: self.seq,
-            },
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            answered: self.answered.saturating_add(other.answered),
+            failed: self.failed.saturating_add(other.failed),
+            remembered: self.remembered.saturating_add(other.remembered),
         }
     }
 }
@@ -252,14 +236,5 @@ mod tests {
     fn a_fall_is_told_and_not_taken_from_the_use() {
         let whole = tally(&[(0, 9_990), (1, 9_999), (2, 4), (3, 10)]).unwrap();
         assert_eq!((whole.up, whole.down), (9 + 6, 9_995));
-    }
-
-    #[test]
-    fn what_is_stored_is_not_added_again() {
-        let stored = tally(&[(0, 1), (1, 2)]).unwrap();
-        assert_eq!(stored.onto(Some(stored)), stored);
-        let late = Tally::of(2, 5, false, 3);
-        assert_eq!(late.onto(Some(stored)).n, 3);
-        assert_eq!(late.onto(Some(late.onto(Some(stored)))).n, 3);
     }
 }

@@ -1,102 +1,43 @@
 //! The roll-up file: how tallies get into it and out of it, with the SQL.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use metering::{MeterId, NoReading, Origin, Quality, SeriesId};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use crate::civil::{Civil, Step};
+use crate::civil::Civil;
 use crate::error::{Doing, StoreError};
-use crate::hot::{Hot, add_up};
-use crate::registry::uuid;
-use crate::rollup::{Answers, Failing, Key, Newest, Progress, Tally};
+use crate::hot::Hot;
+use crate::registry::{Registry, uuid};
+use crate::rollup::{Answers, Failing, Newest, Progress, Tally};
+use crate::tallied::{self, ByMeter, Kept};
+use crate::tally_block::TallyBlock;
 
 const WRITING: &str = "write roll-ups";
 const READING: &str = "read roll-ups";
 
-/// The statements of one table.
-pub(crate) struct Table {
-    insert: &'static str,
-    replace: &'static str,
-    one: &'static str,
-    /// Of a series, by time.
-    pub(crate) span: &'static str,
-    /// The newest before an instant, in one era.
-    pub(crate) before: &'static str,
-    /// The first from an instant on, in one era.
-    pub(crate) after: &'static str,
-}
-
-macro_rules! table {
-    ($name:literal) => {
-        Table {
-            insert: concat!(
-                "INSERT INTO ",
-                $name,
-                " (series, starts_at, era, first_at, first, last_at, last, low, high, sum, n,
-                   remembered, up, down, seq)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
-                 ON CONFLICT DO NOTHING"
-            ),
-            replace: concat!(
-                "UPDATE ",
-                $name,
-                " SET first_at = ?4, first = ?5, last_at = ?6, last = ?7, low = ?8, high = ?9,
-                      sum = ?10, n = ?11, remembered = ?12, up = ?13, down = ?14, seq = ?15
-                 WHERE series = ?1 AND starts_at = ?2 AND era = ?3"
-            ),
-            one: concat!(
-                "SELECT * FROM ",
-                $name,
-                " WHERE series = ?1 AND starts_at = ?2 AND era = ?3"
-            ),
-            span: concat!(
-                "SELECT * FROM ",
-                $name,
-                " WHERE series = :series AND starts_at >= :from AND starts_at < :until
-                  ORDER BY starts_at, era"
-            ),
-            before: concat!(
-                "SELECT * FROM ",
-                $name,
-                " WHERE series = :series AND starts_at < :at AND era = :era
-                  ORDER BY starts_at DESC LIMIT 1"
-            ),
-            after: concat!(
-                "SELECT * FROM ",
-                $name,
-                " WHERE series = :series AND starts_at >= :at AND era = :era
-                  ORDER BY starts_at LIMIT 1"
-            ),
-        }
-    };
-}
-
-static TABLES: [Table; 4] =
-    [table!("quarter_hour"), table!("hour"), table!("day"), table!("month")];
-
-impl Table {
-    /// The table of a step.
-    pub(crate) const fn of(step: Step) -> &'static Self {
-        let [quarter_hour, hour, day, month] = &TABLES;
-        match step {
-            Step::Quarter => quarter_hour,
-            Step::Hour => hour,
-            Step::Day => day,
-            Step::Month => month,
-        }
-    }
-}
-
-/// Writes all that is hot, in one transaction. What is in the file already is not added again.
-pub(crate) fn write(db: &mut Connection, hot: &Hot, civil: Civil) -> Result<(), StoreError> {
+/// Writes all that is hot, in one transaction.
+pub(crate) fn write(
+    db: &mut Connection,
+    hot: &Hot,
+    registry: &Registry,
+    civil: Civil,
+) -> Result<(), StoreError> {
     let transaction = db.transaction().doing(WRITING)?;
-    for step in Step::ALL {
-        write_tallies(&transaction, step, &add_up(hot.tallies.iter(), civil, step))?;
+    let mut quarters = ByMeter::new();
+    for (key, tally) in &hot.tallies {
+        // One that nobody knows is counted again when somebody does.
+        let Some(info) = registry.get(key.series) else { continue };
+        let block = quarters.entry(info.meter).or_default();
+        block.tallies.insert((key.series, key.era, key.starts_at), *tally);
     }
+    for ((meter, starts_at), answers) in &hot.answers {
+        quarters.entry(*meter).or_default().answers.insert(*starts_at, *answers);
+    }
+    let days = quarters.iter().map(|(meter, block)| (*meter, tallied::days_of(block, civil)));
+    tallied::write(&transaction, Kept::Days, days.collect())?;
+    tallied::write(&transaction, Kept::Quarters, quarters)?;
     write_progress(&transaction, hot)?;
-    write_answers(&transaction, hot)?;
     let failures = hot.ended.iter().chain(hot.failing.values());
     for failing in failures {
         transaction
@@ -120,100 +61,6 @@ pub(crate) fn write(db: &mut Connection, hot: &Hot, civil: Civil) -> Result<(), 
     }
     set_meta(&transaction, "applied_seq", &hot.applied_seq.to_string())?;
     transaction.commit().doing(WRITING)
-}
-
-fn write_tallies(
-    db: &Connection,
-    step: Step,
-    tallies: &BTreeMap<Key, Tally>,
-) -> Result<(), StoreError> {
-    let table = Table::of(step);
-    let mut insert = db.prepare_cached(table.insert).doing(WRITING)?;
-    for (key, tally) in tallies {
-        if put(&mut insert, key, tally)? == 0 {
-            let stored = db
-                .prepare_cached(table.one)
-                .doing(WRITING)?
-                .query_row(params![key.series.get(), key.starts_at, key.era], read_tally)
-                .doing(WRITING)?;
-            let mut replace = db.prepare_cached(table.replace).doing(WRITING)?;
-            put(&mut replace, key, &tally.onto(Some(stored)))?;
-        }
-    }
-    Ok(())
-}
-
-fn put(statement: &mut CachedStatement<'_>, key: &Key, tally: &Tally) -> Result<usize, StoreError> {
-    statement
-        .execute(params![
-            key.series.get(),
-            key.starts_at,
-            key.era,
-            tally.first_at,
-            tally.first,
-            tally.last_at,
-            tally.last,
-            tally.low,
-            tally.high,
-            tally.sum,
-            tally.n,
-            tally.remembered,
-            tally.up,
-            tally.down,
-            tally.seq,
-        ])
-        .doing(WRITING)
-}
-
-fn read_tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
-    Ok(Tally {
-        first_at: row.get("first_at")?,
-        first: row.get("first")?,
-        last_at: row.get("last_at")?,
-        last: row.get("last")?,
-        low: row.get("low")?,
-        high: row.get("high")?,
-        sum: row.get("sum")?,
-        n: row.get("n")?,
-        remembered: row.get("remembered")?,
-        up: row.get("up")?,
-        down: row.get("down")?,
-        seq: row.get("seq")?,
-    })
-}
-
-/// The stored rows of a series that begin in `span`, by era and time.
-pub(crate) fn tallies(
-    db: &Connection,
-    step: Step,
-    series: SeriesId,
-    span: &Range<i64>,
-) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
-    let mut statement = db.prepare_cached(Table::of(step).span).doing(READING)?;
-    let parameters =
-        named_params! { ":series": series.get(), ":from": span.start, ":until": span.end };
-    let mut rows = statement.query(parameters).doing(READING)?;
-    let mut found = BTreeMap::new();
-    while let Some(row) = rows.next().doing(READING)? {
-        let key = (row.get("era").doing(READING)?, row.get("starts_at").doing(READING)?);
-        found.insert(key, read_tally(row).doing(READING)?);
-    }
-    Ok(found)
-}
-
-/// The stored row of a series next to an instant in one era; `which` is [`Table::before`] or
-/// [`Table::after`].
-pub(crate) fn beside(
-    db: &Connection,
-    which: &'static str,
-    series: SeriesId,
-    era: u32,
-    at: i64,
-) -> Result<Option<Tally>, StoreError> {
-    let parameters = named_params! { ":series": series.get(), ":at": at, ":era": era };
-    db.prepare_cached(which)
-        .and_then(|mut statement| statement.query_row(parameters, read_tally).optional())
-        .doing(READING)
 }
 
 fn write_progress(db: &Connection, hot: &Hot) -> Result<(), StoreError> {
@@ -264,7 +111,8 @@ pub(crate) fn read_hot(db: &Connection) -> Result<Hot, StoreError> {
         let failing = read_failing(row)?;
         hot.failing.insert(failing.meter, failing);
     }
-    hot.applied_seq = meta(db, "applied_seq")?.and_then(|seq| seq.parse().ok()).unwrap_or(0);
+    hot.applied_seq = counted(db)?;
+    hot.written_seq = hot.applied_seq;
     Ok(hot)
 }
 
@@ -337,72 +185,10 @@ pub(crate) const FAILURES: &str = "
        AND (until_ms IS NULL OR until_ms > :from)
      ORDER BY from_ms, first_seq";
 
-fn write_answers(db: &Connection, hot: &Hot) -> Result<(), StoreError> {
-    for ((meter, starts_at), answers) in &hot.answers {
-        let stored = db
-            .prepare_cached("SELECT * FROM answers WHERE meter = ?1 AND starts_at = ?2")
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![meter.uuid().as_bytes(), starts_at], read_answers)
-                    .optional()
-            })
-            .doing(WRITING)?;
-        let sum = answers.onto(stored);
-        db.prepare_cached(
-            "INSERT OR REPLACE INTO answers
-                 (meter, starts_at, answered, failed, remembered, seq)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut statement| {
-            statement.execute(params![
-                meter.uuid().as_bytes(),
-                starts_at,
-                sum.answered,
-                sum.failed,
-                sum.remembered,
-                sum.seq,
-            ])
-        })
-        .doing(WRITING)?;
-    }
-    Ok(())
+/// Up to which number the file has counted.
+pub(crate) fn counted(db: &Connection) -> Result<u64, StoreError> {
+    Ok(meta(db, "applied_seq")?.and_then(|seq| seq.parse().ok()).unwrap_or(0))
 }
-
-fn read_answers(row: &Row<'_>) -> rusqlite::Result<Answers> {
-    Ok(Answers {
-        answered: row.get("answered")?,
-        failed: row.get("failed")?,
-        remembered: row.get("remembered")?,
-        seq: row.get("seq")?,
-    })
-}
-
-/// The stored answers of a meter in the quarter hours that begin in `span`.
-pub(crate) fn answers(
-    db: &Connection,
-    meter: MeterId,
-    span: &Range<i64>,
-) -> Result<BTreeMap<i64, Answers>, StoreError> {
-    let mut statement = db.prepare_cached(ANSWERS).doing(READING)?;
-    let mut rows = statement
-        .query(named_params! {
-            ":meter": meter.uuid().as_bytes(), ":from": span.start, ":until": span.end,
-        })
-        .doing(READING)?;
-    let mut found = BTreeMap::new();
-    while let Some(row) = rows.next().doing(READING)? {
-        let starts_at = row.get("starts_at").doing(READING)?;
-        found.insert(starts_at, read_answers(row).doing(READING)?);
-    }
-    Ok(found)
-}
-
-pub(crate) const ANSWERS: &str = "
-    SELECT *
-      FROM answers
-     WHERE meter = :meter
-       AND starts_at >= :from
-       AND starts_at < :until";
 
 pub(crate) fn meta(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
     db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
@@ -426,32 +212,93 @@ pub(crate) fn follow_zone(db: &mut Connection, civil: Civil) -> Result<(), Store
     }
     let transaction = db.transaction().doing(WRITING)?;
     if made_for.is_some() {
-        transaction.execute_batch("DELETE FROM day; DELETE FROM month;").doing(WRITING)?;
-        let all: Vec<u32> = {
-            let mut statement =
-                transaction.prepare("SELECT series FROM progress").doing(READING)?;
-            let numbers = statement.query_map([], |row| row.get(0)).doing(READING)?;
-            numbers.collect::<rusqlite::Result<_>>().doing(READING)?
-        };
-        for series in all.into_iter().filter_map(SeriesId::new) {
-            let quarters: BTreeMap<Key, Tally> =
-                tallies(&transaction, Step::Quarter, series, &(i64::MIN..i64::MAX))?
-                    .into_iter()
-                    .map(|((era, starts_at), tally)| (Key { series, era, starts_at }, tally))
-                    .collect();
-            for step in [Step::Day, Step::Month] {
-                write_tallies(&transaction, step, &add_up(quarters.iter(), civil, step))?;
-            }
-        }
+        tallied::remake_days(&transaction, civil)?;
     }
     set_meta(&transaction, "time_zone", zone)?;
     transaction.commit().doing(WRITING)
 }
 
+/// Brings the rows of the version before, one for each tally, over into blocks.
+pub(crate) fn bring_over(
+    db: &mut Connection,
+    registry: &Registry,
+    civil: Civil,
+) -> Result<(), StoreError> {
+    let there: u32 = db
+        .query_row("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'quarter_hour'", [], |row| {
+            row.get(0)
+        })
+        .doing(READING)?;
+    if there == 0 {
+        return Ok(());
+    }
+    let transaction = db.transaction().doing(WRITING)?;
+    // A meter at a time: so many years of one fit into memory.
+    for meter in registry.meters() {
+        let mut block = TallyBlock::default();
+        for info in registry.of_meter(meter) {
+            let mut statement = transaction
+                .prepare_cached("SELECT * FROM quarter_hour WHERE series = ?1")
+                .doing(READING)?;
+            let mut rows = statement.query([info.series.get()]).doing(READING)?;
+            while let Some(row) = rows.next().doing(READING)? {
+                let era = row.get("era").doing(READING)?;
+                let starts_at = row.get("starts_at").doing(READING)?;
+                let tally = read_tally(row).doing(READING)?;
+                block.tallies.insert((info.series, era, starts_at), tally);
+            }
+        }
+        let mut statement =
+            transaction.prepare_cached("SELECT * FROM answers WHERE meter = ?1").doing(READING)?;
+        let mut rows = statement.query([meter.uuid().as_bytes()]).doing(READING)?;
+        while let Some(row) = rows.next().doing(READING)? {
+            let answers = Answers {
+                answered: row.get("answered").doing(READING)?,
+                failed: row.get("failed").doing(READING)?,
+                remembered: row.get("remembered").doing(READING)?,
+            };
+            block.answers.insert(row.get("starts_at").doing(READING)?, answers);
+        }
+        let days = tallied::days_of(&block, civil);
+        tallied::write(&transaction, Kept::Days, [(meter, days)].into())?;
+        tallied::write(&transaction, Kept::Quarters, [(meter, block)].into())?;
+    }
+    transaction
+        .execute_batch(
+            "DROP TABLE quarter_hour; DROP TABLE hour; DROP TABLE day; DROP TABLE month;
+             DROP TABLE answers;",
+        )
+        .doing(WRITING)?;
+    transaction.commit().doing(WRITING)
+}
+
+fn read_tally(row: &Row<'_>) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        first_at: row.get("first_at")?,
+        first: row.get("first")?,
+        last_at: row.get("last_at")?,
+        last: row.get("last")?,
+        low: row.get("low")?,
+        high: row.get("high")?,
+        sum: row.get("sum")?,
+        n: row.get("n")?,
+        remembered: row.get("remembered")?,
+        up: row.get("up")?,
+        down: row.get("down")?,
+        seq: 0,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use metering::{PointId, Resolution, Unit};
+
     use super::*;
+    use crate::civil::Step;
     use crate::files;
+    use crate::query::{Side, Tallied};
+    use crate::registry::{Kind, SeriesInfo};
+    use crate::state::State;
 
     /// Whoever swaps the columns of a key hears of it here.
     #[test]
@@ -463,20 +310,92 @@ mod tests {
             let details = plan.raw_query().mapped(|row| row.get::<_, String>("detail"));
             details.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
         };
-        for step in Step::ALL {
-            let table = Table::of(step);
-            assert!(
-                plan(table.span)
-                    .ends_with("PRIMARY KEY (series=? AND starts_at>? AND starts_at<?)")
-            );
-            assert!(plan(table.before).ends_with("PRIMARY KEY (series=? AND starts_at<?)"));
-            assert!(plan(table.after).ends_with("PRIMARY KEY (series=? AND starts_at>?)"));
-            assert!(plan(table.one).ends_with("PRIMARY KEY (series=? AND starts_at=? AND era=?)"));
-        }
-        assert_eq!(
-            plan(ANSWERS),
-            "SEARCH answers USING PRIMARY KEY (meter=? AND starts_at>? AND starts_at<?)"
-        );
         assert_eq!(plan(FAILURES), "SEARCH gap USING PRIMARY KEY (meter=? AND from_ms<?)");
+    }
+
+    /// A file of the version that kept a row for each tally.
+    #[test]
+    fn rows_of_the_version_before_are_brought_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = files::rollup_path(dir.path());
+        let (series, meter) = (SeriesId::new(1).unwrap(), MeterId::from_uuid(uuid::Uuid::max()));
+        let mut state = State::default();
+        std::sync::Arc::make_mut(&mut state.registry).insert(SeriesInfo {
+            series,
+            point: PointId::from_uuid(uuid::Uuid::nil()),
+            meter,
+            register: "energy".parse().unwrap(),
+            kind: Kind::Counter,
+            resolution: Resolution::new(0, Unit::KilowattHour).unwrap(),
+            begins_ms: 0,
+            serial: String::new(),
+            continues: None,
+        });
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(include_str!("../migrations/rollup/0001_rollups.sql")).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        // Four hundred days from 2025 on, a reading a quarter hour, a step of the counter each.
+        let start = 1_735_689_600_000_i64;
+        old.execute_batch("BEGIN").unwrap();
+        for quarter in 0..400 * 96_i64 {
+            let at = start + quarter * 900_000;
+            old.prepare_cached(
+                "INSERT INTO quarter_hour VALUES
+                     (1, ?1, 0, ?2, ?3, ?2, ?3, ?3, ?3, ?3, 1, 0, 0, 0, ?4)",
+            )
+            .and_then(|mut it| it.execute(params![at, at + 3_000, quarter, quarter + 1]))
+            .unwrap();
+        }
+        old.execute(
+            "INSERT INTO answers VALUES (?1, ?2, 3, 2, 1, 9)",
+            params![meter.uuid().as_bytes(), start],
+        )
+        .unwrap();
+        old.execute("INSERT INTO meta VALUES ('applied_seq', '38400')", []).unwrap();
+        old.execute_batch("COMMIT").unwrap();
+        drop(old);
+
+        let mut db = files::open(&path, &files::ROLLUP).unwrap();
+        let civil = Civil::of(chrono_tz::Europe::Oslo);
+        bring_over(&mut db, &state.registry, civil).unwrap();
+        bring_over(&mut db, &state.registry, civil).unwrap();
+        follow_zone(&mut db, civil).unwrap();
+        state.hot = std::sync::Arc::new(read_hot(&db).unwrap());
+        let tallied = Tallied::of(&db, &state, civil).unwrap();
+        let all = i64::MIN..i64::MAX;
+        let rows = |step| tallied.tallies(series, step, &all).unwrap();
+        for (step, count) in
+            [(Step::Quarter, 38_400), (Step::Hour, 9_600), (Step::Day, 401), (Step::Month, 14)]
+        {
+            let rows = rows(step);
+            assert_eq!(rows.len(), count, "{step:?}");
+            assert_eq!(rows.values().map(|it| it.n).sum::<u32>(), 38_400, "{step:?}");
+        }
+        let answers = Answers { answered: 3, failed: 2, remembered: 1 };
+        assert_eq!(tallied.answers(meter, &all).unwrap(), [(start, answers)].into());
+        // Near and far, and nothing where there is nothing.
+        let day = 86_400_000;
+        for (at, side, stand) in [
+            (start + 900_000, Side::Before, Some(0)),
+            (start, Side::Before, None),
+            (start + 500 * day, Side::Before, Some(38_399)),
+            (start - 500 * day, Side::After, Some(0)),
+            (start + 10 * day, Side::After, Some(960)),
+            (start + 400 * day, Side::After, None),
+        ] {
+            let found = tallied.beside(series, 0, at, side).unwrap();
+            let stand_of = |it: Tally| if side == Side::Before { it.last } else { it.first };
+            assert_eq!(found.map(stand_of), stand, "{at}");
+            assert_eq!(tallied.beside(series, 1, at, side).unwrap(), None, "of another era");
+        }
+        drop(tallied);
+
+        // The site moves, and its days with it.
+        follow_zone(&mut db, Civil::of(chrono_tz::Asia::Kathmandu)).unwrap();
+        let civil = Civil::of(chrono_tz::Asia::Kathmandu);
+        let tallied = Tallied::of(&db, &state, civil).unwrap();
+        let days = tallied.tallies(series, Step::Day, &all).unwrap();
+        assert!(days.keys().all(|(_, start)| civil.period(Step::Day, *start).start == *start));
+        assert_eq!(days.values().map(|it| it.n).sum::<u32>(), 38_400);
     }
 }

@@ -107,15 +107,22 @@ impl Writer {
         self.queue.ask(move |engine| engine.prune(retention)).await
     }
 
+    /// Reads all files through, one after the other, and repairs those that are damaged.
+    pub async fn scrub_all(&self) -> Result<Vec<Damage>, StoreError> {
+        let files = self.queue.ask(|engine| Ok(engine.state().files.len())).await?;
+        let mut damages = Vec::new();
+        for _ in 0..files {
+            damages.extend(self.scrub().await?);
+        }
+        Ok(damages)
+    }
+
     /// Packs what the spool no longer needs, in as many steps as it takes. To be called some minutes
     /// after every hour; commits take their turns between two steps. Returns how many readings moved.
     pub async fn pack(&self) -> Result<u64, StoreError> {
         let mut all = 0_u64;
         loop {
-            let packed = self.queue.ask(Engine::pack).await?;
-            if packed == 0 {
-                return Ok(all);
-            }
+            let Some(packed) = self.queue.ask(Engine::pack).await? else { return Ok(all) };
             all = all.saturating_add(packed);
         }
     }

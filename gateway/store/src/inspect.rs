@@ -1,0 +1,141 @@
+//! Looking at a store from outside, whether a gateway runs in it or not: what its files hold, whether
+//! they are as they were written, and a copy of them.
+//!
+//! Nothing here takes the lock or changes a file of the store.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::chunk;
+use crate::error::{Doing, DoingWith, StoreError};
+use crate::files::{self, Month};
+use crate::spool;
+
+/// What a file of the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileReport {
+    /// Its name.
+    pub name: String,
+    /// Its size with its log.
+    pub bytes: u64,
+    /// The readings and absences in it; 0 of a file that holds none.
+    pub readings: u64,
+    /// Those of them that are not packed yet.
+    pub spooled: u64,
+    /// The pieces in which the others are packed, a day or some hours each.
+    pub chunks: usize,
+    /// Damaged blocks that were set aside in it.
+    pub set_aside: u32,
+    /// What is damaged, a sentence each; empty as long as nobody has looked.
+    pub damages: Vec<String>,
+}
+
+/// What the files of the store in `dir` hold.
+///
+/// # Errors
+///
+/// Whatever keeps `dir` from being listed. A file that cannot be read says so in its report.
+pub fn stats(dir: &Path) -> Result<Vec<FileReport>, StoreError> {
+    look_at_all(dir, false)
+}
+
+/// What the files of the store in `dir` hold, and whether every byte of the readings is as it was
+/// written. Reads all of it: a minute or so for each gigabyte.
+///
+/// # Errors
+///
+/// As [`stats`].
+pub fn verify(dir: &Path) -> Result<Vec<FileReport>, StoreError> {
+    look_at_all(dir, true)
+}
+
+/// Copies the store in `dir` to the new folder `to`, while a gateway may be writing: each file as it
+/// is at one instant. Whatever is newer than its copy is not in it, and what is in it is whole.
+///
+/// `core.db` is copied last, since the others may only speak of what it knows.
+///
+/// # Errors
+///
+/// If `to` is there already, or a file cannot be read or written. What was copied before stays.
+pub fn backup(dir: &Path, to: &Path) -> Result<Vec<FileReport>, StoreError> {
+    fs::create_dir(to).doing_with("make the folder", to)?;
+    for path in paths(dir)? {
+        let copy = to.join(path.file_name().unwrap_or_default());
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags).doing("open a database to copy it")?;
+        db.busy_timeout(Duration::from_secs(5)).doing("open a database to copy it")?;
+        db.pragma_update(None, "wal_autocheckpoint", 0).doing("open a database to copy it")?;
+        db.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).doing("copy a database")?;
+        File::open(&copy).and_then(|file| file.sync_all()).doing_with("sync", &copy)?;
+    }
+    File::open(to).and_then(|it| it.sync_all()).doing_with("sync the folder", to)?;
+    stats(to)
+}
+
+/// The databases that are there; `core.db` is the last.
+fn paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths: Vec<_> = Month::all_in(dir)?.into_iter().map(|it| it.path(dir)).collect();
+    paths.extend([files::rollup_path(dir), files::core_path(dir)]);
+    paths.retain(|path| path.exists());
+    Ok(paths)
+}
+
+fn look_at_all(dir: &Path, thorough: bool) -> Result<Vec<FileReport>, StoreError> {
+    Ok(paths(dir)?.iter().map(|path| look_at(path, thorough)).collect())
+}
+
+fn look_at(path: &Path, thorough: bool) -> FileReport {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut report = FileReport { bytes: files::bytes(path), name, ..FileReport::default() };
+    let holds_readings = report.name.parse::<Month>().is_ok();
+    let looked = files::open_to_read(path).and_then(|db| {
+        if thorough {
+            files::check_structure(&db, path)?;
+        }
+        if holds_readings { look_into(&db, path, thorough, &mut report) } else { Ok(()) }
+    });
+    if let Err(error) = looked {
+        report.damages.push(told(&error));
+    }
+    report
+}
+
+fn look_into(
+    db: &Connection,
+    path: &Path,
+    thorough: bool,
+    report: &mut FileReport,
+) -> Result<(), StoreError> {
+    let view = chunk::view(db)?;
+    report.spooled = spool::heads(&view)?.iter().map(|row| row.n).sum();
+    report.readings = report.spooled;
+    let chunks = chunk::all(&view, path)?;
+    report.chunks = chunks.len();
+    report.readings += chunks.iter().map(|chunk| chunk.n).sum::<u64>();
+    report.set_aside = chunk::count_set_aside(&view)?;
+    if thorough {
+        if let Err(error) = spool::check(&view, path) {
+            report.damages.push(told(&error));
+        }
+        chunk::check(&view, path, |_, _, error| {
+            report.damages.push(told(&error));
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The error with its causes.
+fn told(error: &StoreError) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&why.to_string());
+        cause = why.source();
+    }
+    sentence
+}

@@ -13,6 +13,7 @@
 //! | [`Framing`]      | where checksums stand between the bytes; seen, never told                |
 //! | [`Ell`], [`Afl`] | the layers between link and header                                       |
 //! | [`Format`]       | the DIBs and VIBs that a compact frame leaves out                        |
+//! | [`Pieces`]       | puts messages together that come in several frames                       |
 //! | [`Recent`]       | which messages have been heard before, by this receiver or a repeater    |
 //! | [`Transmission`] | the other direction: what a meter sends                                  |
 //!
@@ -61,6 +62,7 @@ mod flaw;
 mod link;
 mod listener;
 mod opener;
+mod pieces;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -73,5 +75,6 @@ pub use envelope::{Encryption, Envelope, Layer, Link, State};
 pub use flaw::{RadioFlaw, SealFlaw};
 pub use link::{Framing, RadioLink};
 pub use listener::{Heard, Listener, Scratch};
+pub use pieces::{Piece, Pieces};
 pub use recent::Recent;
 pub use transmission::{Security, Transmission};

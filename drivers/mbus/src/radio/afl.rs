@@ -53,13 +53,21 @@ impl Afl {
             afl.counter = Some(u32::from_le_bytes(r.array(Part::Header)?));
         }
         if has & HAS_MAC != 0 {
-            let len = afl.control.map_or(0, Mac::len_of);
+            let len = match afl.control {
+                Some(control) => Mac::len_of(control),
+                // It stands in another piece: the code goes to the end, or to the length behind it.
+                None if afl.is_fragmented() => {
+                    let behind = if has & HAS_LENGTH == 0 { 0 } else { 2 };
+                    r.rest().len().saturating_sub(behind)
+                }
+                None => 0,
+            };
             if len == 0 {
                 // How long it is nobody knows, nor what stands behind it.
                 afl.mac = Some(Mac::UNREAD);
                 return Ok(Some(afl));
             }
-            afl.mac = Mac::new(r.take(len, Part::Header)?);
+            afl.mac = Mac::new(r.take(len, Part::Header)?).or(Some(Mac::UNREAD));
         }
         if has & HAS_LENGTH != 0 {
             afl.message_len = Some(u16::from_le_bytes(r.array(Part::Header)?));
@@ -126,7 +134,7 @@ pub struct Mac {
 
 impl Mac {
     /// A code of a kind that is not known here. It agrees with none.
-    const UNREAD: Self = Self { bytes: [0; BLOCK], len: 0 };
+    pub(super) const UNREAD: Self = Self { bytes: [0; BLOCK], len: 0 };
 
     /// A code of 1 to 16 bytes.
     pub(super) fn new(code: &[u8]) -> Option<Self> {

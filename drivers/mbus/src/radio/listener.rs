@@ -1,8 +1,8 @@
 //! Takes frames as they come: wired or by radio, plain or encrypted, full or compact.
 
 use super::compact::Formats;
-use super::opener::{Body, Opened, open};
-use super::{Envelope, Format, RadioFlaw};
+use super::opener::{Body, Opened, open, open_message};
+use super::{Envelope, Format, Pieces, RadioFlaw};
 use crate::crypto::Keys;
 use crate::{ByteOrder, Content, DecodeError, Flaw, Frame, Reader, Records, Telegram, ci};
 
@@ -76,6 +76,24 @@ impl<'t> Listener<'t> {
             }
             Err(error) => Heard { envelope, content: Err(error), frame: &[] },
         }
+    }
+
+    /// Reads the message that `pieces` have put together; `None` if it is not whole, or has been
+    /// read. Offsets count behind the link of its first piece, as if it had come in one frame
+    /// without the layer of the pieces.
+    pub fn hear_whole<'a>(
+        &mut self,
+        pieces: &'a mut Pieces<'_>,
+        keys: &(impl Keys + ?Sized),
+        scratch: &'a mut Scratch,
+    ) -> Option<Heard<'a>> {
+        let at = pieces.message_at;
+        let (frame, mut envelope) = pieces.whole()?;
+        let opened = open_message(frame, at, keys, &mut envelope);
+        let frame: &'a [u8] = frame;
+        let content = opened
+            .and_then(|opened| self.content(&mut envelope, opened, frame, &mut scratch.rebuilt));
+        Some(Heard { envelope, content, frame })
     }
 
     fn content<'a>(

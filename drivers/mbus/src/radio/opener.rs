@@ -72,6 +72,17 @@ pub(super) fn open<K: Keys + ?Sized>(
     Ok((len, Opener { frame, at: LINK_LEN, is_wired: false, keys, envelope }.open()))
 }
 
+/// Opens a message that was put together behind its link, where the layers of the link are open.
+pub(super) fn open_message<K: Keys + ?Sized>(
+    frame: &mut [u8],
+    at: usize,
+    keys: &K,
+    envelope: &mut Envelope,
+) -> Result<Opened, DecodeError> {
+    let is_wired = !matches!(envelope.link, Some(Link::Radio(_)));
+    Opener { frame, at, is_wired, keys, envelope }.open_telegram()
+}
+
 /// Whether `bytes` are meant as a frame of a wire, which may still be a broken one.
 fn is_wired(bytes: &[u8]) -> bool {
     match *bytes {

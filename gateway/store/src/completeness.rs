@@ -165,7 +165,7 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    fn answers(
+    pub(crate) fn answers(
         &self,
         meter: MeterId,
         span: &Range<i64>,

@@ -1,5 +1,6 @@
 //! How the parts of the gateway are doing, for the pages: whoever knows writes it down here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +21,7 @@ impl Board {
             buses: Vec::new(),
             store: StoreStatus::default(),
             sync: None,
+            batteries: BTreeMap::new(),
         };
         Self(Arc::new(watch::Sender::new(Arc::new(status))))
     }

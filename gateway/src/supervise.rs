@@ -25,6 +25,7 @@ use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use web_ui::{Handles, NotRead, WebUi, Wish};
 
+use crate::batteries::{Batteries, BatteryWatch};
 use crate::board::Board;
 use crate::buses::{self, Buses};
 use crate::canary::Canary;
@@ -118,6 +119,7 @@ struct Daemon {
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
     counts: Counts,
+    batteries: Batteries,
     shutdown: CancellationToken,
     /// Why a changed `site.toml` is not in force, as it was said last.
     not_taken: Option<String>,
@@ -208,6 +210,10 @@ impl Daemon {
         };
         background(housekeeping, shutdown);
 
+        let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _);
+        let watch = BatteryWatch { batteries: batteries.clone(), live: live.clone() };
+        background(watch, shutdown);
+
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
         let handles = Handles {
             readers,
@@ -240,6 +246,7 @@ impl Daemon {
             wishes,
             ingest,
             counts,
+            batteries,
             shutdown,
             not_taken,
         })
@@ -373,6 +380,15 @@ impl Daemon {
                 }
             }
             Wish::Scan { bus, order, reply } => self.buses.scan(&bus, order, reply),
+            Wish::SeeBattery { meter, who, reply } => {
+                let batteries = self.batteries.clone();
+                // Beside the others: it is written to the disk before it is told.
+                tokio::spawn(async move {
+                    let seen = batteries.see(meter, who).await;
+                    // Whoever asked may have gone away.
+                    let _gone = reply.send(seen);
+                });
+            }
             Wish::SaveSite { text, expected, who, reply } => {
                 let saved = self.in_force.save(text, expected, who).await;
                 if saved.is_ok() {

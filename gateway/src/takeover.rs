@@ -331,6 +331,7 @@ fn shown(
             part_of: meter.part_of,
             poll_every: meter.poll_every.length(),
             simulated: meter.simulated,
+            outdoor: meter.outdoor,
         }
     });
     web_ui::Site {

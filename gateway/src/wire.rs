@@ -32,6 +32,7 @@ impl Wiring {
         for meter in &mut bus.meters {
             meter.name.clear();
             meter.medium = None;
+            meter.outdoor = false;
             meter.part_of = None;
         }
         Self { bus, zone }

@@ -13,7 +13,7 @@
 //!
 //! **Invariant:** nothing in this crate sees the daemon. These types carry facts and no behaviour.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +104,49 @@ pub struct MeterInfo {
     pub poll_every: Duration,
     /// Its readings come from a simulation and are marked so.
     pub simulated: bool,
+    /// Its temperature is that of the air outdoors.
+    pub outdoor: bool,
+}
+
+/// A battery, or another supply, that is running low.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LowBattery {
+    /// What tells so.
+    pub sign: BatterySign,
+    /// How much is left, where that is told.
+    pub level: Option<Quantity>,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Who has taken notice of it, and when.
+    pub seen: Option<(String, DateTime<Utc>)>,
+}
+
+/// What tells that a battery is running low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatterySign {
+    /// The meter's status.
+    Status,
+    /// A register that says so.
+    Flag,
+    /// How full it is.
+    Share,
+    /// How long it will last.
+    Lifetime,
+}
+
+impl BatterySign {
+    /// As in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Flag => "flag",
+            Self::Share => "share",
+            Self::Lifetime => "lifetime",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Status, Self::Flag, Self::Share, Self::Lifetime];
 }
 
 /// Why the newest configuration is not in force.
@@ -217,6 +260,8 @@ pub struct Status {
     pub store: StoreStatus,
     /// `None` if no cloud is configured.
     pub sync: Option<SyncStatus>,
+    /// The batteries that are running low, by meter.
+    pub batteries: BTreeMap<MeterId, LowBattery>,
 }
 
 /// How a bus is doing. The counts are those since the daemon started.
@@ -372,6 +417,15 @@ pub enum Wish {
         /// What it said: the new entry of [`Live`]. A meter that stays silent is an answer too
         /// ([`LiveMeter::absent`]).
         reply: oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>,
+    },
+    /// Take notice of a battery that is running low: nobody else need look at it.
+    SeeBattery {
+        /// Whose.
+        meter: MeterId,
+        /// Who, by name.
+        who: String,
+        /// Whether there is such a battery.
+        reply: oneshot::Sender<bool>,
     },
     /// Look for meters on a bus, between the polls, or change how that goes.
     Scan {

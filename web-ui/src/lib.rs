@@ -62,6 +62,7 @@ pub use handles::{
     NotSaved, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus, Site, Status, StoreStatus,
     SyncStatus, Wish,
 };
+pub use handles::{BatterySign, LowBattery};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.

@@ -66,6 +66,8 @@ fn table() -> Vec<Route> {
             .answers::<meters::MeterDetail>(200),
         Route::post("/meters/{meter}/read", May(Ask), "Have a meter read now", meters::read)
             .answers::<meters::MeterDetail>(200),
+        Route::post("/meters/{meter}/battery/seen", May(Ask), "Take notice of a battery that is running low", meters::see_battery)
+            .answers::<meters::MeterDetail>(200),
         Route::get("/meters/{meter}/history", May(See), "What a register did, period by period", history::history)
             .asks::<history::Question>().answers::<history::History>(200),
         Route::get("/meters/{meter}/history.csv", May(See), "The same as a file", history::csv)

@@ -27,7 +27,8 @@ pub(crate) struct Sentence {
 /// Something to look at.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
-    /// `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `clock`, `cloud`.
+    /// `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
+    /// `cloud`.
     code: &'static str,
     params: BTreeMap<&'static str, String>,
     /// The meter it is about.
@@ -70,6 +71,18 @@ pub(crate) fn sentence(site: &Site, live: &Live, seen: &[&MeterInfo]) -> Sentenc
     }
 }
 
+/// Batteries of which nobody has taken notice yet.
+fn batteries(status: &Status, seen: &[&MeterInfo]) -> Vec<Notice> {
+    let low = seen.iter().filter_map(|meter| Some((meter, status.batteries.get(&meter.id)?)));
+    let unseen = low.filter(|(_, battery)| battery.seen.is_none());
+    let told = unseen.map(|(meter, battery)| Notice {
+        meter: Some(meter.id.to_string()),
+        since: Some(Time(battery.since)),
+        ..notice("battery_low", [("meter", meter.name.clone())])
+    });
+    told.collect()
+}
+
 /// What to look at, the worst first. Who may not inspect hears of the meters alone.
 pub(crate) fn notices(
     site: &Site,
@@ -88,6 +101,7 @@ pub(crate) fn notices(
             notices.extend(told.map(|live| about_meter(meter, live)));
         }
     }
+    notices.extend(batteries(status, seen));
     if inspects {
         notices.extend(clock(status));
         notices.extend(cloud(status));

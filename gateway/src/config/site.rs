@@ -139,6 +139,8 @@ pub struct Meter {
     pub unit_loads: u32,
     /// Whether its readings are marked as simulated.
     pub simulated: bool,
+    /// Whether its temperature is that of the air outdoors.
+    pub outdoor: bool,
 }
 
 /// The portfolio service of the building's owner.
@@ -427,6 +429,7 @@ impl Buses {
         }
         let unit_loads = loads(check.number(section, &UNIT_LOADS)).unwrap_or(1);
         let simulated = check.flag(section, &SIMULATED);
+        let outdoor = check.flag(section, &keys::OUTDOOR);
         let profile = check.text(section, &PROFILE).map(str::to_owned);
         if let Some(profile) = &profile
             && !profiles.contains(&profile.as_str())
@@ -476,6 +479,7 @@ impl Buses {
                 poll_every,
                 unit_loads,
                 simulated,
+                outdoor,
             });
         }
     }

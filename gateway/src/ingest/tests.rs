@@ -70,6 +70,7 @@ impl Bench {
             part_of: None,
             poll_every: Duration::from_mins(1),
             simulated: false,
+            outdoor: false,
         };
         let site = Site {
             id: None,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::api::told::{DeviceBody, SaidBody, TroubleBody};
 use crate::figures::{self, UsedBy};
-use crate::handles::{LiveMeter, LiveValue, MeterInfo, MeterState, NotRead, Wish};
+use crate::handles::{LiveMeter, LowBattery, LiveValue, MeterInfo, MeterState, NotRead, Wish};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
 use crate::told::{Device, Devices};
@@ -72,6 +72,21 @@ pub(crate) async fn read(
     Ok(Json(detail(&web, &visitor, meter, Some(answer)).await?))
 }
 
+/// Takes notice of a battery that is running low, in the name of who is logged in.
+pub(crate) async fn see_battery(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Json<MeterDetail>, Problem> {
+    let site = web.site();
+    let meter = seen(&site, &visitor, &id)?.clone();
+    let who = visitor.user.name.to_string();
+    // That it is well by now is no failure: the answer shows it.
+    web.wish(|reply| Wish::SeeBattery { meter: meter.id, who, reply }).await?;
+    let live = web.live().meters.get(&meter.id).cloned();
+    Ok(Json(detail(&web, &visitor, meter, live).await?))
+}
+
 /// The meter with this id, if the visitor may know its values.
 pub(crate) fn seen<'s>(
     site: &'s Site,
@@ -96,6 +111,7 @@ async fn detail(
     let inspects = visitor.may(Act::Inspect);
     let now_ms = web.now().wall_ms();
     let devices = Arc::clone(&web.handles.devices);
+    let status = web.status();
     let question = move |store: &Snapshot<'_>| {
         let today = store.civil().period(Step::Day, now_ms).start..now_ms;
         let live = live.as_deref();
@@ -109,6 +125,7 @@ async fn detail(
             identity: live.and_then(|live| live.identity.as_ref()).map(IdentityBody::of),
             took_ms: live.and_then(LiveMeter::took_ms),
             error: shown.and_then(|live| live.error.as_ref()).map(TroubleBody::of),
+            battery: status.batteries.get(&meter.id).map(BatteryBody::of),
             registers: registers(store, meter.id, live),
             said: live.map(|live| live.said.iter().map(SaidBody::of).collect()).unwrap_or_default(),
             telegrams: shown.map(|live| live.telegrams.iter().map(|it| hex(it)).collect()),
@@ -291,12 +308,41 @@ pub(crate) struct MeterDetail {
     took_ms: Option<u64>,
     /// What went wrong last. Only for those who may inspect.
     error: Option<TroubleBody>,
+    /// A battery that is running low; `null` if none is.
+    battery: Option<BatteryBody>,
     /// Those of the last answer, then those that only earlier ones held.
     registers: Vec<RegisterBody>,
     /// What the last answer said besides: dates, texts, versions, and what cannot be read.
     said: Vec<SaidBody>,
     /// The last answer in hexadecimal digits; `null` for those who may not inspect.
     telegrams: Option<Vec<String>>,
+}
+
+/// A battery that is running low.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Battery)]
+pub(crate) struct BatteryBody {
+    /// What tells so: `status`, `flag`, `share`, `lifetime`.
+    sign: &'static str,
+    /// How much is left, where that is told.
+    level: Option<Amount>,
+    since: Time,
+    /// Who has taken notice of it.
+    seen_by: Option<String>,
+    seen_at: Option<Time>,
+}
+
+impl BatteryBody {
+    fn of(battery: &LowBattery) -> Self {
+        let (seen_by, seen_at) = battery.seen.clone().unzip();
+        Self {
+            sign: battery.sign.as_str(),
+            level: battery.level.map(Amount::of),
+            since: Time(battery.since),
+            seen_by,
+            seen_at: seen_at.map(Time),
+        }
+    }
 }
 
 /// Which device answers.
@@ -335,7 +381,7 @@ pub(crate) struct RegisterBody {
     at: Time,
     /// `good`, `implausible`, `stale`, `time_estimated`.
     quality: &'static str,
-    /// `live`, `meter_memory`, `correction`, `import`, `simulated`.
+    /// `live`, `meter_memory`, `correction`, `import`, `simulated`, `forecast`.
     origin: &'static str,
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use access::Act;
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, NaiveDate, Timelike};
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike};
 use energy::{Comparison, HOURS};
 use metering::{Medium, MeterId, Moment, Register, Resolution, Unit};
 use serde::Serialize;
@@ -89,6 +89,9 @@ pub(crate) struct Outdoor {
     /// ASCII code.
     unit: String,
     at: Time,
+    /// `sensor`: measured at the building; `forecast`: told by a weather service, and measured by
+    /// nobody.
+    source: &'static str,
 }
 
 /// One medium: the meters that are part of no other of the same medium, added up.
@@ -183,6 +186,9 @@ struct Board<'a> {
     now: Moment,
 }
 
+/// A temperature outdoors that is older says nothing of now.
+const OUTDOOR_HOLDS: TimeDelta = TimeDelta::hours(3);
+
 impl Board<'_> {
     fn today(&self) -> DayBody {
         let span_ms = self.store.civil().period(Step::Day, self.now.wall_ms());
@@ -193,15 +199,26 @@ impl Board<'_> {
         DayBody { date, start, end, span_ms, civil }
     }
 
-    /// The first meter that tells an outdoor temperature.
+    /// What a sensor of the building's own measures outdoors; if there is none, or it has told
+    /// nothing for hours, what is forecast.
     fn outdoor(&self) -> Option<Outdoor> {
-        let values = self.live_of(self.seen).flat_map(|live| &live.values);
-        let outdoors = |value: &&crate::handles::LiveValue| {
-            value.register.to_string() == "temperature_outdoor"
+        let told = |source, matches: &dyn Fn(&MeterInfo, &str) -> bool| {
+            let values = self.seen.iter().flat_map(|meter| {
+                let live = self.live.meters.get(&meter.id).into_iter();
+                live.flat_map(|live| &live.values).map(move |value| (*meter, value))
+            });
+            let mut values = values.filter(|(meter, value)| {
+                let age = self.now.wall - value.at;
+                age < OUTDOOR_HOLDS && matches(meter, &value.register.to_string())
+            });
+            values.find_map(|(_, value)| {
+                let Amount { value: decimal, unit } = Amount::of(value.value.ok()?);
+                Some(Outdoor { value: decimal, unit, at: Time(value.at), source })
+            })
         };
-        let value = values.into_iter().find(outdoors)?;
-        let Amount { value: decimal, unit } = Amount::of(value.value.ok()?);
-        Some(Outdoor { value: decimal, unit, at: Time(value.at) })
+        told("sensor", &|meter, register| meter.outdoor && register.starts_with("temperature"))
+            .or_else(|| told("sensor", &|_, register| register == "temperature_outdoor"))
+            .or_else(|| told("forecast", &|_, register| register == "temperature_forecast"))
     }
 
     fn live_of<'s>(&'s self, meters: &'s [&'s MeterInfo]) -> impl Iterator<Item = &'s LiveMeter> {

@@ -10,7 +10,7 @@ mod roles;
 mod scan;
 mod stream;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -202,6 +202,9 @@ async fn daemon(
             Wish::SaveSite { text, expected, who, reply } => {
                 let _ = reply.send(saved(&core, text, expected, who).await);
             }
+            Wish::SeeBattery { reply, .. } => {
+                let _ = reply.send(true);
+            }
             Wish::Enrol { code, reply, .. } => {
                 let _ = reply.send(if code == "GOOD" { Ok(()) } else { Err(NotEnrolled::Code) });
             }
@@ -305,6 +308,7 @@ fn site() -> Site {
         part_of: part_of.map(|id| id.parse().unwrap()),
         poll_every: Duration::from_mins(15),
         simulated: false,
+        outdoor: false,
     };
     Site {
         id: Some("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap()),
@@ -386,6 +390,7 @@ fn status_of_a_good_day() -> Status {
             trouble: None,
         },
         sync: None,
+        batteries: BTreeMap::new(),
     }
 }
 

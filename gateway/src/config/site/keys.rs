@@ -175,6 +175,7 @@ pub(super) static METER: Table = Table {
         &PART_OF,
         &METER_POLL_EVERY,
         &UNIT_LOADS,
+        &OUTDOOR,
         &SIMULATED,
     ],
 };
@@ -291,6 +292,13 @@ pub(super) static UNIT_LOADS: Key = Key {
     takes: Takes::Number(1, 20),
     without: Without::Number(1),
     says: "M-Bus: how many unit loads it draws, as its data sheet says; most meters draw one.",
+};
+
+pub(super) static OUTDOOR: Key = Key {
+    name: "outdoor",
+    takes: Takes::Flag,
+    without: Without::Told("`false`"),
+    says: "Its temperature is that of the air outdoors, as of a thermometer at the north wall.",
 };
 
 pub(super) static SIMULATED: Key = Key {

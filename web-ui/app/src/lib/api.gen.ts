@@ -102,6 +102,17 @@ export interface Amount {
   value: string;
 }
 
+/** A battery that is running low. */
+export interface Battery {
+  level: Amount | null;
+  seen_at: Time | null;
+  /** Who has taken notice of it. */
+  seen_by: string | null;
+  /** What tells so: `status`, `flag`, `share`, `lifetime`. */
+  sign: string;
+  since: Time;
+}
+
 /** One bin of a histogram. */
 export interface Bin {
   count: number;
@@ -419,6 +430,7 @@ export interface Meter {
 export type MeterDetail = Meter & {
   /** On its bus. */
   address: string;
+  battery: Battery | null;
   device: Device | null;
   error: Trouble | null;
   identity: Identity | null;
@@ -488,7 +500,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `clock`, `cloud`. */
+  /** `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;
@@ -507,6 +519,8 @@ export interface Outage {
 /** How cold it is. */
 export interface Outdoor {
   at: Time;
+  /** `sensor`: measured at the building; `forecast`: told by a weather service, and measured by nobody. */
+  source: string;
   /** ASCII code. */
   unit: string;
   /** Decimal text. */
@@ -581,7 +595,7 @@ export interface Register {
   decimals: number | null;
   /** `counter`, `gauge`, `flag`. */
   kind: string;
-  /** `live`, `meter_memory`, `correction`, `import`, `simulated`. */
+  /** `live`, `meter_memory`, `correction`, `import`, `simulated`, `forecast`. */
   origin: string;
   /** `good`, `implausible`, `stale`, `time_estimated`. */
   quality: string;

@@ -148,7 +148,10 @@ impl ReadError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Garble {
     /// Bytes that are no frame.
-    #[error("what came is not a frame: {0}; check the wiring, the baud rate and the parity")]
+    #[error(
+        "what came is not a frame: {0}; check the wiring, the baud rate and the parity, \
+             and that no other meter has this address"
+    )]
     Noise(String),
     /// It does not fit its checksum.
     #[error(

@@ -69,8 +69,8 @@ impl ScanMbus {
         let Bus::Mbus(mut bus) = Bus::open(&settings, profiles.into()) else {
             bail!("this is no M-Bus");
         };
-        let mut seen =
-            Seen { out, found: 0, asking: None, shows: stderr().is_terminal(), broken: None };
+        let shows = stderr().is_terminal();
+        let mut seen = Seen { out, found: 0, asking: None, went_on: false, shows, broken: None };
         let ended = block_on(async {
             let clock = SystemClock::new();
             let scan = scan.to_end(&mut bus, &clock, |progress| seen.note(progress));
@@ -83,7 +83,7 @@ impl ScanMbus {
         if let Some(broken) = seen.broken {
             return Err(broken);
         }
-        let (found, asking) = (seen.found, seen.asking);
+        let (found, asking, went_on) = (seen.found, seen.asking, seen.went_on);
         match ended {
             None => {
                 let from = asking.map_or_else(|| self.from.unwrap_or_default(), place_of);
@@ -95,7 +95,8 @@ impl ScanMbus {
             }
             Some(Err(error)) => {
                 out.trouble(&format!("fyrhus: {}", crate::chain(&error)));
-                if let Some(from) = asking.map(place_of) {
+                // From where it began anybody can go on.
+                if let Some(from) = asking.filter(|_| went_on).map(place_of) {
                     out.trouble(&format!("fyrhus: --from {from} goes on there"));
                 }
                 Ok(false)
@@ -162,6 +163,8 @@ struct Seen<'o> {
     found: usize,
     /// What is being asked.
     asking: Option<MeterAddress>,
+    /// That is not the first.
+    went_on: bool,
     /// Somebody watches a terminal.
     shows: bool,
     /// Whoever read the output has gone away.
@@ -172,7 +175,7 @@ impl Seen<'_> {
     fn note(&mut self, progress: Progress<'_>) {
         match progress {
             Progress::Asking(address) => {
-                self.asking = Some(address);
+                self.went_on |= self.asking.replace(address).is_some();
                 if self.shows {
                     let text = format!("asking {}, {} found", place_of(address), self.found);
                     // If nobody looks at the terminal any more, nothing is lost.

@@ -3,6 +3,7 @@
 //! Every command prints text for people, or JSON with `--json`; what went wrong is one sentence on
 //! stderr. A reader of the output that goes away (`| head`) ends the command quietly.
 
+mod bms;
 mod check;
 mod claim;
 mod enrol;
@@ -72,6 +73,9 @@ enum Command {
     /// List the types of meters that are known, and check files that make others known
     #[command(subcommand)]
     Profile(profile::ProfileCommand),
+    /// The registers under which a building's management system reads the gateway's values
+    #[command(subcommand)]
+    Bms(bms::Bms),
     /// Show the last readings that are stored of a meter; the gateway may be running
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
@@ -92,6 +96,7 @@ impl Cli {
             Command::ConfigKeys => out.text(&crate::config::manual::page()).map(|()| true),
             Command::Mbus(command) => command.run(&mut out),
             Command::Modbus(command) => command.run(&mut out),
+            Command::Bms(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),
@@ -204,6 +209,7 @@ mod tests {
             "check-config",
             "mbus",
             "modbus",
+            "bms",
             "han",
             "profile",
             "readings",

@@ -19,6 +19,7 @@
 //! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
 
 mod batteries;
+mod bms;
 mod board;
 mod buses;
 mod canary;

@@ -26,12 +26,13 @@ use tokio_util::sync::CancellationToken;
 use web_ui::{Handles, NotRead, WebUi, Wish};
 
 use crate::batteries::{Batteries, BatteryWatch};
+use crate::bms::Bms;
 use crate::board::Board;
 use crate::buses::{self, Buses};
 use crate::canary::Canary;
 use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
-use crate::config::Machine;
+use crate::config::{self, Machine};
 use crate::control::{self, Reply, Request};
 use crate::counters;
 use crate::cycle::Cycles;
@@ -115,6 +116,8 @@ struct Daemon {
     in_force: InForce,
     buses: Buses,
     cloud: CloudParts,
+    /// What the Modbus server for the building's management system is told.
+    bms: watch::Sender<Option<config::Bms>>,
     handles: Handles,
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
@@ -131,7 +134,7 @@ impl Daemon {
         clock: Arc<SystemClock>,
         keys: &Keys,
         profiles: Arc<drivers::Profiles>,
-        found: crate::config::kept::Found,
+        found: config::kept::Found,
         store: &Store,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
@@ -214,6 +217,19 @@ impl Daemon {
         let watch = BatteryWatch { batteries: batteries.clone(), live: live.clone() };
         background(watch, shutdown);
 
+        let bms = watch::Sender::new(in_force.site().and_then(|site| site.bms.clone()));
+        let bms_shown = Arc::new(watch::Sender::default());
+        let server = Bms {
+            state: machine.state.clone(),
+            wanted: bms.subscribe(),
+            site: shown.subscribe(),
+            live: live.clone(),
+            shown: Arc::clone(&bms_shown),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            shutdown: shutdown.clone(),
+        };
+        background(server, shutdown);
+
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
         let handles = Handles {
             readers,
@@ -221,6 +237,7 @@ impl Daemon {
             site: shown.subscribe(),
             live,
             status: board.watch(),
+            bms: bms_shown.subscribe(),
             devices: Arc::new(crate::told::devices(&profiles)),
             wishes: wish,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -242,6 +259,7 @@ impl Daemon {
             in_force,
             buses,
             cloud,
+            bms,
             handles,
             wishes,
             ingest,
@@ -360,6 +378,11 @@ impl Daemon {
     fn take_over(&mut self) {
         if let Some(site) = self.in_force.site() {
             self.buses.take_over(site);
+            self.bms.send_if_modified(|bms| {
+                let changed = *bms != site.bms;
+                bms.clone_from(&site.bms);
+                changed
+            });
             let wanted = site.cloud.clone();
             self.cloud.wanted.send_if_modified(|cloud| {
                 let changed = *cloud != wanted;

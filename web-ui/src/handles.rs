@@ -20,8 +20,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use metering::{
-    GatewayId, Identity, Medium, MeterId, NoReading, Origin, Quality, Quantity, Register, SiteId,
-    Trust,
+    GatewayId, Identity, Medium, MeterId, NoReading, Origin, Quality, Quantity, Register,
+    Resolution, SiteId, Trust,
 };
 use tokio::sync::oneshot;
 
@@ -245,6 +245,34 @@ impl MeterState {
             Self::New => "new",
         }
     }
+}
+
+/// The Modbus server for the building's management system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BmsStatus {
+    /// Where it listens; `None` while it is off or cannot.
+    pub listening: Option<String>,
+    /// The first Modbus unit; `None` while it is off.
+    pub unit: Option<u8>,
+    /// What is wrong with it, as one English sentence.
+    pub trouble: Option<String>,
+    /// Every value that has registers, in the order of the registers.
+    pub points: Vec<BmsPoint>,
+}
+
+/// A value that has Modbus registers, for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BmsPoint {
+    /// The Modbus unit.
+    pub unit: u8,
+    /// The first of its registers, counted from 0.
+    pub address: u16,
+    /// Whose value.
+    pub meter: MeterId,
+    /// Which one.
+    pub register: Register,
+    /// The steps that its integers count.
+    pub resolution: Resolution,
 }
 
 /// How the parts of the gateway are doing.

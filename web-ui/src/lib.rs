@@ -57,7 +57,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
 pub use handles::{
-    BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, Live,
+    BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, Live,
     LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead,
     NotSaved, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus, Site, Status, StoreStatus,
     SyncStatus, Wish,
@@ -78,6 +78,8 @@ pub struct Handles {
     pub live: watch::Receiver<Arc<Live>>,
     /// How the gateway is doing.
     pub status: watch::Receiver<Arc<Status>>,
+    /// The Modbus server for the building's management system.
+    pub bms: watch::Receiver<Arc<BmsStatus>>,
     /// What the types of meters are called and say. It does not change while the daemon runs.
     pub devices: Arc<Devices>,
     /// What people ask of the daemon. When it is full they are told to try again.
@@ -155,6 +157,10 @@ impl Web {
 
     fn live(&self) -> Arc<Live> {
         Arc::clone(&self.handles.live.borrow())
+    }
+
+    fn bms(&self) -> Arc<BmsStatus> {
+        Arc::clone(&self.handles.bms.borrow())
     }
 
     fn status(&self) -> Arc<Status> {

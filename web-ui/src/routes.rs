@@ -28,7 +28,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site, users,
+    bms, buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
@@ -85,6 +85,12 @@ fn table() -> Vec<Route> {
             .takes::<scan::ScanRequest>().answers::<scan::ScanBody>(200),
         Route::get("/status", May(Inspect), "How the gateway is doing", buses::status)
             .answers::<buses::StatusBody>(200),
+        Route::get("/bms", May(Inspect), "The registers for the building's management system, over Modbus TCP", bms::bms)
+            .answers::<bms::BmsBody>(200),
+        Route::get("/bms/registers.csv", May(Inspect), "The same as a text file", bms::csv)
+            .answers_text("text/csv"),
+        Route::get("/bms/registers.xlsx", May(Inspect), "The same as a workbook", bms::xlsx)
+            .answers_text("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         Route::get("/cloud", May(Inspect), "The sync, and a month of the cloud's uptime", cloud::cloud)
             .asks::<cloud::Question>().answers::<cloud::Cloud>(200),
 

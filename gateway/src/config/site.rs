@@ -4,6 +4,7 @@ mod keys;
 mod telegramless;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chrono_tz::Tz;
@@ -14,10 +15,10 @@ use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
 pub(crate) use keys::TABLES;
 use keys::{
-    ADDRESS, ANSWER_WITHIN, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
-    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
-    PLACE, POLL_EVERY, PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID,
-    SITE_NAME, TIME_ZONE, UNIT_LOADS, URL,
+    ADDRESS, ANSWER_WITHIN, BAUD, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BUS, BUS_ID, BUS_NAME,
+    CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM, METER, METER_BUS, METER_ID, METER_NAME,
+    METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT, PLACE, POLL_EVERY, PORT, PROFILE,
+    REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE, UNIT_LOADS, URL,
 };
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
@@ -35,6 +36,8 @@ pub struct Site {
     pub buses: Vec<Bus>,
     /// The portfolio service that this building belongs to.
     pub cloud: Option<Cloud>,
+    /// The Modbus server for the building's management system; off where this is `None`.
+    pub bms: Option<Bms>,
 }
 
 /// One wire and the meters on it.
@@ -155,6 +158,17 @@ pub struct Cloud {
     pub references: Vec<String>,
 }
 
+/// The Modbus server for the building's management system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bms {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The first unit that it answers as.
+    pub unit: u8,
+    /// Who may connect; everybody where this is empty.
+    pub clients: Vec<IpAddr>,
+}
+
 /// How a building is connected to the world, and so how much may be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LineProfile {
@@ -200,10 +214,11 @@ fn site(check: &mut Check<'_>, root: Root<'_>, profiles: &[&str]) -> Option<Site
     }
     buses.parts(check, &ids);
     let cloud = root.section(check, &CLOUD).and_then(|section| cloud(check, section));
+    let bms = root.section(check, &BMS).and_then(|section| bms(check, section));
 
     let (id, name, place, time_zone) = head?;
     let buses = buses.known.into_iter().map(|known| known.bus).collect();
-    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud })
+    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud, bms })
 }
 
 fn time_zone(check: &mut Check<'_>, section: Section<'_>) -> Option<Tz> {
@@ -239,6 +254,21 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
         _ => LineProfile::Wired,
     };
     Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile, references: references? })
+}
+
+fn bms(check: &mut Check<'_>, section: Section<'_>) -> Option<Bms> {
+    let listen = check.text(section, &BMS_LISTEN).map(str::parse::<SocketAddr>);
+    if listen.as_ref().is_some_and(|listen| listen.as_ref().map_or(0, SocketAddr::port) == 0) {
+        check.refuse(section, &BMS_LISTEN, None);
+        return None;
+    }
+    let unit = check.number(section, &BMS_UNIT).and_then(|unit| u8::try_from(unit).ok());
+    let clients = check.texts(section, &BMS_CLIENTS)?;
+    let clients: Result<Vec<IpAddr>, _> = clients.iter().map(|it| it.parse()).collect();
+    if clients.is_err() {
+        check.refuse(section, &BMS_CLIENTS, None);
+    }
+    Some(Bms { listen: listen?.ok()?, unit: unit?, clients: clients.ok()? })
 }
 
 fn loads(number: Option<u64>) -> Option<u32> {

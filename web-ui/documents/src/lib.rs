@@ -7,8 +7,10 @@
 //! read by programs first.
 
 mod csv;
+mod xlsx;
 
 pub use csv::csv;
+pub use xlsx::{NoWorkbook, xlsx};
 
 /// Columns with a head, and rows below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

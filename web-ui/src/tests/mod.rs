@@ -1,5 +1,6 @@
 //! Tests through the whole router, on a real store in a folder of its own.
 
+mod bms;
 mod config;
 mod data;
 mod doctor;
@@ -103,6 +104,7 @@ impl Gateway {
             site: site_seen,
             live: live_seen.clone(),
             status: status_seen,
+            bms: watch::Sender::new(Arc::new(bms::bms())).subscribe(),
             devices: Arc::new(devices()),
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

@@ -27,7 +27,7 @@ Examples:
   fyrhus modbus scan --port serial:///dev/ttyUSB0 --baud 19200
   fyrhus modbus scan --port tcp://10.0.4.7:502 --to 32
   fyrhus modbus scan --port rtu+tcp://10.0.4.8:4001 --answer-within-ms 300 --json")]
-pub(super) struct ScanModbus {
+pub(in crate::cli) struct ScanModbus {
     #[command(flatten)]
     wire: Wire,
     /// The first unit that is asked

@@ -3,7 +3,7 @@
 use crate::config::PollEvery;
 use crate::config::key::{Key, Table, Takes, Without};
 
-pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD];
+pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD, &BMS];
 
 pub(super) static SITE: Table = Table {
     name: "site",
@@ -338,4 +338,35 @@ pub(super) static REFERENCES: Key = Key {
     says: "What is tried while the portfolio cannot be reached, to tell its outage from one of \
            the building's own link. Only a TCP connection is made, and nothing is sent. Two have \
            to answer for the outage to count against the portfolio.",
+};
+
+pub(super) static BMS: Table = Table {
+    name: "bms",
+    repeats: false,
+    says: "The gateway's values as a Modbus TCP server for the building's management system. It \
+           can be read and never written. Without this section it is off.",
+    keys: &[&BMS_LISTEN, &BMS_UNIT, &BMS_CLIENTS],
+};
+
+pub(super) static BMS_LISTEN: Key = Key {
+    name: "listen",
+    takes: Takes::Written("an address and a port such as \"10.0.4.2:502\""),
+    without: Without::Mistake,
+    says: "Where it listens; \"0.0.0.0:502\" is on every network that the gateway is on. Modbus \
+           knows no passwords, so choose the network of the management system.",
+};
+
+pub(super) static BMS_UNIT: Key = Key {
+    name: "unit",
+    takes: Takes::Number(1, 244),
+    without: Without::Number(1),
+    says: "Its Modbus unit. 0 and 255 are answered too. A building with more than 4095 values \
+           has the next ones on the next unit.",
+};
+
+pub(super) static BMS_CLIENTS: Key = Key {
+    name: "clients",
+    takes: Takes::Written("a list of at most 8 addresses such as [\"10.0.4.9\"]"),
+    without: Without::Told("everybody on its network"),
+    says: "Who may connect.",
 };

@@ -54,15 +54,21 @@ export type TroubleCode =
   | 'checksum'
   | 'foreign'
   | 'gone'
+  | 'key_missing'
+  | 'key_wrong'
   | 'misfit'
   | 'noise'
   | 'port_denied'
   | 'port_host'
+  | 'port_login'
   | 'port_lost'
   | 'port_missing'
+  | 'port_mute'
+  | 'port_no_broker'
   | 'port_no_forecast'
   | 'port_no_gpio'
   | 'port_no_onewire'
+  | 'port_no_password'
   | 'port_not_serial'
   | 'port_refused'
   | 'port_speed'
@@ -70,6 +76,7 @@ export type TroubleCode =
   | 'port_system'
   | 'port_taken'
   | 'port_unreachable'
+  | 'port_untrusted'
   | 'quiet'
   | 'refused'
   | 'refused_answer'
@@ -125,6 +132,36 @@ export interface Bit {
   /** Counted from 0, the least. */
   bit: number;
   text: Words;
+}
+
+/** The Modbus server for the building's management system. */
+export interface Bms {
+  /** Where it listens; `null` while it is off or cannot. */
+  listening: string | null;
+  /** In the order of their addresses. */
+  registers: BmsRegisters[];
+  /** What is wrong with it, in English, for a technician. */
+  trouble: string | null;
+  /** The first Modbus unit; `null` while it is off. */
+  unit: number | null;
+}
+
+/** The registers of one value. */
+export interface BmsRegisters {
+  /** The first of its 16 registers, counted from 0. */
+  address: number;
+  /** Decimals of the integers. */
+  decimals: number;
+  /** ASCII code of the unit of measure. */
+  measured_in: string;
+  /** The meter's id. */
+  meter: string;
+  /** What people call it; `null` if it is no longer configured. */
+  meter_name: string | null;
+  /** `energy_import_total`. */
+  register: string;
+  /** The Modbus unit. */
+  unit: number;
 }
 
 /** A bus and how it is doing. Its counts are those since the daemon started. */
@@ -500,7 +537,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`. */
+  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;
@@ -748,6 +785,8 @@ export interface Site {
   time_zone: string;
   /** Of the configuration in force. */
   version: number;
+  /** What is wrong with device profiles of the folder. Only for those who may inspect, else empty. */
+  wrong_profiles: WrongProfile[];
 }
 
 /** A bus of the configuration. */
@@ -921,4 +960,11 @@ export interface Words {
   da: string;
   en: string;
   nb: string;
+}
+
+/** One thing that is wrong with a device profile that somebody has added: it is not used. */
+export interface WrongProfile {
+  advice: string;
+  file: string;
+  line: number;
 }

@@ -9,6 +9,7 @@ use chrono::NaiveDateTime;
 use metering::{Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Reading, Register};
 
 use crate::error::ReadError;
+use crate::keyring::Keyring;
 use crate::mbus::MbusBus;
 use crate::modbus::ModbusBus;
 use crate::onewire::{OneWireBus, SensorId};
@@ -81,6 +82,13 @@ impl Bus {
 }
 
 impl Bus {
+    /// Opens what M-Bus meters encrypt with `keys`, from the next answer on.
+    pub fn set_keys(&mut self, keys: Arc<Keyring>) {
+        if let Self::Mbus(bus) = self {
+            bus.set_keys(keys);
+        }
+    }
+
     /// What the last question saw of the wire; `None` of all but an M-Bus, which alone has a doctor.
     pub const fn traffic(&self) -> Option<&Traffic> {
         match self {

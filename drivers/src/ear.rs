@@ -4,6 +4,7 @@
 //!  bytes ──▶ Ear::hear ──▶ Heard::Meter      one of the configured meters said something
 //!                          Heard::Stranger   somebody else did
 //!                          Heard::Trouble    something is wrong, with the wire or with a meter
+//!                          Heard::Noise      bytes that are nobody's
 //!                          Heard::Well       the wire can be used again
 //! ```
 //!
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use metering::{Clock, Identity, Medium, Moment};
 
 use crate::han::{HanEar, HanSettings};
+use crate::keyring::Keyring;
+use crate::radio::{RadioEar, RadioSettings};
 use crate::{Meter, Profiles, ReadError, Readout};
 
 /// A wire that is listened to, and the configured meters on it.
@@ -26,6 +29,8 @@ use crate::{Meter, Profiles, ReadError, Readout};
 pub enum Ear {
     /// The customer port of one electricity meter.
     Han(Box<HanEar>),
+    /// A receiver of wireless M-Bus.
+    Radio(Box<RadioEar>),
 }
 
 /// Which kind of wire that is.
@@ -33,6 +38,8 @@ pub enum Ear {
 pub enum EarKind {
     /// The customer port of an electricity meter: HAN, P1.
     Han,
+    /// EN 13757-4.
+    Radio,
 }
 
 /// What an ear has to know before it can listen.
@@ -40,6 +47,8 @@ pub enum EarKind {
 pub enum EarSettings {
     /// Of a customer port.
     Han(HanSettings),
+    /// Of a receiver.
+    Radio(RadioSettings),
 }
 
 impl Ear {
@@ -47,10 +56,28 @@ impl Ear {
     ///
     /// [`Heard`] names a meter by its place in `meters`. One without a profile is read with the one
     /// of `profiles` that fits it, where its kind of wire has profiles.
-    pub fn open(settings: EarSettings, meters: Vec<Meter>, profiles: Arc<Profiles>) -> Self {
-        let _profiles = profiles;
+    pub fn open(
+        settings: EarSettings,
+        meters: Vec<Meter>,
+        profiles: Arc<Profiles>,
+        keys: &Arc<Keyring>,
+    ) -> Self {
         match settings {
-            EarSettings::Han(settings) => Self::Han(Box::new(HanEar::open(settings, meters))),
+            EarSettings::Han(settings) => {
+                Self::Han(Box::new(HanEar::open(settings, meters, keys)))
+            }
+            EarSettings::Radio(settings) => {
+                let keys = Arc::clone(keys);
+                Self::Radio(Box::new(RadioEar::open(settings, meters, profiles, keys)))
+            }
+        }
+    }
+
+    /// Opens what is heard from now on with `keys`.
+    pub fn set_keys(&mut self, keys: &Arc<Keyring>) {
+        match self {
+            Self::Han(ear) => ear.set_keys(keys),
+            Self::Radio(ear) => ear.set_keys(Arc::clone(keys)),
         }
     }
 
@@ -62,6 +89,7 @@ impl Ear {
     pub async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         match self {
             Self::Han(ear) => ear.hear(clock).await,
+            Self::Radio(ear) => ear.hear(clock).await,
         }
     }
 }
@@ -81,6 +109,8 @@ pub enum Heard {
     },
     /// Somebody who is not configured said something.
     Stranger(Stranger),
+    /// Something came that is no message, or of nobody known.
+    Noise,
     /// Something is wrong.
     Trouble(Plaint),
     /// The wire, of which [`ReadError::Port`] was told, can be used again.

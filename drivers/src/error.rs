@@ -32,6 +32,20 @@ pub enum ReadError {
         /// Who should have been there.
         address: MeterAddress,
     },
+    /// What came is encrypted, and it takes a key that is not there or another one.
+    #[error(
+        "meter {address} encrypts what it says, and {} key of it is known: `fyrhus keys add \
+         {number}` takes the one that its supplier gives out",
+        if *has_key { "no fitting" } else { "no" }
+    )]
+    Locked {
+        /// Who said it.
+        address: MeterAddress,
+        /// The number that its key is kept under.
+        number: String,
+        /// Whether a key is known that does not fit.
+        has_key: bool,
+    },
     /// The configuration asks something that this bus cannot do.
     #[error("meter {address} cannot be asked: {because}")]
     Misfit {
@@ -132,13 +146,14 @@ impl ReadError {
     /// What the store keeps in place of the readings that are now missing.
     pub const fn no_reading(&self) -> NoReading {
         match self {
-            Self::Garbled { .. } => NoReading::Garbled,
+            Self::Garbled { .. } | Self::Locked { .. } => NoReading::Garbled,
             Self::Misfit { .. } | Self::Unsettled { .. } => NoReading::NotAsked,
             Self::Port { .. } => NoReading::BusDown,
             Self::Refused { .. } | Self::RefusedAnswer { .. } => NoReading::Refused,
-            Self::Gone { .. } | Self::Quiet { .. } | Self::Silent { .. } | Self::SilentBehindGateway { .. } => {
-                NoReading::Silent
-            }
+            Self::Gone { .. }
+            | Self::Quiet { .. }
+            | Self::Silent { .. }
+            | Self::SilentBehindGateway { .. } => NoReading::Silent,
             Self::WrongMeter { .. } => NoReading::WrongMeter,
         }
     }

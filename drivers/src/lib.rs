@@ -21,6 +21,8 @@
 //! | [`onewire`] | thermometers behind the kernel's 1-Wire master             |
 //! | [`pulse`]  | pulses at GPIO lines, and counters that outlive a power cut  |
 //! | [`weather`] | the outdoor temperature that a weather service forecasts   |
+//! | [`radio`]  | receivers of wireless M-Bus                                 |
+//! | [`Keyring`] | the keys of meters that encrypt                             |
 //! | [`Profiles`] | types of meters, as data                                  |
 //! | `number`   | from bits to digits, exactly                                 |
 //! | [`ReadError`] | why a meter could not be read, and whom that blames      |
@@ -34,6 +36,7 @@ mod discover;
 mod ear;
 mod error;
 pub mod han;
+mod keyring;
 pub mod mbus;
 pub mod modbus;
 mod number;
@@ -41,6 +44,7 @@ pub mod onewire;
 mod port;
 mod profile;
 pub mod pulse;
+pub mod radio;
 mod scan;
 pub mod weather;
 
@@ -50,6 +54,7 @@ pub use bus::{
 pub use discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, Progress};
 pub use ear::{Ear, EarKind, EarSettings, Heard, Plaint, Stranger};
 pub use error::{Garble, ReadError};
+pub use keyring::{InvalidKeyName, KeyName, Keyring, MeterKeys};
 pub use mbus::doctor::{
     Counts, Doctor, Finding, HELD_WHILE_ALONE, Last, Load, MOST_BITS, Record, Trouble, Whole,
     are_near,

@@ -89,6 +89,13 @@ pub enum PortFault {
     /// The host is there, and nothing listens.
     #[error("the host refused the connection; check the port number and the converter's mode")]
     NotListening,
+    /// What is at the port does not answer, a radio receiver that can be asked.
+    #[error(
+        "the receiver does not answer within {} ms; it is set up anew. Is `receiver` the right one, \
+         and does it have power?",
+        .0.as_millis()
+    )]
+    Mute(Duration),
     /// It is a file, but not a serial line.
     #[error("it is not a serial port")]
     NotSerial(#[source] Arc<io::Error>),

@@ -63,6 +63,7 @@ impl Board {
                         p95: None,
                         round: None,
                         health: None,
+                        strangers: None,
                         scan: None,
                     },
                 })

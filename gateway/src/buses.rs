@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use drivers::Profiles;
+use drivers::{Keyring, Profiles};
 use drivers::pulse::Counts;
 use metering::{Clock, MeterId};
 use store::Core;
@@ -33,6 +33,7 @@ pub(crate) struct Buses {
 pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) profiles: Arc<Profiles>,
+    pub(crate) keys: watch::Receiver<Arc<Keyring>>,
     pub(crate) polled: mpsc::Sender<Polled>,
     pub(crate) board: Board,
     pub(crate) cycles: Arc<Cycles>,
@@ -147,6 +148,7 @@ impl Buses {
             wishes: wished,
             scans: scan_wished,
             survey: survey.clone(),
+            keys: parts.keys,
             polled: parts.polled,
             board: parts.board,
             cycles: parts.cycles,
@@ -201,7 +203,8 @@ impl Task for BusTask {
     async fn live(&mut self) {
         let plan = self.wiring.plan(&self.profiles, &answered(&self.live, &self.unchanged));
         let clock = Arc::clone(&self.clock);
-        match self.wiring.wire(&self.profiles, &self.counts) {
+        let keys = Arc::clone(&self.lines.keys.borrow_and_update());
+        match self.wiring.wire(&self.profiles, &self.counts, &keys) {
             Wire::Asked(mut bus) => poll::poll_bus(&mut bus, plan, clock, &mut self.lines).await,
             Wire::Listened(mut ear) => {
                 listen::listen_bus(&mut ear, plan, clock, &mut self.lines).await;

@@ -9,6 +9,7 @@ mod claim;
 mod enrol;
 mod han;
 mod import;
+mod keys;
 mod mbus;
 mod onewire;
 mod modbus;
@@ -76,6 +77,9 @@ enum Command {
     /// The registers under which a building's management system reads the gateway's values
     #[command(subcommand)]
     Bms(bms::Bms),
+    /// Enter, import, list and remove the keys of meters that encrypt
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Show the last readings that are stored of a meter; the gateway may be running
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
@@ -98,6 +102,7 @@ impl Cli {
             Command::Modbus(command) => command.run(&mut out),
             Command::Bms(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
+            Command::Keys(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),
             Command::Profile(command) => command.run(&mut out),
@@ -211,6 +216,7 @@ mod tests {
             "modbus",
             "bms",
             "han",
+            "keys",
             "profile",
             "readings",
             "import",

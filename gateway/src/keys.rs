@@ -184,7 +184,8 @@ pub(crate) fn put(file: &Path, secret: &str) -> io::Result<()> {
     fs::File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-fn private_folder(folder: &Path) -> Result<(), KeysError> {
+/// Makes `folder`, for this user alone.
+pub(crate) fn private_folder(folder: &Path) -> Result<(), KeysError> {
     let io = |cause| KeysError::Io { file: folder.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     let mode = fs::metadata(folder).map_err(io)?.mode();

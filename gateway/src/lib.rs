@@ -35,6 +35,7 @@ mod ingest;
 pub mod keys;
 mod listen;
 mod live;
+mod meter_keys;
 mod poll;
 mod probe;
 mod restart;

@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use drivers::{Heard, Plaint, ReadError, Readout};
+use drivers::{Heard, Keyring, Plaint, ReadError, Readout, Stranger};
 use metering::{Clock, Moment, Reading};
 use tokio::time::{self, Instant};
-use web_ui::{BusState, NotRead};
+use web_ui::{BusState, HeardStranger, NotRead, Strangers};
 
 use crate::poll::{AskNow, Asked, Lines, Outcome, Plan, Planned, Polled, Reply};
 
@@ -29,11 +29,27 @@ use crate::poll::{AskNow, Asked, Lines, Outcome, Plan, Planned, Polled, Reply};
 pub(crate) trait Hear: Send {
     /// As [`drivers::Ear::hear`], cancellation and all.
     fn hear(&mut self, clock: &dyn Clock) -> impl Future<Output = Heard> + Send;
+
+    /// As [`drivers::Ear::holds`].
+    fn holds(&self, _index: usize) -> bool {
+        false
+    }
+
+    /// As [`drivers::Ear::set_keys`].
+    fn set_keys(&mut self, keys: &Arc<Keyring>);
 }
 
 impl Hear for drivers::Ear {
     async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         Self::hear(self, clock).await
+    }
+
+    fn holds(&self, index: usize) -> bool {
+        Self::holds(self, index)
+    }
+
+    fn set_keys(&mut self, keys: &Arc<Keyring>) {
+        Self::set_keys(self, keys);
     }
 }
 
@@ -62,6 +78,9 @@ struct Listen<'a, E> {
     stored: Instant,
     heard: u64,
     failed: u64,
+    /// Who else is heard, and when that was shown last.
+    strangers: Arc<Strangers>,
+    strangers_shown: Option<Instant>,
 }
 
 /// A meter that is listened to.
@@ -108,7 +127,20 @@ impl<'a, E: Hear> Listen<'a, E> {
         let meters = plan.meters.into_iter().map(heeded).collect();
         let (bus, zone) = (plan.bus, plan.zone);
         let stored = Instant::now();
-        Self { ear, bus, zone, clock, lines, meters, unstored: false, stored, heard: 0, failed: 0 }
+        Self {
+            ear,
+            bus,
+            zone,
+            clock,
+            lines,
+            meters,
+            unstored: false,
+            stored,
+            heard: 0,
+            failed: 0,
+            strangers: Arc::default(),
+            strangers_shown: None,
+        }
     }
 
     async fn run(&mut self) {
@@ -131,6 +163,10 @@ impl<'a, E: Hear> Listen<'a, E> {
         let now = self.clock.now();
         self.end_slots(now).await?;
         self.give_up_wishes().await?;
+        if self.lines.keys.has_changed().unwrap_or(false) {
+            let keys = Arc::clone(&self.lines.keys.borrow_and_update());
+            self.ear.set_keys(&keys);
+        }
         let ends = self.meters.iter().map(|meter| meter.ends).min();
         let wait = ends.and_then(|ends| (ends - now.wall).to_std().ok());
         // A clock that is set while we wait is noticed half a minute later.
@@ -142,6 +178,10 @@ impl<'a, E: Hear> Listen<'a, E> {
             heard = self.ear.hear(&*self.clock) => self.heard(heard).await,
             () = time::sleep(wait) => Ok(()),
             () = self.lines.leave.cancelled() => Ok(()),
+            Ok(()) = self.lines.keys.changed() => {
+                self.lines.keys.mark_changed();
+                Ok(())
+            }
             wish = self.lines.wishes.recv() => match wish {
                 Some(wish) => self.wish(wish).await,
                 // The supervisor that held the other end is gone.
@@ -163,8 +203,16 @@ impl<'a, E: Hear> Listen<'a, E> {
                 let is_first = self.meters.get(index).is_some_and(|meter| meter.shown.is_none());
                 if once || is_first { self.tell(index, now).await } else { self.glance(index).await }
             }
-            // Told by the pages once they have a place for it.
-            Heard::Stranger(_) => Ok(()),
+            Heard::Stranger(stranger) => {
+                self.stranger(&stranger);
+                Ok(())
+            }
+            Heard::Noise => {
+                self.failed += 1;
+                let failed = self.failed;
+                self.show(|bus| bus.failed = failed);
+                Ok(())
+            }
             Heard::Trouble(Plaint { index, error }) => self.trouble(now, index, &error).await,
             Heard::Well => {
                 self.show(|bus| bus.state = BusState::Up);
@@ -174,6 +222,43 @@ impl<'a, E: Hear> Listen<'a, E> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Somebody who is not configured is kept in mind, and shown now and then.
+    fn stranger(&mut self, heard: &Stranger) {
+        let strangers = Arc::make_mut(&mut self.strangers);
+        let list = &mut strangers.heard;
+        let now = HeardStranger {
+            name: heard.name.clone(),
+            identity: heard.identity.clone(),
+            medium: heard.medium,
+            rssi_dbm: heard.rssi_dbm,
+            sealed: heard.sealed,
+            at: heard.at.wall,
+            count: 1,
+        };
+        match list.iter_mut().find(|it| it.name == now.name) {
+            Some(known) => {
+                let count = known.count + 1;
+                *known = HeardStranger { count, rssi_dbm: now.rssi_dbm.or(known.rssi_dbm), ..now };
+            }
+            None => {
+                if list.len() >= MOST_STRANGERS {
+                    // Who was heard longest ago makes room.
+                    let oldest = list.iter().enumerate().min_by_key(|(_, it)| it.at);
+                    if let Some((oldest, _)) = oldest {
+                        list.swap_remove(oldest);
+                    }
+                    strangers.forgotten += 1;
+                }
+                list.push(now);
+            }
+        }
+        if self.strangers_shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            self.strangers_shown = Some(Instant::now());
+            let strangers = Arc::clone(&self.strangers);
+            self.show(|bus| bus.strangers = Some(strangers));
         }
     }
 
@@ -250,7 +335,7 @@ impl<'a, E: Hear> Listen<'a, E> {
                 if let Some(meter) = self.meters.get_mut(index) {
                     meter.is_told = false;
                 }
-            } else if was_whole && !was_told {
+            } else if was_whole && !was_told && !self.ear.holds(index) {
                 let outcome = Outcome::Failed(meter.absence());
                 let asked = meter.asked(&self.lines.cycles, now, outcome);
                 self.unstored = true;
@@ -349,6 +434,9 @@ const STORED_EVERY: Duration = Duration::from_secs(2);
 
 /// The slowest meter at a customer port pushes every ten seconds.
 const WAITED_FOR: Duration = Duration::from_secs(12);
+
+/// Meters of the neighbours: a block of flats has some hundreds.
+const MOST_STRANGERS: usize = 500;
 
 /// More registers than any meter has.
 const MOST_READINGS: usize = 256;

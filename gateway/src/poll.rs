@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use drivers::{Load, ReadError, Readout, Scan, ScanStep};
+use drivers::{Keyring, Load, ReadError, Readout, Scan, ScanStep};
 use metering::{Clock, MeterId, Moment, Origin};
 use store::Core;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use web_ui::{BusState, LiveMeter, NotRead, NotScanned, ScanOrder, ScanState};
@@ -53,6 +53,9 @@ pub(crate) trait Wire: Send {
         clock: &dyn Clock,
     ) -> impl Future<Output = Result<ScanStep, ReadError>> + Send;
 
+    /// As [`drivers::Bus::set_keys`].
+    fn set_keys(&mut self, _keys: &Arc<Keyring>) {}
+
     /// As [`drivers::Bus::traffic`].
     fn traffic(&self) -> Option<&mbus::Traffic> {
         None
@@ -74,6 +77,10 @@ impl Wire for drivers::Bus {
         clock: &dyn Clock,
     ) -> Result<ScanStep, ReadError> {
         Self::scan_step(self, scan, clock).await
+    }
+
+    fn set_keys(&mut self, keys: &Arc<Keyring>) {
+        Self::set_keys(self, Arc::clone(keys));
     }
 
     fn traffic(&self) -> Option<&mbus::Traffic> {
@@ -167,6 +174,8 @@ pub(crate) struct Lines {
     pub(crate) scans: mpsc::Receiver<ScanNow>,
     /// The scan, from one plan to the next.
     pub(crate) survey: Kept,
+    /// The keys of meters that encrypt.
+    pub(crate) keys: watch::Receiver<Arc<Keyring>>,
     /// Answers go out.
     pub(crate) polled: mpsc::Sender<Polled>,
     /// How the bus is doing goes there.
@@ -288,6 +297,10 @@ impl<'a, W: Wire> Poll<'a, W> {
     }
 
     async fn ask(&mut self, index: usize, within: Duration) -> Result<(), Gone> {
+        if self.lines.keys.has_changed().unwrap_or(false) {
+            let keys = Arc::clone(&self.lines.keys.borrow_and_update());
+            self.wire.set_keys(&keys);
+        }
         let Some(planned) = self.plan.meters.get(index) else { return Ok(()) };
         let begun = Instant::now();
         self.round.get_or_insert(begun);

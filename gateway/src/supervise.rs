@@ -40,6 +40,7 @@ use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
 use crate::ingest::{self, Ingest};
 use crate::keys::Keys;
 use crate::live::{self, Newest};
+use crate::meter_keys::KeysInForce;
 use crate::probe::Probe;
 use crate::restart::{Task, restarted};
 use crate::takeover::{self, InForce};
@@ -124,6 +125,7 @@ struct Daemon {
     counts: Counts,
     batteries: Batteries,
     shutdown: CancellationToken,
+    meter_keys: KeysInForce,
     /// Why a changed `site.toml` is not in force, as it was said last.
     not_taken: Option<String>,
 }
@@ -176,7 +178,9 @@ impl Daemon {
         });
 
         let counts = counts(&machine.state).await;
+        let meter_keys = KeysInForce::open(&machine.state);
         let mut buses = Buses::new(buses::Parts {
+            keys: meter_keys.watch(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             profiles: Arc::clone(&profiles),
             polled,
@@ -266,6 +270,7 @@ impl Daemon {
             counts,
             batteries,
             shutdown,
+            meter_keys,
             not_taken,
         })
     }
@@ -356,8 +361,9 @@ impl Daemon {
         }
     }
 
-    /// Takes over `site.toml` if somebody has changed it.
+    /// Takes over `site.toml` and the keys of meters if somebody has changed them.
     async fn look(&mut self) {
+        self.meter_keys.look();
         match self.in_force.look().await {
             Ok(true) => {
                 self.not_taken = None;

@@ -31,6 +31,11 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
         ReadError::Gone { address } => {
             (TroubleCode::Gone, vec![("address", address.to_string())])
         }
+        ReadError::Locked { address, number, has_key } => {
+            let code =
+                if *has_key { TroubleCode::KeyWrong } else { TroubleCode::KeyMissing };
+            (code, vec![("address", address.to_string()), ("number", number.clone())])
+        }
         ReadError::Misfit { address, .. } => {
             (TroubleCode::Misfit, vec![("address", address.to_string())])
         }
@@ -77,6 +82,9 @@ fn port_trouble(fault: &PortFault) -> (TroubleCode, Option<(&'static str, String
         PortFault::Denied => (TroubleCode::PortDenied, None),
         PortFault::HostUnknown(_) => (TroubleCode::PortHost, None),
         PortFault::Missing { .. } => (TroubleCode::PortMissing, None),
+        PortFault::Mute(waited) => {
+            (TroubleCode::PortMute, Some(("ms", waited.as_millis().to_string())))
+        }
         PortFault::NoForecast => (TroubleCode::PortNoForecast, None),
         PortFault::NoGpio => (TroubleCode::PortNoGpio, None),
         PortFault::NoOneWire => (TroubleCode::PortNoOneWire, None),

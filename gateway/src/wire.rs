@@ -7,9 +7,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::han::{HanSettings, Line};
+use drivers::radio::{RadioMode, RadioSettings, ReceiverKind};
 use drivers::pulse::{Counts, PulseBus};
 use drivers::weather::WeatherBus;
-use drivers::{Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Load, PortSettings, Profiles};
+use drivers::{Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Keyring, Load, PortSettings, Profiles};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 
@@ -69,7 +70,12 @@ impl Wiring {
     /// Its wire, which is opened when it is first used.
     ///
     /// Pulses are counted into `counts` from now on.
-    pub(crate) fn wire(&self, profiles: &Arc<Profiles>, counts: &Counts) -> Wire {
+    pub(crate) fn wire(
+        &self,
+        profiles: &Arc<Profiles>,
+        counts: &Counts,
+        keys: &Arc<Keyring>,
+    ) -> Wire {
         match self.bus.kind {
             WireKind::Asked(kind @ BusKind::Pulse) => {
                 let meters: Vec<_> = self.bus.meters.iter().map(|it| meter(it, profiles)).collect();
@@ -83,11 +89,14 @@ impl Wiring {
                 Wire::Asked(Bus::Weather(Box::new(bus)))
             }
             WireKind::Asked(kind) => {
-                Wire::Asked(Bus::open(&settings(&self.bus, kind), Arc::clone(profiles)))
+                let mut bus = Bus::open(&settings(&self.bus, kind), Arc::clone(profiles));
+                bus.set_keys(Arc::clone(keys));
+                Wire::Asked(bus)
             }
             WireKind::Listened(kind) => {
                 let meters = self.bus.meters.iter().map(|it| meter(it, profiles)).collect();
-                Wire::Listened(Ear::open(heard_at(&self.bus, kind), meters, Arc::clone(profiles)))
+                let settings = heard_at(&self.bus, kind);
+                Wire::Listened(Ear::open(settings, meters, Arc::clone(profiles), keys))
             }
         }
     }
@@ -141,6 +150,18 @@ fn heard_at(bus: &config::Bus, kind: EarKind) -> EarSettings {
             port: bus.port.clone(),
             line: (!bus.finds_line).then_some(Line { baud: bus.baud, parity: bus.parity }),
         }),
+        EarKind::Radio => {
+            let radio = bus.radio.unwrap_or(config::Radio {
+                receiver: ReceiverKind::Lines,
+                mode: RadioMode::default(),
+            });
+            EarSettings::Radio(RadioSettings {
+                port: bus.port.clone(),
+                kind: radio.receiver,
+                mode: radio.mode,
+                baud: (!bus.finds_line).then_some(bus.baud),
+            })
+        }
     }
 }
 

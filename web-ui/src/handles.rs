@@ -313,8 +313,38 @@ pub struct BusStatus {
     pub round: Option<Duration>,
     /// How its wire is; `None` where nobody can tell, as on a Modbus.
     pub health: Option<Arc<BusHealth>>,
+    /// Who is heard on it and not configured; `None` where nobody can be.
+    pub strangers: Option<Arc<Strangers>>,
     /// The scan that is under way or was the last; `None` before the first.
     pub scan: Option<Arc<ScanStatus>>,
+}
+
+/// Who is heard on a wire and is not one of its meters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// A bounded number of them; in no order.
+    pub heard: Vec<HeardStranger>,
+    /// How often one that was heard longest ago made room for another.
+    pub forgotten: u64,
+}
+
+/// A meter that is heard and not chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeardStranger {
+    /// As the configuration would name it.
+    pub name: String,
+    /// What it says of itself.
+    pub identity: Identity,
+    /// What it counts, if it tells.
+    pub medium: Option<Medium>,
+    /// How strong it came in, in dBm.
+    pub rssi_dbm: Option<i16>,
+    /// Whether it takes a key to read it.
+    pub sealed: bool,
+    /// When it was heard last.
+    pub at: DateTime<Utc>,
+    /// How often it was heard since the daemon started.
+    pub count: u64,
 }
 
 /// How a wire is, and what each meter on it has shown: kept over restarts.

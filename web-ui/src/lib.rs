@@ -57,10 +57,10 @@ use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
 pub use handles::{
-    BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, Live,
+    BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, HeardStranger, Live,
     LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead,
     NotSaved, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus, Site, Status, StoreStatus,
-    SyncStatus, Wish,
+    Strangers, SyncStatus, Wish,
 };
 pub use handles::{BatterySign, LowBattery};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};

@@ -57,6 +57,10 @@ codes! {
         Foreign "foreign",
         /// `address`: a sensor that its wire does not have any more.
         Gone "gone",
+        /// `address`, `number`: it is encrypted, and no key is known.
+        KeyMissing "key_missing",
+        /// `address`, `number`: it is encrypted, and the known key does not fit.
+        KeyWrong "key_wrong",
         /// `address`: the configuration asks what the bus cannot do.
         Misfit "misfit",
         /// `address`: bytes that are no frame.
@@ -75,6 +79,8 @@ codes! {
         PortNoGpio "port_no_gpio",
         /// `port`: the kernel has no 1-Wire.
         PortNoOneWire "port_no_onewire",
+        /// `port`, `ms`: a radio receiver does not answer.
+        PortMute "port_mute",
         /// `port`: no serial line.
         PortNotSerial "port_not_serial",
         /// `port`: the host is there and refuses.

@@ -43,9 +43,9 @@ impl Key {
         &self.0
     }
 
-    /// Decrypts whole blocks of `data` that were chained; a rest of less than a block stays as it
-    /// is.
-    pub(crate) fn open_chained(&self, iv: [u8; BLOCK], data: &mut [u8]) {
+    /// Decrypts whole blocks of `data` that were chained (CBC); a rest of less than a block stays as
+    /// it is.
+    pub fn open_chained(&self, iv: [u8; BLOCK], data: &mut [u8]) {
         let aes = self.aes();
         let mut previous = iv;
         let (blocks, _) = data.as_chunks_mut();
@@ -58,7 +58,7 @@ impl Key {
     }
 
     /// The reverse of [`Self::open_chained`].
-    pub(crate) fn seal_chained(&self, iv: [u8; BLOCK], data: &mut [u8]) {
+    pub fn seal_chained(&self, iv: [u8; BLOCK], data: &mut [u8]) {
         let aes = self.aes();
         let mut previous = iv;
         let (blocks, _) = data.as_chunks_mut();

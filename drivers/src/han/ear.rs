@@ -5,9 +5,10 @@ use std::time::Duration;
 use metering::{Clock, Identity, Medium};
 
 use super::listener::{Event, Line, Listener, Patience};
-use super::{Rules, Telegram};
+use super::{Fault, Keys, Rules, Telegram};
 use crate::ear::{Heard, Plaint};
 use crate::error::{Garble, ReadError};
+use crate::keyring::Keyring;
 use crate::port::PortSettings;
 use crate::{Meter, MeterAddress, OddKind, OddRecord, Readout};
 
@@ -30,15 +31,36 @@ pub struct HanEar {
     meter: Option<Meter>,
     /// What the meter says of itself.
     known: Option<Identity>,
+    /// The last number under which it has encrypted, of a message that nobody else can have written.
+    counter: Option<u32>,
 }
 
 impl HanEar {
     /// An ear for the first of `meters`: there is one meter at a port.
-    pub fn open(settings: HanSettings, meters: Vec<Meter>) -> Self {
+    pub fn open(settings: HanSettings, meters: Vec<Meter>, keys: &Keyring) -> Self {
         let HanSettings { port, line } = settings;
-        let listener = Listener::new(port, line, Rules::default(), Patience::default());
         let meter = meters.into_iter().next();
-        Self { listener, meter, known: None }
+        let rules = Self::rules(meter.as_ref(), keys);
+        let listener = Listener::new(port, line, rules, Patience::default());
+        Self { listener, meter, known: None, counter: None }
+    }
+
+    /// Opens what is heard from now on with `keys`: those that are kept under the meter's number.
+    pub fn set_keys(&mut self, keys: &Keyring) {
+        let rules = Self::rules(self.meter.as_ref(), keys);
+        if *self.listener.rules() != rules {
+            self.counter = None;
+            self.listener.set_rules(rules);
+        }
+    }
+
+    fn rules(meter: Option<&Meter>, keys: &Keyring) -> Rules {
+        let serial = meter.and_then(|meter| meter.serial.as_deref());
+        let keys = serial.and_then(|serial| keys.of_number(serial)).map(|keys| Keys {
+            encryption: keys.encryption,
+            authentication: keys.authentication,
+        });
+        Rules { keys, ..Rules::default() }
     }
 
     /// As [`Ear::hear`](crate::Ear::hear).
@@ -56,7 +78,11 @@ impl HanEar {
         let garbled = |cause| Some(plaint(ReadError::Garbled { address, cause }));
         match event {
             Event::Telegram { telegram, message } => self.telegram(&telegram, message, clock),
-            Event::Unread { flaw, .. } => garbled(Garble::Undecodable(flaw.to_string())),
+            Event::Unread { flaw, .. } => match flaw.fault {
+                Fault::KeyNeeded => Some(self.locked(false)),
+                Fault::Key | Fault::Authentication => Some(self.locked(true)),
+                _ => garbled(Garble::Undecodable(flaw.to_string())),
+            },
             Event::Noise { why, .. } => garbled(Garble::Noise(why.to_string())),
             Event::Silent(waited) => Some(plaint(ReadError::Quiet { address, waited })),
             // What is wrong with the line is told by what is heard, or not, when it is set so.
@@ -96,6 +122,14 @@ impl HanEar {
         if let Err(error) = meter.expect_serial(&identity) {
             return Some(plaint(error));
         }
+        if let Some(opened) = telegram.opened.filter(|it| it.verified) {
+            if self.counter.is_some_and(|last| opened.frame_counter <= last) {
+                let what = "an encrypted message of before came again".to_owned();
+                let cause = Garble::Foreign(what);
+                return Some(plaint(ReadError::Garbled { address: MeterAddress::Port, cause }));
+            }
+            self.counter = Some(opened.frame_counter);
+        }
         let readings = telegram.readings(clock.now(), meter.origin);
         let odd = telegram.notes.iter().map(|note| OddRecord {
             telegram: 0,
@@ -116,6 +150,13 @@ impl HanEar {
             profile: None,
         };
         Some(Heard::Meter { index: 0, readout: Box::new(readout), once })
+    }
+
+    fn locked(&self, has_key: bool) -> Heard {
+        let serial = self.meter.as_ref().and_then(|meter| meter.serial.clone());
+        // Its key is found by its number, which an encrypted message does not tell.
+        let number = serial.unwrap_or_else(|| "SERIAL".to_owned());
+        plaint(ReadError::Locked { address: MeterAddress::Port, number, has_key })
     }
 }
 

@@ -142,6 +142,16 @@ impl Listener {
         }
     }
 
+    /// What a message does not say by itself.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Reads the messages to come by `rules`.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// Waits for what happens next.
     ///
     /// # Cancellation

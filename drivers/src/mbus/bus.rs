@@ -14,6 +14,7 @@ use tokio::time::{self, Instant};
 
 use super::readout::{Came, readout};
 use crate::error::{Garble, ReadError};
+use crate::keyring::Keyring;
 use crate::port::{Port, PortFault};
 use crate::profile::{Profile, Profiles};
 use crate::{BusSettings, Meter, MeterAddress, OddKind, OddRecord, PortSettings, Readout};
@@ -25,6 +26,7 @@ pub struct MbusBus {
     session: Session,
     settings: Settings,
     profiles: Arc<Profiles>,
+    keys: Arc<Keyring>,
     /// From when the session's time is counted.
     epoch: Instant,
     /// Something was asked and not a byte was heard since, also if the future was dropped.
@@ -59,11 +61,17 @@ impl MbusBus {
             session,
             settings,
             profiles,
+            keys: Arc::default(),
             epoch: Instant::now(),
             unheard: false,
             responses: HashMap::new(),
             types: HashMap::new(),
         }
+    }
+
+    /// Opens what is encrypted with `keys`, from the next answer on.
+    pub fn set_keys(&mut self, keys: Arc<Keyring>) {
+        self.keys = keys;
     }
 
     /// Asks `meter` for all its telegrams.
@@ -111,7 +119,7 @@ impl MbusBus {
             Err(failure) => return Err(read_error(failure, address, took)),
         };
         let last = came.len().saturating_sub(1);
-        let mut readout = readout(came, meter, &self.profiles, took)?;
+        let mut readout = readout(came, meter, &self.profiles, &self.keys, took)?;
         self.learn_type(address, readout.profile.as_deref());
         readout.odd.extend(unfinished.map(|(kind, note)| OddRecord {
             telegram: last,

@@ -7,6 +7,7 @@ use metering::{Moment, Quantity, Resolution, Trust, Unit};
 use serde_json::Value;
 
 use super::readout::{Came, readout};
+use crate::keyring::Keyring;
 use crate::profile::Profiles;
 use crate::{Meter, MeterAddress, Readout};
 
@@ -23,7 +24,7 @@ fn every_number_of_the_public_frames_is_a_reading() {
         let bytes = bytes.map(|it| u8::from_str_radix(str::from_utf8(it).unwrap(), 16).unwrap());
         let came = vec![Came { bytes: bytes.collect(), at: NEVER }];
         let meter = Meter::stranger(MeterAddress::Primary(0));
-        let readout = match readout(came, &meter, &Profiles::default(), Duration::ZERO) {
+        let readout = match readout(came, &meter, &Profiles::default(), &Keyring::new(), Duration::ZERO) {
             Ok(readout) => readout,
             Err(error) => {
                 let tells_nothing = frame["records"].as_array().unwrap().is_empty();

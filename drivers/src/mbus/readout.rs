@@ -14,12 +14,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ::mbus::radio::{Listener, Scratch, State};
 use ::mbus::{Content, Frame, Header, Long, Records, Secondary};
 use metering::{Identity, Medium, Moment, NoReading, Quality, Quantity, Reading, Register};
 
 use super::memory::{Dated, remembered};
 use super::record::{Said, Told, note, said};
 use crate::error::{Garble, ReadError};
+use crate::keyring::Keyring;
 use crate::profile::{Profile, Profiles};
 use crate::{Meter, MeterAddress, OddKind, OddRecord, Readout, RegisterSpec};
 
@@ -40,12 +42,43 @@ pub(crate) fn readout(
     came: Vec<Came>,
     meter: &Meter,
     profiles: &Profiles,
+    keys: &Keyring,
     took: Duration,
 ) -> Result<Readout, ReadError> {
     let mut joined = Joined::default();
     for (index, telegram) in came.iter().enumerate() {
-        joined.add(index, telegram, meter.address)?;
+        joined.add(index, telegram, meter.address, keys)?;
     }
+    let at = came.first().map(|telegram| telegram.at);
+    let telegrams = came.into_iter().map(|telegram| telegram.bytes).collect();
+    finish(joined, at, telegrams, meter, profiles, took)
+}
+
+/// What one telegram of `meter` says that came by radio as `bytes` and was opened.
+///
+/// # Errors
+///
+/// As [`readout`].
+pub(crate) fn readout_of(
+    header: Option<Header>,
+    content: Content<'_>,
+    came: Came,
+    meter: &Meter,
+    profiles: &Profiles,
+) -> Result<Readout, ReadError> {
+    let mut joined = Joined::default();
+    joined.add_content(0, came.at, header, content, meter.address)?;
+    finish(joined, Some(came.at), vec![came.bytes], meter, profiles, Duration::ZERO)
+}
+
+fn finish(
+    mut joined: Joined,
+    at: Option<Moment>,
+    telegrams: Vec<Vec<u8>>,
+    meter: &Meter,
+    profiles: &Profiles,
+    took: Duration,
+) -> Result<Readout, ReadError> {
     let header = joined.header;
     let identity = header.as_ref().map(identity).unwrap_or_default();
     if let (MeterAddress::Secondary(selection), Some(address)) =
@@ -62,7 +95,6 @@ pub(crate) fn readout(
 
     let medium_code = joined.medium_code();
     let profile = meter.profile.clone().or_else(|| profiles.matching(&identity, medium_code));
-    let at = came.first().map(|telegram| telegram.at);
     let mut readings = Vec::new();
     let mut memory = Vec::new();
     if let (Some(profile), Some(at)) = (&profile, at) {
@@ -81,10 +113,25 @@ pub(crate) fn readout(
         readings,
         remembered: memory,
         odd: joined.odd,
-        telegrams: came.into_iter().map(|telegram| telegram.bytes).collect(),
+        telegrams,
         took,
         profile: profile.map(|profile| profile.id.clone()),
     })
+}
+
+/// Why an encrypted telegram of `meter` cannot be read, if it is for want of the right key.
+pub(crate) fn locked(
+    state: Option<State>,
+    address: MeterAddress,
+    meter: Option<Secondary>,
+) -> Option<ReadError> {
+    let has_key = match state? {
+        State::KeyMissing => false,
+        State::KeyWrong => true,
+        State::Decrypted | State::PlainMarked | State::Unsupported => return None,
+    };
+    let number = meter.map_or_else(|| address.to_string(), |meter| meter.id.to_string());
+    Some(ReadError::Locked { address, number, has_key })
 }
 
 /// What the header tells of the device.
@@ -153,7 +200,13 @@ struct Place {
 }
 
 impl Joined {
-    fn add(&mut self, index: usize, came: &Came, address: MeterAddress) -> Result<(), ReadError> {
+    fn add(
+        &mut self,
+        index: usize,
+        came: &Came,
+        address: MeterAddress,
+        keys: &Keyring,
+    ) -> Result<(), ReadError> {
         let undecodable =
             |what: String| ReadError::Garbled { address, cause: Garble::Undecodable(what) };
         let decode_error = |error: ::mbus::DecodeError| undecodable(error.to_string());
@@ -164,21 +217,47 @@ impl Joined {
             }
         };
         let telegram = long.telegram().map_err(decode_error)?;
-        if let (Some(first), Some(header)) = (&self.header, &telegram.header)
+        if let Content::Sealed(sealed) = &telegram.content
+            && sealed.plain().is_none()
+        {
+            let mut table = [];
+            let mut scratch = Box::new(Scratch::new());
+            let heard = Listener::new(&mut table).hear(&came.bytes, keys, &mut scratch);
+            let content = heard.content.map_err(|error| {
+                let state = heard.envelope.encryption.map(|it| it.state);
+                locked(state, address, heard.envelope.meter)
+                    .unwrap_or_else(|| undecodable(error.to_string()))
+            })?;
+            return self.add_content(index, came.at, heard.envelope.header, content, address);
+        }
+        self.add_content(index, came.at, telegram.header, telegram.content, address)
+    }
+
+    fn add_content(
+        &mut self,
+        index: usize,
+        at: Moment,
+        header: Option<Header>,
+        content: Content<'_>,
+        address: MeterAddress,
+    ) -> Result<(), ReadError> {
+        let undecodable =
+            |what: String| ReadError::Garbled { address, cause: Garble::Undecodable(what) };
+        if let (Some(first), Some(header)) = (&self.header, &header)
             && first.id != header.id
         {
             let what = format!("telegram {} is of another meter", index + 1);
             return Err(ReadError::Garbled { address, cause: Garble::Foreign(what) });
         }
-        self.header = self.header.or(telegram.header);
-        if let Some(header) = &telegram.header {
+        self.header = self.header.or(header);
+        if let Some(header) = &header {
             self.note_status(index, header);
         }
-        match telegram.content {
-            Content::Records(records) => self.add_records(index, came.at, records),
+        match content {
+            Content::Records(records) => self.add_records(index, at, records),
             Content::Sealed(sealed) => match sealed.plain() {
-                Some(records) => self.add_records(index, came.at, records),
-                None => return Err(decode_error(sealed.error())),
+                Some(records) => self.add_records(index, at, records),
+                None => return Err(undecodable(sealed.error().to_string())),
             },
             Content::Error(error) => {
                 return Err(ReadError::RefusedAnswer { address, error: error.name().to_owned() });

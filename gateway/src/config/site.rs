@@ -1,5 +1,6 @@
 //! `site.toml`: the building, its buses and the meters on them.
 
+mod heard;
 mod keys;
 mod telegramless;
 
@@ -13,6 +14,7 @@ use metering::{Medium, MeterId, SiteId};
 
 use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
+pub use heard::Radio;
 pub(crate) use keys::TABLES;
 use keys::{
     ADDRESS, ANSWER_WITHIN, BAUD, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BUS, BUS_ID, BUS_NAME,
@@ -57,6 +59,8 @@ pub struct Bus {
     pub parity: Parity,
     /// Whether the file leaves `baud` and `parity` to be found by listening.
     pub finds_line: bool,
+    /// Of a wire of radio, the receiver.
+    pub radio: Option<Radio>,
     /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.
     pub answer_within: Option<Duration>,
     /// How long a gateway is left alone after a connection to it was made.
@@ -80,10 +84,11 @@ pub enum WireKind {
 
 impl WireKind {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Asked(BusKind::Mbus),
         Self::Asked(BusKind::Modbus),
         Self::Listened(EarKind::Han),
+        Self::Listened(EarKind::Radio),
         Self::Asked(BusKind::OneWire),
         Self::Asked(BusKind::Pulse),
         Self::Asked(BusKind::Weather),
@@ -95,6 +100,7 @@ impl WireKind {
             Self::Asked(BusKind::Mbus) => "mbus",
             Self::Asked(BusKind::Modbus) => "modbus",
             Self::Listened(EarKind::Han) => "han",
+            Self::Listened(EarKind::Radio) => "wmbus",
             Self::Asked(BusKind::OneWire) => "onewire",
             Self::Asked(BusKind::Pulse) => "pulse",
             Self::Asked(BusKind::Weather) => "weather",
@@ -104,7 +110,8 @@ impl WireKind {
     const fn default_baud(self) -> u32 {
         match self {
             Self::Asked(BusKind::Mbus) | Self::Listened(EarKind::Han) => 2_400,
-            Self::Asked(_) => 9_600,
+            // A receiver has its own.
+            Self::Asked(_) | Self::Listened(EarKind::Radio) => 9_600,
         }
     }
 
@@ -115,6 +122,9 @@ impl WireKind {
             Self::Asked(BusKind::Pulse) => 60,
             Self::Asked(BusKind::Weather) => 3_600,
             Self::Listened(EarKind::Han) => 60,
+            // Most say something every few seconds or minutes; some, in thick walls, are heard now and
+            // then.
+            Self::Listened(EarKind::Radio) => 900,
         }
     }
 }
@@ -358,6 +368,7 @@ impl Buses {
         let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
         let pause_after_connect = check.number(section, &PAUSE_AFTER_CONNECT);
         let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
+        let radio = heard::radio(check, section, kind);
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
         let contact = check.text(section, &CONTACT).map(str::to_owned);
@@ -384,22 +395,13 @@ impl Buses {
                     }
                 }
             }
-            (Some(WireKind::Listened(EarKind::Han)), Some(PortSettings::RtuOverTcp(_))) => {
-                let advice = "rtu+tcp:// carries Modbus: a customer port behind a converter is \
-                              tcp://";
-                check.mistake(section.place(&PORT), advice.to_owned());
-            }
             _ => {}
         }
         if let (Some(kind), Some(port)) = (kind, &port) {
             telegramless::check_bus(check, section, kind, port);
         }
-        if let Some(WireKind::Listened(_)) = kind
-            && section.has(&ANSWER_WITHIN)
-        {
-            let advice =
-                "`answer_within_ms` belongs to a wire whose meters are asked: leave it out";
-            check.mistake(section.place(&ANSWER_WITHIN), advice.to_owned());
+        if let Some(kind) = kind {
+            heard::check_bus(check, section, kind, port.as_ref());
         }
         let is_mbus = kind == Some(WireKind::Asked(BusKind::Mbus));
         if kind.is_some() && !is_mbus && section.has(&MAX_UNIT_LOADS) {
@@ -421,6 +423,7 @@ impl Buses {
             baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(kind.default_baud()),
             parity: parity?.parse().ok()?,
             finds_line: !section.has(&BAUD) && !section.has(&PARITY),
+            radio: radio?,
             answer_within,
             pause_after_connect: Duration::from_millis(pause_after_connect?),
             max_unit_loads,
@@ -563,7 +566,11 @@ impl KnownBus {
                     WireKind::Asked(BusKind::Modbus) => {
                         "`address` is missing: the Modbus unit, 1 to 247"
                     }
-                    _ => "`address` (0 to 250) or `secondary` is missing",
+                    WireKind::Listened(_) => {
+                        "`secondary` is missing: the meter's number, such as \"67001122\"; \
+                         `fyrhus radio listen` shows who is heard"
+                    }
+                    WireKind::Asked(_) => "`address` (0 to 250) or `secondary` is missing",
                 };
                 check.mistake(section.at, advice.to_owned());
                 return None;
@@ -604,35 +611,6 @@ impl KnownBus {
         Some(address)
     }
 
-    /// There is one meter at a customer port, and it has no address.
-    fn at_the_port(
-        &mut self,
-        check: &mut Check<'_>,
-        section: Section<'_>,
-        line: usize,
-    ) -> Option<MeterAddress> {
-        for key in [&ADDRESS, &SECONDARY] {
-            if section.has(key) {
-                let advice = format!(
-                    "`{}` means nothing at a customer port, which has one meter: leave it out; \
-                     `serial` is the meter's number",
-                    key.name
-                );
-                check.mistake(section.place(key), advice);
-            }
-        }
-        let address = MeterAddress::Port;
-        if let Some(other) = self.taken.insert(address.to_string(), line) {
-            let advice = format!(
-                "bus `{}` is a customer port and has its one meter on line {other}",
-                self.bus.id
-            );
-            check.mistake(section.place(&METER_BUS), advice);
-            return None;
-        }
-        Some(address)
-    }
-
     /// The address `number` on this bus, or what it is not.
     fn numbered(&self, number: u64) -> Result<MeterAddress, &'static str> {
         let byte = u8::try_from(number).ok();
@@ -644,6 +622,9 @@ impl KnownBus {
                 if matches!(self.bus.port, PortSettings::Tcp(_)) =>
             {
                 Ok(MeterAddress::Unit(255))
+            }
+            (WireKind::Listened(_), _) => {
+                Err("how a meter is known by radio: write its `secondary` instead")
             }
             (WireKind::Asked(BusKind::Modbus), _) => {
                 Err("a Modbus unit: 1 to 247, or 255 on Modbus TCP")

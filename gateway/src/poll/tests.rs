@@ -110,6 +110,7 @@ impl Bus {
             wishes: wished,
             scans: scan_wished,
             survey: Kept::default(),
+            keys: watch::channel(Arc::default()).1,
             polled,
             board: board.clone(),
             core: None,

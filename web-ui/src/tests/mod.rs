@@ -383,6 +383,7 @@ fn status_of_a_good_day() -> Status {
             p95: Some(Duration::from_millis(270)),
             round: Some(Duration::from_millis(4_100)),
             health: Some(Arc::new(health())),
+            strangers: None,
             scan: Some(Arc::new(scan())),
         }],
         store: StoreStatus {

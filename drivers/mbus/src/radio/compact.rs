@@ -116,6 +116,11 @@ impl<'t> Formats<'t> {
         Self { table, next: 0 }
     }
 
+    pub(super) fn resume(table: &'t mut [Format]) -> Self {
+        let next = table.iter().position(|format| format.len == 0).unwrap_or(0);
+        Self { table, next }
+    }
+
     /// Remembers the format of a full frame, if all of its records are whole.
     pub(super) fn learn(&mut self, meter: &Secondary, records: &Records<'_>) {
         let mut blocks = Checksum::default();

@@ -53,6 +53,12 @@ impl<'t> Listener<'t> {
         Self { formats: Formats::new(table) }
     }
 
+    /// Goes on with the table of an earlier one, for who cannot keep the listener itself. Of a full
+    /// table, the first place is given away first.
+    pub fn resume(table: &'t mut [Format]) -> Self {
+        Self { formats: Formats::resume(table) }
+    }
+
     /// Remembers a format that is known without a full frame.
     pub fn teach(&mut self, format: &Format) {
         self.formats.teach(format);

@@ -231,6 +231,7 @@ fn last_of(ended: &Result<Readout, ReadError>) -> Last {
             ReadError::Refused { .. }
             | ReadError::RefusedAnswer { .. }
             | ReadError::Misfit { .. }
+            | ReadError::Locked { .. }
             | ReadError::Quiet { .. }
             | ReadError::Gone { .. }
             | ReadError::Unsettled { .. }

@@ -55,6 +55,8 @@ pub(super) static BUS: Table = Table {
         &ANSWER_WITHIN,
         &PAUSE_AFTER_CONNECT,
         &MAX_UNIT_LOADS,
+        &RECEIVER,
+        &MODE,
         &CONTACT,
         &CONSENT,
     ],
@@ -92,10 +94,10 @@ pub(super) static BUS_NAME: Key = Key {
 
 pub(super) static KIND: Key = Key {
     name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus", "han", "onewire", "pulse", "weather"]),
+    takes: Takes::OneWord(&["mbus", "modbus", "han", "wmbus", "onewire", "pulse", "weather"]),
     without: Without::Mistake,
     says: "What is spoken on it: M-Bus, Modbus, what an electricity meter pushes at its customer port \
-           (HAN, P1), thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
+           (HAN, P1), wireless M-Bus, thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
 };
 
 pub(super) static PORT: Key = Key {
@@ -107,7 +109,8 @@ pub(super) static PORT: Key = Key {
            `serial:///dev/NAME` for a level converter on this machine. Modbus: \
            `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
            Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine. HAN: \
-           `serial:///dev/NAME` or `tcp://HOST:PORT`. 1-Wire: the folder of its sensors, \
+           `serial:///dev/NAME` or `tcp://HOST:PORT`. Wireless M-Bus: `serial:///dev/NAME` of a \
+           receiver, or `tcp://HOST:PORT` of what passes it on. 1-Wire: the folder of its sensors, \
            `sysfs:///sys/bus/w1/devices`. Pulses: `gpio:///dev/gpiochip0`. Weather: \
            `https://api.met.no/weatherapi/locationforecast/2.0`.",
 };
@@ -115,7 +118,8 @@ pub(super) static PORT: Key = Key {
 pub(super) static BAUD: Key = Key {
     name: "baud",
     takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
-    without: Without::Told("2400 on M-Bus, 9600 on Modbus; HAN: found by listening"),
+    without: Without::Told("2400 on M-Bus, 9600 on Modbus; HAN: found by listening; wireless M-Bus: that of the \
+                         receiver when it is new"),
     says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
 };
 
@@ -155,6 +159,23 @@ pub(super) static MAX_UNIT_LOADS: Key = Key {
     without: Without::Told("what the wire carries is not judged"),
     says: "M-Bus: how many unit loads (1.5 mA each) its level converter is built for; it stands on \
            the converter. The wire doctor says when the meters have more.",
+};
+
+pub(super) static RECEIVER: Key = Key {
+    name: "receiver",
+    takes: Takes::OneWord(&["im871a", "amb8465", "cul", "lines"]),
+    without: Without::Told("must be given for wireless M-Bus"),
+    says: "Wireless M-Bus: which receiver it is. `im871a`: IMST iM871A or iM170A. `amb8465`: Amber or \
+           Würth AMB8465, Metis. `cul`: CUL, nanoCUL and others with culfw. `lines`: whatever says \
+           lines of text with a telegram in hex, such as rtl_wmbus behind a TCP port.",
+};
+
+pub(super) static MODE: Key = Key {
+    name: "mode",
+    takes: Takes::OneWord(&["c+t", "c", "t", "s"]),
+    without: Without::Word("c+t"),
+    says: "Wireless M-Bus: which mode of its meters the receiver listens for. `c+t` is both on an \
+           amb8465, and `t` on a receiver that hears one at a time.",
 };
 
 pub(super) static METER: Table = Table {

@@ -1,0 +1,109 @@
+//! The wires that are listened to: customer ports of electricity meters, radio receivers.
+
+use drivers::radio::{RadioMode, ReceiverKind};
+use drivers::{EarKind, MeterAddress, PortSettings};
+
+use super::keys::{ADDRESS, ANSWER_WITHIN, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY};
+use super::{KnownBus, WireKind};
+use crate::config::check::{Check, Section};
+
+/// A receiver and what it listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Radio {
+    /// Which one it is.
+    pub receiver: ReceiverKind,
+    /// What it listens for.
+    pub mode: RadioMode,
+}
+
+/// The receiver of a bus of `kind`. The outer `None` is for one that must be there and is not.
+pub(super) fn radio(
+    check: &mut Check<'_>,
+    section: Section<'_>,
+    kind: Option<WireKind>,
+) -> Option<Option<Radio>> {
+    if kind != Some(WireKind::Listened(EarKind::Radio)) {
+        for key in [&RECEIVER, &MODE] {
+            if section.has(key) && kind.is_some() {
+                let advice = format!("`{}` belongs to kind = \"wmbus\": leave it out", key.name);
+                check.mistake(section.place(key), advice);
+            }
+        }
+        return Some(None);
+    }
+    if section.has(&PARITY) {
+        let advice = "`parity` means nothing to a receiver: leave it out";
+        check.mistake(section.place(&PARITY), advice.to_owned());
+    }
+    if !section.has(&RECEIVER) {
+        let advice = format!("`receiver` is missing: {}", RECEIVER.takes);
+        check.mistake(section.at, advice);
+        return None;
+    }
+    let receiver = check.text(section, &RECEIVER)?;
+    let receiver = ReceiverKind::ALL.into_iter().find(|it| it.code() == receiver)?;
+    let mode = check.text(section, &MODE)?;
+    let mode = RadioMode::ALL.into_iter().find(|it| it.code() == mode)?;
+    if receiver == ReceiverKind::Lines && section.has(&MODE) {
+        let advice = "`mode` is set at what says the lines: leave it out here";
+        check.mistake(section.place(&MODE), advice.to_owned());
+    }
+    Some(Some(Radio { receiver, mode }))
+}
+
+/// Says what of a bus's section does not fit a wire that is listened to.
+pub(super) fn check_bus(
+    check: &mut Check<'_>,
+    section: Section<'_>,
+    kind: WireKind,
+    port: Option<&PortSettings>,
+) {
+    let WireKind::Listened(ear) = kind else { return };
+    if section.has(&ANSWER_WITHIN) {
+        let advice = "`answer_within_ms` belongs to a wire whose meters are asked: leave it out";
+        check.mistake(section.place(&ANSWER_WITHIN), advice.to_owned());
+    }
+    let what = match ear {
+        EarKind::Han => "a customer port",
+        EarKind::Radio => "a receiver",
+        // Told with the other ports that are no broker.
+        EarKind::Mqtt => return,
+    };
+    if let Some(port @ (PortSettings::RtuOverTcp(_) | PortSettings::Udp(_))) = port {
+        let advice = format!(
+            "port = \"{port}\": {what} is serial:///dev/NAME, or tcp://HOST:PORT behind a converter"
+        );
+        check.mistake(section.place(&PORT), advice);
+    }
+}
+
+impl KnownBus {
+    /// There is one meter at a customer port, and it has no address.
+    pub(super) fn at_the_port(
+        &mut self,
+        check: &mut Check<'_>,
+        section: Section<'_>,
+        line: usize,
+    ) -> Option<MeterAddress> {
+        for key in [&ADDRESS, &SECONDARY] {
+            if section.has(key) {
+                let advice = format!(
+                    "`{}` means nothing at a customer port, which has one meter: leave it out; \
+                     `serial` is the meter's number",
+                    key.name
+                );
+                check.mistake(section.place(key), advice);
+            }
+        }
+        let address = MeterAddress::Port;
+        if let Some(other) = self.taken.insert(address.to_string(), line) {
+            let advice = format!(
+                "bus `{}` is a customer port and has its one meter on line {other}",
+                self.bus.id
+            );
+            check.mistake(section.place(&METER_BUS), advice);
+            return None;
+        }
+        Some(address)
+    }
+}

@@ -33,6 +33,10 @@ need git git "tells which files are part of the project"
 need chromium chromium "shows the pages to the browser tests"
 need systemd-analyze systemd "reads the systemd units in the tests"
 need python3 python3 "runs the independent Modbus server and M-Bus decoder of the tests"
+echo '#include <modbus/modbus.h>' | cc -E - >/dev/null 2>&1 || {
+    missing+=(libmodbus-dev)
+    why+=("  libmodbus-dev: the other Modbus client and server, in the tests and the bench")
+}
 python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || {
     missing+=(python3-venv)
     why+=("  python3-venv: keeps those two apart from the system's Python")

@@ -184,7 +184,7 @@ fn beside_libmodbus() {
         (compiled(folder.path(), "modbus_server"), compiled(folder.path(), "modbus_client"))
     else {
         println!(
-            "SKIPPED: no C compiler or no libmodbus-dev; image/prepare.sh bench installs them"
+            "SKIPPED: no C compiler or no libmodbus-dev; image/prepare.sh installs them"
         );
         return;
     };

@@ -107,6 +107,13 @@ const PROOFS: &[Proof] = &[
         count: 20_000,
     },
     Proof {
+        name: "modbus-faults",
+        promise: "No storm of late, lost, doubled, swapped, cut and spoiled answers on TCP, RTU or \
+                  RTU over TCP makes a wrong value, and a response time-out later all is read again",
+        by: Tests(&["-p", "drivers", "--lib", "--", "modbus::faults"], "FYRHUS_MODBUS_READS"),
+        count: 100_000,
+    },
+    Proof {
         name: "metering",
         promise: "Quantities and registers are exact and read back",
         by: Tests(&["-p", "metering", "-p", "ledger"], "PROPTEST_CASES"),

@@ -19,6 +19,7 @@ mod pulse;
 mod read;
 mod readings;
 mod run;
+pub(crate) mod sla;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,6 +85,9 @@ enum Command {
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
     Import(import::Import),
+    /// The uptime that was promised, and the credit where it was not kept
+    #[command(subcommand)]
+    Sla(sla::Sla),
     /// Join a portfolio service with the one-time code that it gave out
     Enrol(enrol::Enrol),
     /// Make a new one-time code for the first user, while there is none
@@ -108,6 +112,10 @@ impl Cli {
             Command::Profile(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
+            Command::Sla(command) => match command.run(&mut out) {
+                Ok(code) => return code,
+                Err(error) => Err(error),
+            },
             Command::Enrol(command) => command.run(&mut out),
             Command::ClaimCode(command) => command.run(&mut out),
         };
@@ -220,6 +228,7 @@ mod tests {
             "profile",
             "readings",
             "import",
+            "sla",
             "enrol",
             "claim-code",
         ] {

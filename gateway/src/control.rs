@@ -26,6 +26,11 @@ pub(crate) enum Request {
         /// The one-time code.
         code: String,
     },
+    /// Write into the ledger.
+    Record {
+        /// The canonical bytes of a fact, in hex.
+        fact: String,
+    },
     /// Set a counter of pulses to what its meter's display shows.
     SetCounter {
         /// The meter's name or id.
@@ -45,6 +50,8 @@ pub(crate) enum Reply {
     Counter(String),
     /// It is done.
     Done,
+    /// It is in the ledger, as the entry of this number.
+    Recorded(u64),
     /// Why it is not, as one sentence.
     Refused(String),
 }
@@ -129,8 +136,8 @@ fn socket(state: &Path) -> PathBuf {
     state.join("keys").join("control.sock")
 }
 
-/// A code and an address have a few hundred bytes.
-const LONGEST: u64 = 4_096;
+/// A code and an address have a few hundred bytes, what goes into the ledger a few thousand.
+const LONGEST: u64 = 65_536;
 
 /// An enrolment asks a server in another country for a signature.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -146,6 +153,7 @@ mod tests {
             match request {
                 Request::ClaimCode => Reply::ClaimCode(Some("ABCD-EFGH".to_owned())),
                 Request::Enrol { url, .. } => Reply::Refused(url),
+                Request::Record { fact } => Reply::Refused(fact),
                 Request::SetCounter { display, .. } => Reply::Counter(display),
             }
         }

@@ -14,6 +14,8 @@
 //! value: one that was acknowledged less than five minutes ago may be missing, and then there is
 //! no attempt.
 
+#[cfg(test)]
+mod end_to_end;
 mod link;
 mod references;
 
@@ -31,7 +33,7 @@ use crate::canary;
 use crate::cloud::{self, KnownAs};
 use crate::config::{Cloud, LineProfile};
 use crate::restart::Task;
-use link::{Reported, Stage};
+use link::{Link, Reported, Stage};
 
 /// Asks, and keeps the attempts.
 #[derive(Debug)]
@@ -64,37 +66,23 @@ impl Task for Probe {
     }
 
     async fn live(&mut self) {
-        let mut link = None;
-        let (mut failed, mut asked) = (false, 0_u32);
+        let mut going = Going::default();
         loop {
-            time::sleep(self.wait(failed)).await;
-            let identity = match self.identity.wait_for(Option::is_some).await {
-                Ok(identity) => identity.clone(),
-                Err(_) => return,
-            };
-            let Some(identity) = identity else { continue };
-            self.note_acked();
-            let Some(expected) = self.expected().await else { continue };
-            // A connection of its own now and then, so that name and certificate are tried too.
-            if failed || asked.is_multiple_of(FRESH_EVERY) {
-                link = None;
+            time::sleep(self.wait(going.failed)).await;
+            if self.identity.wait_for(Option::is_some).await.is_err() {
+                return;
             }
-            asked = asked.wrapping_add(1);
-            let at = self.clock.now();
-            let url = identity.report_url(expected.reading.series, Some(expected.reading.at_ms));
-            let mut stage = Stage::Name;
-            let question = link::ask(&mut link, &mut stage, &identity, &url);
-            let answer = time::timeout(TIME_OUT, question).await;
-            let outcome = match answer {
-                Ok(Ok(reported)) => judge(reported, &expected),
-                Ok(Err(failure)) => Some(Outcome::Failed(failure)),
-                Err(_elapsed) => Some(Outcome::Failed(stage.hangs())),
-            };
-            let Some(outcome) = outcome else { continue };
-            failed = outcome != Outcome::Success;
-            self.keep(at, outcome).await;
+            self.ask_once(&mut going).await;
         }
     }
+}
+
+/// What goes on from one question to the next.
+#[derive(Debug, Default)]
+struct Going {
+    link: Option<Link>,
+    failed: bool,
+    asked: u32,
 }
 
 /// A value that the portfolio has to have.
@@ -105,6 +93,31 @@ struct Expected {
 }
 
 impl Probe {
+    /// One question, if there is anything that the portfolio must know.
+    async fn ask_once(&mut self, going: &mut Going) {
+        let Some(identity) = self.identity.borrow().clone() else { return };
+        self.note_acked();
+        let Some(expected) = self.expected().await else { return };
+        // A connection of its own now and then, so that name and certificate are tried too.
+        if going.failed || going.asked.is_multiple_of(FRESH_EVERY) {
+            going.link = None;
+        }
+        going.asked = going.asked.wrapping_add(1);
+        let at = self.clock.now();
+        let url = identity.report_url(expected.reading.series, Some(expected.reading.at_ms));
+        let mut stage = Stage::Name;
+        let question = link::ask(&mut going.link, &mut stage, &identity, &url);
+        let answer = time::timeout(TIME_OUT, question).await;
+        let outcome = match answer {
+            Ok(Ok(reported)) => judge(reported, &expected),
+            Ok(Err(failure)) => Some(Outcome::Failed(failure)),
+            Err(_elapsed) => Some(Outcome::Failed(stage.hangs())),
+        };
+        let Some(outcome) = outcome else { return };
+        going.failed = outcome != Outcome::Success;
+        self.keep(at, outcome).await;
+    }
+
     /// How long until the next question.
     fn wait(&self, failed: bool) -> Duration {
         if failed {

@@ -43,6 +43,7 @@ use crate::live::{self, Newest};
 use crate::meter_keys::KeysInForce;
 use crate::probe::Probe;
 use crate::restart::{Task, restarted};
+use crate::scribe::Scribe;
 use crate::takeover::{self, InForce};
 use crate::web::Served;
 use crate::wire;
@@ -248,7 +249,10 @@ impl Daemon {
             tls_fingerprint: keys.fingerprint(),
             version: VERSION,
         };
+        let scribe = Scribe::new(keys, core.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+        background(scribe.clone(), shutdown);
         let back_door = BackDoor {
+            scribe,
             state: machine.state.clone(),
             handles: handles.clone(),
             counts: counts.clone(),
@@ -540,6 +544,7 @@ fn background(task: impl Task + 'static, shutdown: &CancellationToken) {
 /// Serves the commands of whoever may read the keys.
 #[derive(Debug)]
 struct BackDoor {
+    scribe: Scribe,
     state: PathBuf,
     handles: Handles,
     counts: Counts,
@@ -574,6 +579,16 @@ impl control::Answer for BackDoor {
                 let (counts, profiles, core) = (&self.counts, &self.profiles, &self.handles.core);
                 let set = counters::set(counts, profiles, &site, core, &meter, &display);
                 set.await.map_or_else(Reply::Refused, Reply::Counter)
+            }
+            Request::Record { fact } => {
+                let fact = data_encoding::HEXLOWER.decode(fact.as_bytes()).ok();
+                let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact)) else {
+                    return Reply::Refused("this is nothing that a ledger has".to_owned());
+                };
+                match self.scribe.write(fact).await {
+                    Ok(seq) => Reply::Recorded(seq),
+                    Err(error) => Reply::Refused(crate::chain(&error)),
+                }
             }
             Request::Enrol { url, code } => {
                 let (reply, answer) = oneshot::channel();

@@ -354,6 +354,37 @@ impl<'e> Book<'e> {
         kept.unwrap_or(0)
     }
 
+    /// The zone of the contract that is agreed now; `None` before there is one.
+    pub fn zone(&self) -> Option<chrono_tz::Tz> {
+        let contracts = self.facts().filter_map(|(_, fact)| match fact {
+            Fact::Contract(contract) => Some(contract.zone),
+            _ => None,
+        });
+        contracts.last()
+    }
+
+    /// Whether something was told of `month`.
+    pub fn is_stated(&self, month: &str) -> bool {
+        self.stated(month).next().is_some()
+    }
+
+    /// Whether something was told of `month` when it was over and all of it in the ledger.
+    pub fn is_final(&self, month: &str) -> bool {
+        self.stated(month).any(|place| {
+            let before = Self::new(self.entries.get(..place).unwrap_or_default());
+            before.statement(month).is_ok_and(|statement| !statement.is_provisional())
+        })
+    }
+
+    /// The places of what was told of `month`.
+    fn stated(&self, month: &str) -> impl Iterator<Item = usize> {
+        let entries = self.entries.iter().enumerate();
+        entries.filter_map(move |(place, entry)| match &entry.fact {
+            Fact::Statement(stated) if stated.month == month => Some(place),
+            _ => None,
+        })
+    }
+
     /// The first statement in the ledger that does not follow from the entries before it.
     pub fn first_wrong_statement(&self) -> Option<u64> {
         self.entries.iter().enumerate().find_map(|(place, entry)| {

@@ -4,6 +4,8 @@
 //! integers, byte strings, texts, lists, `true`, `false` and `null`. A record is a list of fixed
 //! shape. What a reader here accepts, a writer here gives again byte for byte: [`from_bytes`] asks.
 
+use std::fmt;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -315,14 +317,39 @@ macro_rules! words {
             }
 
             fn read(reader: &mut $crate::canon::Reader<'_>) -> Option<Self> {
-                match reader.text()? {
-                    $($word => Some(Self::$variant),)*
-                    _ => None,
+                reader.text()?.parse().ok()
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::NoWord;
+
+            fn from_str(text: &str) -> Result<Self, $crate::NoWord> {
+                match text {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err($crate::NoWord { found: text.to_owned(), known: &[$($word),*] }),
                 }
             }
         }
     };
 }
+
+/// Not one of the words that there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoWord {
+    /// What was written.
+    pub found: String,
+    /// What may be.
+    pub known: &'static [&'static str],
+}
+
+impl fmt::Display for NoWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not one of {}", self.found, self.known.join(", "))
+    }
+}
+
+impl std::error::Error for NoWord {}
 
 pub(crate) use {record, words};
 

@@ -310,6 +310,18 @@ pub enum Step {
     /// It is on an invoice.
     Credited,
 }
+
+impl Step {
+    /// The word of statements.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Disputed => "disputed",
+            Self::Credited => "credited",
+        }
+    }
+}
+
 words!(Step { Acknowledged = "acknowledged", Disputed = "disputed", Credited = "credited" });
 
 /// What was told of a month.
@@ -425,6 +437,16 @@ impl Canon for Plain {
 }
 
 impl Fact {
+    /// Its canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        crate::canon::to_bytes(self)
+    }
+
+    /// The fact with these bytes; `None` unless they are its canonical ones.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        crate::canon::from_bytes(bytes)
+    }
+
     /// The word of its kind.
     pub const fn kind(&self) -> &'static str {
         match self {

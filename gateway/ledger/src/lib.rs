@@ -36,6 +36,7 @@ mod tried;
 pub use account::{
     Attempt, Code, Failure, Outcome, References, Settings, Span, TlsFailure, account,
 };
+pub use canon::NoWord;
 pub use interval::Interval;
 pub use month::{InvalidMonth, Month, Period};
 pub use settlement::settle;

@@ -1,0 +1,389 @@
+//! `fyrhus sla record`: what people write into the ledger, through the running gateway.
+//!
+//! Whoever may use the gateway's back door may write; the entry says who it was, in their words.
+//! Nothing that was written is ever changed: `correction` writes that an entry is not in force.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono_tz::Tz;
+use clap::Subcommand;
+use data_encoding::HEXLOWER;
+use ledger::Interval;
+use ledger::case::{Claim, Ground, Notice, Ore, Policy, Status};
+use ledger::entry::{
+    Answer, Battery, BatteryEvent, BeforeCase, Claimed, Contract, Correction, Fact, Invoked,
+    Progress, Proof, Step,
+};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::super::{Out, Where, block_on, read_config};
+use crate::control::{self, Reply, Request};
+
+/// What is written down.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Record {
+    /// What was agreed, from a TOML file; holds from the month of its start on
+    Contract {
+        /// The file; the manual's page on uptime has one
+        file: PathBuf,
+        #[command(flatten)]
+        files: Where,
+    },
+    /// The vendor invokes an exclusion; it acts when it is formally valid and accepted
+    Exclusion(Exclusion),
+    /// The other side answers to an exclusion
+    Answer {
+        /// The exclusion's name
+        #[arg(long)]
+        exclusion: String,
+        /// accepted, disputed or rejected
+        #[arg(long)]
+        status: Status,
+        #[command(flatten)]
+        said: Said,
+        #[command(flatten)]
+        files: Where,
+    },
+    /// The customer gave notice of a breach
+    Claim {
+        /// The month, such as 2026-11
+        #[arg(long)]
+        month: String,
+        /// When the vendor was notified, such as 2026-12-01T08:00:00+01:00
+        #[arg(long)]
+        at: DateTime<FixedOffset>,
+        /// It was by word of mouth
+        #[arg(long)]
+        spoken: bool,
+        /// What was sent as evidence
+        #[arg(long, value_name = "FILE")]
+        proof: Vec<PathBuf>,
+        /// Who gave it
+        #[arg(long)]
+        who: String,
+        #[command(flatten)]
+        files: Where,
+    },
+    /// What became of a claim
+    Progress {
+        /// The month, such as 2026-11
+        #[arg(long)]
+        month: String,
+        /// acknowledged, disputed or credited
+        #[arg(long)]
+        step: Step,
+        #[command(flatten)]
+        said: Said,
+        #[command(flatten)]
+        files: Where,
+    },
+    /// A product's battery: the customer was told that it is low, or replaced it
+    Battery {
+        /// Which product
+        #[arg(long)]
+        product: String,
+        /// told or replaced
+        #[arg(long)]
+        event: BatteryEvent,
+        /// Who says so
+        #[arg(long)]
+        who: String,
+        #[command(flatten)]
+        files: Where,
+    },
+    /// An earlier entry is not in force
+    Correction {
+        /// The entry's number
+        #[arg(long)]
+        of: u64,
+        #[command(flatten)]
+        said: Said,
+        #[command(flatten)]
+        files: Where,
+    },
+}
+
+/// Who writes, and why.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Said {
+    /// Who says so
+    #[arg(long)]
+    who: String,
+    /// Why; for a credit the number of the invoice
+    #[arg(long)]
+    why: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Exclusion {
+    /// Its name, of which there is one
+    #[arg(long)]
+    id: String,
+    /// What is invoked
+    #[arg(long, value_parser = [
+        "agreed_suspension", "planned_maintenance", "security_maintenance", "authority_order",
+        "outside_control", "customer_caused", "product_connectivity", "battery",
+    ])]
+    kind: String,
+    /// The window's beginning, such as 2026-11-26T02:00:00+01:00
+    #[arg(long)]
+    from: DateTime<FixedOffset>,
+    /// The window's end
+    #[arg(long)]
+    until: DateTime<FixedOffset>,
+    /// Of planned maintenance: when the written notice reached the customer
+    #[arg(long)]
+    notice_at: Option<DateTime<FixedOffset>>,
+    /// Of an agreed suspension: when it was agreed
+    #[arg(long)]
+    agreed_at: Option<DateTime<FixedOffset>>,
+    /// The notice, the order, the agreement; its SHA-256 goes into the ledger
+    #[arg(long, value_name = "FILE")]
+    proof: Vec<PathBuf>,
+    #[command(flatten)]
+    said: Said,
+    #[command(flatten)]
+    files: Where,
+}
+
+impl Record {
+    pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let (fact, files) = self.fact()?;
+        let machine = files.machine()?;
+        let request = Request::Record { fact: HEXLOWER.encode(&fact.to_bytes()) };
+        let reply = block_on(async { Ok(control::ask(&machine.state, &request).await) })?;
+        match reply.context("the running gateway does not answer")? {
+            Some(Reply::Recorded(seq)) if out.json => out.object(&json!({"entry": seq}))?,
+            Some(Reply::Recorded(seq)) => out.line(&format!("entry {seq} of the ledger"))?,
+            Some(Reply::Refused(because)) => bail!("{because}"),
+            Some(_) => bail!("the running gateway is of another version"),
+            None => bail!("the gateway is not running; it alone writes into the ledger"),
+        }
+        Ok(true)
+    }
+
+    fn fact(self) -> anyhow::Result<(Fact, Where)> {
+        Ok(match self {
+            Self::Contract { file, files } => {
+                let contract = contract(&read_config(&file)?);
+                (Fact::Contract(contract.with_context(|| file.display().to_string())?), files)
+            }
+            Self::Exclusion(it) => {
+                let (fact, files) = it.fact()?;
+                (Fact::Exclusion(fact), files)
+            }
+            Self::Answer { exclusion, status, said: Said { who, why }, files } => {
+                (Fact::Answer(Answer { exclusion, status, who, why }), files)
+            }
+            Self::Claim { month, at, spoken, proof, who, files } => {
+                let claim = Claim {
+                    notified_at: at.timestamp(),
+                    written: !spoken,
+                    evidence: !proof.is_empty(),
+                };
+                (Fact::Claim(Claimed { month, claim, who, proofs: proofs(&proof)? }), files)
+            }
+            Self::Progress { month, step, said: Said { who, why: note }, files } => {
+                (Fact::Progress(Progress { month, step, who, note }), files)
+            }
+            Self::Battery { product, event, who, files } => {
+                (Fact::Battery(Battery { product, event, who }), files)
+            }
+            Self::Correction { of, said: Said { who, why }, files } => {
+                (Fact::Correction(Correction { of, who, why, instead: None }), files)
+            }
+        })
+    }
+}
+
+impl Exclusion {
+    fn fact(self) -> anyhow::Result<(Invoked, Where)> {
+        let second = |at: DateTime<FixedOffset>| at.timestamp();
+        let notice = self.notice_at.map(|at| Notice { given_at: second(at), written: true });
+        let ground = match self.kind.as_str() {
+            "agreed_suspension" => {
+                Ground::AgreedSuspension { agreed_at: self.agreed_at.map(second) }
+            }
+            "planned_maintenance" => Ground::PlannedMaintenance(notice),
+            "security_maintenance" => Ground::SecurityMaintenance,
+            "authority_order" => Ground::AuthorityOrder,
+            "outside_control" => Ground::OutsideControl,
+            "customer_caused" => Ground::CustomerCaused,
+            "product_connectivity" => Ground::ProductConnectivity,
+            _ => Ground::Battery,
+        };
+        let time = Interval::new(second(self.from), second(self.until));
+        let invoked = Invoked {
+            id: self.id,
+            ground,
+            time: time.context("--from has to be before --until")?,
+            who: self.said.who,
+            why: self.said.why,
+            proofs: proofs(&self.proof)?,
+        };
+        Ok((invoked, self.files))
+    }
+}
+
+fn proofs(files: &[PathBuf]) -> anyhow::Result<Vec<Proof>> {
+    let proof = |file: &PathBuf| {
+        let bytes =
+            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Proof { name, sha256: Sha256::digest(&bytes).into() })
+    };
+    files.iter().map(proof).collect()
+}
+
+/// A contract as people write it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    line: String,
+    customer: String,
+    vendor: String,
+    #[serde(default = "oslo")]
+    time_zone: String,
+    start: Option<String>,
+    end: Option<String>,
+    annual_fee: String,
+    #[serde(default = "nok")]
+    currency: String,
+    #[serde(default = "norwegian_vat")]
+    vat_permille: u16,
+    #[serde(default)]
+    policy: Settings,
+}
+
+/// Where the contract is silent: each setting by its word, the default if it is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    short_rule: Option<String>,
+    straddle: Option<String>,
+    unknown: Option<String>,
+    denominator: Option<String>,
+    notice_rule: Option<String>,
+    breach_moment: Option<String>,
+    single_vantage: Option<String>,
+    partial_month: Option<String>,
+    late_notice: Option<String>,
+    recovery_successes: Option<String>,
+    credit_without_next_bill: Option<String>,
+    link: Option<String>,
+}
+
+fn oslo() -> String {
+    "Europe/Oslo".to_owned()
+}
+
+fn nok() -> String {
+    "NOK".to_owned()
+}
+
+const fn norwegian_vat() -> u16 {
+    250
+}
+
+fn contract(text: &str) -> anyhow::Result<Contract> {
+    let written: Written = toml::from_str(text)?;
+    let date = |date: Option<String>| -> anyhow::Result<Option<NaiveDate>> {
+        let parse = |text: String| {
+            text.parse().with_context(|| format!("`{text}` is not a date such as 2026-11-01"))
+        };
+        date.map(parse).transpose()
+    };
+    let settings = written.policy;
+    let fee = &written.annual_fee;
+    Ok(Contract {
+        line: written.line,
+        customer: written.customer,
+        vendor: written.vendor,
+        zone: written.time_zone.parse::<Tz>().ok().with_context(|| {
+            format!("`{}` is not the IANA name of a time zone", written.time_zone)
+        })?,
+        start: date(written.start)?,
+        end: date(written.end)?,
+        annual: ore(fee).with_context(|| format!("`{fee}` is not a sum such as \"12000.00\""))?,
+        currency: written.currency,
+        vat_permille: written.vat_permille,
+        policy: Policy {
+            short_rule: word("short_rule", settings.short_rule)?,
+            straddle: word("straddle", settings.straddle)?,
+            unknown: word("unknown", settings.unknown)?,
+            denominator: word("denominator", settings.denominator)?,
+            notice_rule: word("notice_rule", settings.notice_rule)?,
+            breach_moment: word("breach_moment", settings.breach_moment)?,
+        },
+        before: BeforeCase {
+            single_vantage: word("single_vantage", settings.single_vantage)?,
+            partial_month: word("partial_month", settings.partial_month)?,
+            late_notice: word("late_notice", settings.late_notice)?,
+            recovery_successes: word("recovery_successes", settings.recovery_successes)?,
+            credit_without_next_bill: word(
+                "credit_without_next_bill",
+                settings.credit_without_next_bill,
+            )?,
+            line: word("link", settings.link)?,
+        },
+    })
+}
+
+/// The setting of this word.
+fn word<T>(name: &'static str, word: Option<String>) -> anyhow::Result<T>
+where
+    T: Default + FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    match word {
+        None => Ok(T::default()),
+        Some(word) => word.parse().with_context(|| format!("policy.{name}")),
+    }
+}
+
+/// `12000.00` or `12000`, in hundredths.
+fn ore(text: &str) -> Option<Ore> {
+    let (whole, hundredths) = text.split_once('.').unwrap_or((text, "00"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+    if !digits(whole) || !digits(hundredths) || hundredths.len() != 2 {
+        return None;
+    }
+    let (whole, hundredths): (i64, i64) = (whole.parse().ok()?, hundredths.parse().ok()?);
+    Ore::new(whole.checked_mul(100)?.checked_add(hundredths)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger::case::ShortRule;
+
+    use super::*;
+
+    #[test]
+    fn a_contract_has_its_defaults_and_no_other_keys() {
+        let least = "line = \"4711\"\ncustomer = \"A\"\nvendor = \"B\"\nannual_fee = \"3588.00\"\n";
+        let read = contract(least).unwrap();
+        assert_eq!((read.annual.ore(), read.zone), (358_800, Tz::Europe__Oslo));
+        assert_eq!(read.policy, Policy::default());
+        let net = format!("{least}[policy]\nshort_rule = \"net\"\n");
+        assert_eq!(contract(&net).unwrap().policy.short_rule, ShortRule::Net);
+        let wrong = format!("{least}[policy]\nshort_rule = \"half\"\n");
+        let said = format!("{:#}", contract(&wrong).unwrap_err());
+        assert_eq!(said, "policy.short_rule: `half` is not one of gross, net");
+        assert!(contract(&format!("{least}fee = 1\n")).is_err());
+    }
+
+    #[test]
+    fn a_sum_has_two_decimals_or_none() {
+        let of = |text| ore(text).map(Ore::ore);
+        assert_eq!(of("12000.00"), Some(1_200_000));
+        assert_eq!(of("12000"), Some(1_200_000));
+        for wrong in ["12000.5", "-1", "", ".50", "1e3", "12 000", "99999999999999999"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}

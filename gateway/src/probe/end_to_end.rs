@@ -1,0 +1,232 @@
+//! From the probe's sockets to an evidence file that holds on its own, by a clock that the test
+//! winds on: the portfolio is stopped for three minutes, and then the gateway's link for ten.
+//!
+//! ```text
+//! canary ─▶ store ─▶ uploader ──TLS──▶ portfolio     all real, on loopback
+//!                     probe ────TLS──▶ report
+//!                       └─▶ attempts ─▶ ledger ─▶ statement, evidence
+//! ```
+
+use cloud_sync::{Building, Pace, SyncStatus, Uploader};
+use ed25519_dalek::SigningKey;
+use ledger::Code;
+use ledger::book::Book;
+use ledger::case::{Ore, Policy};
+use ledger::chain::Chain;
+use ledger::entry::{BeforeCase, Contract, Fact};
+use ledger::note::Verifier;
+use metering::SiteId;
+use portfolio::config::{Config, GatewaysListener, PeopleListener};
+use portfolio::{Service, enrol_code};
+use store::testing::{self, FixedClock};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::evidence;
+use crate::scribe::{self, Scribe};
+
+/// For how long anything may take: only a broken part takes so long.
+const SOON: Duration = Duration::from_mins(1);
+
+/// A clock that shows about now, so that certificates are good, and no month that ends meanwhile.
+fn clock() -> Arc<FixedClock> {
+    let now = SystemClock::new().now().wall_ms();
+    let month = |ms: i64| ledger::Month::of(ms / 1_000, chrono_tz::Europe::Oslo).unwrap();
+    let ends = month(now) != month(now + 3_600_000);
+    FixedClock::at(if ends { now - 7_200_000 } else { now })
+}
+
+struct Bench {
+    clock: Arc<FixedClock>,
+    config: Config,
+    service: Option<Service>,
+    probe: Probe,
+    going: Going,
+    references: watch::Sender<Option<Cloud>>,
+}
+
+impl Bench {
+    /// The portfolio on the port that it had.
+    async fn up(&mut self) {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        self.service = Some(Service::start(&self.config, clock).await.unwrap());
+    }
+
+    async fn down(&mut self) {
+        self.service.take().unwrap().stop().await;
+    }
+
+    /// Asks every `step` seconds until `seconds` have passed.
+    async fn pass(&mut self, seconds: u64, step: u64) {
+        for _ in 0..seconds / step {
+            self.clock.pass(Duration::from_secs(step));
+            self.probe.ask_once(&mut self.going).await;
+        }
+    }
+
+    fn refer_to(&self, places: &[String]) {
+        self.references.send_replace(Some(Cloud {
+            url: String::new(),
+            profile: LineProfile::Wired,
+            references: places.to_vec(),
+        }));
+    }
+}
+
+/// Has everything that the store holds confirmed by the portfolio.
+async fn upload(store: &store::Store, identity: &watch::Sender<KnownAs>, clock: &Arc<FixedClock>) {
+    let building = Building {
+        site: SiteId::from_uuid(Uuid::from_u128(1)),
+        name: "Bakken".to_owned(),
+        place: None,
+        time_zone: "Europe/Oslo".to_owned(),
+        meters: Vec::new(),
+    };
+    let (told, mut status) = watch::channel(SyncStatus::default());
+    let hurry = Arc::new(Notify::new());
+    let uploader = Uploader {
+        outbox: store.outbox(),
+        readers: store.readers(),
+        building: watch::Sender::new(Arc::new(building)).subscribe(),
+        identity: identity.clone(),
+        status: told,
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        pace: Pace { every: Duration::from_millis(5), spread: Duration::ZERO },
+        hurry: Arc::clone(&hurry),
+    };
+    let shutdown = CancellationToken::new();
+    let task = tokio::spawn(uploader.run(shutdown.clone()));
+    let head = store.outbox().state().head;
+    let confirmed = async {
+        hurry.notify_one();
+        status.wait_for(|status| status.acked >= head && head > 0).await.unwrap();
+    };
+    time::timeout(SOON, confirmed).await.unwrap();
+    shutdown.cancel();
+    time::timeout(SOON, task).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_own() {
+    let clock = clock();
+    let folder = tempfile::tempdir().unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let mut config = Config {
+        state: folder.path().join("portfolio"),
+        gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
+        people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
+        log_filter: String::new(),
+    };
+    std::fs::create_dir(&config.state).unwrap();
+    let service = Service::start(&config, Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+    let port: u16 = service.gateways_url.rsplit_once(':').unwrap().1.parse().unwrap();
+    config.gateways.listen = (std::net::Ipv4Addr::LOCALHOST, port).into();
+    let url = service.gateways_url.clone();
+
+    let state = folder.path().join("gateway");
+    std::fs::create_dir(&state).unwrap();
+    let (store, _) = testing::open(&state, &clock).unwrap();
+    let gateway = GatewayId::from_uuid(Uuid::from_u128(0x0192_F0C1));
+    let code = enrol_code(&config, &*clock, "Bakken".to_owned(), None).await.unwrap().code;
+    let identity = cloud_sync::enrol(&url, &code, gateway, &*clock).await.unwrap();
+    let identity = watch::Sender::new(Some(Arc::new(identity)));
+    let sung = canary::round(gateway, clock.now(), 1).unwrap();
+    store.writer().commit(vec![sung]).await.unwrap();
+    upload(&store, &identity, &clock).await;
+
+    let references = watch::Sender::new(None);
+    let probe = Probe {
+        gateway,
+        core: store.core(),
+        outbox: store.outbox(),
+        readers: store.readers(),
+        identity: identity.subscribe(),
+        wanted: references.subscribe(),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        acked: VecDeque::new(),
+    };
+    let going = Going::default();
+    let mut bench = Bench {
+        clock: Arc::clone(&clock),
+        config,
+        service: Some(service),
+        probe,
+        going,
+        references,
+    };
+    let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = near.local_addr().unwrap().to_string();
+    bench.refer_to(&[place.clone(), place.clone()]);
+
+    // What is acknowledged is readable after five minutes at the latest.
+    let key = SigningKey::from_bytes(&[3; 32]);
+    let scribe = Scribe {
+        core: store.core(),
+        gateway,
+        key: key.clone(),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        hour: None,
+    };
+    scribe.write(Fact::Contract(contract())).await.unwrap();
+    bench.probe.note_acked();
+    clock.pass(VISIBLE_WITHIN);
+    bench.pass(100, 20).await;
+    bench.down().await;
+    let stopped = clock.now().wall.timestamp();
+    bench.pass(180, 10).await;
+    bench.up().await;
+    bench.pass(120, 20).await;
+    // The link: nothing can be reached. Such an address leads nowhere without a packet being sent.
+    bench.refer_to(&["[fe80::1]:9".to_owned(), "[fe80::2]:9".to_owned()]);
+    bench.down().await;
+    bench.pass(600, 10).await;
+    bench.refer_to(&[place.clone(), place]);
+    bench.up().await;
+    bench.pass(120, 20).await;
+    bench.down().await;
+    scribe.write_hour().await.unwrap();
+
+    let entries = store.core().ledger(0).await.unwrap();
+    let chain = Chain::read(entries.iter().map(Vec::as_slice)).unwrap();
+    let month = ledger::Month::of(stopped, chrono_tz::Europe::Oslo).unwrap().to_string();
+    let statement = Book::new(chain.entries()).statement(&month).unwrap();
+    let told = evidence::told::text(&statement);
+    // Both begin one step late and end one late: a step of 20 s while all is well.
+    assert_eq!(statement.settled.totals.counted, 190, "{told}");
+    assert_eq!((statement.settled.totals.short, statement.settled.outages.len()), (0, 1), "{told}");
+    let link = statement.unknown.iter().find(|it| it.code == Code::Link).map(|it| it.seconds);
+    assert_eq!(link, Some(610), "{told}");
+    assert!(told.contains("610 s, the building's own link was down"), "{told}");
+    assert!(told.contains("190 s counted"), "{told}");
+
+    let note = scribe::checkpoint(&chain, clock.now().wall_ms(), &key);
+    let file = evidence::file(&chain, &[note], &month).unwrap();
+    let name = evidence::name(chain.ledger());
+    let trust = [Verifier::new(&name, key.verifying_key().to_bytes()).unwrap()];
+    let failed: Vec<String> = evidence::checks(&file, &trust)
+        .iter()
+        .filter(|check| !check.holds)
+        .map(evidence::Check::to_string)
+        .collect();
+    assert_eq!(failed, [""; 0]);
+}
+
+fn contract() -> Contract {
+    Contract {
+        line: "4711".into(),
+        customer: "Bakken borettslag".into(),
+        vendor: "Fjord AS".into(),
+        zone: chrono_tz::Europe::Oslo,
+        start: None,
+        end: None,
+        annual: Ore::new(1_200_000).unwrap(),
+        currency: "NOK".into(),
+        vat_permille: 250,
+        policy: Policy::default(),
+        before: BeforeCase::default(),
+    }
+}

@@ -1,0 +1,156 @@
+use ledger::case::{Ore, Policy};
+use ledger::chain::Chain;
+use ledger::entry::{Answer, BeforeCase, Contract};
+use ledger::{Failure, Outcome, References};
+use metering::Trust;
+use store::testing::{self, FixedClock};
+use uuid::Uuid;
+
+use super::*;
+
+/// The beginning of November in Oslo.
+fn november() -> i64 {
+    Month::parse("2026-11", chrono_tz::Europe::Oslo).unwrap().span().start
+}
+
+fn scribe(core: Core, clock: &Arc<FixedClock>) -> Scribe {
+    Scribe {
+        core,
+        gateway: GatewayId::from_uuid(Uuid::from_u128(7)),
+        key: SigningKey::from_bytes(&[3; 32]),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        hour: None,
+    }
+}
+
+fn contract() -> Fact {
+    Fact::Contract(Contract {
+        line: "4711".into(),
+        customer: "Bakken borettslag".into(),
+        vendor: "Fjord AS".into(),
+        zone: chrono_tz::Europe::Oslo,
+        start: None,
+        end: None,
+        annual: Ore::new(1_200_000).unwrap(),
+        currency: "NOK".into(),
+        vat_permille: 250,
+        policy: Policy::default(),
+        before: BeforeCase::default(),
+    })
+}
+
+/// An attempt every 20 s of an hour of November.
+fn hour(hour: i64, outcome: Outcome) -> Vec<AttemptRow> {
+    let from = november() + 3_600 * hour;
+    let references = match outcome {
+        Outcome::Success => References::default(),
+        Outcome::Failed(_) => References { asked: 3, answered: 3, link_down: false },
+    };
+    let attempt = |at: i64| Attempt {
+        at,
+        outcome,
+        references,
+        clock_trusted: true,
+        age: u32::try_from(at - november() + 1_000).ok(),
+    };
+    (from..from + 3_600)
+        .step_by(20)
+        .map(|at| AttemptRow { at_ms: 1_000 * at, body: attempt(at).to_bytes() })
+        .collect()
+}
+
+async fn chain(core: &Core) -> Chain {
+    let entries = core.ledger(0).await.unwrap();
+    Chain::read(entries.iter().map(Vec::as_slice)).unwrap()
+}
+
+async fn kinds(core: &Core) -> Vec<&'static str> {
+    chain(core).await.entries().iter().map(|entry| entry.fact.kind()).collect()
+}
+
+#[tokio::test]
+async fn each_attempt_goes_in_once_and_how_far_it_is_is_signed() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * (november() + 7_200));
+    let scribe = scribe(core.clone(), &clock);
+    core.append_attempts(hour(0, Outcome::Success)).await.unwrap();
+    core.append_attempts(hour(1, Outcome::Success)).await.unwrap();
+    scribe.write_hour().await.unwrap();
+    assert_eq!(kinds(&core).await, ["open", "attempts"]);
+    scribe.write_hour().await.unwrap();
+    assert_eq!(kinds(&core).await, ["open", "attempts"], "nothing is new");
+
+    core.append_attempts(hour(2, Outcome::Success)).await.unwrap();
+    scribe.write_hour().await.unwrap();
+    let chain = chain(&core).await;
+    let tried = Book::new(chain.entries()).attempts(november()..november() + 10_800);
+    assert_eq!(tried.len(), 540);
+    let note: Note = core.setting(CHECKPOINT_SETTING).await.unwrap().unwrap().parse().unwrap();
+    assert_eq!(note.checkpoint.head, chain.head());
+    let public = scribe.key.verifying_key().to_bytes();
+    let name = evidence::name(chain.ledger());
+    assert!(note.is_signed(&ledger::note::Verifier::new(&name, public).unwrap()));
+}
+
+#[tokio::test]
+async fn a_statement_is_made_when_the_month_is_lost_and_when_it_is_over() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * november());
+    let scribe = scribe(core.clone(), &clock);
+    assert_eq!(scribe.write(contract()).await.unwrap(), 2);
+
+    // Four hours of nothing are more than 0.5 % of a month.
+    for number in 0..4 {
+        core.append_attempts(hour(number, Outcome::Failed(Failure::Tcp))).await.unwrap();
+        clock.set(1_000 * (november() + 3_600 * (number + 1)));
+        scribe.write_hour().await.unwrap();
+    }
+    assert_eq!(kinds(&core).await.last(), Some(&"statement"));
+    core.append_attempts(hour(4, Outcome::Success)).await.unwrap();
+    clock.set(1_000 * (november() + 18_000));
+    scribe.write_hour().await.unwrap();
+    assert_eq!(kinds(&core).await.last(), Some(&"attempts"), "it is told once");
+
+    // The first of December, before six and after.
+    let december = november() + 30 * 86_400;
+    core.append_attempts(hour(720, Outcome::Success)).await.unwrap();
+    for (at, last) in [(december + 3_600, "attempts"), (december + 7 * 3_600, "statement")] {
+        clock.set(1_000 * at);
+        core.append_attempts(hour((at - november()) / 3_600, Outcome::Success)).await.unwrap();
+        scribe.write_hour().await.unwrap();
+        assert_eq!(kinds(&core).await.last(), Some(&last));
+    }
+    let chain = chain(&core).await;
+    let book = Book::new(chain.entries());
+    assert!(book.is_final("2026-11"));
+    assert_eq!(book.first_wrong_statement(), None);
+    let statement = book.statement("2026-11").unwrap();
+    assert_eq!((statement.settled.totals.counted, statement.settled.claimable), (14_400, 10_000));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_a_broken_ledger_gets_no_entry() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * november());
+    let scribe = scribe(core.clone(), &clock);
+    let (status, who, why) = (ledger::case::Status::Accepted, "A".to_owned(), "B".to_owned());
+    let answer = Fact::Answer(Answer { exclusion: "m1".into(), status, who, why });
+    let refused = scribe.write(answer).await.unwrap_err();
+    assert_eq!(refused.to_string(), "there is no exclusion `m1`");
+
+    core.append_chain(1, vec![1, 2, 3]).await.unwrap();
+    let broken = scribe.write_hour().await.unwrap_err();
+    assert_eq!(
+        broken.to_string(),
+        "entry 2 of the ledger: its bytes are not the canonical ones of an entry"
+    );
+    assert_eq!(core.chain_len().await.unwrap(), 2);
+}
+
+#[test]
+fn the_clock_of_a_test_is_trusted() {
+    assert_eq!(FixedClock::at(0).now().trust, Trust::Synced);
+}

@@ -46,6 +46,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 struct Running {
     wiring: Wiring,
+    profiles: Arc<Profiles>,
     leave: CancellationToken,
     wishes: mpsc::Sender<AskNow>,
     scans: mpsc::Sender<ScanNow>,
@@ -57,6 +58,11 @@ impl Buses {
     /// None yet.
     pub(crate) fn new(parts: Parts) -> Self {
         Self { running: HashMap::new(), parts }
+    }
+
+    /// Other profiles are known: at the next [`take_over`](Self::take_over) every bus begins anew.
+    pub(crate) fn know(&mut self, profiles: Arc<Profiles>) {
+        self.parts.profiles = profiles;
     }
 
     /// Makes the buses of `site` run, and no others.
@@ -74,7 +80,8 @@ impl Buses {
         let mut leaving = Vec::new();
         let mut kept = HashMap::new();
         for (id, running) in self.running.drain() {
-            if wanted.get(&id) == Some(&running.wiring) {
+            let same_types = Arc::ptr_eq(&running.profiles, &self.parts.profiles);
+            if same_types && wanted.get(&id) == Some(&running.wiring) {
                 wanted.remove(&id);
                 kept.insert(id, running);
             } else {
@@ -160,6 +167,7 @@ impl Buses {
         let stop = parts.shutdown.child_token();
         let unchanged: Vec<MeterId> =
             before.iter().flat_map(|it| wiring.unchanged_meters(&it.wiring)).collect();
+        let profiles = Arc::clone(&parts.profiles);
         let bus = BusTask {
             wiring: wiring.clone(),
             unchanged,
@@ -177,7 +185,7 @@ impl Buses {
             }
             restarted(bus, stop).await;
         });
-        Running { wiring, leave, wishes, scans, survey, task }
+        Running { wiring, profiles, leave, wishes, scans, survey, task }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Ingest {
     /// What is installed: a meter's telegram may tell its medium.
     pub(crate) site: Arc<watch::Sender<Arc<Site>>>,
     /// What kind of number each register is.
-    pub(crate) profiles: Arc<Profiles>,
+    pub(crate) profiles: watch::Receiver<Arc<Profiles>>,
     /// How the store is doing goes there.
     pub(crate) board: Board,
     /// For the age of answers.
@@ -125,8 +125,8 @@ impl Ingest {
             Outcome::Answered(readout) | Outcome::Told(readout) => {
                 let readings = std::mem::take(&mut readout.readings);
                 let profile = readout.profile.as_deref();
-                let kind =
-                    |reading: &Reading| wire::kind(&self.profiles, profile, &reading.register);
+                let profiles = Arc::clone(&self.profiles.borrow());
+                let kind = |reading: &Reading| wire::kind(&profiles, profile, &reading.register);
                 readings.into_iter().map(|reading| (kind(&reading), reading)).collect()
             }
             Outcome::Failed(_) | Outcome::NotAsked => Vec::new(),

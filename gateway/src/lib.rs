@@ -41,6 +41,7 @@ mod poll;
 mod probe;
 mod restart;
 mod scribe;
+mod shelf;
 pub mod supervise;
 mod takeover;
 mod told;

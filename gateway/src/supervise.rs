@@ -44,9 +44,9 @@ use crate::meter_keys::KeysInForce;
 use crate::probe::Probe;
 use crate::restart::{Task, restarted};
 use crate::scribe::Scribe;
+use crate::shelf::Shelf;
 use crate::takeover::{self, InForce};
 use crate::web::Served;
-use crate::wire;
 
 /// What is told once the pages are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +75,10 @@ pub async fn run(
     let clock = Arc::new(SystemClock::new());
     let keys = open_keys(&machine, &clock)?;
     tracing::info!(version = VERSION, gateway = %keys.gateway, "starting");
-    let profiles = wire::profiles(&machine.state);
-    let found = takeover::find(&machine.state, &profiles);
+    let shelf = Shelf::open(&machine.state);
+    let found = takeover::find(&machine.state, &shelf.now());
     let store = open_store(&machine.state, takeover::zone(&found), Arc::clone(&clock)).await?;
-    let daemon = Daemon::start(&machine, clock, &keys, profiles, found, &store, &shutdown).await?;
+    let daemon = Daemon::start(&machine, clock, &keys, shelf, found, &store, &shutdown).await?;
     daemon.serve(&machine, &keys, ready).await?;
     let close = tokio::task::spawn_blocking(move || store.close());
     match time::timeout(CLOSE_WITHIN, close).await {
@@ -115,6 +115,9 @@ async fn open_store(
 struct Daemon {
     clock: Arc<SystemClock>,
     core: Core,
+    shelf: Shelf,
+    /// What the pages know of the types of meters.
+    devices: watch::Sender<Arc<web_ui::Devices>>,
     in_force: InForce,
     buses: Buses,
     cloud: CloudParts,
@@ -136,7 +139,7 @@ impl Daemon {
         machine: &Machine,
         clock: Arc<SystemClock>,
         keys: &Keys,
-        profiles: Arc<drivers::Profiles>,
+        shelf: Shelf,
         found: config::kept::Found,
         store: &Store,
         shutdown: &CancellationToken,
@@ -146,6 +149,7 @@ impl Daemon {
             clock.set_floor(floor.parse().unwrap_or(i64::MAX));
         }
         let board = Board::new(clock.now().wall);
+        let profiles = shelf.now();
         let cycles = Arc::new(Cycles::of_start(count_start(&core).await?));
 
         let parts = takeover::Parts {
@@ -156,7 +160,8 @@ impl Daemon {
             writer: writer.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
-        let in_force = InForce::start(parts, found).await;
+        let mut in_force = InForce::start(parts, found).await;
+        in_force.show_wrong(shelf.wrong());
         let shown = Arc::clone(in_force.shown());
 
         let meters: Vec<_> = shown.borrow().meters.iter().map(|meter| meter.id).collect();
@@ -168,7 +173,7 @@ impl Daemon {
         let ingest = Ingest {
             newest,
             site: Arc::clone(&shown),
-            profiles: Arc::clone(&profiles),
+            profiles: shelf.watch(),
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             beyond: BTreeSet::new(),
@@ -236,6 +241,7 @@ impl Daemon {
         background(server, shutdown);
 
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
+        let devices = watch::Sender::new(Arc::new(crate::told::devices(&profiles)));
         let handles = Handles {
             readers,
             core: core.clone(),
@@ -243,7 +249,7 @@ impl Daemon {
             live,
             status: board.watch(),
             bms: bms_shown.subscribe(),
-            devices: Arc::new(crate::told::devices(&profiles)),
+            devices: devices.subscribe(),
             wishes: wish,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: keys.fingerprint(),
@@ -256,7 +262,7 @@ impl Daemon {
             state: machine.state.clone(),
             handles: handles.clone(),
             counts: counts.clone(),
-            profiles: Arc::clone(&profiles),
+            profiles: shelf.watch(),
         };
         background(back_door, shutdown);
         let shutdown = shutdown.clone();
@@ -264,6 +270,8 @@ impl Daemon {
         Ok(Self {
             clock,
             core,
+            shelf,
+            devices,
             in_force,
             buses,
             cloud,
@@ -367,6 +375,7 @@ impl Daemon {
 
     /// Takes over `site.toml` and the keys of meters if somebody has changed them.
     async fn look(&mut self) {
+        self.look_at_profiles();
         self.meter_keys.look();
         match self.in_force.look().await {
             Ok(true) => {
@@ -383,6 +392,18 @@ impl Daemon {
                 self.not_taken = Some(error);
             }
         }
+    }
+
+    /// Takes over the folder of profiles: the meters' buses begin anew with them.
+    fn look_at_profiles(&mut self) {
+        if !self.shelf.look() {
+            return;
+        }
+        let profiles = self.shelf.now();
+        self.devices.send_replace(Arc::new(crate::told::devices(&profiles)));
+        self.in_force.know(Arc::clone(&profiles), self.shelf.wrong());
+        self.buses.know(profiles);
+        self.take_over();
     }
 
     fn take_over(&mut self) {
@@ -548,7 +569,7 @@ struct BackDoor {
     state: PathBuf,
     handles: Handles,
     counts: Counts,
-    profiles: Arc<drivers::Profiles>,
+    profiles: watch::Receiver<Arc<drivers::Profiles>>,
 }
 
 impl Task for BackDoor {
@@ -576,7 +597,8 @@ impl control::Answer for BackDoor {
             }
             Request::SetCounter { meter, display } => {
                 let site = self.handles.site.borrow().clone();
-                let (counts, profiles, core) = (&self.counts, &self.profiles, &self.handles.core);
+                let profiles = &Arc::clone(&self.profiles.borrow());
+                let (counts, core) = (&self.counts, &self.handles.core);
                 let set = counters::set(counts, profiles, &site, core, &meter, &display);
                 set.await.map_or_else(Reply::Refused, Reply::Counter)
             }

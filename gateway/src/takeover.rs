@@ -95,6 +95,26 @@ impl InForce {
         self.site.as_ref()
     }
 
+    /// Other profiles are known: the file is looked at again, because it may be good by now, and
+    /// what a meter is may have changed.
+    pub(crate) fn know(&mut self, profiles: Arc<Profiles>, wrong: &[drivers::Mistake]) {
+        self.profiles = profiles;
+        self.seen = None;
+        self.show_wrong(wrong);
+    }
+
+    /// What is wrong with files of profiles.
+    pub(crate) fn show_wrong(&mut self, wrong: &[drivers::Mistake]) {
+        let wrong: Vec<web_ui::WrongProfile> = wrong.iter().map(wrong_profile).collect();
+        self.shown.send_if_modified(|site| {
+            let changed = site.wrong_profiles != wrong;
+            if changed {
+                Arc::make_mut(site).wrong_profiles = wrong;
+            }
+            changed
+        });
+    }
+
     /// Looks whether the file has changed. Tells whether another building is in force now.
     ///
     /// # Errors
@@ -171,7 +191,7 @@ impl InForce {
     }
 
     fn load(&self, text: &str) -> Result<Site, Vec<Mistake>> {
-        let ids: Vec<&str> = self.profiles.iter().map(|profile| profile.id.as_str()).collect();
+        let ids: Vec<&str> = self.profiles.ids().into_iter().collect();
         Site::load(text, &ids)
     }
 
@@ -277,13 +297,17 @@ pub(crate) fn zone(found: &Found) -> Tz {
 
 /// What is there at the start.
 pub(crate) fn find(state: &Path, profiles: &Profiles) -> Found {
-    let ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
+    let ids: Vec<&str> = profiles.ids().into_iter().collect();
     kept::find(state, &ids)
 }
 
 fn for_pages(mistakes: &[Mistake]) -> Vec<web_ui::Mistake> {
     let for_page = |it: &Mistake| web_ui::Mistake { line: it.line, advice: it.advice.clone() };
     mistakes.iter().map(for_page).collect()
+}
+
+fn wrong_profile(it: &drivers::Mistake) -> web_ui::WrongProfile {
+    web_ui::WrongProfile { file: it.file.clone(), line: it.line, advice: it.advice.clone() }
 }
 
 fn no_site(gateway: GatewayId) -> web_ui::Site {
@@ -298,6 +322,7 @@ fn no_site(gateway: GatewayId) -> web_ui::Site {
         probes: ledger::Settings::WIRED,
         version: 0,
         config_problem: None,
+        wrong_profiles: Vec::new(),
         commissioning: true,
     }
 }
@@ -348,6 +373,7 @@ fn shown(
         },
         version,
         config_problem: None,
+        wrong_profiles: before.wrong_profiles.clone(),
         commissioning: false,
     }
 }

@@ -218,13 +218,3 @@ pub(crate) fn kind(profiles: &Profiles, profile: Option<&str>, register: &Regist
         drivers::Kind::Flag => Kind::Flag,
     }
 }
-
-/// The profiles that this machine knows: those in the program, and over them those in the state
-/// directory. What is wrong with one of the latter is logged, and that one is left out.
-pub(crate) fn profiles(state: &std::path::Path) -> Arc<Profiles> {
-    let (profiles, mistakes) = Profiles::load_over(&state.join("profiles"));
-    for mistake in mistakes {
-        tracing::error!(file = mistake.file, line = mistake.line, "{}", mistake.advice);
-    }
-    Arc::new(profiles)
-}

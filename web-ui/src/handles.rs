@@ -51,6 +51,8 @@ pub struct Site {
     pub version: u64,
     /// What is wrong with a newer configuration that is therefore *not* in force.
     pub config_problem: Option<ConfigProblem>,
+    /// What is wrong with device profiles that somebody has added, and that are therefore not used.
+    pub wrong_profiles: Vec<WrongProfile>,
     /// No configuration has ever loaded: nothing is read, only the pages run.
     pub commissioning: bool,
 }
@@ -147,6 +149,17 @@ impl BatterySign {
 
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Status, Self::Flag, Self::Share, Self::Lifetime];
+}
+
+/// One thing that is wrong with a file of the folder of device profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongProfile {
+    /// Where it lies.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// What was found, what is allowed, and what to do; in English, like those of `site.toml`.
+    pub advice: String,
 }
 
 /// Why the newest configuration is not in force.

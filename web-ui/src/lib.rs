@@ -56,6 +56,7 @@ use store::{Core, Readers};
 use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
+pub use handles::WrongProfile;
 pub use handles::{
     BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, HeardStranger, Live,
     LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead,
@@ -81,7 +82,7 @@ pub struct Handles {
     /// The Modbus server for the building's management system.
     pub bms: watch::Receiver<Arc<BmsStatus>>,
     /// What the types of meters are called and say. It does not change while the daemon runs.
-    pub devices: Arc<Devices>,
+    pub devices: watch::Receiver<Arc<Devices>>,
     /// What people ask of the daemon. When it is full they are told to try again.
     pub wishes: mpsc::Sender<Wish>,
     /// What time it is.

@@ -2,7 +2,7 @@
 //!
 //! Both are codes and parameters; the language files make sentences of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metering::{NoReading, Trust};
 use serde::Serialize;
@@ -27,7 +27,7 @@ pub(crate) struct Sentence {
 /// Something to look at.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
-    /// `config_problem`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
+    /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
     /// `cloud`.
     code: &'static str,
     params: BTreeMap<&'static str, String>,
@@ -130,6 +130,9 @@ fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
         since: Some(Time(problem.since)),
         ..notice("config_problem", [("mistakes", problem.mistakes.len().to_string())])
     });
+    let wrong: BTreeSet<&str> = site.wrong_profiles.iter().map(|it| it.file.as_str()).collect();
+    let files = wrong.len().to_string();
+    let profiles = (!wrong.is_empty()).then(|| notice("wrong_profiles", [("files", files)]));
     let down = status.buses.iter().filter(|bus| bus.state == BusState::Down);
     let buses = down.map(|bus| {
         let name = site.buses.iter().find(|it| it.id == bus.id).map(|it| it.name.clone());
@@ -147,7 +150,7 @@ fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
     let free_mib = status.store.disk_free >> 20;
     let full = status.store.disk_size > 0 && free_mib < LEAST_FREE_MIB;
     let disk = full.then(|| notice("disk_full", [("free_mib", free_mib.to_string())]));
-    config.chain(buses).chain(store).chain(disk)
+    config.chain(profiles).chain(buses).chain(store).chain(disk)
 }
 
 /// A month of a large building's readings.

@@ -83,6 +83,7 @@ impl Bench {
             version: 1,
             probes: ledger::Settings::WIRED,
             config_problem: None,
+            wrong_profiles: Vec::new(),
             commissioning: false,
         };
         let site = Arc::new(watch::Sender::new(Arc::new(site)));
@@ -91,7 +92,7 @@ impl Bench {
         let ingest = Ingest {
             newest,
             site: Arc::clone(&site),
-            profiles: Arc::new(Profiles::embedded()),
+            profiles: watch::Sender::new(Arc::new(Profiles::embedded())).subscribe(),
             board: board.clone(),
             clock: Arc::new(clock),
             beyond: BTreeSet::new(),

@@ -110,7 +110,7 @@ async fn detail(
 ) -> Result<MeterDetail, Problem> {
     let inspects = visitor.may(Act::Inspect);
     let now_ms = web.now().wall_ms();
-    let devices = Arc::clone(&web.handles.devices);
+    let devices = Arc::clone(&web.handles.devices.borrow());
     let status = web.status();
     let question = move |store: &Snapshot<'_>| {
         let today = store.civil().period(Step::Day, now_ms).start..now_ms;

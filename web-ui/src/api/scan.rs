@@ -167,7 +167,8 @@ pub(crate) struct FoundBody {
 impl FoundBody {
     pub(crate) fn of(found: &FoundMeter, web: &Web) -> Self {
         let profile = found.profile.clone();
-        let device = profile.as_ref().and_then(|id| web.handles.devices.get(id));
+        let devices = Arc::clone(&web.handles.devices.borrow());
+        let device = profile.as_ref().and_then(|id| devices.get(id));
         let model = device.map(|it| format!("{} {}", it.vendor, it.models.join(" / ")));
         Self {
             address: found.address.clone(),

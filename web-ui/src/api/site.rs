@@ -107,6 +107,8 @@ pub(crate) struct SiteBody {
     commissioning: bool,
     /// Why a newer configuration is not in force. Only for those who may inspect.
     config_problem: Option<ConfigProblemBody>,
+    /// What is wrong with device profiles of the folder. Only for those who may inspect, else empty.
+    wrong_profiles: Vec<WrongProfileBody>,
     /// Only for those who may inspect, else empty.
     buses: Vec<SiteBus>,
     /// Those that the visitor sees.
@@ -119,6 +121,15 @@ pub(crate) struct SiteBody {
 pub(crate) struct ConfigProblemBody {
     since: Time,
     mistakes: Vec<MistakeBody>,
+}
+
+/// One thing that is wrong with a device profile that somebody has added: it is not used.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WrongProfile)]
+pub(crate) struct WrongProfileBody {
+    file: String,
+    line: usize,
+    advice: String,
 }
 
 /// A bus of the configuration.
@@ -151,6 +162,7 @@ impl SiteBody {
     fn of(site: &Site, visitor: &Visitor) -> Self {
         let inspects = visitor.may(Act::Inspect);
         let problem = site.config_problem.as_ref().filter(|_| inspects);
+        let wrong = site.wrong_profiles.iter().filter(|_| inspects);
         let buses: &[BusInfo] = if inspects { &site.buses } else { &[] };
         let seen = site.meters.iter().filter(|meter| visitor.user.sees(meter.id));
         Self {
@@ -165,6 +177,13 @@ impl SiteBody {
                 since: Time(problem.since),
                 mistakes: MistakeBody::list(&problem.mistakes),
             }),
+            wrong_profiles: wrong
+                .map(|it| WrongProfileBody {
+                    file: it.file.clone(),
+                    line: it.line,
+                    advice: it.advice.clone(),
+                })
+                .collect(),
             buses: buses
                 .iter()
                 .map(|bus| SiteBus {

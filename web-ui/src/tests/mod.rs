@@ -105,7 +105,7 @@ impl Gateway {
             live: live_seen.clone(),
             status: status_seen,
             bms: watch::Sender::new(Arc::new(bms::bms())).subscribe(),
-            devices: Arc::new(devices()),
+            devices: watch::Sender::new(Arc::new(devices())).subscribe(),
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: "4F:1A".into(),
@@ -332,6 +332,7 @@ fn site() -> Site {
         version: 7,
         probes: ledger::Settings::WIRED,
         config_problem: None,
+        wrong_profiles: Vec::new(),
         commissioning: false,
     }
 }

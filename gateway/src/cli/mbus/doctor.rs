@@ -31,7 +31,7 @@ pub(in crate::cli) struct AskDoctor {
 impl AskDoctor {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let machine = self.files.machine()?;
-        let profiles = wire::profiles(&machine.state);
+        let profiles = crate::shelf::Shelf::open(&machine.state).now();
         let Some(site) = crate::cli::site(&machine, &profiles) else {
             bail!("there is no site.toml in {} yet", machine.state.display());
         };

@@ -100,7 +100,7 @@ impl KnownBus {
             WireKind::Asked(BusKind::Pulse) => {
                 if !section.has(&PROFILE) {
                     let advice = "`profile` is missing: pulses do not say what they count; \
-                                  `fyrhus profiles` lists what they can";
+                                  `fyrhus profile list` shows what they can";
                     check.mistake(section.at, advice.to_owned());
                 }
                 (at_line(check, section)?, section.place(&ADDRESS))

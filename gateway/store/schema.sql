@@ -101,7 +101,6 @@ CREATE TABLE spool (
     blob        BLOB    NOT NULL,
     crc32c      INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX spool_by_time ON spool (ts);
 CREATE TABLE series (
     id        INTEGER PRIMARY KEY CHECK (id BETWEEN 1 AND 2147483647),
     point     BLOB    NOT NULL,

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("metering", &[]),
     ("mbus-rs", &[]),
     ("mbus-fuzz", &["mbus-rs"]),
+    ("faultfs", &[]),
     ("documents", &[]),
     ("listener", &[]),
     ("ledger", &["metering"]),

@@ -4,7 +4,7 @@
 //! A building is read for some days, each commit with its `fsync`; readings are packed every hour and
 //! roll-ups written every six, as the gateway does. The values move as meters' do: counters by what
 //! a random hour uses, temperatures and powers by noise. Run with `cargo bench -p store --bench layout`.
-//! `FYRHUS_BENCH_DAYS` is how many days (2).
+//! `FYRHUS_BENCH_DAYS` is how many days (3).
 
 #![expect(
     clippy::cast_precision_loss,
@@ -36,7 +36,7 @@ const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
 
 fn main() {
-    let days = std::env::var("FYRHUS_BENCH_DAYS").ok().and_then(|it| it.parse().ok()).unwrap_or(2);
+    let days = std::env::var("FYRHUS_BENCH_DAYS").ok().and_then(|it| it.parse().ok()).unwrap_or(3);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let minutes = Building::new(250, MINUTE);
@@ -117,6 +117,8 @@ impl Building {
         let written = written_bytes();
         let (mut commits, mut longest) = (Duration::ZERO, Duration::ZERO);
         let mut packing = Duration::ZERO;
+        // Pages in use after each day.
+        let mut grew = Vec::new();
         // An hour and a half more, so that the last day is over and packed.
         let rounds = (days * DAY + 90 * MINUTE) / self.every;
         for round in 0..rounds {
@@ -132,6 +134,11 @@ impl Building {
                 let started = Instant::now();
                 writer.pack().await.unwrap();
                 packing += started.elapsed();
+                if (at - MIDNIGHT_MS) % DAY == 75 * MINUTE && at > MIDNIGHT_MS + DAY {
+                    writer.flush().await.unwrap();
+                    checkpoint(day.dir.path());
+                    grew.push(used(day.dir.path()));
+                }
             }
         }
         writer.flush().await.unwrap();
@@ -155,6 +162,11 @@ impl Building {
             each(bytes(dir, "core"))
         );
         println!(
+            "    of these {:.2} raw files and {:.2} roll-ups are free pages, which wait for what comes",
+            each(free(dir, "raw-")),
+            each(free(dir, "rollup"))
+        );
+        println!(
             "    {:.1} B/reading written to the device (at most {most_written}), with logs and \
              checkpoints",
             each(wrote.unwrap_or_default())
@@ -164,11 +176,19 @@ impl Building {
              {packing:?}",
             all as f64 / commits.as_secs_f64()
         );
-        let ten_years = self.readings(3_652) as f64;
-        let gigabytes = |kept: i64| {
-            let raw = self.readings(kept) as f64 * each(bytes(dir, "raw-"));
-            (raw + ten_years * each(bytes(dir, "rollup"))) / 1e9
+        let (Some(first), Some(last)) = (grew.first(), grew.last()) else { return day };
+        let days_between = i64::try_from(grew.len() - 1).unwrap().max(1);
+        let more = |first: u64, last: u64| {
+            last.saturating_sub(first) as f64 / self.readings(days_between) as f64
         };
+        let (raw, rollup) = (more(first.0, last.0), more(first.1, last.1));
+        println!(
+            "    {:.2} B/reading more with each day (at most {most_on_disk}): {raw:.2} raw files, \
+             {rollup:.2} roll-ups",
+            raw + rollup
+        );
+        let ten_years = self.readings(3_652) as f64;
+        let gigabytes = |kept: i64| (self.readings(kept) as f64 * raw + ten_years * rollup) / 1e9;
         println!(
             "    ten years: {:.2} GB with all readings, {:.2} GB with readings of 400 days and all \
              roll-ups",
@@ -240,7 +260,8 @@ impl Building {
 
 async fn questions(day: &KnownDay, days: i64) {
     let readers = day.store.readers();
-    let whole = MIDNIGHT_MS..MIDNIGHT_MS + days * DAY;
+    // A month belongs to a span when it begins in it.
+    let whole = MIDNIGHT_MS - 31 * DAY..MIDNIGHT_MS + days * DAY;
     let last = whole.end - DAY..whole.end;
     for (name, asked) in [
         ("a day of one meter by minutes", Asked::Minutes),
@@ -303,6 +324,26 @@ fn checkpoint(dir: &Path) {
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         }
     }
+}
+
+/// The bytes of the raw files and of the roll-ups that something is in.
+fn used(dir: &Path) -> (u64, u64) {
+    let used = |prefix| bytes(dir, prefix).saturating_sub(free(dir, prefix));
+    (used("raw-"), used("rollup"))
+}
+
+/// The pages that nothing is in.
+fn free(dir: &Path, prefix: &str) -> u64 {
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix))
+        .filter(|path| path.extension().is_some_and(|it| it == "db"))
+        .map(|path| {
+            let db = Connection::open(path).unwrap();
+            db.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).unwrap() * 4096
+        })
+        .sum()
 }
 
 fn bytes(dir: &Path, prefix: &str) -> u64 {

@@ -23,8 +23,13 @@ use crate::codec::{Bytes, Unpackable, put as put_varint, put_signed};
 
 /// Appends `values`; their count is told elsewhere.
 pub(crate) fn put(out: &mut Vec<u8>, values: &[i64]) {
-    let shortest = (0..=MOST_ORDER).map(|order| Told::of(order, values)).min_by_key(Told::bits);
-    if let Some(told) = shortest.filter(|_| !values.is_empty()) {
+    if values.is_empty() {
+        return;
+    }
+    // Most columns are even, and then nothing is shorter.
+    let even = Some(Told::of(1, values)).filter(|told| told.k == FLAT);
+    let shortest = || (0..=MOST_ORDER).map(|order| Told::of(order, values)).min_by_key(Told::bits);
+    if let Some(told) = even.or_else(shortest) {
         told.put(out);
     }
 }
@@ -105,12 +110,7 @@ impl<'a> Told<'a> {
                 .filter_map(|pair| Some(pair.last()?.wrapping_sub(*pair.first()?)))
                 .collect();
         }
-        let mut sorted = differences.clone();
-        let middle = sorted.len() / 2;
-        let centre = match sorted.get(middle) {
-            Some(_) => *sorted.select_nth_unstable(middle).1,
-            None => 0,
-        };
+        let centre = middle(&differences);
         let left = || differences.iter().map(|it| it.wrapping_sub(centre));
         let common = left().fold(0, |common, it| gcd(common, it.unsigned_abs()));
         // 2^63 divides nothing but itself, and is no i64.
@@ -148,6 +148,14 @@ impl<'a> Told<'a> {
     }
 }
 
+/// The median; of many, that of some hundred of them.
+fn middle(numbers: &[i64]) -> i64 {
+    let apart = numbers.len() / 256 + 1;
+    let mut some: Vec<i64> = numbers.iter().step_by(apart).copied().collect();
+    let middle = some.len() / 2;
+    if some.is_empty() { 0 } else { *some.select_nth_unstable(middle).1 }
+}
+
 const fn gcd(mut a: u64, mut b: u64) -> u64 {
     while b != 0 {
         (a, b) = (b, a % b);
@@ -169,7 +177,7 @@ fn best(residuals: &[u64]) -> u32 {
     let mean = sum / u128::try_from(residuals.len().max(1)).unwrap_or(1);
     let about = 128 - mean.leading_zeros();
     // An outlier lifts the mean, so smaller ones are tried too.
-    (about.saturating_sub(8)..=about.saturating_add(1))
+    (about.saturating_sub(5)..=about)
         .filter(|k| *k < FLAT)
         .min_by_key(|k| length(residuals, *k))
         .unwrap_or(FLAT - 1)

@@ -24,21 +24,30 @@ use crate::error::{Doing, DoingWith, StoreError};
 /// A kind of database and what its tables are.
 pub(crate) struct Schema {
     pub(crate) migrations: &'static [&'static str],
+    /// Whether it keeps book of its pages, so that free ones can be given back: a page more to write
+    /// with every commit that needs a new one.
+    pub(crate) shrinks: bool,
 }
 
-pub(crate) const CORE: Schema =
-    Schema { migrations: &[include_str!("../migrations/core/0001_small_durable_things.sql")] };
+pub(crate) const CORE: Schema = Schema {
+    migrations: &[include_str!("../migrations/core/0001_small_durable_things.sql")],
+    shrinks: true,
+};
 pub(crate) const RAW: Schema = Schema {
     migrations: &[
         include_str!("../migrations/raw/0001_spool.sql"),
         include_str!("../migrations/raw/0002_blocks.sql"),
+        include_str!("../migrations/raw/0003_spool_without_index.sql"),
     ],
+    // A file goes as a whole, and what is packed leaves its room to what comes.
+    shrinks: false,
 };
 pub(crate) const ROLLUP: Schema = Schema {
     migrations: &[
         include_str!("../migrations/rollup/0001_rollups.sql"),
         include_str!("../migrations/rollup/0002_tally_blocks.sql"),
     ],
+    shrinks: true,
 };
 
 pub(crate) fn core_path(dir: &Path) -> PathBuf {
@@ -54,9 +63,11 @@ pub(crate) fn rollup_path(dir: &Path) -> PathBuf {
 pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Connection, StoreError> {
     let is_new = !path.exists();
     let mut db = Connection::open(path).doing("open a database")?;
+    if schema.shrinks {
+        db.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;").doing("set up a database")?;
+    }
     db.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL;
-         PRAGMA journal_mode = WAL;
+        "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 1000;
          PRAGMA busy_timeout = 5000;

@@ -115,14 +115,6 @@ impl Engine {
         }
         let is_over = month.end_ms() < now.saturating_sub(2 * DAY_MS);
         if is_over && spooled.len() <= self.packed.staying.len() {
-            self.raw(month)?
-                .db
-                .query_row("PRAGMA incremental_vacuum", [], |_| Ok(()))
-                .or_else(|error| match error {
-                    rusqlite::Error::QueryReturnedNoRows => Ok(()),
-                    other => Err(other),
-                })
-                .doing("give back space")?;
             self.packed.settled.insert(month);
         }
         Ok(0)

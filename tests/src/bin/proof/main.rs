@@ -132,6 +132,18 @@ const PROOFS: &[Proof] = &[
         count: 10_000,
     },
     Proof {
+        name: "torn-writes",
+        promise: "A power cut between any two writes, torn and out of order, takes nothing stored",
+        by: Tests(&["-p", "store", "--test", "power_cut"], "FYRHUS_CUTS"),
+        count: 100_000,
+    },
+    Proof {
+        name: "packing-kill",
+        promise: "kill -9 while readings are packed loses and doubles none of them",
+        by: Tests(&["-p", "store", "--test", "packing"], "FYRHUS_KILLS"),
+        count: 1_000,
+    },
+    Proof {
         name: "power-cut",
         promise: "kill -9 of the daemon loses nothing that was called stored",
         by: Tests(&["-p", "site-tests", "--test", "stored_survives"], "FYRHUS_KILLS"),

@@ -1,0 +1,206 @@
+//! The power goes at any instant, and the disk has written what it liked of what was not synced.
+//!
+//! A store is written to, packed and rolled up once, over a disk that remembers the order of all writes;
+//! then that is cut at `FYRHUS_CUTS` instants (400 without it), and each disk that is found is opened.
+//! The control does the same over a disk on which logs are not synced, and has to find losses.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use faultfs::{Dice, Fault, Image, Op, Replay, Rule, disk};
+use metering::{Clock, Unit};
+use store::testing::{COLD, FixedClock, HEAT, MIDNIGHT_MS, answer, moment, reading};
+use store::{Kind, MeterRound, Options, Store};
+use tokio::runtime::Runtime;
+
+fn open(dir: &Path, clock: &Arc<FixedClock>) -> (Store, store::OpenReport) {
+    let time_zone = chrono_tz::Europe::Oslo;
+    let options = Options { dir: dir.to_owned(), time_zone, ballast_bytes: 0 };
+    Store::open(options, Arc::clone(clock) as Arc<dyn Clock>).unwrap()
+}
+
+/// Two readings, whose values follow from the round's number; a round takes eight minutes.
+fn round(number: i64) -> Vec<MeterRound> {
+    let at = moment(MIDNIGHT_MS + number * 480_000);
+    let energy = reading("energy", number, 3, Unit::Gigajoule, at);
+    let volume = reading("volume", 2 * number, 0, Unit::Litre, at);
+    vec![
+        answer(HEAT, "67001122", at, vec![(energy, Kind::Counter)]),
+        answer(COLD, "20110815", at, vec![(volume, Kind::Counter)]),
+    ]
+}
+
+/// Commits, packs and rolls up; marks what was acknowledged.
+fn live(runtime: &Runtime, store: &Store, clock: &FixedClock, rounds: std::ops::Range<i64>) {
+    runtime.block_on(async {
+        for number in rounds {
+            clock.set(MIDNIGHT_MS + number * 480_000);
+            let stored = store.writer().commit(round(number)).await.unwrap();
+            disk().mark(stored.first_seq + stored.count - 1);
+            if number % 40 == 0 {
+                store.writer().pack().await.unwrap();
+            }
+            if number % 90 == 0 {
+                store.writer().flush().await.unwrap();
+            }
+        }
+    });
+}
+
+/// What became of a disk: whether it is whole, and the readings that are there.
+fn found(runtime: &Runtime, image: &Image, from: &Path) -> Result<u64, String> {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, bytes) in &image.files {
+        fs::write(dir.path().join(path.strip_prefix(from).unwrap()), bytes).unwrap();
+    }
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let (store, report) = open(dir.path(), &clock);
+    if let Some(damage) = report.damaged.first() {
+        return Err(damage.to_string());
+    }
+    let head = runtime.block_on(async {
+        let mut after = 0;
+        while after < report.head {
+            let batch = store.outbox().batch(after, 10_000).await.unwrap();
+            if let Some(lost) = batch.lost {
+                return Err(format!("{lost:?}"));
+            }
+            for reading in batch.readings {
+                let number = i64::try_from(reading.seq.div_ceil(2)).unwrap();
+                let value = if reading.seq % 2 == 1 { number } else { 2 * number };
+                if reading.seq != after + 1 || reading.value != Ok(value) {
+                    return Err(format!("{reading:?} after {after}"));
+                }
+                after = reading.seq;
+            }
+        }
+        Ok(after)
+    })?;
+    drop(store);
+    Ok(head)
+}
+
+/// Cuts at so many instants from the first mark on; disks that are damaged, and those that have lost
+/// something that was acknowledged.
+fn cuts(runtime: &Runtime, ops: &[Op], from: &Path, rule: Rule, count: usize) -> (usize, usize) {
+    let mut dice = Dice::new(20_261_122);
+    let first = ops.iter().position(|op| matches!(op, Op::Mark(_))).unwrap();
+    let span = u64::try_from(ops.len() - first).unwrap();
+    let mut instants: Vec<usize> =
+        (0..count).map(|_| first + 1 + usize::try_from(dice.roll(span)).unwrap()).collect();
+    instants.sort_unstable();
+    let mut replay = Replay::new(ops, rule);
+    let (mut damaged, mut lossy) = (0, 0);
+    for instant in instants {
+        let image = replay.cut(instant, &mut dice);
+        match found(runtime, &image, from) {
+            Err(what) => {
+                damaged += 1;
+                println!("cut after {instant}: {what}");
+            }
+            Ok(head) if head < image.mark.unwrap() => lossy += 1,
+            Ok(_) => {}
+        }
+    }
+    (damaged, lossy)
+}
+
+/// One test, since the disk is the process's.
+#[test]
+fn power_cuts_and_failing_disks() {
+    faultfs::install();
+    disk().be_lazy();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    a_power_cut_takes_nothing_that_was_acknowledged(&runtime);
+    a_call_that_fails_costs_at_most_its_round(&runtime);
+}
+
+fn a_power_cut_takes_nothing_that_was_acknowledged(runtime: &Runtime) {
+    let count = std::env::var("FYRHUS_CUTS").ok().and_then(|it| it.parse().ok()).unwrap_or(400);
+    let dir = tempfile::tempdir().unwrap();
+    let from = fs::canonicalize(dir.path()).unwrap();
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    disk().record();
+    let (store, _) = open(&from, &clock);
+    live(runtime, &store, &clock, 1..700);
+    let ops = disk().recorded();
+    store.close().unwrap();
+
+    let (damaged, lossy) = cuts(runtime, &ops, &from, Rule::Synced, count);
+    println!(
+        "{count} power cuts in {} operations: {damaged} damaged, {lossy} lost readings",
+        ops.len()
+    );
+    assert_eq!((damaged, lossy), (0, 0));
+    let control = count.min(60);
+    let (damaged, lossy) = cuts(runtime, &ops, &from, Rule::LogsAreNotSynced, control);
+    println!("{control} without syncs of the logs: {damaged} damaged, {lossy} lost readings");
+    assert!(lossy > 0, "the control finds what the syncs are for");
+}
+
+/// Each call to the disk fails once, and from there on for a while: what was acknowledged before is there,
+/// and it goes on when the disk does.
+fn a_call_that_fails_costs_at_most_its_round(runtime: &Runtime) {
+    for fault in [Fault::Full, Fault::Io] {
+        for count in [1, 50] {
+            let mut first = 0;
+            loop {
+                let calls = fails(runtime, first, count, fault);
+                if calls <= first {
+                    break;
+                }
+                // Every one of the first hundred, and then fewer: they are much alike.
+                first += if first < 100 { 1 } else { 7 };
+            }
+            println!("{fault:?} {count} times, at each of {first} calls");
+        }
+    }
+}
+
+/// The disk fails `count` times from a call on. Returns how many calls there were in all.
+fn fails(runtime: &Runtime, first: u64, count: u64, fault: Fault) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let (store, _) = open(dir.path(), &clock);
+    let mut stored = 0;
+    disk().fail(first, count, fault);
+    runtime.block_on(async {
+        let mut number = 1;
+        for turn in 0..12 {
+            clock.set(MIDNIGHT_MS + (200 * turn + number) * 480_000);
+            if let Ok(done) = store.writer().commit(round(number)).await {
+                assert_eq!(done.first_seq, stored + 1, "{fault:?} at {first}");
+                stored = done.first_seq + done.count - 1;
+                number += 1;
+            }
+            if turn % 4 == 3 {
+                drop(store.writer().pack().await);
+                drop(store.writer().flush().await);
+            }
+        }
+    });
+    let calls = disk().calls();
+    disk().heal();
+    runtime.block_on(async {
+        let number = i64::try_from(stored / 2).unwrap() + 1;
+        let done = store.writer().commit(round(number)).await.unwrap();
+        assert_eq!(done.first_seq, stored + 1, "{fault:?} at {first}");
+        stored += done.count;
+        store.writer().pack().await.unwrap();
+    });
+    drop(store.close());
+    let (store, report) = open(dir.path(), &clock);
+    assert_eq!((report.head, report.damaged), (stored, vec![]), "{fault:?} at {first}");
+    let batch = runtime.block_on(store.outbox().batch(0, 10_000)).unwrap();
+    assert_eq!(batch.lost, None);
+    assert!(batch.readings.iter().map(|it| it.seq).eq(1..=stored), "{fault:?} at {first}");
+    drop(store);
+    calls
+}

@@ -702,8 +702,6 @@ export interface Said {
 /** The version that was made. */
 export interface Saved {
   version: number;
-  /** What is wrong with device profiles of the folder. Only for those who may inspect, else empty. */
-  wrong_profiles: WrongProfile[];
 }
 
 /** The scan of a bus that is under way or was the last; what it has found is told with the bus. */
@@ -962,13 +960,6 @@ export interface Words {
   da: string;
   en: string;
   nb: string;
-}
-
-/** One thing that is wrong with a device profile that somebody has added: it is not used. */
-export interface WrongProfile {
-  advice: string;
-  file: string;
-  line: number;
 }
 
 /** One thing that is wrong with a device profile that somebody has added: it is not used. */

@@ -59,7 +59,7 @@ pub(crate) struct Survey {
     /// How long it ran, without the pauses, until `since`.
     ran: Duration,
     since: Instant,
-    /// Steps in a row that failed.
+    /// Steps in a row that failed, though the port was there.
     failures: u32,
     not_before: Instant,
 }
@@ -143,12 +143,13 @@ impl Survey {
                 }
             }
             Err(error) => {
-                self.failures = self.failures.saturating_add(1);
                 // A port that is gone comes back; a line that is never silent may not.
-                let waits_for_port = matches!(error, ReadError::Port { .. });
+                if !matches!(error, ReadError::Port { .. }) {
+                    self.failures += 1;
+                }
                 self.status.trouble = Some(crate::told::trouble(&error));
                 self.not_before = Instant::now() + PAUSE;
-                if !waits_for_port && self.failures >= HOPELESS {
+                if self.failures >= HOPELESS {
                     self.end(ScanState::Failed, at);
                 }
             }
@@ -179,7 +180,23 @@ impl Survey {
 
     /// Another plan is in force: which of those that were found does it have?
     pub(super) fn compare(&mut self, known: &Known) {
-        self.status.found = self.found.iter().map(|it| told(it, known)).collect();
+        let mut told: Vec<FoundMeter> = self.found.iter().map(|it| told(it, known)).collect();
+        // Of two at one address nobody can say which is meant, unless one of them has been read.
+        let is_known =
+            |id: MeterId| known.iter().any(|(it, _, device)| *it == id && device.is_some());
+        let clashing: Vec<MeterId> = told
+            .iter()
+            .enumerate()
+            .filter_map(|(at, one)| {
+                let id = one.meter.filter(|id| !is_known(*id))?;
+                let others = told.iter().skip(at + 1);
+                others.filter(|it| it.own != one.own).any(|it| it.meter == Some(id)).then_some(id)
+            })
+            .collect();
+        for one in &mut told {
+            one.meter = one.meter.filter(|id| !clashing.contains(id));
+        }
+        self.status.found = told;
     }
 
     fn found(&mut self, meter: Discovered, known: &Known) {
@@ -286,3 +303,98 @@ const HOPELESS: u32 = 5;
 
 /// How much has to be gone through before the rest can be told.
 const KNOWN_FROM: u16 = 20;
+
+#[cfg(test)]
+mod tests {
+    use metering::Identity;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(number: u128) -> MeterId {
+        MeterId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn device(number: &str) -> Whole {
+        Whole::of(format!("{number}KAM0804").parse().unwrap())
+    }
+
+    /// A find by its own address, at this one on the bus.
+    fn found(number: &str, primary: u8) -> Discovered {
+        let own = device(number);
+        Discovered {
+            address: MeterAddress::Secondary(own.selection()),
+            own: Some(own),
+            identity: Identity::default(),
+            medium: None,
+            primary: Some(primary),
+            profile: None,
+            nearly: None,
+        }
+    }
+
+    /// Which meters of the configuration those are that were found.
+    #[track_caller]
+    fn check(known: &Known, found: &[Discovered], expected: &[Option<u128>]) {
+        let at = DateTime::UNIX_EPOCH;
+        let mut survey = Survey::begin(ScanKind::Secondary, known, at);
+        for meter in found {
+            survey.note(Ok(ScanStep::Found(meter.clone())), known, at);
+        }
+        let told: Vec<_> = survey.status().found.iter().map(|it| it.meter).collect();
+        let expected: Vec<_> = expected.iter().map(|it| it.map(id)).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_found_is_the_meter_that_is_configured_there() {
+        let five = MeterAddress::Primary(5);
+        let own = |text: &str| MeterAddress::Secondary(text.parse().unwrap());
+        check(&vec![(id(1), five, None)], &[found("67001122", 5)], &[Some(1)]);
+        check(&vec![(id(1), five, None)], &[found("67001122", 6)], &[None]);
+        check(&vec![(id(1), own("67001122"), None)], &[found("67001122", 6)], &[Some(1)]);
+        // Another device than the one that was read there.
+        let read = vec![(id(1), five, Some(device("67001122")))];
+        check(&read, &[found("12345678", 5)], &[None]);
+        // Two at one address: the one that was read, or nobody knows.
+        let two = [found("67001122", 5), found("12345678", 5)];
+        check(&read, &two, &[Some(1), None]);
+        check(&vec![(id(1), five, None)], &two, &[None, None]);
+    }
+
+    #[tokio::test]
+    async fn who_is_found_in_two_ways_is_one() {
+        let by_primary = Discovered { address: MeterAddress::Primary(5), ..found("67001122", 5) };
+        let (known, at) = (Vec::new(), DateTime::UNIX_EPOCH);
+        let mut survey = Survey::begin(ScanKind::Both, &known, at);
+        survey.note(Ok(ScanStep::Found(by_primary)), &known, at);
+        survey.note(Ok(ScanStep::Done), &known, at);
+        assert_eq!(survey.status().looking, ScanKind::Secondary);
+        survey.note(Ok(ScanStep::Found(found("67001122", 5))), &known, at);
+        survey.note(Ok(ScanStep::Done), &known, at);
+        let status = survey.status();
+        assert_eq!((status.state, status.found.len()), (ScanState::Done, 1));
+        assert_eq!(status.found[0].address, "67001122KAM0804");
+    }
+
+    #[tokio::test]
+    async fn a_scan_waits_for_a_port_and_not_for_noise() {
+        let (known, at) = (Vec::new(), DateTime::UNIX_EPOCH);
+        let mut survey = Survey::begin(ScanKind::Primary, &known, at);
+        for _ in 0..20 {
+            let port: drivers::PortSettings = "tcp://127.0.0.1:1".parse().unwrap();
+            let error = ReadError::Port { port, cause: drivers::PortFault::NotListening };
+            survey.note(Err(error), &known, at);
+        }
+        assert_eq!(survey.status().state, ScanState::Running);
+        survey.note(Ok(ScanStep::Nothing), &known, at);
+        assert_eq!(survey.status().trouble, None);
+        for _ in 0..HOPELESS {
+            let address = MeterAddress::Primary(0);
+            let cause = drivers::Garble::Foreign("the line never falls silent".to_owned());
+            survey.note(Err(ReadError::Garbled { address, cause }), &known, at);
+        }
+        let status = survey.status();
+        assert_eq!((status.state, status.trouble.is_some()), (ScanState::Failed, true));
+    }
+}

@@ -81,7 +81,13 @@ pub(crate) fn open(
         "it was made again from the raw files",
         |db| tables::read_hot(db).map(drop),
     )?;
-    damaged.extend(rollup_damage);
+    if let Some(mut damage) = rollup_damage {
+        let aside = damage.kept_as.as_ref().map(|name| dir.join(name));
+        if let Some(aside) = aside {
+            damage.outcome = repair::save_roll_ups(&aside, &mut rollup, &held)?;
+        }
+        damaged.push(damage);
+    }
     let (mut state, foreign) = load(&core)?;
     tables::bring_over(&mut rollup, &state.registry, civil)?;
     tables::follow_zone(&mut rollup, civil)?;

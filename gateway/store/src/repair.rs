@@ -15,6 +15,7 @@ use crate::hot::Hot;
 use crate::open::replay;
 use crate::registry::{read_series, write_series};
 use crate::spool::{self, Held};
+use crate::tallied;
 use crate::walk::holes;
 
 /// A file that was found damaged, and what became of it. Its `Display` is a sentence for people.
@@ -80,6 +81,25 @@ pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage
     let mut damage = Damage::new(&path, found, Some(&aside));
     damage.outcome = format!("{saved} readings were saved from it into a fresh file");
     Ok(damage)
+}
+
+/// Saves from a roll-up file that was put aside what is older than all raw files; says what became of
+/// it.
+pub(crate) fn save_roll_ups(
+    aside: &Path,
+    fresh: &mut Connection,
+    files: &[Held],
+) -> Result<String, StoreError> {
+    let oldest = files.iter().filter_map(|held| held.times).map(|(first, _)| first).min();
+    let saved = match files::open_to_read(aside) {
+        Ok(old) => tallied::salvage(&old, fresh, oldest.unwrap_or(i64::MAX))?,
+        Err(_) => 0,
+    };
+    let mut outcome = "it was made again from the raw files".to_owned();
+    if saved > 0 {
+        outcome.push_str(", and what is older was saved from it");
+    }
+    Ok(outcome)
 }
 
 /// As people write it.
@@ -212,8 +232,8 @@ impl Engine {
         let aside = files::put_aside(&path)?;
         self.rollup = files::open(&path, &files::ROLLUP)?;
         let mut damage = Damage::new(&path, found, Some(&aside));
-        "it was made again from the raw files".clone_into(&mut damage.outcome);
         let state = self.state();
+        damage.outcome = save_roll_ups(&aside, &mut self.rollup, &state.files)?;
         let mut hot = Hot {
             telegrams: state.hot.telegrams.clone(),
             identities: state.hot.identities.clone(),

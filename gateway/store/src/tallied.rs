@@ -460,6 +460,35 @@ pub(crate) fn days_of(block: &TallyBlock, civil: Civil) -> TallyBlock {
     TallyBlock { tallies, answers: BTreeMap::new() }
 }
 
+/// Brings over what can be read of a damaged file and no raw file has any more: the pieces that ended
+/// before `oldest`. Says how many blocks.
+pub(crate) fn salvage(
+    old: &Connection,
+    fresh: &mut Connection,
+    oldest: i64,
+) -> Result<usize, StoreError> {
+    let mut saved = 0;
+    let Ok(meters) = chunk::meters(old) else { return Ok(saved) };
+    let transaction = fresh.transaction().doing(WRITING)?;
+    for kept in [Kept::Quarters, Kept::Days] {
+        // The last of them may be half in the raw files: it would be counted twice.
+        let span = i64::MIN..oldest.saturating_sub(2 * DAY_MS);
+        for piece in pieces(old, kept, &span).unwrap_or_default() {
+            for key in keys_of(old, &piece).unwrap_or_default() {
+                let meter = meters.get(&key);
+                if let (Some(meter), Ok(Some(mut block))) = (meter, block(old, &piece, key, None)) {
+                    block.tallies.retain(|(_, _, starts_at), _| span.contains(starts_at));
+                    block.answers.retain(|starts_at, _| span.contains(starts_at));
+                    write(&transaction, kept, [(*meter, block)].into())?;
+                    saved += 1;
+                }
+            }
+        }
+    }
+    transaction.commit().doing(WRITING)?;
+    Ok(saved)
+}
+
 /// Unpacks every block: the only way to see a byte that changed inside one.
 pub(crate) fn check(db: &Connection) -> Result<(), StoreError> {
     for kept in [Kept::Quarters, Kept::Days] {

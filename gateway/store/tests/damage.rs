@@ -244,6 +244,49 @@ async fn a_series_that_means_nothing_is_left_out_and_keeps_its_number() {
 }
 
 #[tokio::test]
+async fn roll_ups_outlive_their_readings_and_their_own_damage() {
+    let day = known_day().await.unwrap();
+    let readings = (0..2_000).map(|hour| store::Imported {
+        meter: COLD,
+        register: register("volume"),
+        kind: Kind::Counter,
+        at_ms: MIDNIGHT_MS - (hour + 1) * 3_600_000,
+        quantity: metering::Quantity::new(
+            90_000 - hour,
+            store::testing::resolution(0, Unit::Litre),
+        ),
+        origin: metering::Origin::Import,
+    });
+    day.store.writer().import(readings.collect()).await.unwrap();
+    let keep = store::Retention { keep_days: 1, cloud: false };
+    let gone = day.store.writer().prune(keep).await.unwrap();
+    assert_eq!(gone.files, ["raw-2026-01.db", "raw-2026-02.db"]);
+    let hours = |store: &Store| {
+        let readers = store.readers();
+        async move {
+            let used = |it: &store::Snapshot<'_>| {
+                it.used(COLD, &register("volume"), i64::MIN..i64::MAX, Step::Hour)
+            };
+            readers.ask(used).await.unwrap()[0].rows.len()
+        }
+    };
+    let before = hours(&day.store).await;
+    assert!(before > 1_900);
+    day.store.writer().pack().await.unwrap();
+    let db = rusqlite::Connection::open(day.dir.path().join("rollup.db")).unwrap();
+    let newest = "UPDATE tally_block SET crc32c = crc32c + 1
+                   WHERE id = (SELECT MAX(number) FROM piece WHERE step = 0) << 24 | 1";
+    assert_eq!(db.execute(newest, []).unwrap(), 1);
+    drop(db);
+    let first = day.store.writer().scrub_all().await.unwrap();
+    let second = day.store.writer().scrub_all().await.unwrap();
+    let sentence = first.iter().chain(&second).next().unwrap().to_string();
+    assert!(sentence.ends_with("and what is older was saved from it"), "{sentence}");
+    // The days around the first reading that is left are known by halves.
+    assert!(hours(&day.store).await + 3 * 24 > before);
+}
+
+#[tokio::test]
 async fn a_roll_up_that_means_nothing_is_made_again() {
     let (store, report, _dir) = harmed(|dir| {
         let db = rusqlite::Connection::open(dir.join("rollup.db")).unwrap();

@@ -96,8 +96,9 @@ fn request(chip: &Path, lines: &[(u32, Shape)]) -> Result<Source, PortFault> {
             .with_debounce_period(shape.debounce);
     }
     let request = builder.request().map_err(|error| {
-        // The chip says so by a number that the crate does not hand over.
-        if error.to_string().contains("EBUSY") || error.to_string().contains("busy") {
+        // Which error of the system it was is in the words alone.
+        let busy = io::Error::from(nix::errno::Errno::EBUSY).to_string();
+        if error.to_string().contains(&busy) {
             PortFault::Taken
         } else {
             PortFault::System(Arc::new(io::Error::other(error)))

@@ -158,7 +158,85 @@ const A_DAY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
     use super::*;
+
+    /// A service that gives these answers, one for each connection, and what it was asked.
+    async fn stub(answers: Vec<String>) -> (String, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}/weatherapi", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut question, mut chunk) = (Vec::new(), [0; 1_024]);
+                while !question.ends_with(b"\r\n\r\n") {
+                    let count = stream.read(&mut chunk).await.unwrap();
+                    question.extend_from_slice(&chunk[..count]);
+                }
+                asked.push(String::from_utf8(question).unwrap().to_lowercase());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (url, asked)
+    }
+
+    fn answer(status: &str, body: &str) -> String {
+        format!(
+            "HTTP/1.1 {status}\r\nDate: Sat, 10 Jan 2026 13:04:26 GMT\r\nExpires: Sat, 10 Jan 2026 \
+             13:35:26 GMT\r\nLast-Modified: Sat, 10 Jan 2026 12:59:01 GMT\r\nContent-Length: \
+             {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    #[tokio::test]
+    async fn the_terms_of_the_service_are_kept_on_the_wire() {
+        // A second time in one process changes nothing.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let forecast = r#"{"properties":{"meta":{"units":{"air_temperature":"celsius"}},
+            "timeseries":[{"time":"2026-01-10T13:00:00Z","data":{"instant":{"details":
+            {"air_temperature":-4.3}}}}]}}"#;
+        let (url, asked) = stub(vec![
+            answer("200 OK", forecast),
+            answer("304 Not Modified", ""),
+            answer("203 Non-Authoritative Information", forecast),
+            answer("302 Found\r\nLocation: http://127.0.0.1:1/login", ""),
+            answer("200 OK", "<html>Log in</html>"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n{".to_owned(),
+            answer("403 Forbidden", ""),
+        ])
+        .await;
+        let place = "59.913868999, 10.752245999".parse().unwrap();
+        let service = Service::new(&url, place, "drift@example.no").unwrap();
+
+        let first = service.ask(None).await.unwrap();
+        assert!(first.forecast.is_some() && !first.deprecated);
+        assert_eq!(first.expires_after, Duration::from_mins(31));
+        let again = service.ask(first.last_modified.as_ref()).await.unwrap();
+        assert_eq!(again.forecast, None, "it is still the same");
+        assert!(service.ask(None).await.unwrap().deprecated);
+        let status = async || service.ask(None).await.unwrap_err();
+        assert!(matches!(status().await.cause, PortFault::Status(302)), "it leads nowhere else");
+        assert!(matches!(status().await.cause, PortFault::NoForecast));
+        assert!(matches!(status().await.cause, PortFault::Lost(_)), "it broke off");
+        let refused = status().await;
+        assert!(matches!(refused.cause, PortFault::Status(403)));
+        assert_eq!(refused.leave_for, Some(LONGEST));
+
+        let asked = asked.await.unwrap();
+        let path = "get /weatherapi/compact?lat=59.9138&lon=10.7522 http/1.1\r\n";
+        assert!(asked.iter().all(|it| it.starts_with(path)), "{asked:?}");
+        let who =
+            concat!("user-agent: fyrhus/", env!("CARGO_PKG_VERSION"), " drift@example.no\r\n");
+        assert!(asked.iter().all(|it| it.contains(who)), "{asked:?}");
+        assert!(!asked[0].contains("if-modified-since"));
+        assert!(asked[1].contains("if-modified-since: sat, 10 jan 2026 12:59:01 gmt\r\n"));
+    }
 
     #[track_caller]
     fn check(headers: &[(HeaderName, &'static str)], minutes: u64) {

@@ -1,7 +1,4 @@
 //! A Modbus over real sockets and pseudo-terminals, with devices that misbehave by a script.
-//!
-//! Every register of the scripted device holds its own number, so a value in the wrong place
-//! shows itself.
 
 #![expect(
     clippy::indexing_slicing,
@@ -9,267 +6,27 @@
     reason = "a test fails by a panic, in its helpers too"
 )]
 
+mod device;
+mod peer;
+mod storm;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use device::*;
 use drivers::modbus::{ModbusBus, SweepProgress, sweep};
 use drivers::{
-    Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortFault, PortSettings, Profile,
-    Profiles, ReadError, Readout,
+    Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortFault, PortSettings, Profiles,
+    ReadError,
 };
-use metering::{NoReading, Origin};
+use metering::NoReading;
 use support::{Noon, pty};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time;
-
-/// What the device does with one request.
-#[derive(Clone, Debug)]
-enum Act {
-    /// Answers as it should.
-    Answer,
-    /// Answers so many milliseconds late, and answers nothing before that.
-    Late(u64),
-    /// Says nothing, ever.
-    Silence,
-    /// Answers twice.
-    Twice,
-    /// Answers as this unit.
-    AsUnit(u8),
-    /// Answers with so many registers more or less.
-    Longer(i32),
-    /// Puts bytes before the answer.
-    Before(&'static [u8]),
-    /// Puts bytes behind the answer.
-    Behind(&'static [u8]),
-    /// Says so many bytes of the answer.
-    Part(usize),
-    /// Says so many bytes of the answer and hangs up.
-    HangUp(usize),
-    /// Refuses.
-    Exception(u8),
-    /// Sends the request back, and then the answer.
-    Echo,
-    /// Answers with a checksum, or on TCP a transaction, that is wrong.
-    Damaged,
-    /// Gives the answer to the question before, again and again, for as long as somebody listens.
-    Babble,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Wire {
-    Tcp,
-    RtuOverTcp,
-    Pty,
-}
-
-/// A device that follows `script`, one act for each request, and then answers as it should.
-struct Device {
-    settings: BusSettings,
-    requests: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Long enough for a machine that has other things to do, short enough for a test.
-const ANSWER_WITHIN: Duration = Duration::from_millis(200);
-
-fn settings(port: PortSettings) -> BusSettings {
-    BusSettings {
-        kind: BusKind::Modbus,
-        port,
-        baud: 115_200,
-        parity: Parity::Even,
-        answer_within: Some(ANSWER_WITHIN),
-        pause_after_connect: Duration::ZERO,
-    }
-}
-
-/// Every register from 0 to 299 exists, but for these.
-type Missing = &'static [u16];
-
-async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> Device {
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    let (port, task) = match wire {
-        Wire::Tcp | Wire::RtuOverTcp => {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap().to_string();
-            let port = if wire == Wire::Tcp {
-                PortSettings::Tcp(address)
-            } else {
-                PortSettings::RtuOverTcp(address)
-            };
-            let task = tokio::spawn(async move {
-                let mut script = script.into_iter();
-                loop {
-                    let (stream, _) = listener.accept().await.unwrap();
-                    serve(wire, stream, &mut script, missing, &counted).await;
-                }
-            });
-            (port, task)
-        }
-        Wire::Pty => {
-            let (master, slave, kept) = pty();
-            let task = tokio::spawn(async move {
-                let _kept = kept;
-                let mut script = script.into_iter();
-                serve(wire, master, &mut script, missing, &counted).await;
-            });
-            (PortSettings::Serial(slave), task)
-        }
-    };
-    Device { settings: settings(port), requests, task }
-}
-
-async fn serve(
-    wire: Wire,
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    script: &mut std::vec::IntoIter<Act>,
-    missing: Missing,
-    requests: &AtomicUsize,
-) {
-    let header = if wire == Wire::Tcp { 6 } else { 0 };
-    let mut request = vec![0; if wire == Wire::Tcp { 12 } else { 8 }];
-    while stream.read_exact(&mut request).await.is_ok() {
-        requests.fetch_add(1, Ordering::SeqCst);
-        let [unit, function, a1, a2, c1, c2] = request[header..header + 6] else { unreachable!() };
-        let address = u16::from_be_bytes([a1, a2]);
-        let count = u16::from_be_bytes([c1, c2]);
-        let seal = |pdu: &[u8]| -> Vec<u8> {
-            match wire {
-                Wire::Tcp => {
-                    let len = u16::try_from(pdu.len()).unwrap();
-                    [&request[..4], len.to_be_bytes().as_slice(), pdu].concat()
-                }
-                _ => [pdu, crc(pdu).to_le_bytes().as_slice()].concat(),
-            }
-        };
-        let registers = |unit: u8, count: u16| {
-            let mut pdu = vec![unit, function, u8::try_from(count * 2).unwrap()];
-            pdu.extend((address..address + count).flat_map(u16::to_be_bytes));
-            seal(&pdu)
-        };
-        let right = if (address..address + count).any(|it| it >= 300 || missing.contains(&it)) {
-            seal(&[unit, function | 0x80, 2])
-        } else {
-            registers(unit, count)
-        };
-        let act = script.next().unwrap_or(Act::Answer);
-        if matches!(act, Act::Babble) {
-            let mut late = registers(unit, count + 1);
-            if wire == Wire::Tcp {
-                late[1] = late[1].wrapping_sub(1);
-            }
-            while stream.write_all(&late).await.is_ok() {}
-            return;
-        }
-        let mut hang_up = false;
-        let answer = match act {
-            Act::Answer => right,
-            Act::Late(ms) => {
-                time::sleep(Duration::from_millis(ms)).await;
-                right
-            }
-            Act::Silence | Act::Babble => continue,
-            Act::Twice => right.repeat(2),
-            Act::AsUnit(unit) => registers(unit, count),
-            Act::Longer(more) => registers(unit, u16::try_from(i32::from(count) + more).unwrap()),
-            Act::Before(noise) => [noise, &right].concat(),
-            Act::Behind(noise) => [right.as_slice(), noise].concat(),
-            Act::Part(len) => right[..len].to_vec(),
-            Act::HangUp(len) => {
-                hang_up = true;
-                right[..len].to_vec()
-            }
-            Act::Exception(code) => seal(&[unit, function | 0x80, code]),
-            Act::Echo => [request.as_slice(), &right].concat(),
-            Act::Damaged => {
-                let mut damaged = right;
-                let at = if wire == Wire::Tcp { 0 } else { damaged.len() - 1 };
-                damaged[at] ^= 0x55;
-                damaged
-            }
-        };
-        if stream.write_all(&answer).await.is_err() || hang_up {
-            return;
-        }
-    }
-}
-
-fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(
-            crc ^ u16::from(*byte),
-            |crc, _| {
-                if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 }
-            },
-        )
-    })
-}
-
-/// A type of meter with registers of one word at `addresses`, named by them.
-fn profile(addresses: &[u16], limits: &str) -> String {
-    let mut text = format!(
-        "schema = 1\nid = \"test.meter\"\nvendor = \"Test\"\nmodels = []\nmedium = \"other\"\n\
-         status = \"document\"\nsource = \"this test\"\n[modbus]\nfunction = \"input\"\n{limits}\n"
-    );
-    text.extend(addresses.iter().map(|address| {
-        format!(
-            "[[register]]\nkey = \"value_r{address}x\"\nquantity = \"value_r{address}x\"\n\
-             unit = \"1\"\nkind = \"gauge\"\n\
-             [register.modbus]\naddress = {address}\ntype = \"u16\"\n"
-        )
-    }));
-    let first = addresses[0];
-    let vector = format!(
-        "[[vector]]\nread = [{{ function = \"input\", address = {first}, words = [\"1\"] }}]\n\
-         expect = {{ value_r{first}x = \"1\" }}\n"
-    );
-    text.push_str(&vector);
-    text
-}
-
-/// A meter at unit 7 with registers of one word at `addresses`.
-fn meter(addresses: &[u16], limits: &str) -> Meter {
-    let text = profile(addresses, limits);
-    Meter {
-        id: "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap(),
-        address: MeterAddress::Unit(7),
-        profile: Some(Arc::new(Profile::parse(&text).unwrap())),
-        serial: None,
-        origin: Origin::Live,
-    }
-}
-
-async fn read(bus: &mut Bus, meter: &Meter) -> Result<Readout, ReadError> {
-    time::timeout(Duration::from_secs(20), bus.read(meter, &Noon)).await.unwrap()
-}
-
-/// Insists that every value is the number of its register; gives the number of values.
-fn honest(readout: &Readout) -> usize {
-    let mut values = 0;
-    for reading in &readout.readings {
-        if let Ok(value) = reading.value {
-            let name = format!("value_r{}x", value.mantissa());
-            assert_eq!(reading.register.to_string(), name, "a value of another register");
-            values += 1;
-        }
-    }
-    values
-}
-
-const LIMITS: &str = "gap = { allow = true, max = 20 }";
 
 /// Reads twice from a device that follows `script`, and expects the outcome of the first.
 async fn check(wire: Wire, script: Vec<Act>, expected: &str) {
@@ -294,9 +51,6 @@ async fn check(wire: Wire, script: Vec<Act>, expected: &str) {
     }
     assert!(whole, "{told}: it did not recover");
 }
-
-const EVERY_WIRE: [Wire; 3] = [Wire::Tcp, Wire::RtuOverTcp, Wire::Pty];
-const SERIAL: [Wire; 2] = [Wire::RtuOverTcp, Wire::Pty];
 
 #[tokio::test]
 async fn one_fault_is_survived_within_the_readout() {
@@ -520,123 +274,6 @@ async fn a_question_that_was_dropped_does_not_answer_the_next() {
         let meter = meter(&[10, 11, 14, 30], LIMITS);
         assert_eq!(honest(&read(&mut bus, &meter).await.unwrap()), 4, "{wire:?}");
     }
-}
-
-/// A converter that queues what it is asked, as they do, and gives every answer to whoever is
-/// connected when it comes: also to the next connection. Each answer takes as long as `delays`
-/// says.
-async fn queueing_converter(mut delays: impl Iterator<Item = u64> + Send + 'static) -> Device {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = PortSettings::RtuOverTcp(listener.local_addr().unwrap().to_string());
-    let (ask, mut asked) = tokio::sync::mpsc::channel::<[u8; 8]>(64);
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    let task = tokio::spawn(async move {
-        let mut connected: Option<OwnedWriteHalf> = None;
-        let mut readers = JoinSet::new();
-        let mut answer: Option<(time::Instant, Vec<u8>)> = None;
-        loop {
-            let due = answer.as_ref().map(|(due, _)| *due);
-            tokio::select! {
-                accepted = listener.accept() => {
-                    let (mut reader, writer) = accepted.unwrap().0.into_split();
-                    connected = Some(writer);
-                    let ask = ask.clone();
-                    readers.spawn(async move {
-                        let mut request = [0; 8];
-                        while reader.read_exact(&mut request).await.is_ok() {
-                            ask.send(request).await.unwrap();
-                        }
-                    });
-                }
-                Some([unit, function, a1, a2, c1, c2, ..]) = asked.recv(), if due.is_none() => {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    let (address, count) = (u16::from_be_bytes([a1, a2]), u16::from_be_bytes([c1, c2]));
-                    let mut frame = vec![unit, function, u8::try_from(count * 2).unwrap()];
-                    frame.extend((address..address + count).flat_map(u16::to_be_bytes));
-                    frame.extend(crc(&frame).to_le_bytes());
-                    let delay = Duration::from_millis(delays.next().unwrap_or(0));
-                    answer = Some((time::Instant::now() + delay, frame));
-                }
-                () = time::sleep_until(due.unwrap_or_else(time::Instant::now)), if due.is_some() => {
-                    if let (Some((_, frame)), Some(writer)) = (answer.take(), &mut connected) {
-                        let _ = writer.write_all(&frame).await;
-                    }
-                }
-            }
-        }
-    });
-    Device { settings: settings(port), requests, task }
-}
-
-/// Numbers from a fixed seed, so that a failure can be repeated.
-fn random(seed: u64) -> impl Iterator<Item = u64> + Send {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1;
-    std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    })
-}
-
-#[tokio::test]
-async fn no_late_answer_is_ever_taken_for_another() {
-    let mut seeds = JoinSet::new();
-    for seed in 0..16_u64 {
-        seeds.spawn(async move {
-            // One answer in four may be later than the bus waits, by up to three times.
-            let delays = random(seed).map(|it| if it % 4 == 0 { 150 + it % 450 } else { it % 40 });
-            let device = queueing_converter(delays).await;
-            let mut bus = Bus::open(&device.settings, Arc::default());
-            // Answers of one length: nothing but the question tells them apart.
-            let meters = [
-                meter(&[10, 11, 12, 13, 14], ""),
-                meter(&[20, 21, 22, 23, 24], ""),
-                meter(&[30, 31, 32, 33, 34], ""),
-            ];
-            let mut values = 0;
-            for round in 0..24 {
-                if let Ok(readout) = read(&mut bus, &meters[round % 3]).await {
-                    values += honest(&readout);
-                }
-            }
-            values
-        });
-    }
-    let values: usize = seeds.join_all().await.into_iter().sum();
-    assert!(values > 16 * 5, "{values} values are too few to be a test");
-}
-
-#[tokio::test]
-async fn faults_of_all_sorts_in_any_order_never_make_a_wrong_value() {
-    let mut seeds = JoinSet::new();
-    for (wire, seed) in EVERY_WIRE.into_iter().flat_map(|wire| (0..6).map(move |it| (wire, it))) {
-        seeds.spawn(async move {
-            let script = random(seed).take(60).map(|it| match it % 8 {
-                0 => Act::Late(150 + it % 300),
-                1 => Act::Late(it % 220),
-                2 => Act::Twice,
-                3 => Act::Longer(if it % 3 == 0 { 1 } else { -1 }),
-                4 => Act::Part(3),
-                _ => Act::Answer,
-            });
-            let device = device(wire, script.collect(), &[]).await;
-            let mut bus = Bus::open(&device.settings, Arc::default());
-            let meters = [
-                meter(&[10, 11, 12], ""),
-                meter(&[100, 101, 103, 106, 110], LIMITS),
-                meter(&[200], ""),
-                meter(&[20, 21, 22], ""),
-            ];
-            for round in 0..12 {
-                if let Ok(readout) = read(&mut bus, &meters[round % 4]).await {
-                    honest(&readout);
-                }
-            }
-        });
-    }
-    seeds.join_all().await;
 }
 
 #[tokio::test]

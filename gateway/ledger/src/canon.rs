@@ -360,7 +360,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check<T: Canon + PartialEq + std::fmt::Debug>(value: &T, expected: &[u8]) {
+    fn check<T: Canon + PartialEq + fmt::Debug>(value: &T, expected: &[u8]) {
         assert_eq!(to_bytes(value), expected);
         assert_eq!(from_bytes::<T>(expected).as_ref(), Some(value));
     }

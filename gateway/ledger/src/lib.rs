@@ -29,6 +29,7 @@ pub mod entry;
 mod interval;
 mod month;
 pub mod note;
+pub mod reconcile;
 pub mod settlement;
 mod sla;
 mod tried;

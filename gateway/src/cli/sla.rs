@@ -5,6 +5,7 @@
 //! | `case`     | a case file, read                                         |
 //! | `evaluate` | cases in, results out                                     |
 //! | `export`   | what this gateway's ledger says: statement, evidence, key |
+//! | `reconcile`| the books of both sides, difference by difference         |
 //! | `record`   | what people write into it                                 |
 //! | `result`   | what a case came to, as JSON                              |
 //! | `verify`   | whether an evidence file holds                            |
@@ -12,6 +13,7 @@
 pub(crate) mod case;
 mod evaluate;
 mod export;
+mod reconcile;
 mod record;
 pub(crate) mod result;
 mod verify;
@@ -33,6 +35,8 @@ pub(super) enum Sla {
     Export(export::Export),
     /// Check an evidence file, on any machine, without a network
     Verify(verify::Verify),
+    /// Lay the customer's book of a month and the vendor's beside each other
+    Reconcile(reconcile::Reconcile),
     /// Print the public key that this gateway signs its ledger with
     Key(export::ShowKey),
     /// Write into the ledger what was agreed, invoked, answered, claimed or credited
@@ -49,6 +53,7 @@ impl Sla {
             Self::Export(command) => command.run(out)?,
             Self::Verify(command) => command.run(out)?,
             Self::Key(command) => command.run(out)?,
+            Self::Reconcile(command) => command.run(out)?,
             Self::Record(command) => command.run(out)?,
         };
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

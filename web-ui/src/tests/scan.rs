@@ -35,7 +35,7 @@ async fn a_scan_tells_how_far_it_is_and_what_it_has_found() {
 async fn an_installer_orders_scans_and_is_told_what_cannot_be_done() {
     let gateway = Gateway::new();
     let installer = gateway.visitor(Role::Installer).await;
-    let order = async |bus: &str, body: serde_json::Value| {
+    let order = async |bus: &str, body: Value| {
         gateway.post(&format!("/buses/{bus}/scan"), &installer, body).await
     };
     let paused = order("riser-a", json!({"order": "pause"})).await;

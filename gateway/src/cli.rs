@@ -16,6 +16,7 @@ mod modbus;
 mod out;
 mod profile;
 mod pulse;
+mod radio;
 mod read;
 mod readings;
 mod run;
@@ -81,6 +82,9 @@ enum Command {
     /// Enter, import, list and remove the keys of meters that encrypt
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Listen to the wireless M-Bus meters around a receiver
+    #[command(subcommand)]
+    Radio(radio::Radio),
     /// Show the last readings that are stored of a meter; the gateway may be running
     Readings(readings::ShowReadings),
     /// Take readings from a CSV file into the store; the gateway must not be running
@@ -107,6 +111,7 @@ impl Cli {
             Command::Bms(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
             Command::Keys(command) => command.run(&mut out),
+            Command::Radio(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),
             Command::Profile(command) => command.run(&mut out),
@@ -225,6 +230,7 @@ mod tests {
             "bms",
             "han",
             "keys",
+            "radio",
             "profile",
             "readings",
             "import",

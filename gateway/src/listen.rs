@@ -30,11 +30,6 @@ pub(crate) trait Hear: Send {
     /// As [`drivers::Ear::hear`], cancellation and all.
     fn hear(&mut self, clock: &dyn Clock) -> impl Future<Output = Heard> + Send;
 
-    /// As [`drivers::Ear::holds`].
-    fn holds(&self, _index: usize) -> bool {
-        false
-    }
-
     /// As [`drivers::Ear::set_keys`].
     fn set_keys(&mut self, keys: &Arc<Keyring>);
 }
@@ -42,10 +37,6 @@ pub(crate) trait Hear: Send {
 impl Hear for drivers::Ear {
     async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         Self::hear(self, clock).await
-    }
-
-    fn holds(&self, index: usize) -> bool {
-        Self::holds(self, index)
     }
 
     fn set_keys(&mut self, keys: &Arc<Keyring>) {
@@ -335,7 +326,7 @@ impl<'a, E: Hear> Listen<'a, E> {
                 if let Some(meter) = self.meters.get_mut(index) {
                     meter.is_told = false;
                 }
-            } else if was_whole && !was_told && !self.ear.holds(index) {
+            } else if was_whole && !was_told {
                 let outcome = Outcome::Failed(meter.absence());
                 let asked = meter.asked(&self.lines.cycles, now, outcome);
                 self.unstored = true;

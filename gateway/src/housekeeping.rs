@@ -1,5 +1,5 @@
-//! What has to be done now and then: the time is saved, old readings go, files are checked, the
-//! disk is looked at, leaps of the clock are written down.
+//! What has to be done now and then: the time is saved, readings are packed, old ones go, files are
+//! checked, the disk is looked at, leaps of the clock are written down.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +55,9 @@ impl Housekeeping {
             if tick % SCRUB == SCRUB - 1 {
                 self.scrub().await;
             }
+            if tick % PACK == PACK - 1 {
+                self.pack().await;
+            }
             if tick % PRUNE == PRUNE / 24 {
                 self.prune().await;
             }
@@ -101,6 +104,12 @@ impl Housekeeping {
         }
     }
 
+    async fn pack(&self) {
+        if let Err(error) = self.writer.pack().await {
+            failed("readings are not packed", &error);
+        }
+    }
+
     async fn prune(&self) {
         let cloud = self.cloud.borrow().is_some();
         let retention = Retention { keep_days: KEEP_DAYS, cloud };
@@ -117,8 +126,9 @@ fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
 /// The newest time that was saved: at the next start the clock is no earlier.
 pub(crate) const FLOOR_SETTING: &str = "clock_floor_ms";
 
-/// In ticks of 10 s: ten minutes, an hour and a day.
+/// In ticks of 10 s: ten minutes, five minutes, an hour and a day.
 const FLOOR: u64 = 60;
+const PACK: u64 = 30;
 const SCRUB: u64 = 360;
 const PRUNE: u64 = 8_640;
 

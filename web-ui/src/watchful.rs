@@ -148,13 +148,21 @@ fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
     let trouble = status.store.trouble.iter();
     let store = trouble.map(|trouble| notice("store", [("trouble", trouble.clone())]));
     let free_mib = status.store.disk_free >> 20;
-    let full = status.store.disk_size > 0 && free_mib < LEAST_FREE_MIB;
+    let used = status.store.disk_size.saturating_sub(status.store.disk_free);
+    let fills = used >= status.store.disk_size / 100 * ALARM_PERCENT && free_mib < ROOM_ENOUGH_MIB;
+    let full = status.store.disk_size > 0 && (fills || free_mib < LEAST_FREE_MIB);
     let disk = full.then(|| notice("disk_full", [("free_mib", free_mib.to_string())]));
     config.chain(profiles).chain(buses).chain(store).chain(disk)
 }
 
 /// A month of a large building's readings.
 const LEAST_FREE_MIB: u64 = 256;
+
+/// Of the disk. At 85 percent the oldest months begin to go.
+const ALARM_PERCENT: u64 = 80;
+
+/// On a large disk a fifth is no reason for an alarm.
+const ROOM_ENOUGH_MIB: u64 = 4_096;
 
 fn clock(status: &Status) -> Option<Notice> {
     let trusted = matches!(status.trust, Trust::Synced | Trust::Holdover);

@@ -238,7 +238,7 @@ struct Line<'a> {
     meter: MeterId,
     register: &'a str,
     value: Option<String>,
-    unit: Option<&'a str>,
+    unit: Option<String>,
     reason: Option<&'a str>,
     quality: &'a str,
     origin: &'a str,
@@ -257,7 +257,7 @@ fn row(
         meter,
         register,
         value: reading.value.ok().map(Quantity::decimal),
-        unit: reading.value.ok().map(|it| it.resolution().unit().code()),
+        unit: reading.value.ok().map(|it| it.resolution().unit().code().to_owned()),
         reason: reading.value.err().map(NoReading::as_str),
         quality: reading.quality.as_str(),
         origin: reading.origin.as_str(),
@@ -267,7 +267,7 @@ fn row(
         return out.object(&line);
     }
     let Line { time, value, unit, reason, quality, origin, seq, .. } = line;
-    let [value, unit, reason] =
-        [value.unwrap_or_default(), unit.unwrap_or("").to_owned(), reason.unwrap_or("").to_owned()];
+    let (value, unit, reason) =
+        (value.unwrap_or_default(), unit.unwrap_or_default(), reason.unwrap_or_default());
     out.line(&format!("{time},{meter},{register},{value},{unit},{reason},{quality},{origin},{seq}"))
 }

@@ -21,6 +21,7 @@ mod read;
 mod readings;
 mod run;
 pub(crate) mod sla;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -87,6 +88,9 @@ enum Command {
     Radio(radio::Radio),
     /// Show the last readings that are stored of a meter; the gateway may be running
     Readings(readings::ShowReadings),
+    /// Look at the files of the readings: what they hold, whether they are whole; copy or repair them
+    #[command(subcommand)]
+    Store(store::Files),
     /// Take readings from a CSV file into the store; the gateway must not be running
     Import(import::Import),
     /// The uptime that was promised, and the credit where it was not kept
@@ -116,6 +120,7 @@ impl Cli {
             Command::Pulse(command) => command.run(&mut out),
             Command::Profile(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
+            Command::Store(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
             Command::Sla(command) => match command.run(&mut out) {
                 Ok(code) => return code,
@@ -233,6 +238,7 @@ mod tests {
             "radio",
             "profile",
             "readings",
+            "store",
             "import",
             "sla",
             "enrol",

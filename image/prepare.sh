@@ -32,6 +32,7 @@ need npm npm "fetches the web pages' libraries, once"
 need git git "tells which files are part of the project"
 need chromium chromium "shows the pages to the browser tests"
 need systemd-analyze systemd "reads the systemd units in the tests"
+need mosquitto_sub mosquitto-clients "speaks MQTT with the gateway in the tests"
 need python3 python3 "runs the independent Modbus server and M-Bus decoder of the tests"
 echo '#include <modbus/modbus.h>' | cc -E - >/dev/null 2>&1 || {
     missing+=(libmodbus-dev)
@@ -85,14 +86,13 @@ if [ "$node_major" -lt 20 ]; then
     exit 1
 fi
 
-# An independent Modbus server and an independent M-Bus decoder for the tests, in a folder of their
-# own.
+# An independent Modbus server, M-Bus decoder and MQTT client for the tests, in a folder of their own.
 peers=target/peers
-if ! "$peers/bin/python" -c 'import pymodbus, meterbus' >/dev/null 2>&1; then
-    echo "The tests compare with pymodbus and pyMeterBus, which are not there yet:" >&2
+if ! "$peers/bin/python" -c 'import pymodbus, meterbus, paho.mqtt' >/dev/null 2>&1; then
+    echo "The tests compare with pymodbus, pyMeterBus and paho, which are not all there yet:" >&2
     run python3 -m venv "$peers"
     run "$peers/bin/pip" install -q --disable-pip-version-check \
-        "pymodbus==3.16.1" "pymeterbus==0.8.5" || {
+        "pymodbus==3.16.1" "pymeterbus==0.8.5" "paho-mqtt==2.1.0" || {
         if [ -n "${CI:-}" ]; then exit 1; fi
         echo "They cannot be had now: the comparison with them will be skipped." >&2
     }

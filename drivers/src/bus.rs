@@ -12,6 +12,7 @@ use crate::error::ReadError;
 use crate::keyring::Keyring;
 use crate::mbus::MbusBus;
 use crate::modbus::ModbusBus;
+use crate::mqtt::DeviceName;
 use crate::onewire::{OneWireBus, SensorId};
 use crate::port::{Parity, PortSettings};
 use crate::profile::{Profile, Profiles, PulseWeight};
@@ -210,6 +211,8 @@ pub enum MeterAddress {
     },
     /// Of a weather service: where the building is.
     Place(Coordinates),
+    /// On an MQTT broker: the sensor's name in its topics.
+    Device(DeviceName),
 }
 
 impl fmt::Display for MeterAddress {
@@ -221,6 +224,7 @@ impl fmt::Display for MeterAddress {
             Self::Sensor(sensor) => sensor.fmt(f),
             Self::Line { line, .. } => write!(f, "line {line}"),
             Self::Place(place) => place.fmt(f),
+            Self::Device(device) => device.fmt(f),
         }
     }
 }

@@ -21,6 +21,7 @@ use metering::{Clock, Identity, Medium, Moment};
 
 use crate::han::{HanEar, HanSettings};
 use crate::keyring::Keyring;
+use crate::mqtt::{MqttEar, MqttSettings};
 use crate::radio::{RadioEar, RadioSettings};
 use crate::{Meter, Profiles, ReadError, Readout};
 
@@ -29,6 +30,8 @@ use crate::{Meter, Profiles, ReadError, Readout};
 pub enum Ear {
     /// The customer port of one electricity meter.
     Han(Box<HanEar>),
+    /// An MQTT broker.
+    Mqtt(Box<MqttEar>),
     /// A receiver of wireless M-Bus.
     Radio(Box<RadioEar>),
 }
@@ -38,6 +41,8 @@ pub enum Ear {
 pub enum EarKind {
     /// The customer port of an electricity meter: HAN, P1.
     Han,
+    /// MQTT.
+    Mqtt,
     /// EN 13757-4.
     Radio,
 }
@@ -47,6 +52,8 @@ pub enum EarKind {
 pub enum EarSettings {
     /// Of a customer port.
     Han(HanSettings),
+    /// Of a broker.
+    Mqtt(MqttSettings),
     /// Of a receiver.
     Radio(RadioSettings),
 }
@@ -66,6 +73,9 @@ impl Ear {
             EarSettings::Han(settings) => {
                 Self::Han(Box::new(HanEar::open(settings, meters, keys)))
             }
+            EarSettings::Mqtt(settings) => {
+                Self::Mqtt(Box::new(MqttEar::open(settings, meters, profiles)))
+            }
             EarSettings::Radio(settings) => {
                 let keys = Arc::clone(keys);
                 Self::Radio(Box::new(RadioEar::open(settings, meters, profiles, keys)))
@@ -77,7 +87,16 @@ impl Ear {
     pub fn set_keys(&mut self, keys: &Arc<Keyring>) {
         match self {
             Self::Han(ear) => ear.set_keys(keys),
+            Self::Mqtt(_) => {}
             Self::Radio(ear) => ear.set_keys(Arc::clone(keys)),
+        }
+    }
+
+    /// Whether what the meter `index` said last still holds, so that it need not say it again yet.
+    pub fn holds(&self, index: usize) -> bool {
+        match self {
+            Self::Mqtt(ear) => ear.holds(index),
+            Self::Han(_) | Self::Radio(_) => false,
         }
     }
 
@@ -89,6 +108,7 @@ impl Ear {
     pub async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         match self {
             Self::Han(ear) => ear.hear(clock).await,
+            Self::Mqtt(ear) => ear.hear(clock).await,
             Self::Radio(ear) => ear.hear(clock).await,
         }
     }

@@ -23,6 +23,7 @@
 //! | [`weather`] | the outdoor temperature that a weather service forecasts   |
 //! | [`radio`]  | receivers of wireless M-Bus                                 |
 //! | [`Keyring`] | the keys of meters that encrypt                             |
+//! | [`mqtt`]   | sensors that say what they measure to an MQTT broker            |
 //! | [`Profiles`] | types of meters, as data                                  |
 //! | `number`   | from bits to digits, exactly                                 |
 //! | [`ReadError`] | why a meter could not be read, and whom that blames      |
@@ -39,6 +40,7 @@ pub mod han;
 mod keyring;
 pub mod mbus;
 pub mod modbus;
+pub mod mqtt;
 mod number;
 pub mod onewire;
 mod port;
@@ -59,7 +61,7 @@ pub use mbus::doctor::{
     Counts, Doctor, Finding, HELD_WHILE_ALONE, Last, Load, MOST_BITS, Record, Trouble, Whole,
     are_near,
 };
-pub use port::{InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
+pub use port::{BrokerAt, InvalidParity, InvalidPort, Parity, PortFault, PortSettings};
 pub use profile::{
     Edge, FlagBit, FolderStamp, Interval, InvalidPulseWeight, Kind, MOST_PAYLOAD, Memory, Mistake,
     OneWire, Plausible, Profile, Profiles, PulseInput, PulseWeight, Quirks, RegisterSpec, Said,

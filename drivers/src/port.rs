@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use serial2_tokio::{SerialPort, Settings, StopBits};
-pub use settings::{InvalidParity, InvalidPort, Parity, PortSettings};
+pub use settings::{BrokerAt, InvalidParity, InvalidPort, Parity, PortSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{self, TcpStream, UdpSocket};
 use tokio::time::{self, Instant};
@@ -52,6 +52,24 @@ pub enum PortFault {
          which the user must be put"
     )]
     Denied,
+    /// The broker does not know the user, or the password is another.
+    #[error(
+        "the broker does not know this user and password; look at `user` and at the file that \
+         `password_file` names"
+    )]
+    Login,
+    /// What answers is no MQTT broker, or one that takes nobody.
+    #[error("what answers there is no MQTT 3.1.1 broker that takes us just now")]
+    NoBroker,
+    /// The file with the password cannot be read.
+    #[error("the file with the password cannot be read by the daemon's user")]
+    NoPassword(#[source] Arc<io::Error>),
+    /// The certificate of the other end.
+    #[error(
+        "its certificate is of nobody whom we trust, or of another name; `ca_file` names the \
+         certificate of the authority that made it"
+    )]
+    Untrusted,
     /// A GPIO chip that is not there.
     #[error(
         "there is no such GPIO chip; `gpiodetect` lists those that there are, and a chip on an \
@@ -288,7 +306,8 @@ impl Port {
             PortSettings::Sysfs(_)
             | PortSettings::Gpio(_)
             | PortSettings::Events(_)
-            | PortSettings::Service(_) => Err(PortFault::NoLine),
+            | PortSettings::Service(_)
+            | PortSettings::Broker(_) => Err(PortFault::NoLine),
         };
         match opened {
             Ok(line) => {

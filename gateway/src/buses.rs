@@ -1,6 +1,7 @@
 //! The buses that run: one task each, started anew when the configuration of its wire changes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -40,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) core: Core,
     pub(crate) live: watch::Receiver<Arc<Live>>,
     pub(crate) counts: Counts,
+    /// Where the gateway's own broker has its socket.
+    pub(crate) state: PathBuf,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -176,6 +179,7 @@ impl Buses {
             profiles: parts.profiles,
             live: parts.live,
             counts: parts.counts,
+            state: parts.state,
             stop: stop.clone(),
         };
         let task = tokio::spawn(async move {
@@ -200,6 +204,7 @@ struct BusTask {
     profiles: Arc<Profiles>,
     live: watch::Receiver<Arc<Live>>,
     counts: Counts,
+    state: PathBuf,
     stop: CancellationToken,
 }
 
@@ -212,7 +217,7 @@ impl Task for BusTask {
         let plan = self.wiring.plan(&self.profiles, &answered(&self.live, &self.unchanged));
         let clock = Arc::clone(&self.clock);
         let keys = Arc::clone(&self.lines.keys.borrow_and_update());
-        match self.wiring.wire(&self.profiles, &self.counts, &keys) {
+        match self.wiring.wire(&self.profiles, &self.counts, &keys, &self.state) {
             Wire::Asked(mut bus) => poll::poll_bus(&mut bus, plan, clock, &mut self.lines).await,
             Wire::Listened(mut ear) => {
                 listen::listen_bus(&mut ear, plan, clock, &mut self.lines).await;

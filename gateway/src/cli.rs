@@ -13,6 +13,7 @@ mod keys;
 mod mbus;
 mod onewire;
 mod modbus;
+mod mqtt;
 mod out;
 mod profile;
 mod pulse;
@@ -80,6 +81,9 @@ enum Command {
     /// The registers under which a building's management system reads the gateway's values
     #[command(subcommand)]
     Bms(bms::Bms),
+    /// Who may connect to the gateway's own MQTT broker
+    #[command(subcommand)]
+    Mqtt(mqtt::Mqtt),
     /// Enter, import, list and remove the keys of meters that encrypt
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -115,6 +119,7 @@ impl Cli {
             Command::Bms(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
             Command::Keys(command) => command.run(&mut out),
+            Command::Mqtt(command) => command.run(&mut out),
             Command::Radio(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),

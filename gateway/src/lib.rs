@@ -18,8 +18,8 @@
 //!
 //! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
 
-mod batteries;
 mod bms;
+mod batteries;
 mod board;
 mod buses;
 mod canary;
@@ -36,6 +36,7 @@ mod ingest;
 pub mod keys;
 mod listen;
 mod live;
+mod mqtt;
 mod meter_keys;
 mod poll;
 mod probe;

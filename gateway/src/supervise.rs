@@ -25,8 +25,8 @@ use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use web_ui::{Handles, NotRead, WebUi, Wish};
 
-use crate::batteries::{Batteries, BatteryWatch};
 use crate::bms::Bms;
+use crate::batteries::{Batteries, BatteryWatch};
 use crate::board::Board;
 use crate::buses::{self, Buses};
 use crate::canary::Canary;
@@ -41,6 +41,7 @@ use crate::ingest::{self, Ingest};
 use crate::keys::Keys;
 use crate::live::{self, Newest};
 use crate::meter_keys::KeysInForce;
+use crate::mqtt::{self, Mqtt};
 use crate::probe::Probe;
 use crate::restart::{Task, restarted};
 use crate::scribe::Scribe;
@@ -123,6 +124,7 @@ struct Daemon {
     cloud: CloudParts,
     /// What the Modbus server for the building's management system is told.
     bms: watch::Sender<Option<config::Bms>>,
+    mqtt: Mqtt,
     handles: Handles,
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
@@ -195,6 +197,7 @@ impl Daemon {
             core: core.clone(),
             live: live.clone(),
             counts: counts.clone(),
+            state: machine.state.clone(),
             shutdown: shutdown.clone(),
         });
         if let Some(site) = in_force.site() {
@@ -223,10 +226,6 @@ impl Daemon {
         };
         background(housekeeping, shutdown);
 
-        let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _);
-        let watch = BatteryWatch { batteries: batteries.clone(), live: live.clone() };
-        background(watch, shutdown);
-
         let bms = watch::Sender::new(in_force.site().and_then(|site| site.bms.clone()));
         let bms_shown = Arc::new(watch::Sender::default());
         let server = Bms {
@@ -239,6 +238,18 @@ impl Daemon {
             shutdown: shutdown.clone(),
         };
         background(server, shutdown);
+        let speaking = mqtt::Parts {
+            state: machine.state.clone(),
+            site: shown.subscribe(),
+            live: live.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let mqtt = Mqtt::start(in_force.site(), keys, speaking)
+            .context("the broker's certificate cannot be used")?;
+
+        let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _);
+        let watch = BatteryWatch { batteries: batteries.clone(), live: live.clone() };
+        background(watch, shutdown);
 
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
         let devices = watch::Sender::new(Arc::new(crate::told::devices(&profiles)));
@@ -276,6 +287,7 @@ impl Daemon {
             buses,
             cloud,
             bms,
+            mqtt,
             handles,
             wishes,
             ingest,
@@ -414,6 +426,7 @@ impl Daemon {
                 bms.clone_from(&site.bms);
                 changed
             });
+            self.mqtt.take_over(site);
             let wanted = site.cloud.clone();
             self.cloud.wanted.send_if_modified(|cloud| {
                 let changed = *cloud != wanted;
@@ -460,7 +473,7 @@ impl Daemon {
 
     /// Stops in reverse. Everything together has less than five seconds.
     async fn stop(self, listeners: Vec<JoinHandle<()>>) {
-        let Self { in_force, buses, ingest, counts, .. } = self;
+        let Self { in_force, buses, ingest, counts, mqtt, .. } = self;
         drop(in_force);
         let (tasks, polled) = buses.stop();
         for task in tasks {
@@ -478,6 +491,7 @@ impl Daemon {
         for listener in listeners {
             drop(time::timeout(PAGES_WITHIN, listener).await);
         }
+        mqtt.stop().await;
     }
 }
 
@@ -595,13 +609,6 @@ impl control::Answer for BackDoor {
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
             }
-            Request::SetCounter { meter, display } => {
-                let site = self.handles.site.borrow().clone();
-                let profiles = &Arc::clone(&self.profiles.borrow());
-                let (counts, core) = (&self.counts, &self.handles.core);
-                let set = counters::set(counts, profiles, &site, core, &meter, &display);
-                set.await.map_or_else(Reply::Refused, Reply::Counter)
-            }
             Request::Record { fact } => {
                 let fact = data_encoding::HEXLOWER.decode(fact.as_bytes()).ok();
                 let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact)) else {
@@ -611,6 +618,13 @@ impl control::Answer for BackDoor {
                     Ok(seq) => Reply::Recorded(seq),
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
+            }
+            Request::SetCounter { meter, display } => {
+                let site = self.handles.site.borrow().clone();
+                let profiles = &Arc::clone(&self.profiles.borrow());
+                let (counts, core) = (&self.counts, &self.handles.core);
+                let set = counters::set(counts, profiles, &site, core, &meter, &display);
+                set.await.map_or_else(Reply::Refused, Reply::Counter)
             }
             Request::Enrol { url, code } => {
                 let (reply, answer) = oneshot::channel();

@@ -85,6 +85,10 @@ fn port_trouble(fault: &PortFault) -> (TroubleCode, Option<(&'static str, String
         PortFault::Mute(waited) => {
             (TroubleCode::PortMute, Some(("ms", waited.as_millis().to_string())))
         }
+        PortFault::Login => (TroubleCode::PortLogin, None),
+        PortFault::NoBroker => (TroubleCode::PortNoBroker, None),
+        PortFault::NoPassword(_) => (TroubleCode::PortNoPassword, None),
+        PortFault::Untrusted => (TroubleCode::PortUntrusted, None),
         PortFault::NoForecast => (TroubleCode::PortNoForecast, None),
         PortFault::NoGpio => (TroubleCode::PortNoGpio, None),
         PortFault::NoOneWire => (TroubleCode::PortNoOneWire, None),

@@ -1,6 +1,7 @@
 //! From the configuration's words to the drivers': which bus to open, which meters to ask on it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::han::{HanSettings, Line};
 use drivers::radio::{RadioMode, RadioSettings, ReceiverKind};
+use drivers::mqtt::MqttSettings;
 use drivers::pulse::{Counts, PulseBus};
 use drivers::weather::WeatherBus;
-use drivers::{Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Keyring, Load, PortSettings, Profiles};
+use drivers::{BrokerAt, Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Keyring, Load, PortSettings, Profiles};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 
@@ -69,12 +71,14 @@ impl Wiring {
 
     /// Its wire, which is opened when it is first used.
     ///
-    /// Pulses are counted into `counts` from now on.
+    /// Pulses are counted into `counts` from now on. `state` is where the gateway's own broker
+    /// has its socket.
     pub(crate) fn wire(
         &self,
         profiles: &Arc<Profiles>,
         counts: &Counts,
         keys: &Arc<Keyring>,
+        state: &Path,
     ) -> Wire {
         match self.bus.kind {
             WireKind::Asked(kind @ BusKind::Pulse) => {
@@ -95,7 +99,7 @@ impl Wiring {
             }
             WireKind::Listened(kind) => {
                 let meters = self.bus.meters.iter().map(|it| meter(it, profiles)).collect();
-                let settings = heard_at(&self.bus, kind);
+                let settings = heard_at(&self.bus, kind, state);
                 Wire::Listened(Ear::open(settings, meters, Arc::clone(profiles), keys))
             }
         }
@@ -144,12 +148,27 @@ pub(crate) enum Wire {
 }
 
 /// How the wire of `bus` is listened to.
-fn heard_at(bus: &config::Bus, kind: EarKind) -> EarSettings {
+fn heard_at(bus: &config::Bus, kind: EarKind, state: &Path) -> EarSettings {
     match kind {
         EarKind::Han => EarSettings::Han(HanSettings {
             port: bus.port.clone(),
             line: (!bus.finds_line).then_some(Line { baud: bus.baud, parity: bus.parity }),
         }),
+        EarKind::Mqtt => {
+            let at = match &bus.port {
+                PortSettings::Broker(at) => at.clone(),
+                // The configuration refuses all others.
+                _ => BrokerAt::Own,
+            };
+            EarSettings::Mqtt(MqttSettings {
+                port: bus.port.clone(),
+                address: crate::mqtt::address(&bus.login, &at, state),
+                // Two gateways may be on one broker, with buses of one name.
+                client_id: format!("fyrhus-{}-{:08x}", bus.id, rand::random::<u32>()),
+                user: bus.login.user.clone(),
+                password_file: bus.login.password_file.clone(),
+            })
+        }
         EarKind::Radio => {
             let radio = bus.radio.unwrap_or(config::Radio {
                 receiver: ReceiverKind::Lines,

@@ -37,6 +37,8 @@ pub enum Device {
     Room,
     /// Modbus, the same outdoors, without carbon dioxide.
     Outdoor,
+    /// MQTT, a Zigbee sensor of a room behind Zigbee2MQTT.
+    ZigbeeRoom,
     /// 1-Wire, a thermometer.
     Ds18b20,
     /// Pulses, an electricity meter with an S0 output: 1000 to a kilowatt hour.
@@ -59,7 +61,9 @@ impl Device {
             Self::Sdm630 | Self::Iem3155 | Self::Em340 | Self::B23 | Self::S0Electricity => {
                 Medium::Electricity
             }
-            Self::Room | Self::Outdoor | Self::Ds18b20 | Self::Forecast => Medium::Climate,
+            Self::Room | Self::ZigbeeRoom | Self::Outdoor | Self::Ds18b20 | Self::Forecast => {
+                Medium::Climate
+            }
         }
     }
 
@@ -73,6 +77,7 @@ impl Device {
             Self::B23 => Some("abb.b23"),
             Self::Room => Some("fyrhus.sim-room"),
             Self::Outdoor => Some("fyrhus.sim-outdoor"),
+            Self::ZigbeeRoom => Some("zigbee2mqtt.climate"),
             Self::Ds18b20 => Some("maxim.ds18b20"),
             Self::S0Electricity => Some("s0.electricity"),
             Self::S0Water => Some("s0.water"),
@@ -94,6 +99,7 @@ impl Device {
             | Self::ColdWater
             | Self::HotWater
             | Self::Gas => matches!(kind, BusKind::Mbus),
+            Self::ZigbeeRoom => matches!(kind, BusKind::Mqtt),
             Self::Ds18b20 => matches!(kind, BusKind::OneWire),
             Self::S0Electricity | Self::S0Water => matches!(kind, BusKind::Pulse),
             Self::Forecast => matches!(kind, BusKind::Weather),
@@ -121,6 +127,7 @@ impl Device {
             Self::B23 => &B23,
             Self::Room => &ROOM,
             Self::Outdoor => &OUTDOOR,
+            Self::ZigbeeRoom => &ZIGBEE_ROOM,
             Self::Ds18b20 => &DS18B20,
             Self::S0Electricity => &S0_ELECTRICITY,
             Self::S0Water => &S0_WATER,
@@ -240,6 +247,11 @@ const ROOM: [Figure; 3] = [
     figure("humidity_room", Measure::Humidity, Unit::Percent, 1),
     figure("co2_room", Measure::Co2, Unit::PartPerMillion, 0),
 ];
+const ZIGBEE_ROOM: [Figure; 3] = [
+    figure("temperature_room", Measure::Temperature, Unit::Celsius, 2),
+    figure("humidity_room", Measure::Humidity, Unit::Percent, 2),
+    figure("co2_room", Measure::Co2, Unit::PartPerMillion, 0),
+];
 const OUTDOOR: [Figure; 2] = [
     figure("temperature_outdoor", Measure::Temperature, Unit::Celsius, 1),
     figure("humidity_outdoor", Measure::Humidity, Unit::Percent, 1),
@@ -257,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) const ALL: [Device; 16] = [
+    pub(crate) const ALL: [Device; 17] = [
         Device::HeatMain,
         Device::Heat,
         Device::Cooling,
@@ -270,6 +282,7 @@ mod tests {
         Device::B23,
         Device::Room,
         Device::Outdoor,
+        Device::ZigbeeRoom,
         Device::Ds18b20,
         Device::S0Electricity,
         Device::S0Water,

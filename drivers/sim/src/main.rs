@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Parser, Subcommand};
 use meter_sim::{Captured, Options, Plan, Port, Replay, Simulator};
-use meter_sim::{HELP, command, site_toml, write_history};
+use meter_sim::{HELP, broker_users, command, site_toml, write_history};
 use metering::Clock;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -165,6 +165,11 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
         let text = site_toml(&simulator)?;
         std::fs::write(path, text)
             .with_context(|| format!("{} cannot be written", path.display()))?;
+        if let Some(users) = broker_users(&simulator) {
+            let path = path.with_file_name("mqtt-users.toml");
+            std::fs::write(&path, users)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        }
     }
     say(&announcement(&simulator))?;
 
@@ -227,7 +232,7 @@ fn announcement(simulator: &Simulator) -> serde_json::Value {
         .buses()
         .map(|(bus, port)| {
             let port = match port {
-                Port::Tcp(port) => json!(port),
+                Port::Tcp(port) | Port::Broker(port) => json!(port),
                 Port::Pty(path) | Port::Folder(path) | Port::Socket(path) => json!(path),
             };
             json!({

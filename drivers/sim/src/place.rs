@@ -263,7 +263,7 @@ impl Place {
             Kind::Air if matches!(self, Self::Outdoors) => {
                 matches!(device, D::Outdoor | D::Ds18b20 | D::Forecast)
             }
-            Kind::Air => matches!(device, D::Room | D::Ds18b20),
+            Kind::Air => matches!(device, D::Room | D::ZigbeeRoom | D::Ds18b20),
         }
     }
 }

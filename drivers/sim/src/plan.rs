@@ -5,7 +5,7 @@
 //!
 //! [[bus]]
 //! id = "riser"
-//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu | onewire | pulse | weather
+//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu | mqtt | onewire | pulse | weather
 //! baud = 2400                # optional: answers take as long as on such a wire
 //!
 //! [[meter]]
@@ -70,6 +70,8 @@ pub enum BusKind {
     ModbusTcp,
     /// Modbus RTU behind a transparent converter, or on a serial line.
     ModbusRtu,
+    /// Sensors that are clients of the gateway's own broker.
+    Mqtt,
     /// Thermometers in a folder.
     #[serde(rename = "onewire")]
     OneWire,
@@ -151,9 +153,9 @@ impl Plan {
             let address = match (meter.address, bus.kind) {
                 (None, BusKind::Mbus) if meter.secondary => 0,
                 (Some(address @ 0..=250), BusKind::Mbus) => address,
-                (None, BusKind::OneWire | BusKind::Weather) => 0,
+                (None, BusKind::Mqtt | BusKind::OneWire | BusKind::Weather) => 0,
                 (Some(line), BusKind::Pulse) if units.insert((&meter.bus, line)) => line,
-                (_, BusKind::OneWire | BusKind::Pulse | BusKind::Weather) => {
+                (_, BusKind::Mqtt | BusKind::OneWire | BusKind::Pulse | BusKind::Weather) => {
                     return Err(PlanError::Address(name()));
                 }
                 (Some(unit @ 1..=247), _) if units.insert((&meter.bus, unit)) => unit,

@@ -21,6 +21,7 @@ use crate::line::{Line, Party, Pty, listen};
 use crate::mbus::{self, Slave, Slaves};
 use crate::meter::Meter;
 use crate::modbus::{Framing, Units};
+use crate::mqtt;
 use crate::onewire;
 use crate::plan::{BusKind, BusPlan, Plan};
 use crate::pulses::Chip;
@@ -48,6 +49,7 @@ pub struct Simulator {
     folder: PathBuf,
     /// Whether the folder is ours to remove.
     is_own_folder: bool,
+    broker_password: String,
 }
 
 /// Where a bus can be reached.
@@ -61,6 +63,8 @@ pub enum Port {
     Folder(PathBuf),
     /// At this socket.
     Socket(PathBuf),
+    /// A broker is wanted on this port of loopback.
+    Broker(u16),
 }
 
 impl Simulator {
@@ -92,6 +96,7 @@ impl Simulator {
             tasks: TaskTracker::new(),
             is_own_folder: options.folder.is_none(),
             folder: options.folder.clone().unwrap_or_else(own_folder),
+            broker_password: uuid::Uuid::now_v7().simple().to_string(),
         };
         for (index, bus) in simulator.plan.buses.clone().iter().enumerate() {
             let port = simulator.open(index, bus, options).await?;
@@ -107,6 +112,7 @@ impl Simulator {
         options: &Options,
     ) -> Result<Port, SimulatorError> {
         match bus.kind {
+            BusKind::Mqtt => return self.open_sensors(index, bus, options).await,
             BusKind::OneWire => return self.open_folder(bus),
             BusKind::Pulse => return self.open_socket(bus),
             BusKind::Weather => {
@@ -156,6 +162,31 @@ impl Simulator {
         };
         let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
         listen(wanted).await.map_err(failed)
+    }
+
+    /// Sensors that wait for a broker on the bus's TCP port.
+    async fn open_sensors(
+        &self,
+        index: usize,
+        bus: &BusPlan,
+        options: &Options,
+    ) -> Result<Port, SimulatorError> {
+        // It is taken for a moment, so that no other bus is given it.
+        let (_listener, address) = self.listen(index, bus, options).await?;
+        let sensors = mqtt::Sensors {
+            port: address.port(),
+            password: self.broker_password.clone(),
+            meters: self.on(bus),
+            clock: Arc::clone(&self.clock),
+            stop: self.stop.clone(),
+        };
+        self.tasks.spawn(sensors.serve());
+        Ok(Port::Broker(address.port()))
+    }
+
+    /// What the sensors log in with: another one in each run.
+    pub fn broker_password(&self) -> &str {
+        &self.broker_password
     }
 
     /// A folder of thermometers, as the kernel has one.

@@ -1,8 +1,10 @@
 //! The configuration by which a gateway reads a running building: `site.toml`.
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::device::Device;
+use crate::mqtt;
 use crate::plan::BusKind;
 use crate::pulses;
 use crate::simulator::{Port, Simulator};
@@ -20,11 +22,13 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         kind: match bus.kind {
             BusKind::Mbus => "mbus",
             BusKind::ModbusTcp | BusKind::ModbusRtu => "modbus",
+            BusKind::Mqtt => "mqtt",
             BusKind::OneWire => "onewire",
             BusKind::Pulse => "pulse",
             BusKind::Weather => "weather",
         },
         port: match (port, bus.kind) {
+            (Port::Broker(_), _) => "mqtt://own".to_owned(),
             (Port::Folder(path), _) => format!("sysfs://{}", path.display()),
             (Port::Socket(path), _) => format!("events://{}", path.display()),
             (Port::Tcp(port), BusKind::Weather) => format!("http://127.0.0.1:{port}/weatherapi"),
@@ -44,6 +48,7 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         address: match meter.device {
             _ if meter.secondary => None,
             Device::Forecast => None,
+            Device::ZigbeeRoom => Some(Address::Text(meter.name.clone())),
             Device::Ds18b20 => simulator.plate(meter.id).map(Address::Text),
             _ => Some(Address::Number(meter.address)),
         },
@@ -62,6 +67,13 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
             place: plan.place.as_deref(),
             time_zone: "Europe/Oslo",
         },
+        broker: simulator.buses().find_map(|(_, port)| match port {
+            Port::Broker(port) => Some(BrokerEntry { plain: format!("127.0.0.1:{port}") }),
+            _ => None,
+        }),
+        publish: simulator.buses().any(|(_, port)| matches!(port, Port::Broker(_))).then(|| {
+            vec![PublishEntry { to: "mqtt://own" }]
+        }),
         buses: buses.collect(),
         meters: meters.collect(),
     };
@@ -72,10 +84,34 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
 #[derive(Serialize)]
 struct File<'a> {
     site: SiteEntry<'a>,
+    broker: Option<BrokerEntry>,
+    publish: Option<Vec<PublishEntry<'a>>>,
     #[serde(rename = "bus")]
     buses: Vec<BusEntry<'a>>,
     #[serde(rename = "meter")]
     meters: Vec<MeterEntry<'a>>,
+}
+
+/// The users of the gateway's own broker, for the file beside `site.toml`: the sensors, who may say
+/// what they measure. `None` without sensors.
+pub fn broker_users(simulator: &Simulator) -> Option<String> {
+    simulator.buses().find(|(_, port)| matches!(port, Port::Broker(_)))?;
+    let hash = Sha256::digest(simulator.broker_password());
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let user = mqtt::USER;
+    Some(format!(
+        "[[user]]\nname = \"{user}\"\nsecret = \"sha256:{hash}\"\npublish = [\"zigbee2mqtt/#\"]\n"
+    ))
+}
+
+#[derive(Serialize)]
+struct BrokerEntry {
+    plain: String,
+}
+
+#[derive(Serialize)]
+struct PublishEntry<'a> {
+    to: &'a str,
 }
 
 #[derive(Serialize)]

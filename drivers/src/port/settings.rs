@@ -23,6 +23,19 @@ pub enum PortSettings {
     Events(PathBuf),
     /// `https://HOST/PATH`: a service; without encryption only on this machine.
     Service(String),
+    /// An MQTT broker.
+    Broker(BrokerAt),
+}
+
+/// Where an MQTT broker is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BrokerAt {
+    /// `mqtt://own`: the gateway's own.
+    Own,
+    /// `mqtt://HOST:1883`, in the clear.
+    Plain(String),
+    /// `mqtts://HOST:8883`, over TLS.
+    Tls(String),
 }
 
 impl PortSettings {
@@ -30,7 +43,9 @@ impl PortSettings {
     pub const fn is_network(&self) -> bool {
         match self {
             Self::Serial(_) | Self::Sysfs(_) | Self::Gpio(_) | Self::Events(_) => false,
-            Self::Tcp(_) | Self::RtuOverTcp(_) | Self::Udp(_) | Self::Service(_) => true,
+            Self::Tcp(_) | Self::RtuOverTcp(_) | Self::Udp(_) | Self::Service(_) | Self::Broker(_) => {
+                true
+            }
         }
     }
 }
@@ -49,6 +64,9 @@ impl FromStr for PortSettings {
             "sysfs" if is_path(rest) => Ok(Self::Sysfs(rest.into())),
             "gpio" if is_path(rest) => Ok(Self::Gpio(rest.into())),
             "events" if is_path(rest) => Ok(Self::Events(rest.into())),
+            "mqtt" if rest == "own" => Ok(Self::Broker(BrokerAt::Own)),
+            "mqtt" if is_host_and_port(rest) => Ok(Self::Broker(BrokerAt::Plain(rest.to_owned()))),
+            "mqtts" if is_host_and_port(rest) => Ok(Self::Broker(BrokerAt::Tls(rest.to_owned()))),
             "https" if is_place(rest) => Ok(Self::Service(text.to_owned())),
             "http" if is_place(rest) && is_this_machine(rest) => {
                 Ok(Self::Service(text.to_owned()))
@@ -94,6 +112,9 @@ impl fmt::Display for PortSettings {
             Self::Gpio(path) => write!(f, "gpio://{}", path.display()),
             Self::Events(path) => write!(f, "events://{}", path.display()),
             Self::Service(url) => f.write_str(url),
+            Self::Broker(BrokerAt::Own) => f.write_str("mqtt://own"),
+            Self::Broker(BrokerAt::Plain(host)) => write!(f, "mqtt://{host}"),
+            Self::Broker(BrokerAt::Tls(host)) => write!(f, "mqtts://{host}"),
         }
     }
 }
@@ -163,6 +184,9 @@ mod tests {
         check("https://api.met.no/weatherapi/locationforecast/2.0", true);
         check("http://127.0.0.1:8080/weather", true);
         check("http://[::1]:8080", true);
+        check("mqtt://own", true);
+        check("mqtt://10.0.4.9:1883", true);
+        check("mqtts://broker.local:8883", true);
         for wrong in [
             "",
             "/dev/ttyUSB0",
@@ -181,6 +205,8 @@ mod tests {
             "https://user@host/",
             "https://host/?lat=1",
             "gpio://gpiochip0",
+            "mqtt://broker.local",
+            "mqtts://own",
             "sysfs://",
         ] {
             check(wrong, false);

@@ -26,7 +26,9 @@ pub use check::Mistake;
 pub use least::Raised;
 pub use machine::Machine;
 pub use schedule::PollEvery;
-pub use site::{Bms, Bus, Cloud, LineProfile, Meter, Radio, Site, WireKind};
+pub use site::{
+    Bms, BrokerLogin, Bus, Cloud, LineProfile, Meter, OwnBroker, Publish, Radio, Site, WireKind,
+};
 
 /// Which of the two files a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

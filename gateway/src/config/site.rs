@@ -2,6 +2,7 @@
 
 mod heard;
 mod keys;
+mod mqtt;
 mod telegramless;
 
 use std::collections::BTreeMap;
@@ -15,12 +16,13 @@ use metering::{Medium, MeterId, SiteId};
 use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
 pub use heard::Radio;
+pub use mqtt::{BrokerLogin, OwnBroker, Publish};
 pub(crate) use keys::TABLES;
 use keys::{
-    ADDRESS, ANSWER_WITHIN, BAUD, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BUS, BUS_ID, BUS_NAME,
-    CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM, METER, METER_BUS, METER_ID, METER_NAME,
-    METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT, PLACE, POLL_EVERY, PORT, PROFILE,
-    REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME, TIME_ZONE, UNIT_LOADS, URL,
+    ADDRESS, ANSWER_WITHIN, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
+    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
+    PLACE, POLL_EVERY, PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID,
+    SITE_NAME, TIME_ZONE, UNIT_LOADS, URL, BROKER, PUBLISH,
 };
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
@@ -40,6 +42,10 @@ pub struct Site {
     pub cloud: Option<Cloud>,
     /// The Modbus server for the building's management system; off where this is `None`.
     pub bms: Option<Bms>,
+    /// The gateway's own MQTT broker.
+    pub broker: Option<OwnBroker>,
+    /// The MQTT brokers on which it says its values.
+    pub publish: Vec<Publish>,
 }
 
 /// One wire and the meters on it.
@@ -69,6 +75,8 @@ pub struct Bus {
     pub max_unit_loads: Option<u32>,
     /// Who asks a weather service.
     pub contact: Option<String>,
+    /// How an MQTT broker is logged in to.
+    pub login: BrokerLogin,
     /// Who is on the wire, in the order of the file.
     pub meters: Vec<Meter>,
 }
@@ -84,11 +92,12 @@ pub enum WireKind {
 
 impl WireKind {
     /// All of them, in the order of the manual.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Asked(BusKind::Mbus),
         Self::Asked(BusKind::Modbus),
         Self::Listened(EarKind::Han),
         Self::Listened(EarKind::Radio),
+        Self::Listened(EarKind::Mqtt),
         Self::Asked(BusKind::OneWire),
         Self::Asked(BusKind::Pulse),
         Self::Asked(BusKind::Weather),
@@ -101,6 +110,7 @@ impl WireKind {
             Self::Asked(BusKind::Modbus) => "modbus",
             Self::Listened(EarKind::Han) => "han",
             Self::Listened(EarKind::Radio) => "wmbus",
+            Self::Listened(EarKind::Mqtt) => "mqtt",
             Self::Asked(BusKind::OneWire) => "onewire",
             Self::Asked(BusKind::Pulse) => "pulse",
             Self::Asked(BusKind::Weather) => "weather",
@@ -111,7 +121,7 @@ impl WireKind {
         match self {
             Self::Asked(BusKind::Mbus) | Self::Listened(EarKind::Han) => 2_400,
             // A receiver has its own.
-            Self::Asked(_) | Self::Listened(EarKind::Radio) => 9_600,
+            Self::Asked(_) | Self::Listened(EarKind::Radio | EarKind::Mqtt) => 9_600,
         }
     }
 
@@ -124,7 +134,7 @@ impl WireKind {
             Self::Listened(EarKind::Han) => 60,
             // Most say something every few seconds or minutes; some, in thick walls, are heard now and
             // then.
-            Self::Listened(EarKind::Radio) => 900,
+            Self::Listened(EarKind::Radio | EarKind::Mqtt) => 900,
         }
     }
 }
@@ -225,10 +235,13 @@ fn site(check: &mut Check<'_>, root: Root<'_>, profiles: &[&str]) -> Option<Site
     buses.parts(check, &ids);
     let cloud = root.section(check, &CLOUD).and_then(|section| cloud(check, section));
     let bms = root.section(check, &BMS).and_then(|section| bms(check, section));
+    let broker = root.section(check, &BROKER).and_then(|it| mqtt::own_broker(check, it));
+    let publish = root.sections(check, &PUBLISH);
+    let publish: Vec<_> = publish.into_iter().filter_map(|it| mqtt::publish(check, it)).collect();
 
     let (id, name, place, time_zone) = head?;
     let buses = buses.known.into_iter().map(|known| known.bus).collect();
-    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud, bms })
+    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud, bms, broker, publish })
 }
 
 fn time_zone(check: &mut Check<'_>, section: Section<'_>) -> Option<Tz> {
@@ -403,6 +416,10 @@ impl Buses {
         if let Some(kind) = kind {
             heard::check_bus(check, section, kind, port.as_ref());
         }
+        let login = match (kind, &port) {
+            (Some(kind), Some(port)) => mqtt::check_bus(check, section, kind, port),
+            _ => None,
+        };
         let is_mbus = kind == Some(WireKind::Asked(BusKind::Mbus));
         if kind.is_some() && !is_mbus && section.has(&MAX_UNIT_LOADS) {
             let advice = "`max_unit_loads` belongs to an M-Bus, whose converter feeds its meters: \
@@ -428,6 +445,7 @@ impl Buses {
             pause_after_connect: Duration::from_millis(pause_after_connect?),
             max_unit_loads,
             contact,
+            login: login?,
             meters: Vec::new(),
         };
         Some((bus, poll_every?))
@@ -545,6 +563,9 @@ impl KnownBus {
         section: Section<'_>,
         line: usize,
     ) -> Option<MeterAddress> {
+        if self.bus.kind == WireKind::Listened(EarKind::Mqtt) {
+            return self.on_the_broker(check, section, line);
+        }
         if self.bus.kind == WireKind::Listened(EarKind::Han) {
             return self.at_the_port(check, section, line);
         }

@@ -66,6 +66,8 @@ pub(super) fn check_bus(
     let what = match ear {
         EarKind::Han => "a customer port",
         EarKind::Radio => "a receiver",
+        // Told with the other ports that are no broker.
+        EarKind::Mqtt => return,
     };
     if let Some(port @ (PortSettings::RtuOverTcp(_) | PortSettings::Udp(_))) = port {
         let advice = format!(

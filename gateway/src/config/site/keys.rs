@@ -3,7 +3,7 @@
 use crate::config::PollEvery;
 use crate::config::key::{Key, Table, Takes, Without};
 
-pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD, &BMS];
+pub(crate) const TABLES: &[&Table] = &[&SITE, &BUS, &METER, &CLOUD, &BMS, &BROKER, &PUBLISH];
 
 pub(super) static SITE: Table = Table {
     name: "site",
@@ -59,6 +59,9 @@ pub(super) static BUS: Table = Table {
         &MODE,
         &CONTACT,
         &CONSENT,
+        &USER,
+        &PASSWORD_FILE,
+        &CA_FILE,
     ],
 };
 
@@ -94,10 +97,10 @@ pub(super) static BUS_NAME: Key = Key {
 
 pub(super) static KIND: Key = Key {
     name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus", "han", "wmbus", "onewire", "pulse", "weather"]),
+    takes: Takes::OneWord(&["mbus", "modbus", "han", "wmbus", "mqtt", "onewire", "pulse", "weather"]),
     without: Without::Mistake,
     says: "What is spoken on it: M-Bus, Modbus, what an electricity meter pushes at its customer port \
-           (HAN, P1), wireless M-Bus, thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
+           (HAN, P1), wireless M-Bus, what sensors say to an MQTT broker, thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
 };
 
 pub(super) static PORT: Key = Key {
@@ -110,7 +113,8 @@ pub(super) static PORT: Key = Key {
            `tcp://HOST:PORT` for Modbus TCP, `rtu+tcp://HOST:PORT` for a converter that passes \
            Modbus RTU through, `serial:///dev/NAME` for RS-485 on this machine. HAN: \
            `serial:///dev/NAME` or `tcp://HOST:PORT`. Wireless M-Bus: `serial:///dev/NAME` of a \
-           receiver, or `tcp://HOST:PORT` of what passes it on. 1-Wire: the folder of its sensors, \
+           receiver, or `tcp://HOST:PORT` of what passes it on. MQTT: `mqtt://own`, the gateway's own broker, `mqtts://HOST:PORT` over TLS, \
+           or `mqtt://HOST:PORT`. 1-Wire: the folder of its sensors, \
            `sysfs:///sys/bus/w1/devices`. Pulses: `gpio:///dev/gpiochip0`. Weather: \
            `https://api.met.no/weatherapi/locationforecast/2.0`.",
 };
@@ -133,7 +137,7 @@ pub(super) static PARITY: Key = Key {
 pub(super) static POLL_EVERY: Key = Key {
     name: "poll_every_secs",
     takes: Takes::Number(PollEvery::SECS.0, PollEvery::SECS.1),
-    without: Without::Told("900; HAN: 60"),
+    without: Without::Told("900; HAN, pulses: 60; 1-Wire: 300; weather: 3600"),
     says: "How often its meters are asked, counted from midnight; of meters that speak unasked, how \
            often what they say is stored.",
 };
@@ -227,7 +231,7 @@ pub(super) static ADDRESS: Key = Key {
     name: "address",
     takes: Takes::Written("an M-Bus primary address, 0 to 250, or a Modbus unit, 1 to 247"),
     without: Without::Told("`secondary` must be given; HAN, weather: none"),
-    says: "1-Wire: the sensor's number, such as \"28-0316a2795bff\". Pulses: the number of its \
+    says: "MQTT: what the sensor is called in its topics. 1-Wire: the sensor's number, such as \"28-0316a2795bff\". Pulses: the number of its \
            line at the chip. M-Bus: its primary address. (251 to 255 are no single meter's: 253 is whichever one is \
            selected, 254 and 255 are all.) Modbus: its unit, or 255 for the device itself on \
            Modbus TCP.",
@@ -390,4 +394,80 @@ pub(super) static BMS_CLIENTS: Key = Key {
     takes: Takes::Written("a list of at most 8 addresses such as [\"10.0.4.9\"]"),
     without: Without::Told("everybody on its network"),
     says: "Who may connect.",
+};
+
+pub(super) static USER: Key = Key {
+    name: "user",
+    takes: Takes::Text(64),
+    without: Without::Told("nobody: the broker asks for none"),
+    says: "MQTT: the gateway's name on the broker.",
+};
+
+pub(super) static PASSWORD_FILE: Key = Key {
+    name: "password_file",
+    takes: Takes::Written("the path of a file, such as \"/var/lib/fyrhus/house-broker.password\""),
+    without: Without::Told("no password"),
+    says: "MQTT: the file with the gateway's password on the broker, which the daemon's user alone \
+           may read. It is read at each connecting.",
+};
+
+pub(super) static CA_FILE: Key = Key {
+    name: "ca_file",
+    takes: Takes::Written("the path of a file, such as \"/var/lib/fyrhus/house-ca.pem\""),
+    without: Without::Told("whom the system trusts"),
+    says: "MQTT over TLS: the certificate of whoever made the broker's, as PEM.",
+};
+
+pub(super) static BROKER: Table = Table {
+    name: "broker",
+    repeats: false,
+    says: "An MQTT broker of the gateway's own, for the building's sensors and displays. Without \
+           this section there is none. `fyrhus mqtt user` makes its users.",
+    keys: &[&BROKER_LISTEN, &BROKER_PLAIN],
+};
+
+pub(super) static BROKER_LISTEN: Key = Key {
+    name: "listen",
+    takes: Takes::Written("an address and a port such as \"10.0.4.2:8883\""),
+    without: Without::Told("not over TLS"),
+    says: "Where it listens over TLS, with the certificate of the pages.",
+};
+
+pub(super) static BROKER_PLAIN: Key = Key {
+    name: "plain",
+    takes: Takes::Written("an address and a port such as \"10.0.4.2:1883\""),
+    without: Without::Told("not in the clear"),
+    says: "Where it listens in the clear, for sensors that have no TLS: an address of the network \
+           that they are on, and of no other.",
+};
+
+pub(super) static PUBLISH: Table = Table {
+    name: "publish",
+    repeats: true,
+    says: "A broker on which the gateway says its values.",
+    keys: &[&PUBLISH_TO, &USER, &PASSWORD_FILE, &CA_FILE, &PREFIX, &DISCOVERY],
+};
+
+pub(super) static PUBLISH_TO: Key = Key {
+    name: "to",
+    takes: Takes::Written(
+        "a broker such as \"mqtt://own\", \"mqtts://broker.local:8883\" or \
+         \"mqtt://10.0.4.9:1883\"",
+    ),
+    without: Without::Mistake,
+    says: "Which broker: `mqtt://own` is the gateway's, `mqtts://` goes over TLS.",
+};
+
+pub(super) static PREFIX: Key = Key {
+    name: "prefix",
+    takes: Takes::Text(64),
+    without: Without::Word("fyrhus"),
+    says: "What every topic begins with. Two gateways on one broker need two.",
+};
+
+pub(super) static DISCOVERY: Key = Key {
+    name: "discovery",
+    takes: Takes::OneWord(&["homeassistant", "none"]),
+    without: Without::Word("homeassistant"),
+    says: "Whether the values are announced as Home Assistant wants it.",
 };

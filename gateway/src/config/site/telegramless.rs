@@ -147,14 +147,12 @@ fn at_line(check: &mut Check<'_>, section: Section<'_>) -> Option<MeterAddress> 
             return None;
         }
     };
-    match u32::try_from(number) {
-        Ok(line @ 0..=1_023) => Some(MeterAddress::Line { line, weight }),
-        _ => {
-            let advice = format!("address = {number} is not the number of a line, 0 to 1023");
-            check.mistake(section.place(&ADDRESS), advice);
-            None
-        }
+    if let Ok(line @ 0..=1_023) = u32::try_from(number) {
+        return Some(MeterAddress::Line { line, weight });
     }
+    let advice = format!("address = {number} is not the number of a line, 0 to 1023");
+    check.mistake(section.place(&ADDRESS), advice);
+    None
 }
 
 fn at_place(check: &mut Check<'_>, section: Section<'_>) -> Option<MeterAddress> {

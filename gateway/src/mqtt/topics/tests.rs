@@ -1,0 +1,103 @@
+//! Golden: whoever reads these topics relies on every letter.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{TimeZone as _, Utc};
+use chrono_tz::Tz;
+use metering::{GatewayId, Identity, MeterId, NoReading, Origin, Quality, Quantity};
+use uuid::Uuid;
+
+use super::*;
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mqtt/topics/golden.txt");
+
+fn value(register: &str, value: Result<(&str, &str), NoReading>, kind: Kind) -> LiveValue {
+    LiveValue {
+        register: register.parse().unwrap(),
+        value: value.map(|(text, unit)| {
+            Quantity::from_decimal(text, Unit::from_code(unit).unwrap()).unwrap()
+        }),
+        kind,
+        quality: Quality::Good,
+        origin: Origin::Live,
+        at: Utc.with_ymd_and_hms(2026, 11, 22, 11, 0, 0).unwrap(),
+    }
+}
+
+fn site(ids: &[MeterId], names: &[&str]) -> Site {
+    let meter = |(id, name): (&MeterId, &&str)| MeterInfo {
+        id: *id,
+        name: (*name).to_owned(),
+        bus: "a".into(),
+        address: "1".into(),
+        medium: None,
+        profile: None,
+        part_of: None,
+        poll_every: Duration::from_mins(15),
+        simulated: false,
+        outdoor: false,
+    };
+    Site {
+        id: None,
+        gateway: GatewayId::from_uuid(Uuid::from_u128(9)),
+        name: "Kvernhusgata 4".into(),
+        place: None,
+        time_zone: Tz::Europe__Oslo,
+        buses: Vec::new(),
+        meters: ids.iter().zip(names).map(meter).collect(),
+        version: 1,
+        probes: ledger::Settings::WIRED,
+        wrong_profiles: Vec::new(),
+        config_problem: None,
+        commissioning: false,
+    }
+}
+
+/// `UPDATE=1 cargo test -p gateway topics` writes what it has to be.
+#[test]
+fn topics_and_payloads_are_those_of_the_manual() {
+    let ids = [1, 2].map(|it| MeterId::from_uuid(Uuid::from_u128(it)));
+    let site = site(&ids, &["Heat, main meter", "Room 1"]);
+    let at = Utc.with_ymd_and_hms(2026, 11, 22, 11, 0, 0).unwrap();
+    let identity = |serial: &str, maker: &str| Identity {
+        serial: serial.into(),
+        manufacturer: maker.into(),
+        version: String::new(),
+    };
+    let meter = |state, values, identity| {
+        Arc::new(LiveMeter {
+            at,
+            state,
+            absent: None,
+            error: None,
+            values,
+            said: Vec::new(),
+            last_answer: Some(at),
+            took: None,
+            identity: Some(identity),
+            telegrams: Vec::new(),
+        })
+    };
+    let heat = vec![
+        value("energy", Ok(("12345.6", "kWh")), Kind::Counter),
+        value("flow_temperature", Ok(("71.25", "C")), Kind::Gauge),
+        value("power", Err(NoReading::Invalid), Kind::Gauge),
+    ];
+    let room = vec![value("window", Ok(("1", "1")), Kind::Flag)];
+    let meters: HashMap<MeterId, Arc<LiveMeter>> = HashMap::from([
+        (ids[0], meter(MeterState::Ok, heat, identity("67001122", "KAM"))),
+        (ids[1], meter(MeterState::Silent, room, identity("", ""))),
+    ]);
+    let live = Live { revision: 1, meters };
+    let lines = all(&site, &live, "fyrhus", true).into_iter();
+    let said: String = lines.map(|(topic, payload)| format!("{topic} {payload}\n")).collect();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(GOLDEN, &said).unwrap();
+    }
+    assert_eq!(said, std::fs::read_to_string(GOLDEN).unwrap());
+    let unannounced = all(&site, &live, "house/4", false);
+    assert!(unannounced.keys().all(|topic| topic.starts_with("house/4/")));
+    assert_eq!(unannounced.len(), 1 + 2 * 3 + 4);
+}

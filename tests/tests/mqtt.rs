@@ -1,0 +1,213 @@
+//! MQTT sensors, from what they say to the pages' API, and the gateway's own values on its broker:
+//! with mosquitto's and paho's clients, which we did not write, and with what goes wrong.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic, in its helpers too"
+)]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use site_tests::building::Building;
+use site_tests::gateway::{Gateway, Home};
+use site_tests::paths;
+
+const BUILDING: &str = r#"
+name = "Gård"
+[[bus]]
+id = "air"
+kind = "mqtt"
+poll_every_secs = 10
+
+[[meter]]
+name = "Kitchen"
+bus = "air"
+device = "zigbee-room"
+place = "flat"
+"#;
+
+/// The broker of a gateway, and a user who may everything.
+struct Broker {
+    port: String,
+    token: String,
+}
+
+impl Broker {
+    fn of(home: &Home) -> Self {
+        let site = std::fs::read_to_string(home.site()).unwrap();
+        let plain = site.lines().find_map(|line| line.strip_prefix("plain = \"127.0.0.1:"));
+        let port = plain.unwrap().trim_end_matches('"').to_owned();
+        let added = home
+            .fyrhus(["--json", "mqtt", "add", "tester", "--publish", "#", "--subscribe", "#"])
+            .unwrap();
+        let added: Value = serde_json::from_slice(&added.stdout).unwrap();
+        Self { port, token: added["token"].as_str().unwrap().to_owned() }
+    }
+
+    /// One of mosquitto's clients; `None`, and said, where they are not installed.
+    fn mosquitto(&self, program: &str, token: &str, more: &[&str]) -> Option<Output> {
+        let mut command = Command::new(program);
+        command.args(["-h", "127.0.0.1", "-p", &self.port, "-u", "tester", "-P", token]);
+        let output = command.args(more).output();
+        if output.is_err() {
+            println!("SKIPPED: no {program}; image/prepare.sh installs mosquitto-clients");
+        }
+        output.ok()
+    }
+
+    /// Says something as a sensor would; waits for the broker to know the user first.
+    fn say(&self, payload: &str) -> bool {
+        let more = ["-q", "1", "-t", "zigbee2mqtt/Kitchen", "-m", payload];
+        for _ in 0..600 {
+            match self.mosquitto("mosquitto_pub", &self.token, &more) {
+                None => return false,
+                Some(output) if output.status.success() => return true,
+                Some(_) => std::thread::park_timeout(std::time::Duration::from_millis(100)),
+            }
+        }
+        unreachable!("the broker takes over its users within seconds");
+    }
+
+    /// The first message under `filter`.
+    fn hear(&self, filter: &str) -> Option<String> {
+        let more = ["-C", "1", "-W", "60", "-t", filter];
+        let output = self.mosquitto("mosquitto_sub", &self.token, &more)?;
+        assert!(output.status.success(), "{output:?}");
+        Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+}
+
+fn register<'v>(meter: &'v Value, register: &str) -> Option<&'v Value> {
+    let registers = meter["registers"].as_array()?;
+    registers.iter().find(|it| it["register"] == register)
+}
+
+fn temperature(meter: &Value) -> Option<&str> {
+    register(meter, "temperature_room")?["value"].as_str()
+}
+
+async fn until_shown(gateway: &Gateway, path: &str, value: &str) -> Value {
+    gateway.until(value, path, |meter| temperature(meter) == Some(value)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sensor_is_heard_and_its_faults_are_no_temperatures() {
+    let home = Home::new().unwrap();
+    let mut building = Building::start(&home, BUILDING).unwrap();
+    let kitchen = building.meter("Kitchen").unwrap();
+    let gateway = home.start().await.unwrap();
+    let path = format!("meters/{kitchen}");
+
+    let warm = |meter: &Value| {
+        let shown = temperature(meter).and_then(|it| it.parse().ok());
+        meter["reason"].is_null() && shown.is_some_and(|it: f64| (15.0..30.0).contains(&it))
+    };
+    let meter = gateway.until("it is warm indoors", &path, warm).await.unwrap();
+    assert_eq!(register(&meter, "battery").unwrap()["value"], "87", "{meter}");
+    assert_eq!(register(&meter, "link_quality").unwrap()["value"], "120", "{meter}");
+    assert_eq!(meter["address"], "Kitchen");
+
+    // Offline is silence, and online again is not.
+    building.tell("refuse Kitchen on").unwrap();
+    let quiet = |meter: &Value| meter["error"]["code"] == "quiet";
+    gateway.until("it is offline", &path, quiet).await.unwrap();
+    building.tell("heal Kitchen").unwrap();
+    gateway.until("it is there again", &path, warm).await.unwrap();
+
+    // Garbage and halves are nothing: what is said after them is shown.
+    for fault in ["noise", "half", "foreign", "duplicate"] {
+        building.tell(&format!("{fault} Kitchen on")).unwrap();
+        building.tell("heal Kitchen").unwrap();
+    }
+    gateway.until("it is well", &path, warm).await.unwrap();
+
+    building.tell("silence Kitchen on").unwrap();
+    let broker = Broker::of(&home);
+    if broker.say("{\"temperature\":19.504}") {
+        until_shown(&gateway, &path, "19.50").await;
+        for garbage in ["", "{", "{\"temperature\":}", "[[[[", "{\"temperature\":\"hot\"}x"] {
+            assert!(broker.say(garbage));
+        }
+        // A number that does not fit is no value, and never another.
+        assert!(broker.say("{\"temperature\":1e300,\"humidity\":33}"));
+        let large = |meter: &Value| {
+            register(meter, "temperature_room").is_some_and(|it| it["reason"] == "too_large")
+        };
+        gateway.until("it does not fit", &path, large).await.unwrap();
+        assert!(broker.say("{\"temperature\":20.255}"));
+        until_shown(&gateway, &path, "20.26").await;
+    }
+    let stored = gateway.readings(&kitchen, "temperature_room").await.unwrap();
+    let celsius: Vec<f64> =
+        stored.iter().filter_map(|it| it["value"].as_str()?.parse().ok()).collect();
+    assert!(
+        !celsius.is_empty() && celsius.iter().all(|it| (15.0..30.0).contains(it)),
+        "{stored:?}"
+    );
+}
+
+#[tokio::test]
+async fn values_are_published_and_a_broker_that_is_gone_is_told() {
+    let home = Home::new().unwrap();
+    let mut building = Building::start(&home, BUILDING).unwrap();
+    let kitchen = building.meter("Kitchen").unwrap();
+    let gateway = home.start().await.unwrap();
+    let path = format!("meters/{kitchen}");
+    let there = |meter: &Value| temperature(meter).is_some();
+    gateway.until("it is heard", &path, there).await.unwrap();
+    building.tell("silence Kitchen on").unwrap();
+
+    let broker = Broker::of(&home);
+    if broker.say("{\"temperature\":18.25}") {
+        until_shown(&gateway, &path, "18.25").await;
+        assert_eq!(broker.hear("fyrhus/status").unwrap(), "online");
+        let topic = format!("fyrhus/{kitchen}/value/temperature_room");
+        // The publisher looks every two seconds; what is retained before may be older.
+        while broker.hear(&topic).unwrap() != "18.25" {}
+        assert_eq!(broker.hear(&format!("fyrhus/{kitchen}/available")).unwrap(), "online");
+        let node = kitchen.replace('-', "");
+        let config = format!("homeassistant/sensor/fyrhus_{node}/temperature_room/config");
+        let config: Value = serde_json::from_str(&broker.hear(&config).unwrap()).unwrap();
+        assert_eq!(config["state_topic"], topic);
+        assert_eq!(config["device_class"], "temperature");
+        assert_eq!(config["unit_of_measurement"], "°C");
+
+        let wrong = broker.mosquitto("mosquitto_sub", "wrong", &["-C", "1", "-t", "#"]).unwrap();
+        let said = String::from_utf8_lossy(&wrong.stderr).to_lowercase();
+        assert!(!wrong.status.success() && said.contains("bad user name or password"), "{said}");
+        paho(&broker, &topic);
+    }
+
+    // Switched off, and on again.
+    let with = std::fs::read_to_string(home.site()).unwrap();
+    let at = with.find("[broker]").unwrap();
+    let (before, after) = with.split_at(at);
+    let rest = after.get(1..).and_then(|rest| rest.find("\n[")).unwrap();
+    let without = format!("{before}{}", &after[rest + 2..]);
+    std::fs::write(home.site(), without).unwrap();
+    let down = |bus: &Value| bus["state"] == "down" && !bus["last_error"].is_null();
+    gateway.until("the broker is off", "buses/air", down).await.unwrap();
+    std::fs::write(home.site(), with).unwrap();
+    let up = |bus: &Value| bus["state"] == "up";
+    gateway.until("the broker is on again", "buses/air", up).await.unwrap();
+    building.tell("heal Kitchen").unwrap();
+    let again = |meter: &Value| temperature(meter).is_some_and(|it| it != "18.25");
+    gateway.until("it is heard again", &path, again).await.unwrap();
+}
+
+/// paho's client, in Python, gets the same.
+fn paho(broker: &Broker, topic: &str) {
+    let python = paths::root().join("target/peers/bin/python");
+    let script = paths::root().join("tests/peers/mqtt_hear.py");
+    let mut command = Command::new(python);
+    command.arg(script).args([&broker.port, "tester", &broker.token, topic]);
+    match command.output() {
+        Ok(output) if output.status.code() != Some(77) => {
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "18.25 retained");
+        }
+        _ => println!("SKIPPED: no paho-mqtt in target/peers; image/prepare.sh installs it"),
+    }
+}

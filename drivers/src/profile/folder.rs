@@ -123,7 +123,7 @@ fn text(file: &Path) -> Result<String, Vec<Mistake>> {
     let bytes = std::fs::read(file).map_err(|it| wrong(format!("it cannot be read: {it}")))?;
     String::from_utf8(bytes).map_err(|it| {
         let before = it.as_bytes().get(..it.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         vec![Mistake { line, ..mistake(file, "the file is not UTF-8".to_owned()) }]
     })
 }

@@ -383,13 +383,11 @@ impl Profiles {
 
     /// The text of the profile with this id, as its author wrote it.
     pub fn text(&self, id: &str) -> Option<String> {
-        match self.added.get(id) {
-            Some(file) => std::fs::read_to_string(file).ok(),
-            None => {
-                let name = format!("{}.toml", id.replace('.', "-"));
-                String::from_utf8(Embedded::get(&name)?.data.into_owned()).ok()
-            }
+        if let Some(file) = self.added.get(id) {
+            return std::fs::read_to_string(file).ok();
         }
+        let name = format!("{}.toml", id.replace('.', "-"));
+        String::from_utf8(Embedded::get(&name)?.data.into_owned()).ok()
     }
 
     /// All of them, by id.

@@ -8,7 +8,7 @@
 //!
 //! A message need not hold everything: what is not in it says nothing, and the value before it
 //! goes on holding until it expires. `null` says that the sensor has no value, which is an
-//! absence. RFC 6901 (pointers), RFC 8428 (SenML).
+//! absence. RFC 6901 (pointers), RFC 8428 (`SenML`).
 //!
 //! **Never true:** a number passes through a float, a missing key becomes a value, or a value of
 //! another unit than the profile's is taken.
@@ -221,11 +221,11 @@ pub(crate) enum Pick {
     /// It is the payload.
     Whole,
     At(Pointer),
-    /// In a SenML pack: the record with this name, `bn` and `n` together; without `{device}` in it
+    /// In a pack of `SenML`: the record with this name, `bn` and `n` together; without `{device}` in it
     /// the name may also be `n` alone, whatever sensor the pack is from.
     SenMl {
         name: Pattern,
-        /// As SenML writes it, `Cel`: a record of another unit is no value.
+        /// As RFC 8428 writes it, `Cel`: a record of another unit is no value.
         unit: Option<String>,
     },
 }
@@ -358,7 +358,7 @@ impl Scalar {
     }
 }
 
-/// The last record of a SenML pack with this name. Base fields hold from their record on.
+/// The last record of a pack with this name. Base fields hold from their record on.
 fn senml(name: &str, alone: bool, payload: &str) -> Option<Picked> {
     let records: Vec<BTreeMap<String, &RawValue>> = serde_json::from_str(payload).ok()?;
     let (mut base_name, mut base_unit) = (String::new(), None);

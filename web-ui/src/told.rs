@@ -69,16 +69,22 @@ codes! {
         PortDenied "port_denied",
         /// `port`: no such host name.
         PortHost "port_host",
+        /// `port`: the broker does not know the user or the password.
+        PortLogin "port_login",
         /// `port`: the connection was lost.
         PortLost "port_lost",
         /// `port`: no such device file.
         PortMissing "port_missing",
+        /// `port`: what answers there is no MQTT broker, or takes nobody.
+        PortNoBroker "port_no_broker",
         /// `port`: what answers there is no weather service.
         PortNoForecast "port_no_forecast",
         /// `port`: no such GPIO chip.
         PortNoGpio "port_no_gpio",
         /// `port`: the kernel has no 1-Wire.
         PortNoOneWire "port_no_onewire",
+        /// `port`: the file with the password cannot be read.
+        PortNoPassword "port_no_password",
         /// `port`, `ms`: a radio receiver does not answer.
         PortMute "port_mute",
         /// `port`: no serial line.
@@ -95,6 +101,8 @@ codes! {
         PortTaken "port_taken",
         /// `port`, `ms`: the host does not answer.
         PortUnreachable "port_unreachable",
+        /// `port`: the broker's certificate is of nobody whom we trust.
+        PortUntrusted "port_untrusted",
         /// `address`, `secs`: a meter that speaks unasked has said nothing for so long.
         Quiet "quiet",
         /// `address`, `register`, `exception`: a Modbus exception.

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     reason = "a test fails by a panic, in its helpers too"
 )]
+#![expect(clippy::print_stdout, reason = "counts and what was skipped are for the reader")]
 
 mod device;
 mod peer;

@@ -144,7 +144,7 @@ async fn two_thousand_readouts_on_each_wire_have_no_wrong_value() {
                     0 | 1 => Act::Late(40 + (it >> 8) % 120),
                     2 => Act::Silence,
                     3 => Act::Twice,
-                    4 => Act::Longer(if (it >> 8) % 2 == 0 { 1 } else { -1 }),
+                    4 => Act::Longer(if (it >> 8).is_multiple_of(2) { 1 } else { -1 }),
                     5 => Act::Part(4),
                     6 => Act::AsUnit(8),
                     7 => Act::Damaged,

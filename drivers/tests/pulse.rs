@@ -1,7 +1,12 @@
 //! Pulses over the kernel's own bytes: every one is counted, once, whatever happens to the socket
 //! and to the process.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by a panic, in its helpers too"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

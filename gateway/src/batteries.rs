@@ -92,6 +92,10 @@ fn told(meter: &LiveMeter) -> Vec<Told> {
 }
 
 /// What is known after an answer that `told` so much, if that is something else than `before`.
+#[expect(
+    clippy::option_option,
+    reason = "that nothing changes, and that it is well now, are two things"
+)]
 fn after(
     before: Option<&LowBattery>,
     told: &[Told],
@@ -149,11 +153,10 @@ impl Batteries {
             }
             now
         };
-        match &now {
-            Some(battery) => {
-                tracing::warn!(%meter, sign = battery.sign.as_str(), "a battery is running low");
-            }
-            None => tracing::info!(%meter, "a battery is well again"),
+        if let Some(battery) = &now {
+            tracing::warn!(%meter, sign = battery.sign.as_str(), "a battery is running low");
+        } else {
+            tracing::info!(%meter, "a battery is well again");
         }
         self.keep(meter, now.as_ref()).await;
         self.show();
@@ -164,7 +167,7 @@ impl Batteries {
         match self.core.setting(&key(meter)).await {
             Ok(kept) => {
                 let kept = kept.and_then(|text| serde_json::from_str::<Option<Kept>>(&text).ok());
-                if let Some(battery) = kept.flatten().and_then(|kept| kept.battery()) {
+                if let Some(battery) = kept.flatten().and_then(Kept::battery) {
                     self.lock().insert(meter, battery);
                     self.show();
                 }

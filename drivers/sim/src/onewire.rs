@@ -104,10 +104,10 @@ fn text(meter: &Meter, thousandths: i64) -> Option<String> {
         _ => i64::from(steps) * 1_000 / 16,
     };
     let sum = crc8(&bytes);
-    let scratchpad: String =
-        bytes.iter().chain([&sum]).map(|byte| format!("{byte:02x} ")).collect();
+    let hex: Vec<String> = bytes.iter().chain([&sum]).map(|byte| format!("{byte:02x}")).collect();
+    let scratchpad = hex.join(" ");
     let verdict = if faults.noise { "NO" } else { "YES" };
-    Some(format!("{scratchpad}: crc={sum:02x} {verdict}\n{scratchpad}t={shown}\n"))
+    Some(format!("{scratchpad} : crc={sum:02x} {verdict}\n{scratchpad} t={shown}\n"))
 }
 
 /// Nobody reads half of it.

@@ -136,7 +136,7 @@ impl Line {
             for (high, micros) in [(false, 0), (true, 900), (false, 15_000), (true, 15_400)] {
                 self.edge(high, Duration::from_micros(micros), edges);
             }
-            self.edge(false, Duration::from_micros(16_000), edges);
+            self.edge(false, Duration::from_millis(16), edges);
             self.ends = Some(now + PULSE + Duration::from_millis(20));
         } else {
             self.edge(false, Duration::ZERO, edges);

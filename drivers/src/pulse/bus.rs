@@ -104,7 +104,7 @@ impl PulseBus {
         let profile = meter.profile.as_ref().ok_or_else(|| misfit(NO_PROFILE))?;
         let (spec, pulse) = register(meter).ok_or_else(|| misfit(NO_PROFILE))?;
         let weight = weight.or(pulse.per_unit).ok_or_else(|| misfit(NO_WEIGHT))?;
-        if !lock(&self.lines).get(&line).is_some_and(|it| it.meter == meter.id) {
+        if lock(&self.lines).get(&line).is_none_or(|it| it.meter != meter.id) {
             return Err(misfit("its line is not one that is counted"));
         }
         if let Ok(state) = self.state.wait_for(Option::is_some).await

@@ -432,3 +432,5 @@ const MOST_STRANGERS: usize = 500;
 /// More registers than any meter has.
 const MOST_READINGS: usize = 256;
 
+#[cfg(test)]
+mod tests;

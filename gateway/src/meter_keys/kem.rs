@@ -102,7 +102,7 @@ fn elements<'x>(xml: &'x str, name: &str) -> Vec<&'x str> {
         if attributes.ends_with('/') {
             continue;
         }
-        let Some((inner, after)) = body.split_once(&format!("</{head}")) else { break };
+        let Some((inner, after)) = body.split_once(&format!("</{head}>")) else { break };
         found.push(inner);
         rest = after;
     }

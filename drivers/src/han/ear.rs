@@ -56,10 +56,9 @@ impl HanEar {
 
     fn rules(meter: Option<&Meter>, keys: &Keyring) -> Rules {
         let serial = meter.and_then(|meter| meter.serial.as_deref());
-        let keys = serial.and_then(|serial| keys.of_number(serial)).map(|keys| Keys {
-            encryption: keys.encryption,
-            authentication: keys.authentication,
-        });
+        let keys = serial
+            .and_then(|serial| keys.of_number(serial))
+            .map(|keys| Keys { encryption: keys.encryption, authentication: keys.authentication });
         Rules { keys, ..Rules::default() }
     }
 

@@ -35,11 +35,7 @@ pub(super) fn setup(mode: RadioMode) -> Vec<Step> {
         RadioMode::C => 0x0E,
         RadioMode::CAndT => 0x09,
     };
-    vec![
-        request(GET, &[COMMAND_OUT, 1]),
-        request(GET, &[RSSI_OUT, 1]),
-        request(SET_MODE, &[mode]),
-    ]
+    vec![request(GET, &[COMMAND_OUT, 1]), request(GET, &[RSSI_OUT, 1]), request(SET_MODE, &[mode])]
 }
 
 /// A setting that is not as it has to be is written, and in force after a reset.

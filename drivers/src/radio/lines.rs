@@ -56,7 +56,8 @@ pub(super) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
 pub(super) fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = usize::from(*bytes.first()?) + 1;
     let with_checksums = len + 2 * (1 + len.saturating_sub(10).div_ceil(16));
-    let fits = |len: &usize| len.checked_add(2).is_some_and(|most| (*len..=most).contains(&bytes.len()));
+    let fits =
+        |len: &usize| len.checked_add(2).is_some_and(|most| (*len..=most).contains(&bytes.len()));
     let len = [with_checksums, len].into_iter().find(fits)?;
     bytes.split_at_checked(len)
 }

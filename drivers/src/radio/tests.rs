@@ -10,8 +10,8 @@ use std::time::Duration;
 use ::mbus::crypto::Key;
 use ::mbus::radio::{Framing, RadioLink, Security, Transmission};
 use ::mbus::{
-    ByteOrder, Control, Data, Encoding, Entry, Header, Id, Manufacturer, Medium, Quantity, Secondary,
-    Status, VibBuf, Writer,
+    ByteOrder, Control, Data, Encoding, Entry, Header, Id, Manufacturer, Medium, Quantity,
+    Secondary, Status, VibBuf, Writer,
 };
 use metering::{Clock, MeterId, Moment, Origin, Trust};
 use tokio::time::timeout;
@@ -49,7 +49,13 @@ fn frame(id: u32, framing: Framing, key: Option<&Key>) -> Vec<u8> {
     let transmission = Transmission { link, ell: None, link_key: None, security };
     let mut room = [0; 300];
     let mut w = Writer::new(&mut room);
-    let header = Header { id: None, manufacturer: None, version: None, medium: None, ..Header::long(sender(id), 7, Status::OK) };
+    let header = Header {
+        id: None,
+        manufacturer: None,
+        version: None,
+        medium: None,
+        ..Header::long(sender(id), 7, Status::OK)
+    };
     let written = transmission.write(0x7A, Some(&header), &mut w, |w| {
         let vib = VibBuf::of(Quantity::Volume, "m3", -3).unwrap();
         let data = Data::bcd(Encoding::Bcd8, 12_345).unwrap();
@@ -122,7 +128,11 @@ fn each_receiver_tells_the_same_frame_in_its_way() {
         check(ReceiverKind::Cul, &cul("b", &a), heard(&a, Some(-90)));
         check(ReceiverKind::Cul, &cul("bY", &b), heard(&b, Some(-90)));
         let rtl = format!("T1;1;1;2026-01-31 12:00:00.000;97;148;67001122;0x{}", hex(&bare));
-        check(ReceiverKind::Lines, &line(rtl.to_lowercase().replace("t1", "T1")), heard(&bare, None));
+        check(
+            ReceiverKind::Lines,
+            &line(rtl.to_lowercase().replace("t1", "T1")),
+            heard(&bare, None),
+        );
         let elvaco = format!("67001122; KAM;1B;16;00; -83; T;{};", hex(&bare));
         check(ReceiverKind::Lines, &line(elvaco), heard(&bare, Some(-83)));
         check(ReceiverKind::Lines, &line(format!("telegram=|{}|+3", hex(&a))), heard(&a, None));

@@ -33,19 +33,17 @@ fn a_table_of_keys_is_read_with_or_without_names() {
         &format!("\u{FEFF}Name;\"AES Key\";Serial Number\r\nFlat 1;\"{KEY}\";6700-1122\r\n\r\n"),
         &["67001122 KEY -"],
     );
-    check(&format!("meter\tGUEK\tGAK\n5706567326590407\t{KEY}\t{OTHER}\n"), &[
-        "5706567326590407 KEY OTHER",
-    ]);
+    check(
+        &format!("meter\tGUEK\tGAK\n5706567326590407\t{KEY}\t{OTHER}\n"),
+        &["5706567326590407 KEY OTHER"],
+    );
 }
 
 #[test]
 fn what_is_wrong_is_told_without_a_digit_of_the_key() {
     let wrong = |file: &str| read(file.as_bytes(), "").unwrap_err();
     let short = &KEY[..31];
-    assert_eq!(
-        wrong(&format!("67001122,{short}\n")),
-        "line 1 has no key: one has 32 hex digits"
-    );
+    assert_eq!(wrong(&format!("67001122,{short}\n")), "line 1 has no key: one has 32 hex digits");
     assert_eq!(wrong(&format!("{KEY};{KEY}\n")), "line 1 has no meter's number");
     assert_eq!(wrong("serial;key\n"), "the file has no key");
     assert!(wrong("hello").starts_with("the file is neither a table"));
@@ -82,7 +80,8 @@ fn zipped(name: &str, content: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     packer.write_all(content).unwrap();
     let packed = packer.finish().unwrap();
-    let (len, name_len) = (u32::try_from(packed.len()).unwrap(), u16::try_from(name.len()).unwrap());
+    let (len, name_len) =
+        (u32::try_from(packed.len()).unwrap(), u16::try_from(name.len()).unwrap());
     let mut zip = b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0".to_vec();
     zip.extend(len.to_le_bytes());
     zip.extend([0; 4]);

@@ -350,57 +350,6 @@ fn a_wire_without_telegrams_has_a_port_and_addresses_of_its_own() {
 }
 
 #[test]
-fn a_wire_without_telegrams_has_a_port_and_addresses_of_its_own() {
-    let id = |number: u8| format!("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e{number:02}");
-    let meter = |number: u8, bus: &str, rest: &str| {
-        format!("[[meter]]\nid = \"{}\"\nname = \"m\"\nbus = \"{bus}\"\n{rest}\n", id(number))
-    };
-    let bus = |id: &str, kind: &str, port: &str, rest: &str| {
-        format!("[[bus]]\nid = \"{id}\"\nkind = \"{kind}\"\nport = \"{port}\"\n{rest}")
-    };
-    let buses = [
-        bus("t", "onewire", "sysfs:///sys/bus/w1/devices", ""),
-        bus("p", "pulse", "gpio:///dev/gpiochip0", ""),
-        bus("w", "weather", "https://api.met.no/x", "contact = \"a@example.no\"\nconsent = true\n"),
-    ];
-    let meters = [
-        meter(1, "t", "address = \"28-0316a2795bff\"\noutdoor = true"),
-        meter(2, "p", "address = 17\nprofile = \"kamstrup.multical-601\"\npulses_per_unit = \"1000\""),
-        meter(3, "w", "coordinates = \"59.913868, 10.75\""),
-    ];
-    let site = Site::load(&format!("{HEAD}{}{}", buses.concat(), meters.concat()), PROFILES);
-    let site = site.unwrap();
-    let addresses: Vec<String> =
-        site.buses.iter().map(|bus| bus.meters[0].address.to_string()).collect();
-    assert_eq!(addresses, ["28-0316a2795bff", "line 17", "59.9138, 10.75"]);
-    assert!(site.buses[0].meters[0].outdoor);
-
-    let wrong = [
-        bus("t", "onewire", "/dev/ttyUSB0", ""),
-        bus("p", "pulse", "tcp://10.0.4.2:502", ""),
-        bus("w", "weather", "https://api.met.no/x", ""),
-        bus("v", "weather", "https://api.met.no/y", "contact = \"a@example.no\"\n"),
-        bus("m", "mbus", "gpio:///dev/gpiochip0", ""),
-    ];
-    let site = format!("{HEAD}{}", wrong.concat());
-    let told: Vec<String> = Site::load(&site, PROFILES)
-        .unwrap_err()
-        .into_iter()
-        .map(|it| it.advice.split(": ").next().unwrap_or_default().to_owned())
-        .collect();
-    assert_eq!(
-        told,
-        [
-            "port = \"/dev/ttyUSB0\"",
-            "port = \"tcp://10.0.4.2:502\"",
-            "`contact` is missing",
-            "the service is told where the building is",
-            "port = \"gpio:///dev/gpiochip0\"",
-        ]
-    );
-}
-
-#[test]
 fn a_file_of_another_kind_gets_few_words() {
     check("", &["line 1: [site] is missing: it has the building's id and name"]);
     let long = "x = 1\n".repeat(200_000);

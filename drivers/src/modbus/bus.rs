@@ -326,7 +326,10 @@ impl ModbusBus {
     /// Waits until `ready`. What comes in the meantime was not asked for.
     async fn pause(&mut self, ready: Instant) -> Result<(), PortFault> {
         if self.timing.silence.is_zero() {
-            time::sleep_until(ready).await;
+            // A timer counts in whole milliseconds, and would wait for one that nobody asked for.
+            if ready > Instant::now() {
+                time::sleep_until(ready).await;
+            }
             return Ok(());
         }
         self.drain(ready.saturating_duration_since(Instant::now())).await

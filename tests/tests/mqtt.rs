@@ -187,10 +187,10 @@ async fn values_are_published_and_a_broker_that_is_gone_is_told() {
     let rest = after.get(1..).and_then(|rest| rest.find("\n[")).unwrap();
     let without = format!("{before}{}", &after[rest + 2..]);
     std::fs::write(home.site(), without).unwrap();
-    let down = |bus: &Value| bus["state"] == "down" && !bus["last_error"].is_null();
+    let down = |it: &Value| it["bus"]["state"] == "down" && !it["bus"]["last_error"].is_null();
     gateway.until("the broker is off", "buses/air", down).await.unwrap();
     std::fs::write(home.site(), with).unwrap();
-    let up = |bus: &Value| bus["state"] == "up";
+    let up = |it: &Value| it["bus"]["state"] == "up";
     gateway.until("the broker is on again", "buses/air", up).await.unwrap();
     building.tell("heal Kitchen").unwrap();
     let again = |meter: &Value| temperature(meter).is_some_and(|it| it != "18.25");

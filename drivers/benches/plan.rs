@@ -5,18 +5,19 @@
 //! on every machine. Then both clients read from one server, libmodbus' own, on loopback; the
 //! ratio is printed and nothing else is claimed by it. The planning is timed last.
 //!
-//! Others: *adjacent* joins registers that touch (Neuron); *max_insert* joins from the left while
+//! Others: *adjacent* joins registers that touch (Neuron); *`max_insert`* joins from the left while
 //! the hole is at most 50 registers (Telegraf's `max_insert` with its default), here within the
 //! device's own limit and not across what it refuses, of which it knows nothing.
 
 #![expect(
-    clippy::cast_precision_loss,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a bench of a profile that is not there fails, and its figures are what it is for"
 )]
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -183,9 +184,7 @@ fn beside_libmodbus() {
     let (Some(server), Some(client)) =
         (compiled(folder.path(), "modbus_server"), compiled(folder.path(), "modbus_client"))
     else {
-        println!(
-            "SKIPPED: no C compiler or no libmodbus-dev; image/prepare.sh installs them"
-        );
+        println!("SKIPPED: no C compiler or no libmodbus-dev; image/prepare.sh installs them");
         return;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -259,7 +258,8 @@ async fn read(port: &str, reads: u32) -> Duration {
                     [modbus]\nfunction = \"input\"\n"
         .to_owned();
     for address in 0..10 {
-        text += &format!(
+        let _ = write!(
+            text,
             "[[register]]\nkey = \"value_r{address}x\"\nquantity = \"value_r{address}x\"\n\
              unit = \"1\"\nkind = \"gauge\"\n\
              [register.modbus]\naddress = {address}\ntype = \"u16\"\n"

@@ -70,9 +70,7 @@ impl Ear {
         keys: &Arc<Keyring>,
     ) -> Self {
         match settings {
-            EarSettings::Han(settings) => {
-                Self::Han(Box::new(HanEar::open(settings, meters, keys)))
-            }
+            EarSettings::Han(settings) => Self::Han(Box::new(HanEar::open(settings, meters, keys))),
             EarSettings::Mqtt(settings) => {
                 Self::Mqtt(Box::new(MqttEar::open(settings, meters, profiles)))
             }

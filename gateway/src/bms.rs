@@ -291,7 +291,7 @@ impl Registers {
         let end = u32::from(address) + u32::from(count);
         let blocks = u32::from(address) / u32::from(BLOCK)..=(end - 1) / u32::from(BLOCK);
         let mut words = Vec::new();
-        for index in blocks.clone() {
+        for index in blocks {
             let block = match usize::try_from(index).unwrap_or_default().checked_sub(1) {
                 None => block::head(places.len(), &space.begun, &now),
                 Some(place) => {

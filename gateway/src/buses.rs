@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use drivers::{Keyring, Profiles};
 use drivers::pulse::Counts;
+use drivers::{Keyring, Profiles};
 use metering::{Clock, MeterId};
 use store::Core;
 use tokio::sync::{mpsc, oneshot, watch};

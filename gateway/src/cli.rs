@@ -11,9 +11,9 @@ mod han;
 mod import;
 mod keys;
 mod mbus;
-mod onewire;
 mod modbus;
 mod mqtt;
+mod onewire;
 mod out;
 mod profile;
 mod pulse;
@@ -69,24 +69,24 @@ enum Command {
     /// Listen to an electricity meter's customer port (HAN, P1), or take a message of it apart
     #[command(subcommand)]
     Han(han::Han),
-    /// Find thermometers on a 1-Wire, and ask them
-    #[command(subcommand)]
-    Onewire(onewire::OneWire),
-    /// Set the counters of pulse inputs
-    #[command(subcommand)]
-    Pulse(pulse::Pulse),
-    /// List the types of meters that are known, and check files that make others known
-    #[command(subcommand)]
-    Profile(profile::ProfileCommand),
-    /// The registers under which a building's management system reads the gateway's values
-    #[command(subcommand)]
-    Bms(bms::Bms),
     /// Who may connect to the gateway's own MQTT broker
     #[command(subcommand)]
     Mqtt(mqtt::Mqtt),
     /// Enter, import, list and remove the keys of meters that encrypt
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Find thermometers on a 1-Wire, and ask them
+    #[command(subcommand)]
+    Onewire(onewire::OneWire),
+    /// Set the counters of pulse inputs
+    #[command(subcommand)]
+    Pulse(pulse::Pulse),
+    /// The registers under which a building's management system reads the gateway's values
+    #[command(subcommand)]
+    Bms(bms::Bms),
+    /// List the types of meters that are known, and check files that make others known
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Listen to the wireless M-Bus meters around a receiver
     #[command(subcommand)]
     Radio(radio::Radio),
@@ -118,11 +118,11 @@ impl Cli {
             Command::Modbus(command) => command.run(&mut out),
             Command::Bms(command) => command.run(&mut out),
             Command::Han(command) => command.run(&mut out),
-            Command::Keys(command) => command.run(&mut out),
-            Command::Mqtt(command) => command.run(&mut out),
-            Command::Radio(command) => command.run(&mut out),
             Command::Onewire(command) => command.run(&mut out),
             Command::Pulse(command) => command.run(&mut out),
+            Command::Keys(command) => command.run(&mut out),
+            Command::Radio(command) => command.run(&mut out),
+            Command::Mqtt(command) => command.run(&mut out),
             Command::Profile(command) => command.run(&mut out),
             Command::Readings(command) => command.run(&mut out),
             Command::Store(command) => command.run(&mut out),
@@ -239,9 +239,9 @@ mod tests {
             "modbus",
             "bms",
             "han",
+            "profile",
             "keys",
             "radio",
-            "profile",
             "readings",
             "store",
             "import",

@@ -18,8 +18,8 @@
 //!
 //! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
 
-mod bms;
 mod batteries;
+mod bms;
 mod board;
 mod buses;
 mod canary;
@@ -36,8 +36,8 @@ mod ingest;
 pub mod keys;
 mod listen;
 mod live;
-mod mqtt;
 mod meter_keys;
+mod mqtt;
 mod poll;
 mod probe;
 mod restart;

@@ -30,6 +30,11 @@ pub(crate) trait Hear: Send {
     /// As [`drivers::Ear::hear`], cancellation and all.
     fn hear(&mut self, clock: &dyn Clock) -> impl Future<Output = Heard> + Send;
 
+    /// As [`drivers::Ear::holds`].
+    fn holds(&self, _index: usize) -> bool {
+        false
+    }
+
     /// As [`drivers::Ear::set_keys`].
     fn set_keys(&mut self, keys: &Arc<Keyring>);
 }
@@ -37,6 +42,10 @@ pub(crate) trait Hear: Send {
 impl Hear for drivers::Ear {
     async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         Self::hear(self, clock).await
+    }
+
+    fn holds(&self, index: usize) -> bool {
+        Self::holds(self, index)
     }
 
     fn set_keys(&mut self, keys: &Arc<Keyring>) {
@@ -192,7 +201,11 @@ impl<'a, E: Hear> Listen<'a, E> {
                 self.show(|bus| (bus.state, bus.answered) = (BusState::Up, heard));
                 // The first answer is stored at once: whoever has just installed the meter waits.
                 let is_first = self.meters.get(index).is_some_and(|meter| meter.shown.is_none());
-                if once || is_first { self.tell(index, now).await } else { self.glance(index).await }
+                if once || is_first {
+                    self.tell(index, now).await
+                } else {
+                    self.glance(index).await
+                }
             }
             Heard::Stranger(stranger) => {
                 self.stranger(&stranger);
@@ -229,22 +242,19 @@ impl<'a, E: Hear> Listen<'a, E> {
             at: heard.at.wall,
             count: 1,
         };
-        match list.iter_mut().find(|it| it.name == now.name) {
-            Some(known) => {
-                let count = known.count + 1;
-                *known = HeardStranger { count, rssi_dbm: now.rssi_dbm.or(known.rssi_dbm), ..now };
-            }
-            None => {
-                if list.len() >= MOST_STRANGERS {
-                    // Who was heard longest ago makes room.
-                    let oldest = list.iter().enumerate().min_by_key(|(_, it)| it.at);
-                    if let Some((oldest, _)) = oldest {
-                        list.swap_remove(oldest);
-                    }
-                    strangers.forgotten += 1;
+        if let Some(known) = list.iter_mut().find(|it| it.name == now.name) {
+            let count = known.count + 1;
+            *known = HeardStranger { count, rssi_dbm: now.rssi_dbm.or(known.rssi_dbm), ..now };
+        } else {
+            if list.len() >= MOST_STRANGERS {
+                // Who was heard longest ago makes room.
+                let oldest = list.iter().enumerate().min_by_key(|(_, it)| it.at);
+                if let Some((oldest, _)) = oldest {
+                    list.swap_remove(oldest);
                 }
-                list.push(now);
+                strangers.forgotten += 1;
             }
+            list.push(now);
         }
         if self.strangers_shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
             self.strangers_shown = Some(Instant::now());
@@ -275,7 +285,8 @@ impl<'a, E: Hear> Listen<'a, E> {
             if index.is_none_or(|index| index == at) {
                 meter.error = Some(error.clone());
                 if shown {
-                    let asked = meter.asked(&self.lines.cycles, now, Outcome::Failed(error.clone()));
+                    let asked =
+                        meter.asked(&self.lines.cycles, now, Outcome::Failed(error.clone()));
                     let glance = Polled::Glance(Box::new(asked));
                     self.lines.polled.send(glance).await.map_err(|_gone| Gone)?;
                 }
@@ -326,7 +337,7 @@ impl<'a, E: Hear> Listen<'a, E> {
                 if let Some(meter) = self.meters.get_mut(index) {
                     meter.is_told = false;
                 }
-            } else if was_whole && !was_told {
+            } else if was_whole && !was_told && !self.ear.holds(index) {
                 let outcome = Outcome::Failed(meter.absence());
                 let asked = meter.asked(&self.lines.cycles, now, outcome);
                 self.unstored = true;
@@ -383,11 +394,9 @@ impl Heeded {
             return;
         };
         let before = std::mem::replace(said, readout);
-        let kept = |old: &Reading| {
-            !said.readings.iter().any(|reading| reading.register == old.register)
-        };
-        let kept: Vec<_> =
-            before.readings.into_iter().filter(kept).take(MOST_READINGS).collect();
+        let kept =
+            |old: &Reading| !said.readings.iter().any(|reading| reading.register == old.register);
+        let kept: Vec<_> = before.readings.into_iter().filter(kept).take(MOST_READINGS).collect();
         said.readings.extend(kept);
         if said.identity.serial.is_empty() {
             said.identity = before.identity;
@@ -406,12 +415,11 @@ impl Heeded {
 
     fn asked(&mut self, cycles: &crate::cycle::Cycles, at: Moment, outcome: Outcome) -> Asked {
         let (meter, origin) = (self.planned.meter.id, self.planned.meter.origin);
-        let reply = match outcome {
-            Outcome::Failed(_) => Vec::new(),
-            _ => {
-                self.asked = None;
-                std::mem::take(&mut self.waiting)
-            }
+        let reply = if let Outcome::Failed(_) = outcome {
+            Vec::new()
+        } else {
+            self.asked = None;
+            std::mem::take(&mut self.waiting)
         };
         Asked { meter, at, cycle: cycles.next(), origin, outcome, reply }
     }

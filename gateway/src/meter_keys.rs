@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use data_encoding::HEXUPPER;
 use drivers::{KeyName, Keyring, MeterKeys};
 use tokio::sync::watch;
 
@@ -88,12 +89,13 @@ pub(crate) fn save(state: &Path, ring: &Keyring) -> Result<(), MeterKeysError> {
         return Err(MeterKeysError::TooMany(ring.len()));
     }
     let mut text =
-        "# The keys of meters. Secret: `fyrhus keys` changes them, nothing shows them.\n".to_owned();
+        "# The keys of meters. Secret: `fyrhus keys` changes them, nothing shows them.\n"
+            .to_owned();
     for (name, keys) in ring.iter() {
         text.push_str(name.as_str());
         for key in [Some(keys.encryption), keys.authentication].into_iter().flatten() {
             text.push(' ');
-            key.as_bytes().iter().for_each(|byte| text.push_str(&format!("{byte:02X}")));
+            text.push_str(&HEXUPPER.encode(key.as_bytes()));
         }
         text.push('\n');
     }

@@ -77,8 +77,13 @@ impl Mqtt {
             tls: Arc::new(tls),
             shutdown: shutdown.clone(),
         };
-        let publisher =
-            Publisher { state, wanted: publish.subscribe(), site, live, shutdown: shutdown.clone() };
+        let publisher = Publisher {
+            state,
+            wanted: publish.subscribe(),
+            site,
+            live,
+            shutdown: shutdown.clone(),
+        };
         let tasks = [
             tokio::spawn(restarted(own, shutdown.clone())),
             tokio::spawn(restarted(publisher, shutdown)),

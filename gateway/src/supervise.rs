@@ -25,8 +25,8 @@ use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use web_ui::{Handles, NotRead, WebUi, Wish};
 
-use crate::bms::Bms;
 use crate::batteries::{Batteries, BatteryWatch};
+use crate::bms::Bms;
 use crate::board::Board;
 use crate::buses::{self, Buses};
 use crate::canary::Canary;
@@ -137,6 +137,10 @@ struct Daemon {
 }
 
 impl Daemon {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the one place where every part is made, in the order in which they need each other"
+    )]
     async fn start(
         machine: &Machine,
         clock: Arc<SystemClock>,
@@ -611,7 +615,8 @@ impl control::Answer for BackDoor {
             }
             Request::Record { fact } => {
                 let fact = data_encoding::HEXLOWER.decode(fact.as_bytes()).ok();
-                let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact)) else {
+                let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact))
+                else {
                     return Reply::Refused("this is nothing that a ledger has".to_owned());
                 };
                 match self.scribe.write(fact).await {

@@ -28,12 +28,9 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
                 Garble::Undecodable(_) => (TroubleCode::Undecodable, vec![address]),
             }
         }
-        ReadError::Gone { address } => {
-            (TroubleCode::Gone, vec![("address", address.to_string())])
-        }
+        ReadError::Gone { address } => (TroubleCode::Gone, vec![("address", address.to_string())]),
         ReadError::Locked { address, number, has_key } => {
-            let code =
-                if *has_key { TroubleCode::KeyWrong } else { TroubleCode::KeyMissing };
+            let code = if *has_key { TroubleCode::KeyWrong } else { TroubleCode::KeyMissing };
             (code, vec![("address", address.to_string()), ("number", number.clone())])
         }
         ReadError::Misfit { address, .. } => {

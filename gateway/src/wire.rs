@@ -8,11 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use drivers::han::{HanSettings, Line};
-use drivers::radio::{RadioMode, RadioSettings, ReceiverKind};
 use drivers::mqtt::MqttSettings;
 use drivers::pulse::{Counts, PulseBus};
+use drivers::radio::{RadioMode, RadioSettings, ReceiverKind};
 use drivers::weather::WeatherBus;
-use drivers::{BrokerAt, Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Keyring, Load, PortSettings, Profiles};
+use drivers::{
+    BrokerAt, Bus, BusKind, BusSettings, Ear, EarKind, EarSettings, Keyring, Load, PortSettings,
+    Profiles,
+};
 use metering::{MeterId, Origin, Register};
 use store::Kind;
 

@@ -21,8 +21,8 @@ impl Building {
     pub fn start(home: &Home, plan: &str) -> anyhow::Result<Self> {
         let file = home.folder().join("building.toml");
         std::fs::write(&file, plan)?;
-        let [file, site, folder] = [file, home.site(), home.folder().join("wires")]
-            .map(|path| path.display().to_string());
+        let [file, site, folder] =
+            [file, home.site(), home.folder().join("wires")].map(|path| path.display().to_string());
         let places = ["--write-site", &site, "--folder", &folder];
         let arguments = ["run", &file, "--base-port", "0"].into_iter().chain(places);
         let log = home.folder().join("building.log");

@@ -1,8 +1,6 @@
 //! Thermometers on a 1-Wire: from the kernel's files to the pages' API, with everything that goes
 //! wrong on such a wire.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
-
 use serde_json::Value;
 use site_tests::building::Building;
 use site_tests::gateway::Home;

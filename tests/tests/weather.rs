@@ -1,8 +1,6 @@
 //! The outdoor temperature of a weather service: nothing is asked without consent, a forecast is
 //! marked as one, and a service that fails is said.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic, in its helpers too")]
-
 use serde_json::Value;
 use site_tests::building::Building;
 use site_tests::gateway::Home;

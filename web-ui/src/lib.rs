@@ -57,13 +57,13 @@ use tokio::sync::{mpsc, watch};
 
 pub use claim::open_claim;
 pub use handles::WrongProfile;
-pub use handles::{
-    BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem, FoundMeter, HeardStranger, Live,
-    LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState, Mistake, NotEnrolled, NotRead,
-    NotSaved, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus, Site, Status, StoreStatus,
-    Strangers, SyncStatus, Wish,
-};
 pub use handles::{BatterySign, LowBattery};
+pub use handles::{
+    BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem,
+    FoundMeter, HeardStranger, Live, LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState,
+    Mistake, NotEnrolled, NotRead, NotSaved, NotScanned, ScanKind, ScanOrder, ScanState,
+    ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
+};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.

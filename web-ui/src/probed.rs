@@ -147,10 +147,9 @@ mod tests {
     }
 
     async fn keep(core: &Core, attempts: &[Attempt]) {
-        let rows = attempts.iter().map(|attempt| AttemptRow {
-            at_ms: 1_000 * attempt.at,
-            body: attempt.to_bytes(),
-        });
+        let rows = attempts
+            .iter()
+            .map(|attempt| AttemptRow { at_ms: 1_000 * attempt.at, body: attempt.to_bytes() });
         core.append_attempts(rows.collect()).await.unwrap();
     }
 

@@ -28,7 +28,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    bms, buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site, users,
+    bms, buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site,
+    users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};

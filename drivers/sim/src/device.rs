@@ -37,7 +37,7 @@ pub enum Device {
     Room,
     /// Modbus, the same outdoors, without carbon dioxide.
     Outdoor,
-    /// MQTT, a Zigbee sensor of a room behind Zigbee2MQTT.
+    /// MQTT, a Zigbee sensor of a room behind `Zigbee2MQTT`.
     ZigbeeRoom,
     /// 1-Wire, a thermometer.
     Ds18b20,

@@ -1,4 +1,4 @@
-//! Sensors on MQTT, in the words of Zigbee2MQTT. They are clients of a broker, which is not here:
+//! Sensors on MQTT, in the words of `Zigbee2MQTT`. They are clients of a broker, which is not here:
 //! the gateway's own, as a rule.
 //!
 //! ```text

@@ -71,9 +71,10 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
             Port::Broker(port) => Some(BrokerEntry { plain: format!("127.0.0.1:{port}") }),
             _ => None,
         }),
-        publish: simulator.buses().any(|(_, port)| matches!(port, Port::Broker(_))).then(|| {
-            vec![PublishEntry { to: "mqtt://own" }]
-        }),
+        publish: simulator
+            .buses()
+            .any(|(_, port)| matches!(port, Port::Broker(_)))
+            .then(|| vec![PublishEntry { to: "mqtt://own" }]),
         buses: buses.collect(),
         meters: meters.collect(),
     };
@@ -97,7 +98,8 @@ struct File<'a> {
 pub fn broker_users(simulator: &Simulator) -> Option<String> {
     simulator.buses().find(|(_, port)| matches!(port, Port::Broker(_)))?;
     let hash = Sha256::digest(simulator.broker_password());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: Vec<_> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.concat();
     let user = mqtt::USER;
     Some(format!(
         "[[user]]\nname = \"{user}\"\nsecret = \"sha256:{hash}\"\npublish = [\"zigbee2mqtt/#\"]\n"

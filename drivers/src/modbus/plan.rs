@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -249,7 +250,8 @@ pub(crate) fn lessons(learned: &BTreeMap<u8, (String, Learned)>) -> String {
         let seams = seams.iter().map(|at| (SEAM, at));
         for (what, (function, address)) in seams.chain(lone.iter().map(|at| (LONE, at))) {
             let code = function.code();
-            text += &format!("{unit} {profile} {what} {code} {address}\n");
+            // Writing into a text cannot fail.
+            let _ = writeln!(text, "{unit} {profile} {what} {code} {address}");
         }
     }
     text

@@ -99,9 +99,9 @@ async fn fingerprint(
         for identify in &modbus.identify {
             let at = identify.point.at;
             let key = (at.function.code(), at.address, at.count);
-            if !asked.contains_key(&key) {
+            if let std::collections::btree_map::Entry::Vacant(e) = asked.entry(key) {
                 let words = register(bus, unit, at, modbus, clock).await?;
-                asked.insert(key, words);
+                e.insert(words);
             }
             let Some(Some(found)) = asked.get(&key) else { continue };
             let mut words = Words::default();

@@ -328,7 +328,7 @@ fn profile(registers: &BTreeMap<String, &&Announced>) -> Option<String> {
     let topic = quoted(&placed(&first.topic));
     let message = format!("{{ topic = {topic}, payload = \"null\" }}");
     let vector = format!("[[vector]]\ndevice = \"x\"\nmessage = [{message}]\n");
-    write!(text, "{vector}expect = {{ {first_key} = \"invalid\" }}\n").ok()?;
+    writeln!(text, "{vector}expect = {{ {first_key} = \"invalid\" }}").ok()?;
     Some(text)
 }
 
@@ -343,18 +343,19 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(template: &str, expected: Option<Option<&str>>) {
-        assert_eq!(path(template), expected.map(|it| it.map(str::to_owned)), "{template}");
+    fn check(template: &str, expected: &str) {
+        let path = path(template).map(|it| it.unwrap_or_else(|| "all".to_owned()));
+        assert_eq!(path.as_deref().unwrap_or("none"), expected, "{template}");
     }
 
     #[test]
     fn a_template_is_taken_if_it_is_a_path() {
-        check("{{ value_json.temperature }}", Some(Some("/temperature")));
-        check("{{value_json['ENERGY']['Total']}}", Some(Some("/ENERGY/Total")));
-        check("{{ value_json[\"a/b~\"].c | float }}", Some(Some("/a~1b~0/c")));
-        check("{{ value_json.list[0].x }}", Some(Some("/list/0/x")));
-        check("{{ value }}", Some(None));
-        check("{{ value | float }}", Some(None));
+        check("{{ value_json.temperature }}", "/temperature");
+        check("{{value_json['ENERGY']['Total']}}", "/ENERGY/Total");
+        check("{{ value_json[\"a/b~\"].c | float }}", "/a~1b~0/c");
+        check("{{ value_json.list[0].x }}", "/list/0/x");
+        check("{{ value }}", "all");
+        check("{{ value | float }}", "all");
         for other in [
             "{{ value_json.a * 2 }}",
             "{{ value_json.a | default(0) }}",
@@ -367,7 +368,7 @@ mod tests {
             "21",
             "",
         ] {
-            check(other, None);
+            check(other, "none");
         }
     }
 

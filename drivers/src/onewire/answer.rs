@@ -57,34 +57,34 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, expected: Answer) {
-        assert_eq!(of_w1_slave(text), expected, "{text}");
+    fn check(text: &str, expected: &Answer) {
+        assert_eq!(of_w1_slave(text), *expected, "{text}");
     }
 
     #[test]
     fn a_file_says_a_temperature_or_why_there_is_none() {
         let measured =
             "5a 01 55 05 7f a5 a5 66 c3 : crc=c3 YES\n5a 01 55 05 7f a5 a5 66 c3 t=21625\n";
-        check(measured, Answer::Measured(21_625));
-        check(&measured.replace("YES", "NO"), Answer::WrongChecksum);
+        check(measured, &Answer::Measured(21_625));
+        check(&measured.replace("YES", "NO"), &Answer::WrongChecksum);
         check(
             "91 ff 4b 46 7f ff 0f 10 25 : crc=25 YES\n91 ff 4b 46 7f ff 0f 10 25 t=-6937\n",
-            Answer::Measured(-6_937),
+            &Answer::Measured(-6_937),
         );
         check(
             "50 05 4b 46 7f ff 0c 10 1c : crc=1c YES\n50 05 4b 46 7f ff 0c 10 1c t=85000\n",
-            Answer::PoweredOn(85_000),
+            &Answer::PoweredOn(85_000),
         );
         check(
             "50 05 4b 46 7f ff 08 10 56 : crc=56 YES\n50 05 4b 46 7f ff 08 10 56 t=85000\n",
-            Answer::Measured(85_000),
+            &Answer::Measured(85_000),
         );
         check(
             "00 00 00 00 00 00 00 00 00 : crc=00 YES\n00 00 00 00 00 00 00 00 00 t=0\n",
-            Answer::Zeros,
+            &Answer::Zeros,
         );
-        check("", Answer::Nothing);
-        check("\n", Answer::Nothing);
+        check("", &Answer::Nothing);
+        check("\n", &Answer::Nothing);
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
             "zz 01 55 05 7f a5 a5 66 c3 : crc=c3 YES\nt=21625\n",
             "5a 01 55 05 7f a5 a5 66 c3 : crc=c3 YES\nt=99999999999999999999\n",
         ] {
-            check(odd, Answer::Odd);
+            check(odd, &Answer::Odd);
         }
         assert_eq!(of_temperature("21625\n"), Answer::Measured(21_625));
         assert_eq!(of_temperature("-62\n"), Answer::Measured(-62));

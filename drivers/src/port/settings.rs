@@ -43,9 +43,11 @@ impl PortSettings {
     pub const fn is_network(&self) -> bool {
         match self {
             Self::Serial(_) | Self::Sysfs(_) | Self::Gpio(_) | Self::Events(_) => false,
-            Self::Tcp(_) | Self::RtuOverTcp(_) | Self::Udp(_) | Self::Service(_) | Self::Broker(_) => {
-                true
-            }
+            Self::Tcp(_)
+            | Self::RtuOverTcp(_)
+            | Self::Udp(_)
+            | Self::Service(_)
+            | Self::Broker(_) => true,
         }
     }
 }
@@ -68,9 +70,7 @@ impl FromStr for PortSettings {
             "mqtt" if is_host_and_port(rest) => Ok(Self::Broker(BrokerAt::Plain(rest.to_owned()))),
             "mqtts" if is_host_and_port(rest) => Ok(Self::Broker(BrokerAt::Tls(rest.to_owned()))),
             "https" if is_place(rest) => Ok(Self::Service(text.to_owned())),
-            "http" if is_place(rest) && is_this_machine(rest) => {
-                Ok(Self::Service(text.to_owned()))
-            }
+            "http" if is_place(rest) && is_this_machine(rest) => Ok(Self::Service(text.to_owned())),
             _ => Err(invalid()),
         }
     }
@@ -83,7 +83,9 @@ fn is_path(text: &str) -> bool {
 /// A host, perhaps with a port, and a path; nobody's name, and no question behind it.
 fn is_place(text: &str) -> bool {
     let host = text.split('/').next().unwrap_or_default();
-    !host.is_empty() && !text.contains(['@', '?', '#', ' ', '\\']) && !text.contains(char::is_control)
+    !host.is_empty()
+        && !text.contains(['@', '?', '#', ' ', '\\'])
+        && !text.contains(char::is_control)
 }
 
 fn is_this_machine(text: &str) -> bool {

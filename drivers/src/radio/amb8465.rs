@@ -40,7 +40,7 @@ pub(super) fn setup(mode: RadioMode) -> Vec<Step> {
 
 /// A setting that is not as it has to be is written, and in force after a reset.
 pub(super) fn further(reply: &Reply) -> Vec<Step> {
-    match (*reply).data.as_slice() {
+    match reply.data.as_slice() {
         [setting @ (COMMAND_OUT | RSSI_OUT), 1, value]
             if reply.kind == u16::from(GET | ANSWER) && *value != 1 =>
         {

@@ -19,10 +19,8 @@ pub fn frame_of_line(line: &str) -> Option<Frame> {
     let is_mode = |text: &str| matches!(text, "T1" | "T2" | "C1" | "C2" | "S1" | "S2");
     let mut rssi_dbm = None;
     match fields.as_slice() {
-        [mode, fits, ..] if is_mode(mode) => {
-            if *fits == "0" {
-                return None;
-            }
+        [mode, fits, ..] if is_mode(mode) && *fits == "0" => {
+            return None;
         }
         [_, _, _, _, _, dbm, ..] => {
             rssi_dbm = dbm.parse().ok().filter(|dbm| (-150..0).contains(dbm));

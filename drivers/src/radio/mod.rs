@@ -17,7 +17,7 @@
 //!
 //! Sources: IMST, "Wireless M-Bus Host Controller Interface", 1.6; Amber Wireless, "AMB8426-M and
 //! AMB8626-M manual", 2.4, and Würth Elektronik's Metis reference manuals; the command reference of
-//! culfw; the readme of rtl_wmbus; Elvaco, "CMeX50 user's manual".
+//! culfw; the readme of `rtl_wmbus`; Elvaco, "`CMeX50` user's manual".
 //!
 //! **Never true:** anything is sent by radio. A frame whose checksums or key do not fit, or that is
 //! of another meter than the configured one, becomes a value.
@@ -45,7 +45,7 @@ pub enum ReceiverKind {
     Amb8465,
     /// CUL, nanoCUL and others with culfw.
     Cul,
-    /// Whatever says lines with a frame in hex: rtl_wmbus, a gateway of another maker.
+    /// Whatever says lines with a frame in hex: `rtl_wmbus`, a gateway of another maker.
     Lines,
 }
 

@@ -66,7 +66,8 @@ fn frame(id: u32, framing: Framing, key: Option<&Key>) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    digits.concat()
 }
 
 /// What the IMST says of a frame: without its length byte, with RSSI and checksum.

@@ -146,8 +146,9 @@ fn halves(number: u32) -> [u16; 2] {
 }
 
 fn quarters(number: i64) -> [u16; 4] {
-    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
-    [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes)
+    let bytes = number.to_be_bytes();
+    let (words, _) = bytes.as_chunks();
+    std::array::from_fn(|at| words.get(at).copied().map_or(0, u16::from_be_bytes))
 }
 
 fn fill(block: &mut [u16; WORDS], words: impl Iterator<Item = u16>) {

@@ -1,5 +1,6 @@
 //! `fyrhus profile`: the types of meters that are known, and files that make others known.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -130,7 +131,7 @@ fn notes(profile: &Profile) -> Vec<String> {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListProfiles {
-    /// Only those that count this: heat, electricity, cooling, water, hot_water, gas, solar,
+    /// Only those that count this: heat, electricity, cooling, water, `hot_water`, gas, solar,
     /// climate, other
     #[arg(long)]
     medium: Option<Medium>,
@@ -152,7 +153,7 @@ enum Wire {
     Mqtt,
     Pulse,
     #[value(name = "1wire", alias = "onewire")]
-    OneWire,
+    Thermometer,
 }
 
 impl Wire {
@@ -163,7 +164,7 @@ impl Wire {
             Self::Modbus => "Modbus",
             Self::Mqtt => "MQTT",
             Self::Pulse => "pulses",
-            Self::OneWire => "1-Wire",
+            Self::Thermometer => "1-Wire",
         }
     }
 }
@@ -231,7 +232,7 @@ impl ListProfiles {
                     profile.vendor
                 );
                 if let Some(file) = file {
-                    line.push_str(&format!(" ({file})"));
+                    let _ = write!(line, " ({file})");
                 }
                 out.line(&line)?;
             }

@@ -314,4 +314,3 @@ fn for_people(readout: &Readout) -> String {
     }
     lines.into_iter().map(|line| line + "\n").collect()
 }
-

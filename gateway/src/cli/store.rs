@@ -63,7 +63,7 @@ pub(super) struct Backup {
 }
 
 #[derive(Debug, Serialize)]
-struct File<'a> {
+struct FileState<'a> {
     file: &'a str,
     bytes: u64,
     readings: u64,
@@ -119,7 +119,15 @@ fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> anyhow::Resul
         if out.json {
             let (spooled, chunks, set_aside) = (*spooled, *chunks, *set_aside);
             let (bytes, readings) = (*bytes, *readings);
-            out.object(&File { file: name, bytes, readings, spooled, chunks, set_aside, damages })?;
+            out.object(&FileState {
+                file: name,
+                bytes,
+                readings,
+                spooled,
+                chunks,
+                set_aside,
+                damages,
+            })?;
             continue;
         }
         out.line(&format!("{name:<18} {bytes:>12} {readings:>12} {spooled:>9} {chunks:>7}"))?;

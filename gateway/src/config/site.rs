@@ -16,14 +16,15 @@ use metering::{Medium, MeterId, SiteId};
 use super::check::{Check, Mistake, Root, Section, nearest};
 use super::schedule::PollEvery;
 pub use heard::Radio;
-pub use mqtt::{BrokerLogin, OwnBroker, Publish};
 pub(crate) use keys::TABLES;
 use keys::{
-    ADDRESS, ANSWER_WITHIN, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BAUD, BUS, BUS_ID, BUS_NAME, CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM,
-    METER, METER_BUS, METER_ID, METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
-    PLACE, POLL_EVERY, PORT, PROFILE, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID,
-    SITE_NAME, TIME_ZONE, UNIT_LOADS, URL, BROKER, PUBLISH,
+    ADDRESS, ANSWER_WITHIN, BAUD, BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BROKER, BUS, BUS_ID,
+    BUS_NAME, CLOUD, CONTACT, KIND, LINE, MAX_UNIT_LOADS, MEDIUM, METER, METER_BUS, METER_ID,
+    METER_NAME, METER_POLL_EVERY, PARITY, PART_OF, PAUSE_AFTER_CONNECT, PLACE, POLL_EVERY, PORT,
+    PROFILE, PUBLISH, REFERENCES, SECONDARY, SERIAL, SIMULATED, SITE, SITE_ID, SITE_NAME,
+    TIME_ZONE, UNIT_LOADS, URL,
 };
+pub use mqtt::{BrokerLogin, OwnBroker, Publish};
 
 /// What `site.toml` says. Two buses never share a port, two meters never an id or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,14 +128,13 @@ impl WireKind {
 
     const fn default_poll_every(self) -> u64 {
         match self {
-            Self::Asked(BusKind::Mbus | BusKind::Modbus) => 900,
             Self::Asked(BusKind::OneWire) => 300,
-            Self::Asked(BusKind::Pulse) => 60,
+            Self::Asked(BusKind::Pulse) | Self::Listened(EarKind::Han) => 60,
             Self::Asked(BusKind::Weather) => 3_600,
-            Self::Listened(EarKind::Han) => 60,
-            // Most say something every few seconds or minutes; some, in thick walls, are heard now and
-            // then.
-            Self::Listened(EarKind::Radio | EarKind::Mqtt) => 900,
+            // Of those that are listened to most say something every few seconds or minutes; some,
+            // in thick walls, are heard now and then.
+            Self::Asked(BusKind::Mbus | BusKind::Modbus)
+            | Self::Listened(EarKind::Radio | EarKind::Mqtt) => 900,
         }
     }
 }
@@ -241,7 +241,17 @@ fn site(check: &mut Check<'_>, root: Root<'_>, profiles: &[&str]) -> Option<Site
 
     let (id, name, place, time_zone) = head?;
     let buses = buses.known.into_iter().map(|known| known.bus).collect();
-    Some(Site { id: id?, name: name?, place, time_zone: time_zone?, buses, cloud, bms, broker, publish })
+    Some(Site {
+        id: id?,
+        name: name?,
+        place,
+        time_zone: time_zone?,
+        buses,
+        cloud,
+        bms,
+        broker,
+        publish,
+    })
 }
 
 fn time_zone(check: &mut Check<'_>, section: Section<'_>) -> Option<Tz> {
@@ -440,7 +450,7 @@ impl Buses {
             baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(kind.default_baud()),
             parity: parity?.parse().ok()?,
             finds_line: !section.has(&BAUD) && !section.has(&PARITY),
-            radio: radio?,
+            radio: radio.ok()?,
             answer_within,
             pause_after_connect: Duration::from_millis(pause_after_connect?),
             max_unit_loads,

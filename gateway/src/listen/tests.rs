@@ -43,7 +43,7 @@ impl Wire {
         let (polled, told) = mpsc::channel(64);
         let (wishes, wished) = mpsc::channel(1);
         let (_, scans) = mpsc::channel(1);
-        let (_keys, keys) = watch::channel(Arc::default());
+        let (keys_come, keys) = watch::channel(Arc::default());
         let board = Board::new(clock.now().wall);
         board.set_buses(["a".to_owned()]);
         let mut lines = Lines {
@@ -77,7 +77,7 @@ impl Wire {
         tokio::spawn(async move {
             listen_bus(&mut Fake(heard), plan, Arc::new(listens), &mut lines).await;
         });
-        Self { says, told, wishes, board, clock, _keys }
+        Self { says, told, wishes, board, clock, _keys: keys_come }
     }
 
     /// The meter says `watts`, and `wh` if it is the end of an hour.

@@ -42,7 +42,7 @@ fn a_table_of_keys_is_read_with_or_without_names() {
 #[test]
 fn what_is_wrong_is_told_without_a_digit_of_the_key() {
     let wrong = |file: &str| read(file.as_bytes(), "").unwrap_err();
-    let short = &KEY[..31];
+    let short = KEY.get(..31).unwrap();
     assert_eq!(wrong(&format!("67001122,{short}\n")), "line 1 has no key: one has 32 hex digits");
     assert_eq!(wrong(&format!("{KEY};{KEY}\n")), "line 1 has no meter's number");
     assert_eq!(wrong("serial;key\n"), "the file has no key");

@@ -44,7 +44,8 @@ pub(super) fn all(
                 let place = format!("homeassistant/sensor/fyrhus_{node}/{}/config", value.register);
                 said.insert(place, config.to_string());
             }
-            let payload = value.value.map_or_else(|_| NOBODY_KNOWS.into(), |it| it.decimal());
+            let payload =
+                value.value.map_or_else(|_| NOBODY_KNOWS.into(), metering::Quantity::decimal);
             said.insert(topic, payload);
         }
     }
@@ -71,6 +72,20 @@ fn announcement(
 ) -> Value {
     let id = meter.id.to_string();
     let register = value.register.to_string();
+    let mut device = json!({
+        "identifiers": [format!("fyrhus_{id}")],
+        "name": meter.name,
+        "suggested_area": site.name,
+    });
+    let mut say_of_device = |key: &str, text: Option<&String>| {
+        if let (Some(device), Some(text)) =
+            (device.as_object_mut(), text.filter(|it| !it.is_empty()))
+        {
+            device.insert(key.to_owned(), text.as_str().into());
+        }
+    };
+    say_of_device("manufacturer", now.identity.as_ref().map(|it| &it.manufacturer));
+    say_of_device("serial_number", now.identity.as_ref().map(|it| &it.serial));
     let mut config = json!({
         "name": register.replace('_', " "),
         "unique_id": format!("fyrhus_{id}_{register}"),
@@ -80,32 +95,26 @@ fn announcement(
             {"topic": format!("{prefix}/{id}/available")},
         ],
         "availability_mode": "all",
-        "device": {
-            "identifiers": [format!("fyrhus_{id}")],
-            "name": meter.name,
-            "suggested_area": site.name,
-        },
+        "device": device,
         "origin": {"name": "Fyrhus"},
     });
+    let mut say = |key: &str, text: &str| {
+        if let Some(config) = config.as_object_mut() {
+            config.insert(key.to_owned(), text.into());
+        }
+    };
     let counts = value.kind == Kind::Counter;
     if let Ok(quantity) = value.value {
         let unit = quantity.resolution().unit();
         if let Some(class) = class(value.register.quantity.as_str(), unit, meter.medium) {
-            config["device_class"] = class.into();
+            say("device_class", class);
         }
         if !unit.symbol().is_empty() {
-            config["unit_of_measurement"] = unit.symbol().into();
+            say("unit_of_measurement", unit.symbol());
         }
     }
     if value.kind != Kind::Flag {
-        config["state_class"] = if counts { "total_increasing" } else { "measurement" }.into();
-    }
-    if let Some(maker) = now.identity.as_ref().map(|it| &it.manufacturer).filter(|it| !it.is_empty())
-    {
-        config["device"]["manufacturer"] = maker.as_str().into();
-    }
-    if let Some(serial) = now.identity.as_ref().map(|it| &it.serial).filter(|it| !it.is_empty()) {
-        config["device"]["serial_number"] = serial.as_str().into();
+        say("state_class", if counts { "total_increasing" } else { "measurement" });
     }
     config
 }

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::api::told::{DeviceBody, SaidBody, TroubleBody};
 use crate::figures::{self, UsedBy};
-use crate::handles::{LiveMeter, LowBattery, LiveValue, MeterInfo, MeterState, NotRead, Wish};
+use crate::handles::{LiveMeter, LiveValue, LowBattery, MeterInfo, MeterState, NotRead, Wish};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
 use crate::told::{Device, Devices};

@@ -116,7 +116,7 @@ async fn settle(ear: &mut MqttEar, running: &Running) {
             sensor.publish("zigbee2mqtt/marker", "{\"temperature\":1}", false);
             let heard = tokio::select! {
                 heard = ear.hear(&Noon) => heard,
-                _ = async { while sensor.next().await.is_ok() {} } => continue,
+                () = async { while sensor.next().await.is_ok() {} } => continue,
                 () = time::sleep(Duration::from_millis(50)) => continue,
             };
             if told(&heard) == MARKER {

@@ -36,8 +36,12 @@ impl AskDoctor {
             bail!("there is no site.toml in {} yet", machine.state.display());
         };
         let wanted = |bus: &&Bus| self.bus.as_ref().is_none_or(|id| *id == bus.id);
-        let buses: Vec<&Bus> =
-            site.buses.iter().filter(|bus| bus.kind == WireKind::Asked(BusKind::Mbus)).filter(wanted).collect();
+        let buses: Vec<&Bus> = site
+            .buses
+            .iter()
+            .filter(|bus| bus.kind == WireKind::Asked(BusKind::Mbus))
+            .filter(wanted)
+            .collect();
         if buses.is_empty() {
             match &self.bus {
                 Some(id) => bail!("site.toml has no M-Bus `{}`", plain(id)),

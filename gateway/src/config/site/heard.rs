@@ -16,12 +16,15 @@ pub struct Radio {
     pub mode: RadioMode,
 }
 
-/// The receiver of a bus of `kind`. The outer `None` is for one that must be there and is not.
+/// A receiver that must be there is not, or is no receiver; it has been said.
+pub(super) struct Missing;
+
+/// The receiver of a bus of `kind`. `None` if it needs none.
 pub(super) fn radio(
     check: &mut Check<'_>,
     section: Section<'_>,
     kind: Option<WireKind>,
-) -> Option<Option<Radio>> {
+) -> Result<Option<Radio>, Missing> {
     if kind != Some(WireKind::Listened(EarKind::Radio)) {
         for key in [&RECEIVER, &MODE] {
             if section.has(key) && kind.is_some() {
@@ -29,7 +32,7 @@ pub(super) fn radio(
                 check.mistake(section.place(key), advice);
             }
         }
-        return Some(None);
+        return Ok(None);
     }
     if section.has(&PARITY) {
         let advice = "`parity` means nothing to a receiver: leave it out";
@@ -38,17 +41,17 @@ pub(super) fn radio(
     if !section.has(&RECEIVER) {
         let advice = format!("`receiver` is missing: {}", RECEIVER.takes);
         check.mistake(section.at, advice);
-        return None;
+        return Err(Missing);
     }
-    let receiver = check.text(section, &RECEIVER)?;
-    let receiver = ReceiverKind::ALL.into_iter().find(|it| it.code() == receiver)?;
-    let mode = check.text(section, &MODE)?;
-    let mode = RadioMode::ALL.into_iter().find(|it| it.code() == mode)?;
+    let receiver = check.text(section, &RECEIVER).ok_or(Missing)?;
+    let receiver = ReceiverKind::ALL.into_iter().find(|it| it.code() == receiver).ok_or(Missing)?;
+    let mode = check.text(section, &MODE).ok_or(Missing)?;
+    let mode = RadioMode::ALL.into_iter().find(|it| it.code() == mode).ok_or(Missing)?;
     if receiver == ReceiverKind::Lines && section.has(&MODE) {
         let advice = "`mode` is set at what says the lines: leave it out here";
         check.mistake(section.place(&MODE), advice.to_owned());
     }
-    Some(Some(Radio { receiver, mode }))
+    Ok(Some(Radio { receiver, mode }))
 }
 
 /// Says what of a bus's section does not fit a wire that is listened to.

@@ -97,7 +97,9 @@ pub(super) static BUS_NAME: Key = Key {
 
 pub(super) static KIND: Key = Key {
     name: "kind",
-    takes: Takes::OneWord(&["mbus", "modbus", "han", "wmbus", "mqtt", "onewire", "pulse", "weather"]),
+    takes: Takes::OneWord(&[
+        "mbus", "modbus", "han", "wmbus", "mqtt", "onewire", "pulse", "weather",
+    ]),
     without: Without::Mistake,
     says: "What is spoken on it: M-Bus, Modbus, what an electricity meter pushes at its customer port \
            (HAN, P1), wireless M-Bus, what sensors say to an MQTT broker, thermometers on a 1-Wire, pulses (S0), or the forecast of a weather service.",
@@ -122,8 +124,10 @@ pub(super) static PORT: Key = Key {
 pub(super) static BAUD: Key = Key {
     name: "baud",
     takes: Takes::OneNumber(&[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115_200]),
-    without: Without::Told("2400 on M-Bus, 9600 on Modbus; HAN: found by listening; wireless M-Bus: that of the \
-                         receiver when it is new"),
+    without: Without::Told(
+        "2400 on M-Bus, 9600 on Modbus; HAN: found by listening; wireless M-Bus: that of the \
+                         receiver when it is new",
+    ),
     says: "The rate of the wire itself, behind a converter too: time-outs follow from it.",
 };
 

@@ -72,7 +72,10 @@ references = ["192.0.2.1:443", "time.example:123"]
     assert_eq!(site.place.as_deref(), Some("Trondheim"));
     assert_eq!(site.time_zone, Tz::Europe__Copenhagen);
     let [riser, main] = &site.buses[..] else { panic!("{:?}", site.buses) };
-    assert_eq!((riser.kind, riser.baud, riser.parity), (WireKind::Asked(BusKind::Mbus), 300, Parity::Even));
+    assert_eq!(
+        (riser.kind, riser.baud, riser.parity),
+        (WireKind::Asked(BusKind::Mbus), 300, Parity::Even)
+    );
     assert_eq!(riser.answer_within, Some(Duration::from_secs(3)));
     assert_eq!((main.name.as_str(), main.baud, main.parity), ("main", 9600, Parity::None));
     let heat = &riser.meters[0];
@@ -314,7 +317,11 @@ fn a_wire_without_telegrams_has_a_port_and_addresses_of_its_own() {
     ];
     let meters = [
         meter(1, "t", "address = \"28-0316a2795bff\"\noutdoor = true"),
-        meter(2, "p", "address = 17\nprofile = \"kamstrup.multical-601\"\npulses_per_unit = \"1000\""),
+        meter(
+            2,
+            "p",
+            "address = 17\nprofile = \"kamstrup.multical-601\"\npulses_per_unit = \"1000\"",
+        ),
         meter(3, "w", "coordinates = \"59.913868, 10.75\""),
     ];
     let site = Site::load(&format!("{HEAD}{}{}", buses.concat(), meters.concat()), PROFILES);

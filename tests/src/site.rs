@@ -78,7 +78,7 @@ impl Site {
         let fresh = !plan.state("gateway").join("site.toml").exists();
         plan.write_files()?;
 
-        tell("The building: meters on M-Bus and Modbus");
+        tell("The building: meters and sensors on M-Bus, Modbus, 1-Wire, MQTT and pulse inputs");
         let building = plan.start_building()?;
         if fresh {
             plan.point_at_cloud()?;

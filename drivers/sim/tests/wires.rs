@@ -460,8 +460,8 @@ async fn the_sites_configuration_names_every_meter_once() {
     let mut ids: Vec<&str> = meters.iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert!(meters.iter().all(|it| it["simulated"].as_bool() == Some(true)));
     for meter in meters {
-        let address = [meter.contains_key("address"), meter.contains_key("secondary")];
-        assert_eq!(address.iter().filter(|it| **it).count(), 1, "{meter}");
+        let places = ["address", "secondary", "coordinates"];
+        assert_eq!(places.iter().filter(|it| meter.contains_key(it)).count(), 1, "{meter}");
         if let Some(main) = meter.get("part_of") {
             assert!(ids.contains(&main.as_str().unwrap()));
         }

@@ -84,6 +84,8 @@ impl Place {
     async fn run(mut self) {
         let stop = self.stop.clone();
         let (mut pause, mut told) = (FIRST_PAUSE, None);
+        // The own broker starts beside this task: a first try that comes too early is no fault.
+        let mut is_early = self.to.to == BrokerAt::Own;
         while !stop.is_cancelled() {
             let connecting = stop.run_until_cancelled(self.connect());
             let Some(connected) = connecting.await else { return };
@@ -98,7 +100,7 @@ impl Place {
                 }
                 Err(why) => why,
             };
-            if told.as_ref() != Some(&why) {
+            if !std::mem::take(&mut is_early) && told.as_ref() != Some(&why) {
                 tracing::error!(to = %self.name(), "values cannot be published: {why}; trying on");
                 told = Some(why);
             }

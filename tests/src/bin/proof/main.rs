@@ -167,11 +167,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let mut rows = if arguments.only.is_empty() && !arguments.go_on {
-        vec![None; PROOFS.len()]
-    } else {
-        rows_of(&std::fs::read_to_string(table()).unwrap_or_default())
-    };
+    let kept = || rows_of(&std::fs::read_to_string(table()).unwrap_or_default());
+    let is_part = arguments.go_on || !arguments.only.is_empty();
+    let mut rows = if is_part { kept() } else { vec![None; PROOFS.len()] };
     let mut holds = true;
     for (proof, row) in PROOFS.iter().zip(0..) {
         let is_chosen =
@@ -200,6 +198,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             &format!("{took} s"),
             &today().to_string(),
         ];
+        if is_part {
+            // Somebody may have proven another row meanwhile.
+            rows = kept();
+        }
         if let Some(place) = rows.get_mut(row) {
             *place = Some(format!("| {} |", cells.join(" | ")));
         }

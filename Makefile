@@ -15,7 +15,7 @@ demo: tools web
 test: tools web check
 	cd web-ui/app && npm run test
 	cargo build --workspace --bins
-	WEB_UI_REQUIRED=1 cargo test --workspace
+	WEB_UI_REQUIRED=1 cargo test --workspace --no-fail-fast
 	tests/browser/run.sh
 
 ## Format, lints and types, no tests.

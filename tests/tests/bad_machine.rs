@@ -12,6 +12,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "what was skipped is for the reader")]
 
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -99,9 +101,9 @@ async fn a_full_disk_makes_readings_late_and_loses_none() {
     // Through the process one gets at the disk that only it sees.
     let disk = format!("/proc/{}/root{}", gateway.program.id(), home.state().display());
     let filler = Path::new(&disk).join("film.mkv");
-    let room = nix::sys::statvfs::statvfs(Path::new(&disk)).unwrap();
-    let blocks = room.blocks_available() * room.fragment_size();
-    std::fs::write(&filler, vec![1; usize::try_from(blocks).unwrap()]).unwrap();
+    let mut film = File::create(&filler).unwrap();
+    let full = std::iter::repeat_with(|| film.write_all(&[1; 4_096])).find_map(Result::err);
+    assert_eq!(full.unwrap().kind(), io::ErrorKind::StorageFull);
 
     let read = gateway.request(Method::POST, &format!("meters/{meter}/read"));
     gateway.done(read.json(&json!({}))).await.unwrap();
@@ -119,17 +121,16 @@ async fn a_full_disk_makes_readings_late_and_loses_none() {
     let shown = gateway.get("meters").await.unwrap()[0]["at"].clone();
     let later = |meters: &Value| meters[0]["at"].as_str() > shown.as_str();
     gateway.until("the meter is asked", "meters", later).await.unwrap();
+    drop(film);
     std::fs::remove_file(&filler).unwrap();
     let well = |status: &Value| status["store"]["trouble"].is_null();
     gateway.until("the disk has room", "status", well).await.unwrap();
     let found = stored(&gateway, &meter, before.len() + 2).await;
     assert!(found.ends_with(&before), "{found:#?}\ndo not end with\n{before:#?}");
-    let slot = |reading: &Value| {
-        let at: DateTime<Utc> = reading["at"].as_str().unwrap().parse().unwrap();
-        at.timestamp() / 10
-    };
+    let at = |reading: &Value| reading["at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     for (newer, older) in found.iter().zip(found.iter().skip(1)) {
-        assert!(slot(newer) - slot(older) <= 1, "{older}\nand then\n{newer}");
+        // A reading may be late in its slot of ten seconds, and the next one early.
+        assert!((at(newer) - at(older)).num_seconds() < 20, "{older}\nand then\n{newer}");
     }
 }
 
@@ -185,5 +186,5 @@ fn damage(file: &Path) {
     std::fs::write(file, bytes).unwrap();
 }
 
-/// The programs promise it.
-const STOP: Duration = Duration::from_secs(5);
+/// The programs promise five seconds, on a disk that is not torn away under them.
+const STOP: Duration = Duration::from_mins(1);

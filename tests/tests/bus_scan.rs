@@ -106,7 +106,7 @@ async fn a_scan_finds_all_meters_while_the_readings_go_on() {
     let (bus, shares) = ended.await;
     assert_eq!(bus["bus"]["scan"]["state"], "done", "{bus}");
     let shares: Vec<u64> = shares.iter().map(|it| it.as_u64().unwrap()).collect();
-    assert!(shares.is_sorted() && shares.len() > 20 && shares.last() == Some(&1_000), "{shares:?}");
+    assert!(shares.is_sorted() && shares.len() > 2 && shares.last() == Some(&1_000), "{shares:?}");
 
     let by_plate = |name: &str| building.plate(name).unwrap();
     let found: BTreeMap<&str, &Value> = bus["found"]

@@ -235,12 +235,11 @@ async fn a_changed_configuration_costs_no_meter_a_reading() {
 /// there were.
 #[track_caller]
 fn slots(readings: &[Value]) -> i64 {
-    let slot = |reading: &Value| {
-        let at: DateTime<Utc> = text(&reading["at"]).parse().unwrap();
-        at.timestamp() / 10
-    };
+    let at = |reading: &Value| text(&reading["at"]).parse::<DateTime<Utc>>().unwrap();
+    let slot = |reading: &Value| at(reading).timestamp() / 10;
     for (newer, older) in readings.iter().zip(readings.iter().skip(1)) {
-        assert!(slot(newer) - slot(older) <= 1, "{older}\nand then\n{newer}");
+        // A reading may be late in its slot, and the next one early.
+        assert!((at(newer) - at(older)).num_seconds() < 20, "{older}\nand then\n{newer}");
     }
     assert!(readings.iter().all(|reading| reading["reason"].is_null()), "{readings:#?}");
     match readings {

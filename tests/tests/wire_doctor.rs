@@ -45,7 +45,8 @@ async fn what_is_wrong_with_a_wire_is_said_and_survives_a_restart() {
     let mut gateway = home.start().await.unwrap();
     let noise = |bus: &Value| {
         let findings = &bus["health"]["findings"];
-        findings.is_array() && codes(findings) == ["too_many_loads", "meter_at_other_speed"]
+        let wanted = ["too_many_loads", "meter_at_other_speed"];
+        findings.is_array() && wanted.iter().all(|code| codes(findings).contains(code))
     };
     let bus = gateway.until("the doctor knows", "buses/riser", noise).await.unwrap();
     let meters = bus["health"]["meters"].as_array().unwrap();
@@ -53,7 +54,7 @@ async fn what_is_wrong_with_a_wire_is_said_and_survives_a_restart() {
     assert!(meters[0]["counts"]["answered"].as_u64().unwrap() > 0, "{bus}");
     assert!(!meters[0]["times"].as_array().unwrap().is_empty(), "{bus}");
     assert_eq!(meters[1]["counts"]["answered"], 0, "{bus}");
-    gateway.program.stop(std::time::Duration::from_secs(5)).unwrap();
+    gateway.program.stop(std::time::Duration::from_mins(1)).unwrap();
 
     // The command line reads what the gateway has left.
     let out = home.fyrhus(["mbus", "doctor", "riser", "--json"]).unwrap();
@@ -92,7 +93,7 @@ async fn what_a_meter_remembers_of_its_due_date_fills_the_gap() {
     let live = gateway.until_readings("it is read", &meter, "energy", some).await.unwrap();
     assert!(live.iter().all(|it| it["origin"] == "live"), "nothing was there before: {live:?}");
     let unit = live[0]["unit"].as_str().unwrap().to_owned();
-    gateway.program.stop(std::time::Duration::from_secs(5)).unwrap();
+    gateway.program.stop(std::time::Duration::from_mins(1)).unwrap();
     let before = Utc::now().checked_sub_days(Days::new(40)).unwrap();
     let before = before.to_rfc3339_opts(SecondsFormat::Secs, true);
     let file = home.folder().join("before.csv");

@@ -139,7 +139,18 @@ pub(crate) fn check_structure(db: &Connection, path: &Path) -> Result<(), StoreE
 /// Holds the directory until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct DirLock {
-    _held: File,
+    held: File,
+}
+
+impl Drop for DirLock {
+    /// Closing is not enough: a process that was begun at this moment has the file too, until it
+    /// becomes another program.
+    fn drop(&mut self) {
+        if let Err(error) = self.held.unlock() {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, "the lock ends with the process");
+        }
+    }
 }
 
 impl DirLock {
@@ -152,7 +163,7 @@ impl DirLock {
             .open(&path)
             .doing_with("open", &path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _held: file }),
+            Ok(()) => Ok(Self { held: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_owned() }),
             Err(TryLockError::Error(cause)) => Err(StoreError::Io { doing: "lock", path, cause }),
         }

@@ -87,12 +87,16 @@ impl Bms {
         let (site, live) = (Arc::clone(&self.site.borrow()), Arc::clone(&self.live.borrow()));
         let new = points.missing(&site, &live);
         let trouble = if new.is_empty() {
-            told.clone()
+            None
         } else {
             let mut more = points.clone();
             let beyond = more.add(new);
-            let (state, text) = (self.state.clone(), more.to_string());
-            let kept = tokio::task::spawn_blocking(move || points::keep(&state, &text)).await;
+            let kept = if more.len() == points.len() {
+                Ok(Ok(()))
+            } else {
+                let (state, text) = (self.state.clone(), more.to_string());
+                tokio::task::spawn_blocking(move || points::keep(&state, &text)).await
+            };
             match kept {
                 Ok(Ok(())) => {
                     *points = more;
@@ -116,32 +120,44 @@ impl Bms {
 async fn serve_if(bms: &Bms, wanted: Option<config::Bms>) {
     let Some(config) = wanted else { return std::future::pending().await };
     let (state, clock) = (bms.state.clone(), Arc::clone(&bms.clock));
-    let kept = tokio::task::spawn_blocking(move || read(&state)).await;
-    let mut points = match kept {
-        Ok(Ok(points)) => points,
-        // Begun anew, every register would mean something else.
-        Ok(Err(error)) => {
-            let trouble = format!("the list of registers cannot be read: {error}");
-            tracing::error!(trouble, "the Modbus server for the building's management system");
-            let status = BmsStatus { trouble: Some(trouble), ..BmsStatus::default() };
-            bms.shown.send_replace(Arc::new(status));
-            return std::future::pending().await;
+    let mut said = None;
+    let mut points = loop {
+        let state = state.clone();
+        let kept = tokio::task::spawn_blocking(move || read(&state)).await;
+        match kept {
+            Ok(Ok(points)) => break points,
+            // Begun anew, every register would mean something else.
+            Ok(Err(error)) => {
+                let trouble = format!("the list of registers cannot be read: {error}");
+                if said.as_ref() != Some(&trouble) {
+                    tracing::error!(
+                        trouble,
+                        "the Modbus server for the building's management system"
+                    );
+                    let status =
+                        BmsStatus { trouble: Some(trouble.clone()), ..BmsStatus::default() };
+                    bms.shown.send_replace(Arc::new(status));
+                    said = Some(trouble);
+                }
+            }
+            Err(_) => return,
         }
-        Err(_) => return,
+        // Somebody puts the file of a backup there.
+        time::sleep(READ_AGAIN).await;
     };
     let begun = clock.now();
     let (served, space) =
         watch::channel(Arc::new(Space { points: points.clone(), base: config.unit, begun }));
     let mut told = None;
-    let mut listening = None;
-    let (at, mut bound) = watch::channel(None);
+    let mut listening = Ok(None);
+    let (at, mut bound) = watch::channel(Ok(None));
     let mut listener = std::pin::pin!(listen(bms, &config, space, at));
     let mut looks = time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut listener => return,
-            Ok(()) = bound.changed() => listening = *bound.borrow_and_update(),
+            Ok(()) = bound.changed() => listening.clone_from(&bound.borrow_and_update()),
             _ = looks.tick() => {}
         }
         let before = points.len();
@@ -151,9 +167,9 @@ async fn serve_if(bms: &Bms, wanted: Option<config::Bms>) {
             served.send_replace(Arc::new(space));
         }
         let status = BmsStatus {
-            listening: listening.map(|at: SocketAddr| at.to_string()),
+            listening: listening.as_ref().ok().copied().flatten().map(|it| it.to_string()),
             unit: Some(config.unit),
-            trouble: told.clone(),
+            trouble: listening.as_ref().err().cloned().or_else(|| told.clone()),
             points: points.shown(config.unit),
         };
         bms.shown.send_if_modified(|shown| {
@@ -175,17 +191,20 @@ struct Space {
     begun: Moment,
 }
 
+/// Where the server listens, if it does yet; or why it cannot.
+type Listening = Result<Option<SocketAddr>, String>;
+
 /// Waits for connections; each has a task of its own, which ends with this future.
 async fn listen(
     bms: &Bms,
     config: &config::Bms,
     space: watch::Receiver<Arc<Space>>,
-    at: watch::Sender<Option<SocketAddr>>,
+    at: watch::Sender<Listening>,
 ) {
-    let listener = bind(config.listen).await;
+    let listener = bind(config.listen, &at).await;
     let address = listener.local_addr().unwrap_or(config.listen);
     tracing::info!(%address, unit = config.unit, "Modbus server for the building's management system");
-    at.send_replace(Some(address));
+    drop(at.send_replace(Ok(Some(address))));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -219,13 +238,14 @@ fn is_let_in(config: &config::Bms, from: IpAddr) -> bool {
 }
 
 /// Tries until the port is free.
-async fn bind(address: SocketAddr) -> TcpListener {
+async fn bind(address: SocketAddr, at: &watch::Sender<Listening>) -> TcpListener {
     let mut said = false;
     loop {
         match TcpListener::bind(address).await {
             Ok(listener) => return listener,
             Err(error) => {
                 if !said {
+                    drop(at.send_replace(Err(format!("cannot listen at {address}: {error}"))));
                     let error: &dyn std::error::Error = &error;
                     tracing::error!(
                         %address,
@@ -327,5 +347,7 @@ const MOST_CONNECTIONS: usize = 16;
 const IDLE: Duration = Duration::from_mins(20);
 /// Whoever does not take an answer of 260 bytes for so long has gone away.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a list that cannot be read is looked at again.
+const READ_AGAIN: Duration = Duration::from_secs(30);
 /// How soon a port that was taken is tried again.
 const AGAIN: Duration = Duration::from_secs(2);

@@ -188,7 +188,11 @@ fn site(machine: &Machine, profiles: &drivers::Profiles) -> Option<crate::config
 /// Runs `task` to its end, on a runtime of its own.
 fn block_on<T>(task: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.enable_all().worker_threads(2).build().context("no runtime")?.block_on(task)
+    let runtime = runtime.enable_all().worker_threads(2).build().context("no runtime")?;
+    let done = runtime.block_on(task);
+    // A name that is still being looked up keeps nobody waiting: what had to end was awaited.
+    runtime.shutdown_background();
+    done
 }
 
 /// Waits for the end of a command that listens: after so many seconds, and by Ctrl-C.

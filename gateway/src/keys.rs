@@ -16,7 +16,7 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -179,16 +179,28 @@ pub(crate) fn put(file: &Path, secret: &str) -> io::Result<()> {
     open.write(true).create(true).truncate(true).mode(0o600);
     let mut new = open.open(&beside)?;
     new.write_all(secret.as_bytes())?;
+    let folder = fs::File::open(file.parent().unwrap_or(Path::new("/")))?;
+    let owner = folder.metadata()?;
+    if new.metadata()?.uid() != owner.uid() {
+        // Root enters something that the gateway's own user has to read.
+        fchown(&new, Some(owner.uid()), Some(owner.gid()))?;
+    }
     new.sync_all()?;
     fs::rename(&beside, file)?;
-    fs::File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
+    folder.sync_all()
 }
 
 /// Makes `folder`, for this user alone.
 pub(crate) fn private_folder(folder: &Path) -> Result<(), KeysError> {
     let io = |cause| KeysError::Io { file: folder.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-    let mode = fs::metadata(folder).map_err(io)?.mode();
+    let made = fs::metadata(folder).map_err(io)?;
+    let owner = fs::metadata(folder.parent().unwrap_or(Path::new("/"))).map_err(io)?;
+    if made.uid() != owner.uid() && made.uid() == 0 {
+        // Root was here before the gateway's own user, who has to get in.
+        chown(folder, Some(owner.uid()), Some(owner.gid())).map_err(io)?;
+    }
+    let mode = made.mode();
     let others = mode & 0o077;
     if others == 0 { Ok(()) } else { Err(KeysError::Open { folder: folder.to_owned() }) }
 }

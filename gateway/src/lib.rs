@@ -18,6 +18,7 @@
 //!
 //! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
 
+mod back_door;
 mod batteries;
 mod bms;
 mod board;

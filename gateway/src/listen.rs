@@ -170,7 +170,7 @@ impl<'a, E: Hear> Listen<'a, E> {
         let ends = self.meters.iter().map(|meter| meter.ends).min();
         let wait = ends.and_then(|ends| (ends - now.wall).to_std().ok());
         // A clock that is set while we wait is noticed half a minute later.
-        let mut wait = wait.unwrap_or_default().min(Duration::from_secs(30));
+        let mut wait = wait.unwrap_or(Duration::MAX).min(Duration::from_secs(30));
         if self.meters.iter().any(|meter| meter.asked.is_some()) {
             wait = wait.min(Duration::from_secs(1));
         }

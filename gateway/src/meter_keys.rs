@@ -16,10 +16,9 @@ mod kem;
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use data_encoding::HEXUPPER;
 use drivers::{KeyName, Keyring, MeterKeys};
@@ -100,14 +99,7 @@ pub(crate) fn save(state: &Path, ring: &Keyring) -> Result<(), MeterKeysError> {
         text.push('\n');
     }
     crate::keys::private_folder(&state.join("keys")).map_err(MeterKeysError::Folder)?;
-    crate::keys::put(&file, &text).map_err(failed)?;
-    let (folder, made) =
-        (fs::metadata(state.join("keys")).map_err(failed)?, fs::metadata(&file).map_err(failed)?);
-    if folder.uid() != made.uid() {
-        // Root entered a key: the gateway's own user has to read it.
-        chown(&file, Some(folder.uid()), Some(folder.gid())).map_err(failed)?;
-    }
-    Ok(())
+    crate::keys::put(&file, &text).map_err(failed)
 }
 
 fn path(state: &Path) -> PathBuf {
@@ -155,8 +147,8 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(crate) struct KeysInForce {
     state: PathBuf,
     keys: watch::Sender<Arc<Keyring>>,
-    /// When the file was written, and how long it was.
-    seen: Option<(SystemTime, u64)>,
+    /// When the file, its owner or its rights were changed, and how long it was.
+    seen: Option<(i64, i64, u64)>,
 }
 
 impl KeysInForce {
@@ -177,7 +169,7 @@ impl KeysInForce {
     /// is said once.
     pub(crate) fn look(&mut self) {
         let metadata = fs::metadata(path(&self.state)).ok();
-        let now = metadata.and_then(|it| Some((it.modified().ok()?, it.len())));
+        let now = metadata.map(|it| (it.ctime(), it.ctime_nsec(), it.len()));
         if now == self.seen {
             return;
         }

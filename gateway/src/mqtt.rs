@@ -107,10 +107,13 @@ impl Mqtt {
     /// Waits until what is retained is kept and the brokers know that the gateway is gone; the
     /// shutdown has begun.
     pub(crate) async fn stop(self) {
-        for task in self.tasks {
-            if time::timeout(STOP_WITHIN, task).await.is_err() {
-                tracing::error!("the broker did not stop in time");
+        let both = async {
+            for task in self.tasks {
+                drop(task.await);
             }
+        };
+        if time::timeout(STOP_WITHIN, both).await.is_err() {
+            tracing::error!("MQTT did not stop in time");
         }
     }
 }

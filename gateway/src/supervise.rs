@@ -8,7 +8,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +18,13 @@ use metering::Clock;
 use sd_notify::NotifyState;
 use store::{Core, Options, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use web_ui::{Handles, NotRead, WebUi, Wish};
 
+use crate::back_door::BackDoor;
 use crate::batteries::{Batteries, BatteryWatch};
 use crate::bms::Bms;
 use crate::board::Board;
@@ -33,8 +33,6 @@ use crate::canary::Canary;
 use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
 use crate::config::{self, Machine};
-use crate::control::{self, Reply, Request};
-use crate::counters;
 use crate::cycle::Cycles;
 use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
 use crate::ingest::{self, Ingest};
@@ -492,9 +490,12 @@ impl Daemon {
         if time::timeout(INGEST_WITHIN, ingest).await.is_err() {
             tracing::error!("the last readings could not be stored: the store refuses them");
         }
-        for listener in listeners {
-            drop(time::timeout(PAGES_WITHIN, listener).await);
-        }
+        let pages = async {
+            for listener in listeners {
+                drop(listener.await);
+            }
+        };
+        drop(time::timeout(PAGES_WITHIN, pages).await);
         mqtt.stop().await;
     }
 }
@@ -580,73 +581,6 @@ fn background(task: impl Task + 'static, shutdown: &CancellationToken) {
     tokio::spawn(async move { stop.run_until_cancelled(restarted(task, stop.clone())).await });
 }
 
-/// Serves the commands of whoever may read the keys.
-#[derive(Debug)]
-struct BackDoor {
-    scribe: Scribe,
-    state: PathBuf,
-    handles: Handles,
-    counts: Counts,
-    profiles: watch::Receiver<Arc<drivers::Profiles>>,
-}
-
-impl Task for BackDoor {
-    fn name(&self) -> String {
-        "control".to_owned()
-    }
-
-    async fn live(&mut self) {
-        let state = self.state.clone();
-        if let Err(error) = control::serve(&state, self).await {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "commands cannot reach the gateway");
-        }
-    }
-}
-
-impl control::Answer for BackDoor {
-    async fn answer(&mut self, request: Request) -> Reply {
-        match request {
-            Request::ClaimCode => {
-                match web_ui::open_claim(&self.handles.core, &*self.handles.clock).await {
-                    Ok(code) => Reply::ClaimCode(code),
-                    Err(error) => Reply::Refused(crate::chain(&error)),
-                }
-            }
-            Request::Record { fact } => {
-                let fact = data_encoding::HEXLOWER.decode(fact.as_bytes()).ok();
-                let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact))
-                else {
-                    return Reply::Refused("this is nothing that a ledger has".to_owned());
-                };
-                match self.scribe.write(fact).await {
-                    Ok(seq) => Reply::Recorded(seq),
-                    Err(error) => Reply::Refused(crate::chain(&error)),
-                }
-            }
-            Request::SetCounter { meter, display } => {
-                let site = self.handles.site.borrow().clone();
-                let profiles = &Arc::clone(&self.profiles.borrow());
-                let (counts, core) = (&self.counts, &self.handles.core);
-                let set = counters::set(counts, profiles, &site, core, &meter, &display);
-                set.await.map_or_else(Reply::Refused, Reply::Counter)
-            }
-            Request::Enrol { url, code } => {
-                let (reply, answer) = oneshot::channel();
-                let wish = Wish::Enrol { url, code, reply };
-                if self.handles.wishes.send(wish).await.is_err() {
-                    return Reply::Refused("the gateway is stopping".to_owned());
-                }
-                match answer.await {
-                    Ok(Ok(())) => Reply::Done,
-                    Ok(Err(refused)) => Reply::Refused(cloud::sentence(&refused).to_owned()),
-                    Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
-                }
-            }
-        }
-    }
-}
-
 /// The names under which people reach this machine without an address.
 fn own_hosts() -> Vec<String> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -681,6 +615,6 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(20);
 
 /// The parts of the five seconds of a stop.
 const COUNTS_WITHIN: Duration = Duration::from_millis(500);
-const INGEST_WITHIN: Duration = Duration::from_millis(1_500);
+const INGEST_WITHIN: Duration = Duration::from_millis(1_200);
 const PAGES_WITHIN: Duration = Duration::from_millis(1_200);
 const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);

@@ -247,6 +247,11 @@ impl Shared {
         user.map_or(Err(ConnectReturnCode::BadUserNamePassword), |user| Ok(Arc::clone(user)))
     }
 
+    /// Whether `user` may connect as it is now, with the same secret and rules.
+    pub(crate) fn knows(&self, user: &Arc<User>) -> bool {
+        user.is_gateway() || lock(&self.users).get(user.name()).is_some_and(|now| now == user)
+    }
+
     /// Whether `text` is the secret of `user`.
     async fn is_right(&self, user: Option<&Arc<User>>, text: &str) -> bool {
         let kept = match user.and_then(|user| user.secret()) {
@@ -255,7 +260,8 @@ impl Shared {
             Some(Secret::Password(kept)) => kept.clone(),
         };
         let name = user.map(|user| Box::from(user.name())).unwrap_or_default();
-        let salted = SecretHash::of(&[&self.salt, text.as_bytes()].concat());
+        // With what is kept of it now: a password that was changed meanwhile proves nothing.
+        let salted = SecretHash::of(&[&self.salt, kept.as_bytes(), text.as_bytes()].concat());
         if lock(&self.proven).get(&name) == Some(&salted) {
             return true;
         }

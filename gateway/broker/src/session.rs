@@ -81,6 +81,10 @@ pub(crate) async fn serve(
         hub.counts.logins += 1;
         hub.connect(&user, &client, connect.clean_session, attached.clone())
     };
+    if !shared.knows(&user) {
+        // The users were changed while it logged in, and it was not there to be hung up on.
+        attached.leave.cancel();
+    }
     let quiet = match connect.keep_alive {
         0 => None,
         secs => Some(Duration::from_secs(secs.into()) * 3 / 2),

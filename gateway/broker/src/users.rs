@@ -210,7 +210,7 @@ fn token() -> String {
 
 fn secret(text: &str) -> Result<Secret, &'static str> {
     const FORM: &str = "secret is neither `sha256:` and 64 hexadecimal digits nor `$argon2id$…`; \
-                        `fyrhus mqtt user add` writes it";
+                        `fyrhus mqtt add` writes it";
     match text.strip_prefix(TOKEN) {
         Some(hash) => hash.parse().map(Secret::Token).map_err(|_| FORM),
         None if text.starts_with("$argon2id$") => Ok(Secret::Password(text.to_owned())),
@@ -308,7 +308,7 @@ mod tests {
         refused(
             "[[user]]\nname = \"a\"\nsecret = \"hunter2\"\n",
             "a: secret is neither `sha256:` and 64 hexadecimal digits nor `$argon2id$…`; \
-             `fyrhus mqtt user add` writes it",
+             `fyrhus mqtt add` writes it",
         );
         refused(&[user(""), user("")].concat(), "a: there are two users of this name");
         refused(

@@ -103,7 +103,9 @@ fn known<'l>(
     let quantity = value.value.map_err(Some)?;
     let is_held = meter.absent.is_some();
     let interval = TimeDelta::from_std(info.poll_every).unwrap_or_default();
-    if now - value.at > interval * 2 {
+    // A value has the meter's own time, which is the hour's end where it is said once an hour: what
+    // counts is when the meter was heard.
+    if now - meter.last_answer.unwrap_or(value.at) > interval * 2 {
         return Err(Some(meter.absent.unwrap_or(NoReading::NotAsked)));
     }
     Ok((value, quantity, is_held))

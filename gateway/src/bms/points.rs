@@ -14,8 +14,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use metering::{MeterId, Register, Resolution, Unit};
 use web_ui::{BmsPoint, Live, Site};
 
@@ -29,6 +32,9 @@ const ON_A_PAGE: usize = 4_095;
 
 /// Units that there can be: 247 is the last, and the first may be it.
 const MOST_PAGES: usize = 4;
+
+/// All places of all units take a fourth of it, or so.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// A value with a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,18 +150,24 @@ struct Unreadable(usize);
 
 /// The places that were given; none before the first.
 pub(crate) fn read(state: &Path) -> anyhow::Result<Points> {
-    match kept::read(&file(state)) {
-        Ok(text) => Ok(Points::parse(&text)?),
-        Err(mistakes) if mistakes.is_empty() => Ok(Points::default()),
-        Err(mistakes) => {
-            let advice: Vec<_> = mistakes.into_iter().map(|it| it.advice).collect();
-            anyhow::bail!("{}", advice.join("; "))
+    let file = file(state);
+    let opened = match File::open(&file) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Points::default()),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be read", file.display()));
         }
-    }
+    };
+    let mut text = String::new();
+    opened
+        .take(MOST_BYTES)
+        .read_to_string(&mut text)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(Points::parse(&text)?)
 }
 
 /// Keeps them over a power cut.
-pub(super) fn keep(state: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn keep(state: &Path, text: &str) -> io::Result<()> {
     kept::replace(&file(state), text)
 }
 

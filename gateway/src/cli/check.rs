@@ -58,12 +58,15 @@ impl CheckConfig {
                 .iter()
                 .map(|it| MistakeLine { line: it.line, advice: &it.advice })
                 .collect();
-            out.object(&Checked { file, kind: name, ok: mistakes.is_empty(), mistakes, notes })?;
+            out.object(&Checked {
+                file,
+                kind: name,
+                ok: mistakes.is_empty(),
+                mistakes,
+                notes: notes.clone(),
+            })?;
         } else if mistakes.is_empty() {
             out.line(&format!("{file} is a good {name}: {summary}"))?;
-            for note in &notes {
-                out.line(&format!("note: {note}"))?;
-            }
         } else {
             for mistake in &mistakes {
                 out.line(&format!("{file}:{}: {}", mistake.line, mistake.advice))?;
@@ -74,12 +77,19 @@ impl CheckConfig {
                 _ => format!("{count} mistakes: this {name} would not be taken over"),
             })?;
         }
+        if !out.json {
+            for note in &notes {
+                out.line(&format!("note: {note}"))?;
+            }
+        }
         Ok(mistakes.is_empty())
     }
 
     fn site(&self, text: &str, notes: &mut Vec<String>) -> (String, Vec<Mistake>) {
-        let (profiles, _wrong_profiles) = Profiles::load_over(&self.state.join("profiles"));
-        let ids: Vec<&str> = profiles.iter().map(|profile| profile.id.as_str()).collect();
+        let (profiles, wrong) = Profiles::load_over(&self.state.join("profiles"));
+        // As the daemon: a profile that cannot be used spoils itself alone.
+        notes.extend(wrong.iter().map(|it| format!("{it}; this profile is not used")));
+        let ids: Vec<&str> = profiles.ids().into_iter().collect();
         match Site::load(text, &ids) {
             Ok(mut site) => {
                 notes.extend(site.heed(&profiles).iter().map(ToString::to_string));

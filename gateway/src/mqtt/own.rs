@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +68,12 @@ impl OwnBroker {
             let open = move || Broker::open(Some(file), users, Limits::default(), stop);
             tokio::task::spawn_blocking(open).await
         };
-        let Ok((broker, trouble)) = opened else { return };
+        let (broker, trouble) = match opened {
+            Ok(opened) => opened,
+            // It is said, and tried again, by whoever keeps this task running.
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            Err(_) => return,
+        };
         if let Some(error) = trouble {
             tracing::error!("the broker starts without retained messages: {error}");
         }
@@ -184,16 +188,8 @@ pub(crate) fn load_users(state: &Path) -> anyhow::Result<Users> {
 /// Puts `users` in place of those that there are.
 pub(crate) fn save_users(state: &Path, users: &Users) -> anyhow::Result<()> {
     let file = state.join(USERS);
-    let put = || {
-        crate::keys::put(&file, &users.to_string())?;
-        // Who runs this is root, and who reads the file is the daemon.
-        let folder = std::fs::metadata(state)?;
-        if std::fs::metadata(&file)?.uid() != folder.uid() {
-            chown(&file, Some(folder.uid()), Some(folder.gid()))?;
-        }
-        io::Result::Ok(())
-    };
-    put().with_context(|| format!("{} cannot be written", file.display()))
+    crate::keys::put(&file, &users.to_string())
+        .with_context(|| format!("{} cannot be written", file.display()))
 }
 
 const USERS: &str = "mqtt-users.toml";

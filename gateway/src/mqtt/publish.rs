@@ -91,12 +91,16 @@ impl Place {
             let Some(connected) = connecting.await else { return };
             let why = match connected {
                 Ok(client) => {
-                    tracing::info!(to = %self.name(), "values are published");
-                    (pause, told) = (FIRST_PAUSE, None);
-                    match self.say(client).await {
-                        Ok(()) => return,
-                        Err(lost) => crate::chain(&lost),
+                    if told.is_none() {
+                        tracing::info!(to = %self.name(), "values are published");
                     }
+                    let since = Instant::now();
+                    let Err(lost) = self.say(client).await else { return };
+                    // A broker that lets in and hangs up is not asked every second.
+                    if since.elapsed() > LAST_PAUSE {
+                        (pause, told) = (FIRST_PAUSE, None);
+                    }
+                    crate::chain(&lost)
                 }
                 Err(why) => why,
             };
@@ -125,7 +129,7 @@ impl Place {
         let gateway = self.site.borrow().gateway;
         let options = Options {
             address: self.address.clone(),
-            client_id: format!("fyrhus-{gateway}-out"),
+            client_id: format!("fyrhus-{gateway}-{}", self.to.prefix),
             login: user.clone().map(|user| (user, password)),
             will: Some(Will {
                 topic: topics::status(&self.to.prefix),
@@ -144,7 +148,7 @@ impl Place {
             if unsaid.is_empty() && Instant::now() >= next_look && self.has_changed(said.is_empty())
             {
                 next_look = Instant::now() + LOOK_EVERY;
-                let wanted = self.wanted();
+                let wanted = with_units(self.wanted(), &said);
                 unsaid = changes(&said, &wanted);
                 said = wanted;
             }
@@ -176,6 +180,26 @@ impl Place {
     }
 }
 
+/// `wanted`, where an announcement keeps the unit that was `said` while nobody knows the value:
+/// Home Assistant takes another unit for another sensor.
+fn with_units(
+    mut wanted: BTreeMap<String, String>,
+    said: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    for (topic, payload) in &mut wanted {
+        if let Some(before) = said.get(topic)
+            && topic.starts_with("homeassistant/")
+            && before.contains(UNIT)
+            && !payload.contains(UNIT)
+        {
+            payload.clone_from(before);
+        }
+    }
+    wanted
+}
+
+const UNIT: &str = "\"unit_of_measurement\"";
+
 /// What has to be said to make `wanted` of `said`, the last first: an announcement goes before its
 /// value, and what is gone is cleared by an empty message.
 fn changes(
@@ -204,6 +228,16 @@ const MOST_UNTAKEN: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_announcement_keeps_its_unit_while_nobody_knows_the_value() {
+        let with = r#"{"name":"power","unit_of_measurement":"W"}"#;
+        let without = r#"{"name":"power"}"#;
+        let map = |payload: &str| BTreeMap::from([("homeassistant/p".into(), payload.into())]);
+        assert_eq!(with_units(map(without), &map(with)), map(with));
+        assert_eq!(with_units(map(with), &map(without)), map(with));
+        assert_eq!(with_units(map(without), &BTreeMap::new()), map(without));
+    }
 
     #[test]
     fn what_is_gone_is_cleared_and_announcements_go_first() {

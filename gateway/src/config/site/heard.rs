@@ -3,8 +3,9 @@
 use drivers::radio::{RadioMode, ReceiverKind};
 use drivers::{EarKind, MeterAddress, PortSettings};
 
+use super::WireKind;
+use super::buses::KnownBus;
 use super::keys::{ADDRESS, ANSWER_WITHIN, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY};
-use super::{KnownBus, WireKind};
 use crate::config::check::{Check, Section};
 
 /// A receiver and what it listens for.

@@ -426,7 +426,7 @@ pub(super) static BROKER: Table = Table {
     name: "broker",
     repeats: false,
     says: "An MQTT broker of the gateway's own, for the building's sensors and displays. Without \
-           this section there is none. `fyrhus mqtt user` makes its users.",
+           this section there is none. `fyrhus mqtt add` makes its users.",
     keys: &[&BROKER_LISTEN, &BROKER_PLAIN],
 };
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use drivers::{BrokerAt, EarKind, MeterAddress, PortSettings};
 
+use super::WireKind;
+use super::buses::KnownBus;
 use super::keys::{
     ADDRESS, BAUD, BROKER_LISTEN, BROKER_PLAIN, CA_FILE, DISCOVERY, PARITY, PASSWORD_FILE, PORT,
     PREFIX, PUBLISH_TO, SECONDARY, USER,
 };
-use super::{KnownBus, WireKind};
 use crate::config::check::{Check, Section};
 use crate::config::key::Key;
 
@@ -76,8 +77,23 @@ fn address(check: &mut Check<'_>, section: Section<'_>, key: &Key) -> Option<Soc
     address
 }
 
-/// One of the sections `[[publish]]`.
-pub(super) fn publish(check: &mut Check<'_>, section: Section<'_>) -> Option<Publish> {
+/// All sections `[[publish]]`. Two never say the same on the same broker.
+pub(super) fn all_to_publish(check: &mut Check<'_>, sections: &[Section<'_>]) -> Vec<Publish> {
+    let mut all: Vec<Publish> = Vec::new();
+    for section in sections {
+        let Some(publish) = publish(check, *section) else { continue };
+        if all.iter().any(|it| it.to == publish.to && it.prefix == publish.prefix) {
+            let advice = "another [[publish]] has the same `to` and `prefix`: leave one out, or \
+                          give this one a `prefix` of its own";
+            check.mistake(section.at, advice.to_owned());
+            continue;
+        }
+        all.push(publish);
+    }
+    all
+}
+
+fn publish(check: &mut Check<'_>, section: Section<'_>) -> Option<Publish> {
     let to = check.text(section, &PUBLISH_TO).map(str::parse);
     let to = match to {
         Some(Ok(PortSettings::Broker(to))) => Some(to),

@@ -4,10 +4,11 @@ use drivers::onewire::SensorId;
 use drivers::weather::Coordinates;
 use drivers::{BusKind, MeterAddress, PortSettings};
 
+use super::WireKind;
+use super::buses::KnownBus;
 use super::keys::{
     ADDRESS, BAUD, CONSENT, CONTACT, COORDINATES, PARITY, PORT, PROFILE, PULSES_PER_UNIT, SECONDARY,
 };
-use super::{KnownBus, WireKind};
 use crate::config::check::{Check, Section};
 use crate::config::key::Key;
 

@@ -212,6 +212,7 @@ impl Engine {
     pub(crate) fn write_tallies(&mut self) -> Result<(), StoreError> {
         let State { hot, registry, .. } = self.state();
         match tables::write(&mut self.rollup, &hot, &registry, self.shared.civil) {
+            // All that is stored is counted into the new one, and nothing is left in memory alone.
             Err(error) if error.is_damage() => drop(self.repair_rollup(&error)?),
             other => other?,
         }
@@ -307,7 +308,7 @@ impl Engine {
     }
 }
 
-fn checkpoint(db: &Connection) -> Result<(), StoreError> {
+pub(crate) fn checkpoint(db: &Connection) -> Result<(), StoreError> {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).doing("checkpoint")
 }
 

@@ -59,6 +59,7 @@ mod rollup;
 mod round;
 mod spool;
 mod state;
+mod successor;
 mod tables;
 mod tallied;
 mod tally_block;

@@ -1,6 +1,6 @@
 //! How a store comes up, whatever state the last power cut left it in.
 //!
-//! 1. The directory is locked: there is one writer.
+//! 1. The directory is locked: there is one writer. A repair that was interrupted is finished.
 //! 2. `core.db` is checked. Damaged, it is put aside and begun again, with a new epoch.
 //! 3. Each raw file is asked what it holds; the newest two are read through. Damaged ones are put
 //!    aside and what can be read of them is kept.
@@ -24,13 +24,14 @@ use crate::civil::Civil;
 use crate::completeness::Schedules;
 use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
 use crate::error::{DoingWith, StoreError};
-use crate::files::{self, DirLock, Month, Schema};
+use crate::files::{self, DirLock, Month};
 use crate::hot::Hot;
 use crate::pack::PackedMonths;
 use crate::registry::{Registry, Written, read_series, write_series};
 use crate::repair::{self, Damage};
 use crate::spool::{self, Held};
 use crate::state::{Shared, State};
+use crate::successor;
 use crate::tables;
 use crate::walk::{Next, OpenRaws, walk};
 
@@ -54,16 +55,11 @@ pub(crate) fn open(
     let civil = Civil::of(time_zone);
     fs::create_dir_all(dir).doing_with("make the folder", dir)?;
     let lock = DirLock::take(dir)?;
+    successor::settle(dir)?;
     let now = clock.now();
     let mut damaged = Vec::new();
 
-    let (mut core, core_damage) = open_checked(
-        &files::core_path(dir),
-        &files::CORE,
-        "a fresh one was begun: the configuration's history, users and settings are only in \
-         the old one",
-        |_| Ok(()),
-    )?;
+    let (mut core, core_damage) = open_core(dir)?;
     let core_is_fresh = core_damage.is_some() || cursor(&core, "epoch")?.is_none();
     damaged.extend(core_damage);
 
@@ -75,24 +71,20 @@ pub(crate) fn open(
         set_cursor(&core, "epoch", new_epoch())?;
         regain_series(&mut core, &held)?;
     }
-    let (mut rollup, rollup_damage) = open_checked(
-        &files::rollup_path(dir),
-        &files::ROLLUP,
-        "it was made again from the raw files",
-        |db| tables::read_hot(db).map(drop),
-    )?;
-    if let Some(mut damage) = rollup_damage {
-        let aside = damage.kept_as.as_ref().map(|name| dir.join(name));
-        if let Some(aside) = aside {
-            damage.outcome = repair::save_roll_ups(&aside, &mut rollup, &held)?;
+    let mut rollup = match look_at_rollup(dir) {
+        Err(error) if error.is_damage() || matches!(error, StoreError::Foreign { .. }) => {
+            Err(error)
         }
-        damaged.push(damage);
-    }
+        other => Ok(other?),
+    };
     let (mut state, foreign) = load(&core)?;
-    tables::bring_over(&mut rollup, &state.registry, civil)?;
-    tables::follow_zone(&mut rollup, civil)?;
+    let mut counted = 0;
+    if let Ok(rollup) = &mut rollup {
+        tables::bring_over(rollup, &state.registry, civil)?;
+        tables::follow_zone(rollup, civil)?;
+        counted = tables::read_hot(rollup)?.applied_seq;
+    }
     state.head = newest(&held);
-    let counted = tables::read_hot(&rollup)?.applied_seq;
     let reserved = cursor(&core, "reserved")?.unwrap_or(0);
     // Something gave numbers that no raw file has any more.
     let missing = state.head < counted.max(state.acked);
@@ -103,13 +95,24 @@ pub(crate) fn open(
         state.head = state.head.max(reserved).max(counted).max(state.acked);
     }
     let head = state.head;
-    let recovered = loop {
+    let (rollup, recovered) = loop {
         state.files = Arc::new(held.clone());
-        let mut hot = tables::read_hot(&rollup)?;
-        match replay(&mut rollup, &state, &mut hot, civil) {
-            Ok(recovered) => {
+        let counted = match &mut rollup {
+            Ok(rollup) => {
+                count_the_rest(rollup, &state, civil).map(|(hot, recovered)| (hot, recovered, None))
+            }
+            Err(found) => repair::roll_ups(dir, &state, civil, found)
+                .map(|it| (it.hot, it.counted, Some((it.db, it.damage)))),
+        };
+        match counted {
+            Ok((hot, recovered, None)) => {
                 state.hot = Arc::new(hot);
-                break recovered;
+                break (rollup?, recovered);
+            }
+            Ok((hot, recovered, Some((db, damage)))) => {
+                state.hot = Arc::new(hot);
+                damaged.push(damage);
+                break (db, recovered);
             }
             Err(error @ StoreError::Corrupt { .. }) => {
                 let Some(month) = month_of(&error) else { return Err(error) };
@@ -192,6 +195,17 @@ pub(crate) fn beside(dir: &Path, civil: Civil) -> Result<Shared, StoreError> {
     Ok(Shared::new(dir.to_owned(), civil, state))
 }
 
+/// Counts what the roll-up file does not have yet, and says how many readings that were.
+fn count_the_rest(
+    rollup: &mut Connection,
+    state: &State,
+    civil: Civil,
+) -> Result<(Hot, u64), StoreError> {
+    let mut hot = tables::read_hot(rollup)?;
+    let recovered = replay(rollup, state, &mut hot, civil)?;
+    Ok((hot, recovered))
+}
+
 fn newest(held: &[Held]) -> u64 {
     held.iter().filter_map(|held| held.seqs).map(|(_, last)| last).max().unwrap_or(0)
 }
@@ -233,29 +247,34 @@ fn count_from_raws(
     Ok(counted)
 }
 
-/// Opens a database and has SQLite look at it; one that is damaged, or fails `probe`, is put aside
-/// and begun again.
-fn open_checked(
-    path: &Path,
-    schema: &Schema,
-    outcome: &str,
-    probe: impl FnOnce(&Connection) -> Result<(), StoreError>,
-) -> Result<(Connection, Option<Damage>), StoreError> {
-    let opened = files::open(path, schema).and_then(|db| {
+/// Opens `core.db` and has SQLite look at it; one that is damaged is put aside and begun again.
+fn open_core(dir: &Path) -> Result<(Connection, Option<Damage>), StoreError> {
+    let path = &files::core_path(dir);
+    let opened = files::open(path, &files::CORE).and_then(|db| {
         files::check_structure(&db, path)?;
-        probe(&db)?;
         Ok(db)
     });
     match opened {
         Ok(db) => Ok((db, None)),
-        Err(error) if error.is_damage() || matches!(error, StoreError::Foreign { .. }) => {
+        Err(error) if error.is_damage() => {
             let aside = files::put_aside(path)?;
             let mut damage = Damage::new(path, &error, Some(&aside));
-            outcome.clone_into(&mut damage.outcome);
-            Ok((files::open(path, schema)?, Some(damage)))
+            "a fresh one was begun: the configuration's history, users and settings are only in the \
+             old one"
+                .clone_into(&mut damage.outcome);
+            Ok((files::open(path, &files::CORE)?, Some(damage)))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Opens the roll-up file, if nothing is wrong with it.
+fn look_at_rollup(dir: &Path) -> Result<Connection, StoreError> {
+    let path = files::rollup_path(dir);
+    let db = files::open(&path, &files::ROLLUP)?;
+    files::check_structure(&db, &path)?;
+    tables::read_hot(&db)?;
+    Ok(db)
 }
 
 /// What each raw file holds. The newest two are read through; damaged ones are put aside.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::chunk::{self, Writing};
+use crate::civil::Civil;
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::files::{self, Month};
@@ -15,7 +16,9 @@ use crate::hot::Hot;
 use crate::open::replay;
 use crate::registry::{read_series, write_series};
 use crate::spool::{self, Held};
-use crate::tallied;
+use crate::state::State;
+use crate::successor::Successor;
+use crate::tables;
 use crate::walk::holes;
 
 /// A file that was found damaged, and what became of it. Its `Display` is a sentence for people.
@@ -54,20 +57,20 @@ impl Damage {
     }
 }
 
-/// Puts a raw file aside and begins a fresh one with what can be read of it.
+/// Saves what can be read of a raw file into a fresh one, which takes its place. If that fails, the
+/// damaged one stays where it is.
 pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage, StoreError> {
     const DOING: &str = "save readings from a damaged file";
     let path = month.path(dir);
-    let aside = files::put_aside(&path)?;
-    let mut fresh = files::open(&path, &files::RAW)?;
+    let mut fresh = Successor::begin(&path, &files::RAW)?;
     let mut saved = 0_u64;
-    if let Ok(old) = files::open_to_read(&aside) {
-        let transaction = fresh.transaction().doing(DOING)?;
-        for row in spool::salvage(&old, &aside) {
+    if let Ok(old) = files::open_to_read(&path) {
+        let transaction = fresh.db()?.transaction().doing(DOING)?;
+        for row in spool::salvage(&old, &path) {
             spool::insert(&transaction, &row)?;
             saved += u64::from(row.n);
         }
-        chunk::salvage(&old, &aside, |blocks| {
+        chunk::salvage(&old, &path, |blocks| {
             let mut writing = Writing::begin(&transaction)?;
             for (meter, block) in blocks {
                 writing.put(chunk::ensure_key(&transaction, meter)?, &block)?;
@@ -78,28 +81,50 @@ pub(crate) fn raw(dir: &Path, month: Month, found: &StoreError) -> Result<Damage
         write_series(&transaction, &read_series(&old).unwrap_or_default().series)?;
         transaction.commit().doing(DOING)?;
     }
+    let aside = fresh.take_over()?;
     let mut damage = Damage::new(&path, found, Some(&aside));
     damage.outcome = format!("{saved} readings were saved from it into a fresh file");
     Ok(damage)
 }
 
-/// Saves from a roll-up file that was put aside what is older than all raw files; says what became of
-/// it.
-pub(crate) fn save_roll_ups(
-    aside: &Path,
-    fresh: &mut Connection,
-    files: &[Held],
-) -> Result<String, StoreError> {
-    let oldest = files.iter().filter_map(|held| held.times).map(|(first, _)| first).min();
-    let saved = match files::open_to_read(aside) {
-        Ok(old) => tallied::salvage(&old, fresh, oldest.unwrap_or(i64::MAX))?,
+/// The roll-up file that was made again.
+pub(crate) struct NewRollUps {
+    /// Open.
+    pub(crate) db: Connection,
+    /// What it says of the newest of everything; all that is counted is in the file.
+    pub(crate) hot: Hot,
+    /// How many readings were counted.
+    pub(crate) counted: u64,
+    pub(crate) damage: Damage,
+}
+
+/// Makes the roll-up file again from the raw files, and saves what they do not hold from the damaged one,
+/// which stays where it is if that fails.
+pub(crate) fn roll_ups(
+    dir: &Path,
+    state: &State,
+    civil: Civil,
+    found: &StoreError,
+) -> Result<NewRollUps, StoreError> {
+    let path = files::rollup_path(dir);
+    let mut fresh = Successor::begin(&path, &files::ROLLUP)?;
+    let db = fresh.db()?;
+    tables::follow_zone(db, civil)?;
+    let mut hot = Hot::default();
+    let counted = replay(db, state, &mut hot, civil)?;
+    tables::write(db, &hot, &state.registry, civil)?;
+    hot.written();
+    let saved = match files::open_to_read(&path) {
+        Ok(old) => tables::salvage(&old, db, &mut hot, civil)?,
         Err(_) => 0,
     };
-    let mut outcome = "it was made again from the raw files".to_owned();
+    let aside = fresh.take_over()?;
+    let mut damage = Damage::new(&path, found, Some(&aside));
+    "it was made again from the raw files".clone_into(&mut damage.outcome);
     if saved > 0 {
-        outcome.push_str(", and what is older was saved from it");
+        damage.outcome.push_str(", and what they do not hold was saved from it");
     }
-    Ok(outcome)
+    Ok(NewRollUps { db: files::open(&path, &files::ROLLUP)?, hot, counted, damage })
 }
 
 /// As people write it.
@@ -226,20 +251,14 @@ impl Engine {
         Ok(damage)
     }
 
-    /// Puts the roll-up file aside and makes it again from the raw files.
+    /// Makes the roll-up file again from the raw files.
     pub(crate) fn repair_rollup(&mut self, found: &StoreError) -> Result<Damage, StoreError> {
-        let path = files::rollup_path(&self.dir);
-        let aside = files::put_aside(&path)?;
-        self.rollup = files::open(&path, &files::ROLLUP)?;
-        let mut damage = Damage::new(&path, found, Some(&aside));
         let state = self.state();
-        damage.outcome = save_roll_ups(&aside, &mut self.rollup, &state.files)?;
-        let mut hot = Hot {
-            telegrams: state.hot.telegrams.clone(),
-            identities: state.hot.identities.clone(),
-            ..Hot::default()
-        };
-        replay(&mut self.rollup, &state, &mut hot, self.shared.civil)?;
+        let NewRollUps { db, mut hot, damage, .. } =
+            roll_ups(&self.dir, &state, self.shared.civil, found)?;
+        self.rollup = db;
+        hot.telegrams.clone_from(&state.hot.telegrams);
+        hot.identities.clone_from(&state.hot.identities);
         self.shared.change(|state| {
             state.hot = Arc::new(hot);
             state.generation += 1;

@@ -26,7 +26,7 @@ pub(crate) fn write(
     let transaction = db.transaction().doing(WRITING)?;
     let mut quarters = ByMeter::new();
     for (key, tally) in &hot.tallies {
-        // One that nobody knows is counted again when somebody does.
+        // None is hot that the registry does not know.
         let Some(info) = registry.get(key.series) else { continue };
         let block = quarters.entry(info.meter).or_default();
         block.tallies.insert((key.series, key.era, key.starts_at), *tally);
@@ -40,27 +40,33 @@ pub(crate) fn write(
     write_progress(&transaction, hot)?;
     let failures = hot.ended.iter().chain(hot.failing.values());
     for failing in failures {
-        transaction
-            .prepare_cached(
-                "INSERT INTO gap (meter, from_ms, first_seq, until_ms, reason, tries)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (meter, from_ms, first_seq)
-                 DO UPDATE SET until_ms = excluded.until_ms, tries = excluded.tries",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    failing.meter.uuid().as_bytes(),
-                    failing.from_ms,
-                    failing.first_seq,
-                    failing.until_ms,
-                    failing.reason.code(),
-                    failing.tries,
-                ])
-            })
-            .doing(WRITING)?;
+        write_failing(
+            &transaction,
+            failing,
+            "ON CONFLICT (meter, from_ms, first_seq)
+             DO UPDATE SET until_ms = excluded.until_ms, tries = excluded.tries",
+        )?;
     }
     set_meta(&transaction, "applied_seq", &hot.applied_seq.to_string())?;
     transaction.commit().doing(WRITING)
+}
+
+fn write_failing(db: &Connection, failing: &Failing, if_there: &str) -> Result<(), StoreError> {
+    let insert = "INSERT INTO gap (meter, from_ms, first_seq, until_ms, reason, tries)
+                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    db.prepare_cached(&format!("{insert} {if_there}"))
+        .and_then(|mut statement| {
+            statement.execute(params![
+                failing.meter.uuid().as_bytes(),
+                failing.from_ms,
+                failing.first_seq,
+                failing.until_ms,
+                failing.reason.code(),
+                failing.tries,
+            ])
+        })
+        .map(drop)
+        .doing(WRITING)
 }
 
 fn write_progress(db: &Connection, hot: &Hot) -> Result<(), StoreError> {
@@ -184,6 +190,39 @@ pub(crate) const FAILURES: &str = "
        AND from_ms < :until
        AND (until_ms IS NULL OR until_ms > :from)
      ORDER BY from_ms, first_seq";
+
+/// Brings over what can be read of the damaged file `old` and the raw files, from which `fresh` was made,
+/// do not tell: tallies, failures that are over, and where series stood that have no reading any more.
+/// Says how many blocks of tallies.
+pub(crate) fn salvage(
+    old: &Connection,
+    fresh: &mut Connection,
+    hot: &mut Hot,
+    civil: Civil,
+) -> Result<usize, StoreError> {
+    let transaction = fresh.transaction().doing(WRITING)?;
+    let saved = tallied::salvage(old, &transaction, hot, civil)?;
+    for failing in ended_failures(old).unwrap_or_default() {
+        write_failing(&transaction, &failing, "ON CONFLICT DO NOTHING")?;
+    }
+    for (series, progress) in read_hot(old).map(|old| old.progress).unwrap_or_default() {
+        hot.progress.entry(series).or_insert(Progress { era: tallied::ERA_OF_SAVED, ..progress });
+    }
+    write_progress(&transaction, hot)?;
+    transaction.commit().doing(WRITING)?;
+    Ok(saved)
+}
+
+fn ended_failures(db: &Connection) -> Result<Vec<Failing>, StoreError> {
+    let mut statement =
+        db.prepare("SELECT * FROM gap WHERE until_ms IS NOT NULL").doing(READING)?;
+    let mut rows = statement.query([]).doing(READING)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().doing(READING)? {
+        found.push(read_failing(row)?);
+    }
+    Ok(found)
+}
 
 /// Up to which number the file has counted.
 pub(crate) fn counted(db: &Connection) -> Result<u64, StoreError> {

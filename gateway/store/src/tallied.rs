@@ -14,7 +14,7 @@
 //!
 //! **Invariant:** a piece of quarter hours lies within a day of UTC, one of days within 32 days of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use crate::chunk::{self, KEY_BITS};
 use crate::civil::{Civil, Step};
 use crate::error::{Doing, StoreError};
-use crate::hot::add_up;
+use crate::hot::{Hot, add_up};
 use crate::query::Side;
 use crate::rollup::{Answers, Key, Tally};
 use crate::tally_block::TallyBlock;
@@ -460,33 +460,92 @@ pub(crate) fn days_of(block: &TallyBlock, civil: Civil) -> TallyBlock {
     TallyBlock { tallies, answers: BTreeMap::new() }
 }
 
-/// Brings over what can be read of a damaged file and no raw file has any more: the pieces that ended
-/// before `oldest`. Says how many blocks.
+/// Brings over the tallies that can be read of a damaged file and that `fresh`, made again from the raw
+/// files, does not have. The caller has the transaction. Says how many blocks.
+///
+/// What the raw files tell of a quarter hour is all that there was of it, or all that is left. A day that
+/// they tell a part of gets the quarter hours that were saved.
 pub(crate) fn salvage(
     old: &Connection,
-    fresh: &mut Connection,
-    oldest: i64,
+    fresh: &Connection,
+    hot: &Hot,
+    civil: Civil,
 ) -> Result<usize, StoreError> {
     let mut saved = 0;
     let Ok(meters) = chunk::meters(old) else { return Ok(saved) };
-    let transaction = fresh.transaction().doing(WRITING)?;
-    for kept in [Kept::Quarters, Kept::Days] {
-        // The last of them may be half in the raw files: it would be counted twice.
-        let span = i64::MIN..oldest.saturating_sub(2 * DAY_MS);
-        for piece in pieces(old, kept, &span).unwrap_or_default() {
+    let all = i64::MIN..i64::MAX;
+    let made = [pieces(fresh, Kept::Quarters, &all)?, pieces(fresh, Kept::Days, &all)?];
+    let [made_quarters, made_days] = &made;
+    for (kept, made) in [(Kept::Quarters, made_quarters), (Kept::Days, made_days)] {
+        for piece in pieces(old, kept, &all).unwrap_or_default() {
+            let span = piece.ts..piece.ts_last.saturating_add(1);
             for key in keys_of(old, &piece).unwrap_or_default() {
-                let meter = meters.get(&key);
-                if let (Some(meter), Ok(Some(mut block))) = (meter, block(old, &piece, key, None)) {
-                    block.tallies.retain(|(_, _, starts_at), _| span.contains(starts_at));
-                    block.answers.retain(|starts_at, _| span.contains(starts_at));
-                    write(&transaction, kept, [(*meter, block)].into())?;
-                    saved += 1;
+                let Some(meter) = meters.get(&key).copied() else { continue };
+                let Ok(Some(mut block)) = block(old, &piece, key, None) else { continue };
+                let known = Known::of(fresh, made, meter, &span)?;
+                block.tallies.retain(|(series, _, at), _| !known.tallies.contains(&(*series, *at)));
+                block.answers.retain(|at, _| !known.answers.contains(at));
+                block.tallies = std::mem::take(&mut block.tallies)
+                    .into_iter()
+                    .map(|((series, era, at), tally)| {
+                        ((series, era_of(hot, series, era), at), tally)
+                    })
+                    .fold(BTreeMap::new(), |mut sums, (key, tally)| {
+                        sums.entry(key)
+                            .and_modify(|sum: &mut Tally| *sum = sum.plus(tally))
+                            .or_insert(tally);
+                        sums
+                    });
+                if block.tallies.is_empty() && block.answers.is_empty() {
+                    continue;
                 }
+                if kept == Kept::Quarters {
+                    let mut days = days_of(&block, civil);
+                    let span = span.start.saturating_sub(2 * DAY_MS)..span.end;
+                    let known = Known::of(fresh, made_days, meter, &span)?;
+                    days.tallies
+                        .retain(|(series, _, at), _| known.tallies.contains(&(*series, *at)));
+                    write(fresh, Kept::Days, [(meter, days)].into())?;
+                }
+                write(fresh, kept, [(meter, block)].into())?;
+                saved += 1;
             }
         }
     }
-    transaction.commit().doing(WRITING)?;
     Ok(saved)
+}
+
+/// An era begins when the clock is set back. The raw files may not tell how often that was, and an era
+/// beyond the newest that they tell would not be looked at.
+fn era_of(hot: &Hot, series: SeriesId, era: u32) -> u32 {
+    hot.progress.get(&series).map_or(ERA_OF_SAVED, |progress| era.min(progress.era))
+}
+
+/// Of a series that no raw file tells of.
+pub(crate) const ERA_OF_SAVED: u32 = 0;
+
+/// What some pieces have of a meter.
+struct Known {
+    tallies: HashSet<(SeriesId, i64)>,
+    answers: HashSet<i64>,
+}
+
+impl Known {
+    fn of(
+        db: &Connection,
+        pieces: &[Piece],
+        meter: MeterId,
+        span: &Range<i64>,
+    ) -> Result<Self, StoreError> {
+        let mut known = Self { tallies: HashSet::new(), answers: HashSet::new() };
+        let Some(key) = chunk::key(db, meter)? else { return Ok(known) };
+        for piece in pieces.iter().filter(|it| it.ts < span.end && it.ts_last >= span.start) {
+            let block = block(db, piece, key, None)?.unwrap_or_default();
+            known.tallies.extend(block.tallies.keys().map(|(series, _, at)| (*series, *at)));
+            known.answers.extend(block.answers.keys());
+        }
+        Ok(known)
+    }
 }
 
 /// Unpacks every block: the only way to see a byte that changed inside one.

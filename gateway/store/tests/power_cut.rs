@@ -120,6 +120,7 @@ fn power_cuts_and_failing_disks() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     a_power_cut_takes_nothing_that_was_acknowledged(&runtime);
     a_call_that_fails_costs_at_most_its_round(&runtime);
+    a_repair_that_is_interrupted_costs_nothing(&runtime);
 }
 
 fn a_power_cut_takes_nothing_that_was_acknowledged(runtime: &Runtime) {
@@ -203,4 +204,63 @@ fn fails(runtime: &Runtime, first: u64, count: u64, fault: Fault) -> u64 {
     assert!(batch.readings.iter().map(|it| it.seq).eq(1..=stored), "{fault:?} at {first}");
     drop(store);
     calls
+}
+
+/// The disk is full from any call of a repair on: whoever opens the store afterwards finds all that can be
+/// read of the damaged file.
+fn a_repair_that_is_interrupted_costs_nothing(runtime: &Runtime) {
+    const ROUNDS: u64 = 60;
+    let damaged = tempfile::tempdir().unwrap();
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let (store, _) = open(damaged.path(), &clock);
+    runtime.block_on(async {
+        for number in 1..=i64::try_from(ROUNDS).unwrap() {
+            store.writer().commit(round(number)).await.unwrap();
+        }
+    });
+    store.close().unwrap();
+    let raw = rusqlite::Connection::open(damaged.path().join("raw-2026-03.db")).unwrap();
+    let harm = "UPDATE spool SET blob = zeroblob(length(blob)) WHERE first_seq = 61";
+    assert_eq!(raw.execute(harm, []).unwrap(), 1);
+    drop(raw);
+
+    let mut first = 0;
+    loop {
+        let dir = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(damaged.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+        }
+        let options = Options {
+            dir: dir.path().to_owned(),
+            time_zone: chrono_tz::Europe::Oslo,
+            ballast_bytes: 0,
+        };
+        disk().fail(first, u64::MAX, Fault::Full);
+        let opened = Store::open(options, Arc::clone(&clock) as Arc<dyn Clock>);
+        let calls = disk().calls();
+        disk().heal();
+        if let Ok((store, _)) = opened {
+            store.close().unwrap();
+        }
+        let (store, _) = open(dir.path(), &clock);
+        let (mut readings, mut after) = (0, 0);
+        while after < 2 * ROUNDS {
+            let batch = runtime.block_on(store.outbox().batch(after, 1000)).unwrap();
+            readings += batch.readings.len();
+            let last = batch.readings.last().map(|it| it.seq).max(batch.lost.map(|it| it.to));
+            after = last.unwrap();
+        }
+        assert_eq!(readings, 118, "full from call {first} on");
+        let left = fs::read_dir(dir.path()).unwrap();
+        let left: Vec<_> = left.map(|it| it.unwrap().file_name()).collect();
+        let half = |name: &std::ffi::OsString| name.to_string_lossy().contains(".sav");
+        assert!(!left.iter().any(half), "{left:?}");
+        drop(store);
+        if calls <= first {
+            break;
+        }
+        first += 1;
+    }
+    println!("a repair on a disk that is full from each of {first} calls on");
 }

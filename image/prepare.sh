@@ -33,6 +33,10 @@ need git git "tells which files are part of the project"
 need chromium chromium "shows the pages to the browser tests"
 need systemd-analyze systemd "reads the systemd units in the tests"
 need mosquitto_sub mosquitto-clients "speaks MQTT with the gateway in the tests"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || {
+    missing+=(postgresql)
+    why+=("  postgresql: the portfolio's other database, of which each test starts its own")
+}
 need python3 python3 "runs the independent Modbus server and M-Bus decoder of the tests"
 echo '#include <modbus/modbus.h>' | cc -E - >/dev/null 2>&1 || {
     missing+=(libmodbus-dev)

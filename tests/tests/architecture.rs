@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("mbus-rs", &[]),
     ("mbus-fuzz", &["mbus-rs"]),
     ("faultfs", &[]),
+    ("own-postgres", &[]),
     ("documents", &[]),
     ("listener", &[]),
     ("ledger", &["metering"]),

@@ -13,6 +13,11 @@
 //! names = ["portfolio.example"]        # optional; what browsers call it, beside IP addresses
 //! plain_http = false                   # optional; true only on loopback, behind a proxy
 //!
+//! [database]                           # optional; without it SQLite, a file in `state`
+//! url = "postgresql://fyrhus@db.example/fyrhus"   # or "postgresql:///fyrhus?host=/run/postgresql"
+//! password_file = "/etc/fyrhus-portfolio/database-password"    # optional
+//! authority = "/etc/fyrhus-portfolio/database-authority.pem"   # of the server's certificate
+//!
 //! [log]
 //! filter = "info"                      # optional; as in RUST_LOG
 //! ```
@@ -24,6 +29,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use tokio_postgres::config::Host;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -36,6 +42,8 @@ pub struct Config {
     pub gateways: GatewaysListener,
     /// The listener for people.
     pub people: PeopleListener,
+    /// The PostgreSQL that holds the data; `None`: SQLite, in `state`.
+    pub database: Option<PostgresConfig>,
     /// What is logged, as in `RUST_LOG`.
     pub log_filter: String,
 }
@@ -59,6 +67,18 @@ pub struct PeopleListener {
     pub names: Vec<String>,
     /// HTTP instead of HTTPS; only on loopback.
     pub plain_http: bool,
+}
+
+/// Where the data is, when it is in PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// Server, database and user, without a password.
+    pub server: tokio_postgres::Config,
+    /// The file that holds the password, if one is needed.
+    pub password_file: Option<PathBuf>,
+    /// Certificates, PEM, by whom the server's has to be signed. `None` only for a server of this
+    /// machine: nothing is sent over a network without TLS.
+    pub authority: Option<PathBuf>,
 }
 
 /// One thing that is wrong with the file.
@@ -91,7 +111,7 @@ impl Config {
         }
 
         let root = Section { name: "", keys: root.get_ref(), at: 0 };
-        check.keys(root, &["paths", "gateways", "people", "log"]);
+        check.keys(root, &["paths", "gateways", "people", "database", "log"]);
         let paths = check.section(root, "paths", &["state"]);
         let gateways = check.section(root, "gateways", &["listen", "names"]);
         let people = check.section(root, "people", &["listen", "names", "plain_http"]);
@@ -99,6 +119,13 @@ impl Config {
         let state = paths.and_then(|section| check.text(section, "state"));
         let gateways = gateways.and_then(|section| check.gateways(section));
         let people = people.and_then(|section| check.people(section));
+        let database = if root.keys.contains_key("database") {
+            let known = &["url", "password_file", "authority"];
+            let section = check.section(root, "database", known);
+            section.and_then(|section| check.database(section))
+        } else {
+            None
+        };
         let log_filter = if root.keys.contains_key("log") {
             let log = check.section(root, "log", &["filter"]);
             log.and_then(|section| check.text(section, "filter"))
@@ -111,7 +138,7 @@ impl Config {
             (Some(state), Some(gateways), Some(people), Some(log_filter))
                 if check.mistakes.is_empty() =>
             {
-                Ok(Self { state: state.into(), gateways, people, log_filter })
+                Ok(Self { state: state.into(), gateways, people, database, log_filter })
             }
             _ => Err(check.mistakes),
         }
@@ -166,6 +193,45 @@ impl Check<'_> {
             self.found(value, section, &advice);
         }
         Some(PeopleListener { listen, names: names?, plain_http })
+    }
+
+    fn database(&mut self, section: Section<'_>) -> Option<PostgresConfig> {
+        let at = section.keys.get("url");
+        let url = self.text(section, "url")?;
+        let server: tokio_postgres::Config = match url.parse() {
+            Ok(server) => server,
+            Err(error) => {
+                let advice = format!(
+                    "url is not understood ({error}); it looks like \
+                     \"postgresql://fyrhus@db.example/fyrhus\""
+                );
+                self.found(at, section, &advice);
+                return None;
+            }
+        };
+        if server.get_password().is_some() {
+            let advice = "a password does not belong into url, where it is shown and copied: put \
+                          it into a file of its own and name that with password_file";
+            self.found(at, section, advice);
+        }
+        let password_file = self.path(section, "password_file");
+        let authority = self.path(section, "authority");
+        let away = server.get_hosts().iter().any(|host| match host {
+            Host::Tcp(name) => !is_loopback(name),
+            Host::Unix(_) => false,
+        });
+        if away && authority.is_none() {
+            let advice = "the database is on another machine, and what goes there has to be \
+                          encrypted: name the authority of its certificate, \
+                          authority = \"/etc/fyrhus-portfolio/database-authority.pem\"";
+            self.found(at, section, advice);
+        }
+        Some(PostgresConfig { server, password_file, authority })
+    }
+
+    /// `None` if the key is not there, or wrong, which is a mistake then.
+    fn path(&mut self, section: Section<'_>, key: &str) -> Option<PathBuf> {
+        section.keys.contains_key(key).then(|| self.text(section, key)).flatten().map(Into::into)
     }
 
     fn listen(&mut self, section: Section<'_>) -> Option<SocketAddr> {
@@ -257,6 +323,10 @@ impl Check<'_> {
     }
 }
 
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// An IP address, or labels of letters, digits and hyphens, joined by points.
 fn is_host(name: &str) -> bool {
     let label = |label: &str| {
@@ -322,7 +392,7 @@ filter = 3
 "#,
             &[
                 "line 1: the section [paths] is missing",
-                "line 2: `path` is not one of paths, gateways, people, log",
+                "line 2: `path` is not one of paths, gateways, people, database, log",
                 "line 6: listen = \"9443\" is not an IP address and a port, such as \"0.0.0.0:9443\"",
                 "line 7: `https://portfolio.example` in names is neither a host name nor an IP \
                  address, such as \"portfolio.example\" or \"10.0.0.7\", without a port",
@@ -332,6 +402,40 @@ filter = 3
                  network: listen on 127.0.0.1, or leave plain_http out",
                 "line 12: `port` is not one of listen, names, plain_http of [people]",
                 "line 15: filter is a text: filter = \"…\"",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_database_is_reached_without_a_password_in_sight_and_never_in_the_clear() {
+        let with = |database: &str| format!("{GOOD}\n[database]\n{database}\n");
+        let config = Config::load(&with("url = \"postgresql:///fyrhus?host=/run/postgresql\""));
+        let database = config.unwrap().database.unwrap();
+        assert_eq!(database.server.get_dbname(), Some("fyrhus"));
+        assert_eq!((database.password_file, database.authority), (None, None));
+        let away = "url = \"postgresql://fyrhus@db.example/fyrhus\"";
+        let safe = with(&format!("{away}\nauthority = \"/etc/ca.pem\"\npassword_file = \"/p\""));
+        assert!(Config::load(&safe).unwrap().database.unwrap().authority.is_some());
+
+        check(
+            &with(away),
+            &["line 14: the database is on another machine, and what goes there has to be \
+               encrypted: name the authority of its certificate, \
+               authority = \"/etc/fyrhus-portfolio/database-authority.pem\""],
+        );
+        check(
+            &with("url = \"postgresql://fyrhus:secret@localhost/fyrhus\""),
+            &[
+                "line 14: a password does not belong into url, where it is shown and copied: put it \
+               into a file of its own and name that with password_file",
+            ],
+        );
+        check(
+            &with("url = \"mysql://localhost\"\nname = 1"),
+            &[
+                "line 14: url is not understood (invalid connection string); it \
+                 looks like \"postgresql://fyrhus@db.example/fyrhus\"",
+                "line 15: `name` is not one of url, password_file, authority of [database]",
             ],
         );
     }

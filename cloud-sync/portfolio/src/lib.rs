@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  gateways ──HTTPS, mutual TLS──▶ gateways.rs ──▶ Repository ◀── people.rs ◀──HTTPS── browsers
-//!                                   receive.rs      sqlite.rs      sites.rs
+//!                                   receive.rs     sqlite.rs or     sites.rs
+//!                                                 postgres.rs
 //! ```
 //!
 //! The two listeners share the database and nothing else: a gateway has a certificate and no
@@ -15,11 +16,14 @@
 mod assets;
 mod authority;
 mod clock;
+mod columns;
 pub mod config;
+mod database;
 mod gateways;
 mod histories;
 mod history;
 mod people;
+mod postgres;
 mod problem;
 mod receive;
 pub mod repository;
@@ -32,6 +36,7 @@ mod tls;
 pub use authority::AuthorityError;
 pub use clock::SystemClock;
 pub use config::Config;
+pub use postgres::Postgres;
 pub use service::{EnrolCodeMade, Service, StartError, enrol_code};
 pub use sqlite::Sqlite;
 pub use tls::TlsError;

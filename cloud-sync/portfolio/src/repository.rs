@@ -1,7 +1,7 @@
 //! What the service asks of its database.
 //!
-//! [`Sqlite`](crate::Sqlite) is enough for the first customers; a database that takes more gateways
-//! has to keep the same promises, and no more:
+//! [`Sqlite`](crate::Sqlite) is enough for the first customers, [`Postgres`](crate::Postgres) for
+//! many receivers. Both keep the same promises, and no more:
 //!
 //! **Invariant:** a batch and the number up to which nothing is missing are written in one
 //! transaction. What was answered with an acknowledgement survives the next power cut, and a
@@ -199,6 +199,12 @@ pub enum RepositoryError {
         what: &'static str,
         /// What was found.
         found: String,
+    },
+    /// What is acknowledged would not be safe in it.
+    #[error("the database cannot be used: {why}")]
+    Unfit {
+        /// What is wrong with it, and what to do.
+        why: String,
     },
     /// It says no.
     #[error("the database cannot {doing}")]

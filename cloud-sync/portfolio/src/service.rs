@@ -20,13 +20,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::authority::{self, Authority, AuthorityError, ms};
 use crate::config::Config;
+use crate::database::Database;
 use crate::gateways::Gateways;
 use crate::people::{People, Settings};
 use crate::repository::{NewCode, Repository, RepositoryError};
 use crate::session::open_claim;
 use crate::sites::CODE_LASTS;
-use crate::sqlite::Sqlite;
 use crate::tls::{self, Renewed, TlsError};
+use crate::{Postgres, Sqlite};
 
 /// A service that runs.
 pub struct Service {
@@ -38,7 +39,7 @@ pub struct Service {
     pub claim_code: Option<String>,
     /// SHA-256 of the people's certificate, in hexadecimal pairs; empty without HTTPS.
     pub fingerprint: String,
-    repository: Sqlite,
+    repository: Database,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -71,6 +72,12 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The authority in the folder is not the one whose gateways are in the database.
+    #[error(
+        "the database belongs to another authority: its gateways would not be let in. Copy \
+         authority.pem from the state folder of the receiver that was there first"
+    )]
+    OtherAuthority,
     /// The folder for everything that is kept.
     #[error("the folder {} cannot be made", path.display())]
     State {
@@ -217,22 +224,50 @@ impl fmt::Debug for EnrolCodeMade {
     }
 }
 
-async fn open(config: &Config, clock: &dyn Clock) -> Result<(Sqlite, Arc<Authority>), StartError> {
+async fn open(
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<(Database, Arc<Authority>), StartError> {
     let (state, now_ms) = (config.state.clone(), clock.now().wall_ms());
-    let opened = task::spawn_blocking(move || {
+    let authority = blocking(move || {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&state)
             .map_err(|cause| StartError::State { path: state.clone(), cause })?;
-        let authority = Authority::open(&state, now_ms)?;
-        let repository = Sqlite::open(&state.join(DATABASE))?;
-        Ok((repository, Arc::new(authority)))
+        Ok(Arc::new(Authority::open(&state, now_ms)?))
     });
-    opened.await.unwrap_or_else(|died| {
+    let authority = authority.await?;
+    let repository = if let Some(postgres) = &config.database {
+        Database::Postgres(Postgres::open(postgres).await?)
+    } else {
+        let path = config.state.join(DATABASE);
+        Database::Sqlite(blocking(move || Ok(Sqlite::open(&path)?)).await?)
+    };
+    same_authority(&repository, &authority).await?;
+    Ok((repository, authority))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    task::spawn_blocking(work).await.unwrap_or_else(|died| {
         Err(RepositoryError::Failed { doing: "be opened", cause: died.into() }.into())
     })
 }
+
+/// Gateways believe one authority. Receivers that share a database have to have its key, each in
+/// its own folder; the database knows which one it is, and not the key.
+async fn same_authority(repository: &Database, authority: &Authority) -> Result<(), StartError> {
+    let ours = fingerprint(authority.certificate());
+    match repository.setting(AUTHORITY).await? {
+        Some(theirs) if theirs != ours => Err(StartError::OtherAuthority),
+        Some(_) => Ok(()),
+        None => Ok(repository.put_setting(AUTHORITY, Some(ours)).await?),
+    }
+}
+
+const AUTHORITY: &str = "authority";
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, u16), StartError> {
     let failed = |cause| StartError::Listen { address, cause };
@@ -260,10 +295,15 @@ async fn people_tls(
         let path = PathBuf::from("people.pem");
         Err(AuthorityError::File { path, cause: io::Error::other(died) })
     })?;
-    let der = certificate.cert.first().map(|der| der.as_ref().to_vec()).unwrap_or_default();
-    let pairs: Vec<String> = Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
+    let print = certificate.cert.first().map(|der| fingerprint(der)).unwrap_or_default();
     let tls = TlsAcceptor::from(Arc::new(tls::people(certificate)?));
-    Ok((Some(tls), pairs.join(":")))
+    Ok((Some(tls), print))
+}
+
+/// SHA-256, in hexadecimal pairs.
+fn fingerprint(der: &[u8]) -> String {
+    let pairs: Vec<String> = Sha256::digest(der).iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.join(":")
 }
 
 async fn renew(

@@ -3,10 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Cloud, Cut, Gateway, gateway_id};
+use crate::support::{Cloud, Cut, Gateway, gateway_id, on_both_databases};
 use cloud_sync::{Identity, enrol};
 use metering::{Clock, Moment, Trust};
 use store::testing::{self, known_day};
+
+on_both_databases! {
+    a_code_is_good_once,
+    another_name_and_nobody_at_all_are_told_apart,
+    an_answer_that_was_lost_is_given_again,
+    a_gateway_that_does_not_know_the_time_is_not_enrolled,
+    whoever_types_a_code_is_told_in_time_that_nobody_answers,
+    a_gateway_of_another_site_keeps_to_its_site,
+    a_certificate_is_renewed_when_a_third_of_it_is_left,
+    an_expired_certificate_may_only_be_renewed,
+    a_certificate_off_the_list_is_worth_nothing,
+}
 
 /// One clear sentence.
 #[track_caller]
@@ -15,9 +27,7 @@ fn check(refused: Result<Identity, cloud_sync::EnrolError>, expected: &str) {
     assert_eq!(sentence, expected);
 }
 
-#[tokio::test]
-async fn a_code_is_good_once() {
-    let cloud = Cloud::start().await;
+async fn a_code_is_good_once(cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     let identity = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap();
     let kept = Identity::from_text(&identity.to_text()).unwrap();
@@ -33,7 +43,7 @@ async fn a_code_is_good_once() {
 async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
     let (cloud, other) = (Cloud::start().await, Cloud::start().await);
     let code = cloud.code("Kvernhusgata 4").await;
-    cloud.ask(|db| db.execute("DELETE FROM enrol_code", []));
+    cloud.ask("DELETE FROM enrol_code");
     let unknown = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
     check(unknown, "this one-time code is wrong; copy it again, or ask for a new one");
 
@@ -62,9 +72,7 @@ async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
     );
 }
 
-#[tokio::test]
-async fn another_name_and_nobody_at_all_are_told_apart() {
-    let mut cloud = Cloud::start().await;
+async fn another_name_and_nobody_at_all_are_told_apart(mut cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     let host = format!("127.0.0.1:{}", cloud.line.port());
     let by_address = enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock).await;
@@ -90,9 +98,7 @@ async fn another_name_and_nobody_at_all_are_told_apart() {
     );
 }
 
-#[tokio::test]
-async fn an_answer_that_was_lost_is_given_again() {
-    let cloud = Cloud::start().await;
+async fn an_answer_that_was_lost_is_given_again(cloud: Cloud) {
     let mut cuts = cloud.line.cuts();
     // Through the handshake, and through the certificate that comes down behind it.
     let budgets = (500..3_500).step_by(375);
@@ -114,8 +120,7 @@ async fn an_answer_that_was_lost_is_given_again() {
         };
         assert!(joined.unwrap().is_ok(), "cut after {budget} bytes");
     }
-    let certificates: usize =
-        cloud.ask(|db| db.query_row("SELECT count(*) FROM certificate", [], |row| row.get(0)));
+    let certificates = cloud.count("SELECT count(*) FROM certificate");
     assert_eq!(certificates, tries);
 }
 
@@ -128,9 +133,7 @@ impl Clock for NoClock {
     }
 }
 
-#[tokio::test]
-async fn a_gateway_that_does_not_know_the_time_is_not_enrolled() {
-    let cloud = Cloud::start().await;
+async fn a_gateway_that_does_not_know_the_time_is_not_enrolled(cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     check(
         enrol(&cloud.url(), &code, gateway_id(), &NoClock).await,
@@ -139,9 +142,7 @@ async fn a_gateway_that_does_not_know_the_time_is_not_enrolled() {
     );
 }
 
-#[tokio::test]
-async fn whoever_types_a_code_is_told_in_time_that_nobody_answers() {
-    let cloud = Cloud::start().await;
+async fn whoever_types_a_code_is_told_in_time_that_nobody_answers(cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     // It takes the connection, and that is all.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -153,9 +154,7 @@ async fn whoever_types_a_code_is_told_in_time_that_nobody_answers() {
     check(refused, &format!("the portfolio at {host} cannot be reached: no answer within 25 s"));
 }
 
-#[tokio::test]
-async fn a_gateway_of_another_site_keeps_to_its_site() {
-    let cloud = Cloud::start().await;
+async fn a_gateway_of_another_site_keeps_to_its_site(cloud: Cloud) {
     let identity = cloud.identity(gateway_id()).await;
     let code = cloud.code("Brattørkaia 17").await;
     check(
@@ -165,9 +164,8 @@ async fn a_gateway_of_another_site_keeps_to_its_site() {
     );
 }
 
-#[tokio::test]
-async fn a_certificate_is_renewed_when_a_third_of_it_is_left() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_certificate_is_renewed_when_a_third_of_it_is_left(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let mut gateway = Gateway::new(Some(identity.clone()));
     gateway.clock.pass(Duration::from_hours(24 * 62));
@@ -176,20 +174,18 @@ async fn a_certificate_is_renewed_when_a_third_of_it_is_left() {
     let kept = gateway.identity.borrow().as_deref().cloned().unwrap();
     assert_ne!(kept, identity);
     assert_eq!(kept.gateway(), identity.gateway());
-    let certificates: i64 =
-        cloud.ask(|db| db.query_row("SELECT count(*) FROM certificate", [], |row| row.get(0)));
+    let certificates = cloud.count("SELECT count(*) FROM certificate");
     assert_eq!(certificates, 2, "once, although its clock is two months ahead");
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn an_expired_certificate_may_only_be_renewed() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn an_expired_certificate_may_only_be_renewed(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let days_ms = |days: i64| 24 * 3_600_000 * days;
     let now_ms = cloud.clock.now().wall_ms();
     let ended = |ends_ms: i64| {
-        cloud.ask(|db| db.execute("UPDATE certificate SET ends_ms = ?1", [ends_ms]));
+        cloud.ask(&format!("UPDATE certificate SET ends_ms = {ends_ms}"));
     };
     ended(now_ms - days_ms(179));
 
@@ -220,11 +216,10 @@ async fn an_expired_certificate_may_only_be_renewed() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_certificate_off_the_list_is_worth_nothing() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_certificate_off_the_list_is_worth_nothing(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
-    cloud.ask(|db| db.execute("UPDATE certificate SET revoked_ms = 1", []));
+    cloud.ask("UPDATE certificate SET revoked_ms = 1");
     let mut gateway = Gateway::new(Some(identity.clone()));
     gateway.run(&day.store);
     let status = gateway.until(|status| status.last_error.is_some()).await;

@@ -5,5 +5,6 @@
 mod crash_matrix;
 mod enrol;
 mod people;
+mod receivers;
 mod support;
 mod sync;

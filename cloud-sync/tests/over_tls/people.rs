@@ -7,7 +7,13 @@ use store::testing::{
     COLD, HEAT, MIDNIGHT_MS, answer, known_day, moment, reading, register, resolution,
 };
 
-use crate::support::{Cloud, Gateway, gateway_id};
+use crate::support::{Cloud, Gateway, gateway_id, on_both_databases};
+
+on_both_databases! {
+    the_first_visitor_with_the_code_owns_the_service,
+    a_building_is_shown_as_its_gateway_sent_it,
+    what_was_used_while_a_meter_began_to_count_finer_is_not_lost,
+}
 
 /// A browser: keeps its cookie.
 struct Browser {
@@ -49,9 +55,7 @@ impl Browser {
     }
 }
 
-#[tokio::test]
-async fn the_first_visitor_with_the_code_owns_the_service() {
-    let mut cloud = Cloud::start().await;
+async fn the_first_visitor_with_the_code_owns_the_service(mut cloud: Cloud) {
     let code = cloud.claim_code().unwrap();
     let mut browser = Browser::at(&cloud);
     assert!(browser.get("/session").await.contains(r#""claimed":false,"user":null"#));
@@ -89,9 +93,8 @@ async fn the_first_visitor_with_the_code_owns_the_service() {
     assert_eq!(browser.ask(Method::POST, "/session", &login(good)).await.0, 200);
 }
 
-#[tokio::test]
-async fn a_building_is_shown_as_its_gateway_sent_it() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut browser = Browser::at(&cloud);
     let claim = format!(
         r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
@@ -169,9 +172,8 @@ async fn a_building_is_shown_as_its_gateway_sent_it() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut browser = Browser::at(&cloud);
     let claim = format!(
         r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,

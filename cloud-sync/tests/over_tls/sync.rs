@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Cloud, Gateway, SOON, assert_same, copy_dir, everything, gateway_id, moment};
+use crate::support::{
+    Cloud, Gateway, SOON, assert_same, copy_dir, everything, gateway_id, moment, on_both_databases,
+};
 use metering::{NoReading, Origin, PointId, Quality, Quantity, SiteId, Unit};
 use reqwest::StatusCode;
 use store::testing::{self, COLD, HEAT, MIDNIGHT_MS, known_day, reading, resolution};
@@ -12,8 +14,23 @@ use sync_wire::{
 };
 use tokio::time::timeout;
 
+on_both_databases! {
+    a_day_arrives_reading_for_reading_with_its_absences,
+    a_year_goes_through_in_batches_of_ten_thousand,
+    a_lost_answer_is_asked_for_again_and_doubles_nothing,
+    a_restored_portfolio_gets_again_what_it_forgot,
+    a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on,
+    a_copied_disk_is_an_alarm_and_changes_nothing,
+    one_malformed_reading_is_put_aside_and_the_rest_goes_on,
+    every_row_of_the_receivers_table_has_its_answer,
+    a_series_may_be_read_in_another_way_but_never_becomes_another,
+    of_two_readings_of_one_instant_the_later_number_counts,
+    malformed_and_oversized_messages_are_refused_and_the_service_goes_on,
+    the_report_reads_back_what_was_acknowledged,
+}
+
 /// One more round of both meters: five readings.
-async fn round(store: &store::Store, minute: i64) {
+pub(crate) async fn round(store: &store::Store, minute: i64) {
     let at = moment(MIDNIGHT_MS + 26 * 3_600_000 + 60_000 * minute);
     let heat = vec![
         (reading("energy", 20_000 + minute, 3, Unit::Gigajoule, at), Kind::Counter),
@@ -27,9 +44,8 @@ async fn round(store: &store::Store, minute: i64) {
     store.writer().commit(answers).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_day_arrives_reading_for_reading_with_its_absences() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_day_arrives_reading_for_reading_with_its_absences(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     let outbox = day.store.outbox();
     gateway.run(&day.store);
@@ -55,9 +71,8 @@ async fn a_day_arrives_reading_for_reading_with_its_absences() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_year_goes_through_in_batches_of_ten_thousand() {
-    let (cloud, day) = (Cloud::start().await, testing::empty().unwrap());
+async fn a_year_goes_through_in_batches_of_ten_thousand(cloud: Cloud) {
+    let day = testing::empty().unwrap();
     let imported = |n: i64| Imported {
         meter: HEAT,
         register: "energy".parse().unwrap(),
@@ -72,16 +87,14 @@ async fn a_year_goes_through_in_batches_of_ten_thousand() {
     gateway.run(&day.store);
     gateway.caught_up(&outbox).await;
     assert_eq!(cloud.rows(), 35_040);
-    let ahead: usize =
-        cloud.ask(|db| db.query_row("SELECT count(*) FROM latest", [], |row| row.get(0)));
+    let ahead = cloud.count("SELECT count(*) FROM latest");
     assert_eq!(ahead, 1, "while it was far behind, the newest value went ahead");
     assert_same(&everything(&outbox).await, &cloud, gateway.id);
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_lost_answer_is_asked_for_again_and_doubles_nothing() {
-    let (mut cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_lost_answer_is_asked_for_again_and_doubles_nothing(mut cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     let outbox = day.store.outbox();
     gateway.run(&day.store);
@@ -141,9 +154,8 @@ async fn commit_without_an_answer(
     }
 }
 
-#[tokio::test]
-async fn a_restored_portfolio_gets_again_what_it_forgot() {
-    let (mut cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_restored_portfolio_gets_again_what_it_forgot(mut cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     let outbox = day.store.outbox();
     gateway.run(&day.store);
@@ -165,9 +177,8 @@ async fn a_restored_portfolio_gets_again_what_it_forgot() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     gateway.run(&day.store);
     gateway.caught_up(&day.store.outbox()).await;
@@ -184,16 +195,12 @@ async fn a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on()
     gateway.run(&anew.store);
     gateway.until(|status| status.head == 1 && status.acked == 1).await;
     assert_eq!(cloud.rows(), rows + 1);
-    let volumes: (i64, i64) = cloud.ask(|db| {
-        db.query_row(
-            "SELECT count(DISTINCT series), count(*)
+    let volumes = cloud.ask(
+        "SELECT count(DISTINCT series), count(*)
                FROM readings JOIN series USING (gateway, series)
               WHERE register = 'volume' AND value_mantissa IS NOT NULL",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-    });
-    assert_eq!(volumes, (1, 94), "93 of the old disk and the new one, in one series");
+    );
+    assert_eq!(volumes, [["1", "94"]], "93 of the old disk and the new one, in one series");
     assert_eq!(cloud.alarms(), []);
     gateway.stop().await;
 
@@ -207,9 +214,8 @@ async fn a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on()
     old.stop().await;
 }
 
-#[tokio::test]
-async fn a_copied_disk_is_an_alarm_and_changes_nothing() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn a_copied_disk_is_an_alarm_and_changes_nothing(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let mut first = Gateway::new(Some(identity.clone()));
     first.run(&day.store);
@@ -240,9 +246,8 @@ async fn a_copied_disk_is_an_alarm_and_changes_nothing() {
     first.stop().await;
 }
 
-#[tokio::test]
-async fn one_malformed_reading_is_put_aside_and_the_rest_goes_on() {
-    let (cloud, day) = (Cloud::start().await, testing::empty().unwrap());
+async fn one_malformed_reading_is_put_aside_and_the_rest_goes_on(cloud: Cloud) {
+    let day = testing::empty().unwrap();
     let at = |n: i64| if n == 700 { limits::TIMES_MS.end + 1 } else { MIDNIGHT_MS + 900_000 * n };
     let imported = |n: i64| Imported {
         meter: COLD,
@@ -268,7 +273,11 @@ async fn one_malformed_reading_is_put_aside_and_the_rest_goes_on() {
 }
 
 /// Posts as a gateway does, and returns what was answered.
-async fn post(identity: &cloud_sync::Identity, to: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+pub(crate) async fn post(
+    identity: &cloud_sync::Identity,
+    to: &str,
+    body: Vec<u8>,
+) -> (StatusCode, Vec<u8>) {
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(identity.client_config().unwrap())
         .build()
@@ -278,7 +287,12 @@ async fn post(identity: &cloud_sync::Identity, to: &str, body: Vec<u8>) -> (Stat
     (response.status(), response.bytes().await.unwrap().to_vec())
 }
 
-fn batch(gateway: metering::GatewayId, epoch: u64, after: u64, values: &[i64]) -> Vec<u8> {
+pub(crate) fn batch(
+    gateway: metering::GatewayId,
+    epoch: u64,
+    after: u64,
+    values: &[i64],
+) -> Vec<u8> {
     let readings = values.iter().zip(after + 1..).map(|(value, seq)| SyncReading {
         seq,
         series: crate::support::series(1),
@@ -294,9 +308,8 @@ fn batch(gateway: metering::GatewayId, epoch: u64, after: u64, values: &[i64]) -
         .unwrap()
 }
 
-#[tokio::test]
-async fn every_row_of_the_receivers_table_has_its_answer() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn every_row_of_the_receivers_table_has_its_answer(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let id = identity.gateway();
     let mut gateway = Gateway::new(Some(identity.clone()));
@@ -345,9 +358,7 @@ async fn every_row_of_the_receivers_table_has_its_answer() {
     assert!(refusal.to_string().contains("its message of"), "{refusal}");
 }
 
-#[tokio::test]
-async fn a_series_may_be_read_in_another_way_but_never_becomes_another() {
-    let cloud = Cloud::start().await;
+async fn a_series_may_be_read_in_another_way_but_never_becomes_another(cloud: Cloud) {
     let identity = cloud.identity(gateway_id()).await;
     let teach = async |kind, decimals| {
         let row = SeriesRow {
@@ -373,8 +384,7 @@ async fn a_series_may_be_read_in_another_way_but_never_becomes_another() {
             series: vec![row],
         };
         let (status, _) = post(&identity, path::SERIES, table.write().unwrap()).await;
-        let kept: i64 =
-            cloud.ask(|db| db.query_row("SELECT kind FROM series", [], |row| row.get(0)));
+        let kept = cloud.count("SELECT kind FROM series");
         (status.as_u16(), kept)
     };
     assert_eq!(teach(sync_wire::Kind::Counter, 0).await, (200, 0));
@@ -382,9 +392,8 @@ async fn a_series_may_be_read_in_another_way_but_never_becomes_another() {
     assert_eq!(teach(sync_wire::Kind::Gauge, 3).await, (422, 1));
 }
 
-#[tokio::test]
-async fn of_two_readings_of_one_instant_the_later_number_counts() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn of_two_readings_of_one_instant_the_later_number_counts(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let mut gateway = Gateway::new(Some(identity.clone()));
     gateway.run(&day.store);
@@ -446,9 +455,7 @@ async fn a_database_that_is_busy_sends_the_gateway_away_for_a_while() {
     gateway.stop().await;
 }
 
-#[tokio::test]
-async fn malformed_and_oversized_messages_are_refused_and_the_service_goes_on() {
-    let cloud = Cloud::start().await;
+async fn malformed_and_oversized_messages_are_refused_and_the_service_goes_on(cloud: Cloud) {
     let identity = cloud.identity(gateway_id()).await;
     let good = batch(identity.gateway(), 1, 0, &[1, 2, 3]);
 
@@ -511,9 +518,8 @@ fn deflated(raw: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[tokio::test]
-async fn the_report_reads_back_what_was_acknowledged() {
-    let (cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+async fn the_report_reads_back_what_was_acknowledged(cloud: Cloud) {
+    let day = known_day().await.unwrap();
     let identity = cloud.identity(gateway_id()).await;
     let mut gateway = Gateway::new(Some(identity.clone()));
     gateway.run(&day.store);

@@ -119,6 +119,7 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
         state: folder.path().join("portfolio"),
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
+        database: None,
         log_filter: String::new(),
     };
     std::fs::create_dir(&config.state).unwrap();

@@ -3,14 +3,14 @@
 use metering::{GatewayId, SiteId};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use sync_wire::Refusal;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use super::rows::{self, Trouble};
+use crate::columns::{CODE_REMEMBERED_MS, uuid_v7};
 use crate::repository::{Listed, NewCertificate, NewCode, SpendCode};
 
 pub(super) fn add_code(db: &Connection, code: &NewCode, now_ms: i64) -> Result<SiteId, Trouble> {
-    // Codes of a month ago are forgotten: until then a spent one is told from a wrong one.
-    db.execute("DELETE FROM enrol_code WHERE expires_ms < ?1", [now_ms - MONTH_MS])?;
+    db.execute("DELETE FROM enrol_code WHERE expires_ms < ?1", [now_ms - CODE_REMEMBERED_MS])?;
     let found: Option<[u8; 16]> = db
         .query_row(
             "SELECT id FROM site WHERE name = ?1 ORDER BY id LIMIT 1",
@@ -140,12 +140,3 @@ pub(super) fn revoke(db: &Connection, site: SiteId, now_ms: i64) -> Result<usize
     )?;
     Ok(count)
 }
-
-/// Version 7, so that sites sort by age.
-pub(super) fn uuid_v7(now_ms: i64) -> Uuid {
-    let ms = u64::try_from(now_ms).unwrap_or_default();
-    let nanos = u32::try_from(ms % 1_000).unwrap_or_default() * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1_000, nanos))
-}
-
-const MONTH_MS: i64 = 30 * 24 * 3_600_000;

@@ -1,10 +1,10 @@
 //! Who may log in, and who has.
 
-use access::{SecretHash, Session, Stamp};
-use metering::UserId;
+use access::{SecretHash, Session};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::rows::{self, Trouble};
+use crate::columns::{self, ends_ms};
 use crate::repository::Person;
 
 pub(super) fn add_first(db: &Connection, person: &Person) -> Result<bool, Trouble> {
@@ -54,8 +54,7 @@ pub(super) fn session(
     let person = person(row)?;
     let login: Option<String> = row.get("login")?;
     let used: String = row.get("used")?;
-    let used: Stamp = used.parse().map_err(|_| Trouble::foreign("a time", &used))?;
-    let login = login.and_then(|login| login.parse().ok());
+    let (login, used) = columns::stamps(login.as_deref(), &used)?;
     Ok(Some((Session { hash, user: person.user.id, login, used }, person)))
 }
 
@@ -90,11 +89,6 @@ pub(super) fn touch_session(db: &Connection, session: &Session) -> Result<(), Tr
     Ok(())
 }
 
-fn ends_ms(session: &Session) -> i64 {
-    let lasts_ms = i64::try_from(Session::ENDS_AFTER.as_millis()).unwrap_or(i64::MAX);
-    session.used.wall_ms.saturating_add(lasts_ms)
-}
-
 pub(super) fn end_session(db: &Connection, hash: SecretHash) -> Result<(), Trouble> {
     db.execute("DELETE FROM session WHERE sha256 = ?1", [hash.bytes()])?;
     Ok(())
@@ -119,11 +113,6 @@ pub(super) fn put_setting(db: &Connection, key: &str, value: Option<&str>) -> Re
 
 fn person(row: &Row<'_>) -> Result<Person, Trouble> {
     let (name, role): (String, String) = (row.get("name")?, row.get("role")?);
-    let user = access::User {
-        id: UserId::from_uuid(rows::uuid(row, "id")?),
-        name: name.parse().map_err(|_| Trouble::foreign("a person's name", &name))?,
-        role: role.parse().map_err(|_| Trouble::foreign("a role", &role))?,
-        meters: Vec::new(),
-    };
-    Ok(Person { user, password: row.get("password")?, made_ms: row.get("made_ms")? })
+    let id = rows::uuid(row, "id")?;
+    columns::person(id, &name, &role, row.get("password")?, row.get("made_ms")?)
 }

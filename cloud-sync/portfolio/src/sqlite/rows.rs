@@ -1,39 +1,15 @@
-//! Words of ours out of columns of SQLite, and what can go wrong with that.
+//! Words of ours out of rows of SQLite.
 
-use std::fmt::Display;
-
-use metering::{NoReading, Origin, Quality, Resolution, Unit};
+use metering::Resolution;
 use rusqlite::Row;
 use uuid::Uuid;
 
-use crate::repository::{RepositoryError, StoredReading};
+use crate::columns;
+pub(super) use crate::columns::flags;
+use crate::repository::StoredReading;
 
 /// What went wrong inside a transaction, which is rolled back then.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    Sqlite(rusqlite::Error),
-    Foreign { what: &'static str, found: String },
-}
-
-impl Trouble {
-    pub(super) fn foreign(what: &'static str, found: impl Display) -> Self {
-        Self::Foreign { what, found: found.to_string() }
-    }
-
-    /// The same, with what was to be done.
-    pub(super) fn when(self, doing: &'static str) -> RepositoryError {
-        match self {
-            Self::Sqlite(cause) => RepositoryError::Failed { doing, cause: cause.into() },
-            Self::Foreign { what, found } => RepositoryError::Foreign { what, found },
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(cause: rusqlite::Error) -> Self {
-        Self::Sqlite(cause)
-    }
-}
+pub(super) type Trouble = columns::Trouble<rusqlite::Error>;
 
 /// An id of 16 bytes.
 pub(super) fn uuid(row: &Row<'_>, column: &str) -> Result<Uuid, Trouble> {
@@ -48,30 +24,11 @@ pub(super) fn number(row: &Row<'_>, column: &str) -> Result<u64, Trouble> {
 
 /// `unit` and `decimals`.
 pub(super) fn resolution(row: &Row<'_>) -> Result<Resolution, Trouble> {
-    let (unit, decimals): (String, i8) = (row.get("unit")?, row.get("decimals")?);
-    let known = Unit::from_code(&unit).ok_or_else(|| Trouble::foreign("a unit", &unit))?;
-    Resolution::new(decimals, known).ok_or_else(|| Trouble::foreign("decimals", decimals))
+    let unit: String = row.get("unit")?;
+    columns::resolution(&unit, row.get("decimals")?)
 }
 
 /// `ts`, `value_mantissa` and `flags`.
 pub(super) fn reading(row: &Row<'_>) -> Result<StoredReading, Trouble> {
-    let flags: u32 = row.get("flags")?;
-    let foreign = || Trouble::foreign("flags", flags);
-    let [reason, quality, origin, _] = flags.to_le_bytes();
-    let value = match row.get("value_mantissa")? {
-        Some(mantissa) => Ok(mantissa),
-        None => Err(NoReading::from_code(reason).ok_or_else(foreign)?),
-    };
-    Ok(StoredReading {
-        at_ms: row.get("ts")?,
-        value,
-        quality: Quality::from_code(quality).ok_or_else(foreign)?,
-        origin: Origin::from_code(origin).ok_or_else(foreign)?,
-    })
-}
-
-/// What [`reading`] reads from `flags`.
-pub(super) fn flags(value: Result<i64, NoReading>, quality: Quality, origin: Origin) -> u32 {
-    let reason = value.err().map_or(0, NoReading::code);
-    u32::from_le_bytes([reason, quality.code(), origin.code(), 0])
+    columns::reading(row.get("ts")?, row.get("value_mantissa")?, row.get("flags")?)
 }

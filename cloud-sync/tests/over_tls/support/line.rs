@@ -1,5 +1,6 @@
 //! The line between a gateway and its portfolio: forwards bytes, and fails in the ways that lines do.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +9,37 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// How the next connections fail.
+/// Where the line is cut, once, counted from when that was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cut {
     /// After so many bytes from the gateway.
     pub(crate) up: Option<usize>,
     /// After so many bytes from the portfolio.
     pub(crate) down: Option<usize>,
+}
+
+impl Cut {
+    /// Of `count` bytes those that get through, and whether the line is cut after them.
+    fn pass(&mut self, way: Way, count: usize) -> (usize, bool) {
+        let left = match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        };
+        match left {
+            Some(some) if *some <= count => (left.take().unwrap_or_default(), true),
+            Some(some) => {
+                *some -= count;
+                (count, false)
+            }
+            None => (count, false),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Up,
+    Down,
 }
 
 /// A proxy on loopback that understands nothing of what it forwards.
@@ -26,7 +51,8 @@ pub(crate) struct Line {
 
 #[derive(Debug)]
 struct Shared {
-    far: Mutex<u16>,
+    /// The portfolio's ports, of which connections take the first in turn.
+    far: Mutex<VecDeque<u16>>,
     cut: Mutex<Cut>,
     /// Whether answers are held back.
     held: watch::Sender<bool>,
@@ -41,7 +67,7 @@ impl Line {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
-            far: Mutex::new(1),
+            far: Mutex::new(VecDeque::from([1])),
             cut: Mutex::new(Cut::default()),
             held: watch::Sender::new(false),
             hung_up: watch::Sender::new(0),
@@ -61,15 +87,20 @@ impl Line {
     }
 
     pub(crate) fn leads_to(&self, port: u16) {
-        *self.shared.far.lock().unwrap() = port;
+        self.leads_to_any(&[port]);
     }
 
-    /// How new connections fail from now on.
+    /// One after the other, as a load balancer does.
+    pub(crate) fn leads_to_any(&self, ports: &[u16]) {
+        *self.shared.far.lock().unwrap() = ports.iter().copied().collect();
+    }
+
+    /// Where it fails next.
     pub(crate) fn cut(&self, cut: Cut) {
         *self.shared.cut.lock().unwrap() = cut;
     }
 
-    /// How many have failed so.
+    /// How often it has failed so.
     pub(crate) fn cuts(&self) -> watch::Receiver<u64> {
         self.shared.cuts.subscribe()
     }
@@ -86,16 +117,18 @@ impl Line {
 }
 
 async fn forward(near: TcpStream, line: Arc<Shared>) {
-    let far = *line.far.lock().unwrap();
+    let far = {
+        let mut ports = line.far.lock().unwrap();
+        ports.rotate_left(1);
+        ports.back().copied().unwrap()
+    };
+    let mut hung_up = line.hung_up.subscribe();
     let Ok(far) = TcpStream::connect(("127.0.0.1", far)).await else { return };
-    let cut = *line.cut.lock().unwrap();
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    let never = watch::Sender::new(false);
-    let mut hung_up = line.hung_up.subscribe();
     let was_cut = tokio::select! {
-        was_cut = copy(near_read, far_write, cut.up, never.subscribe()) => was_cut,
-        was_cut = copy(far_read, near_write, cut.down, line.held.subscribe()) => was_cut,
+        was_cut = copy(near_read, far_write, Way::Up, &line) => was_cut,
+        was_cut = copy(far_read, near_write, Way::Down, &line) => was_cut,
         _ = hung_up.changed() => false,
     };
     if was_cut {
@@ -104,27 +137,20 @@ async fn forward(near: TcpStream, line: Arc<Shared>) {
 }
 
 /// Returns whether it was cut, or just ended.
-async fn copy(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut budget: Option<usize>,
-    mut held: watch::Receiver<bool>,
-) -> bool {
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, line: &Shared) -> bool {
+    let mut held = line.held.subscribe();
     let mut buffer = [0; 4_096];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return false };
-        if held.wait_for(|held| !held).await.is_err() {
+        if matches!(way, Way::Down) && held.wait_for(|held| !held).await.is_err() {
             return false;
         }
-        let may = budget.map_or(count, |budget| budget.min(count));
+        let (may, is_cut) = line.cut.lock().unwrap().pass(way, count);
         if to.write_all(&buffer[..may]).await.is_err() {
             return false;
         }
-        if let Some(budget) = &mut budget {
-            *budget -= may;
-            if *budget == 0 {
-                return true;
-            }
+        if is_cut {
+            return true;
         }
     }
 }

@@ -1,19 +1,24 @@
 //! A gateway's store, a portfolio service and the line between them, all real: SQLite, sockets, TLS.
 //!
 //! ```text
-//!  Store ─▶ Uploader ──TLS──▶ Line ──TLS──▶ Service ─▶ SQLite
+//!  Store ─▶ Uploader ──TLS──▶ Line ──TLS──▶ Service ─▶ SQLite, or PostgreSQL
 //!                              │ forwards bytes, until it is told not to
 //! ```
+//!
+//! What the database holds is asked beside the service, in SQL that both understand.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloud_sync::{Building, BuildingMeter, Identity, Pace, SyncStatus, Uploader, enrol};
 use metering::{Clock, GatewayId, Medium, Moment, SeriesId, SiteId};
-use portfolio::config::{Config, GatewaysListener, PeopleListener};
+use own_postgres::OwnPostgres;
+use portfolio::config::{Config, GatewaysListener, PeopleListener, PostgresConfig};
 use portfolio::{Service, SystemClock, enrol_code};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use store::testing::{COLD, FixedClock, HEAT};
 use store::{Outbox, OutboxReading, Store};
@@ -24,15 +29,44 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 mod line;
+mod receiver;
 
 pub(crate) use line::{Cut, Line};
+pub(crate) use receiver::Receiver;
 
 /// For how long anything in a test may take: only a broken one waits so long.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// A clock that shows now, and can be wound on. TLS asks the system, so it may not start elsewhere.
 pub(crate) fn clock() -> Arc<FixedClock> {
     FixedClock::at(SystemClock::new().now().wall_ms())
+}
+
+/// Makes of each test two: on SQLite and on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::support::Cloud::start().await).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::support::Cloud::on_postgres().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;
+
+/// Where the service keeps its data.
+#[derive(Clone)]
+enum Data {
+    Sqlite,
+    Postgres { server: Arc<OwnPostgres>, name: String, url: String },
 }
 
 /// A portfolio service in a folder of its own, reached over a [`Line`].
@@ -40,22 +74,45 @@ pub(crate) struct Cloud {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) line: Line,
-    config: Config,
+    pub(crate) config: Config,
+    data: Data,
     service: Option<Service>,
 }
 
 impl Cloud {
     pub(crate) async fn start() -> Self {
+        Self::with(Data::Sqlite, None).await
+    }
+
+    /// In a database of its own on a server that all tests share.
+    pub(crate) async fn on_postgres() -> Self {
+        static SERVER: OnceLock<Arc<OwnPostgres>> = OnceLock::new();
+        let server = SERVER.get_or_init(|| Arc::new(OwnPostgres::start("").unwrap()));
+        Self::on(Arc::clone(server)).await
+    }
+
+    /// In a database of its own on this server.
+    pub(crate) async fn on(server: Arc<OwnPostgres>) -> Self {
+        static DATABASES: AtomicU32 = AtomicU32::new(0);
+        let name = format!("portfolio_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let url = server.database(&name).unwrap();
+        let database =
+            PostgresConfig { server: url.parse().unwrap(), password_file: None, authority: None };
+        Self::with(Data::Postgres { server, name, url }, Some(database)).await
+    }
+
+    async fn with(data: Data, database: Option<PostgresConfig>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
         let config = Config {
             state: dir.path().to_owned(),
             gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
             people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
+            database,
             log_filter: String::new(),
         };
         let mut cloud =
-            Self { dir, clock: clock(), line: Line::start().await, config, service: None };
+            Self { dir, clock: clock(), line: Line::start().await, data, config, service: None };
         cloud.up().await;
         cloud
     }
@@ -64,9 +121,8 @@ impl Cloud {
     pub(crate) async fn up(&mut self) {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let service = Service::start(&self.config, clock).await.unwrap();
-        let port = service.gateways_url.rsplit_once(':').unwrap().1.parse().unwrap();
-        self.line.leads_to(port);
         self.service = Some(service);
+        self.line.leads_to(self.port());
     }
 
     /// Stops it as SIGTERM does.
@@ -81,6 +137,12 @@ impl Cloud {
     /// What gateways call it: the line's near end.
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.line.port())
+    }
+
+    /// Its port behind the line.
+    pub(crate) fn port(&self) -> u16 {
+        let url = &self.service.as_ref().unwrap().gateways_url;
+        url.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
     pub(crate) fn people_url(&self) -> String {
@@ -100,53 +162,111 @@ impl Cloud {
         enrol(&self.url(), &code, gateway, &*self.clock).await.unwrap()
     }
 
+    /// Where its PostgreSQL is, if it has one.
+    pub(crate) fn database_url(&self) -> Option<String> {
+        match &self.data {
+            Data::Sqlite => None,
+            Data::Postgres { url, .. } => Some(url.clone()),
+        }
+    }
+
     /// Copies the database, as a backup does.
     pub(crate) fn backup(&self) -> Vec<u8> {
-        let copy = self.dir.path().join("backup.db");
-        self.ask(|db| db.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).map(|_| ()));
-        let bytes = std::fs::read(&copy).unwrap();
-        std::fs::remove_file(copy).unwrap();
-        bytes
+        match &self.data {
+            Data::Sqlite => {
+                let copy = self.dir.path().join("backup.db");
+                self.ask(&format!("VACUUM INTO '{}'", copy.display()));
+                let bytes = std::fs::read(&copy).unwrap();
+                std::fs::remove_file(copy).unwrap();
+                bytes
+            }
+            Data::Postgres { server, name, .. } => server.dump(name).unwrap().into_bytes(),
+        }
     }
 
     /// Puts a backup in the place of the database; the service must be down.
     pub(crate) fn restore(&self, backup: &[u8]) {
         assert!(self.service.is_none());
-        for name in ["portfolio.db", "portfolio.db-wal", "portfolio.db-shm"] {
-            let _absent = std::fs::remove_file(self.dir.path().join(name));
+        match &self.data {
+            Data::Sqlite => {
+                for name in ["portfolio.db", "portfolio.db-wal", "portfolio.db-shm"] {
+                    let _absent = std::fs::remove_file(self.dir.path().join(name));
+                }
+                std::fs::write(self.dir.path().join("portfolio.db"), backup).unwrap();
+            }
+            Data::Postgres { server, name, .. } => {
+                server.restore(name, std::str::from_utf8(backup).unwrap()).unwrap();
+            }
         }
-        std::fs::write(self.dir.path().join("portfolio.db"), backup).unwrap();
     }
 
-    /// Asks the database beside the service.
-    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> T {
+    /// Asks the database beside the service, and returns its rows as text.
+    pub(crate) fn ask(&self, question: &str) -> Vec<Vec<String>> {
+        match &self.data {
+            Data::Sqlite => self.ask_sqlite(question).unwrap(),
+            Data::Postgres { server, name, .. } => {
+                let answer = server.ask(name, question).unwrap();
+                let row = |line: &str| line.split('|').map(ToOwned::to_owned).collect();
+                answer.lines().map(row).collect()
+            }
+        }
+    }
+
+    fn ask_sqlite(&self, question: &str) -> rusqlite::Result<Vec<Vec<String>>> {
+        let db = self.sqlite();
+        let mut statement = db.prepare(question)?;
+        let columns = statement.column_count();
+        let mut found = statement.query([])?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            let mut texts = Vec::new();
+            for column in 0..columns {
+                texts.push(match row.get_ref(column)? {
+                    ValueRef::Integer(number) => number.to_string(),
+                    ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                    ValueRef::Null => String::new(),
+                    other => panic!("{other:?} is not asked for"),
+                });
+            }
+            rows.push(texts);
+        }
+        Ok(rows)
+    }
+
+    /// The file itself, for what only SQLite has.
+    pub(crate) fn sqlite(&self) -> Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(self.dir.path().join("portfolio.db"), flags).unwrap();
         db.busy_timeout(SOON).unwrap();
-        question(&db).unwrap()
+        db
+    }
+
+    /// The one number that the question is answered with.
+    pub(crate) fn count(&self, question: &str) -> usize {
+        self.ask(question)[0][0].parse().unwrap()
+    }
+
+    /// An id as the database writes it.
+    fn id(&self, gateway: GatewayId) -> String {
+        match self.data {
+            Data::Sqlite => format!("x'{}'", gateway.uuid().simple()),
+            Data::Postgres { .. } => format!("'{}'", gateway.uuid()),
+        }
     }
 
     pub(crate) fn acked(&self, gateway: GatewayId) -> u64 {
-        self.ask(|db| {
-            db.query_row(
-                "SELECT coalesce(max(acked), 0)
-                   FROM gateway_state JOIN gateway USING (gateway) WHERE id = ?1",
-                [gateway.uuid().as_bytes()],
-                |row| row.get::<_, i64>(0),
-            )
-        })
-        .cast_unsigned()
+        let id = self.id(gateway);
+        self.count(&format!(
+            "SELECT coalesce(max(acked), 0)
+               FROM gateway_state JOIN gateway USING (gateway) WHERE id = {id}"
+        )) as u64
     }
 
     pub(crate) fn alarms(&self) -> Vec<(String, u64, u64)> {
-        self.ask(|db| {
-            let mut rows = db.prepare("SELECT code, from_seq, to_seq FROM alarm ORDER BY alarm")?;
-            let rows = rows.query_map([], |row| {
-                let seq = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
-                Ok((row.get(0)?, seq(1)?, seq(2)?))
-            })?;
-            rows.collect()
-        })
+        let rows = self.ask("SELECT code, from_seq, to_seq FROM alarm ORDER BY alarm");
+        let alarm =
+            |row: Vec<String>| (row[0].clone(), row[1].parse().unwrap(), row[2].parse().unwrap());
+        rows.into_iter().map(alarm).collect()
     }
 
     /// Everything that is stored of a gateway, by the names that its present epoch gives the series.
@@ -154,26 +274,27 @@ impl Cloud {
         &self,
         gateway: GatewayId,
     ) -> BTreeMap<(u32, i64), (Option<i64>, u32, u64)> {
-        self.ask(|db| {
-            let mut rows = db.prepare(
-                "SELECT name, ts, value_mantissa, flags, seq
-                   FROM gateway
-                   JOIN gateway_state USING (gateway)
-                   JOIN series_name USING (gateway, epoch_no)
-                   JOIN readings USING (gateway, series)
-                  WHERE id = ?1",
-            )?;
-            let rows = rows.query_map([gateway.uuid().as_bytes()], |row| {
-                let seq: i64 = row.get(4)?;
-                Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, seq.cast_unsigned())))
-            })?;
-            rows.collect()
-        })
+        let id = self.id(gateway);
+        let rows = self.ask(&format!(
+            "SELECT series_name.name, ts, value_mantissa, flags, seq
+               FROM gateway
+               JOIN gateway_state USING (gateway)
+               JOIN series_name USING (gateway, epoch_no)
+               JOIN readings USING (gateway, series)
+              WHERE id = {id}"
+        ));
+        let number = |text: &String| text.parse::<i64>().unwrap();
+        let reading = |row: Vec<String>| {
+            let value = (!row[2].is_empty()).then(|| number(&row[2]));
+            let key = (row[0].parse().unwrap(), number(&row[1]));
+            (key, (value, row[3].parse().unwrap(), row[4].parse().unwrap()))
+        };
+        rows.into_iter().map(reading).collect()
     }
 
     /// How many rows there are, whatever they belong to.
     pub(crate) fn rows(&self) -> usize {
-        self.ask(|db| db.query_row("SELECT count(*) FROM readings", [], |row| row.get(0)))
+        self.count("SELECT count(*) FROM readings")
     }
 }
 
@@ -253,8 +374,11 @@ impl Gateway {
                 if wanted(&status.borrow_and_update()) {
                     return status.borrow().clone();
                 }
+                // The same trouble twice is no news, so it is asked again without one.
                 hurry.notify_one();
-                status.changed().await.unwrap();
+                if let Ok(told) = timeout(Duration::from_millis(50), status.changed()).await {
+                    told.unwrap();
+                }
             }
         };
         let found = timeout(SOON, waiting).await;

@@ -144,6 +144,25 @@ const PROOFS: &[Proof] = &[
         count: 1_000,
     },
     Proof {
+        name: "sync-crash",
+        promise: "Whatever dies or breaks between gateway, receiver and SQLite, each reading is \
+                  there once",
+        by: Tests(
+            &["-p", "cloud-sync", "--test", "over_tls", "--", "on_sqlite_nothing"],
+            "FYRHUS_SCHEDULES",
+        ),
+        count: 20_000,
+    },
+    Proof {
+        name: "sync-crash-postgres",
+        promise: "The same with PostgreSQL, which is stopped at once and restored as well",
+        by: Tests(
+            &["-p", "cloud-sync", "--test", "over_tls", "--", "on_postgres_nothing"],
+            "FYRHUS_SCHEDULES_POSTGRES",
+        ),
+        count: 500,
+    },
+    Proof {
         name: "power-cut",
         promise: "kill -9 of the daemon loses nothing that was called stored",
         by: Tests(&["-p", "site-tests", "--test", "stored_survives"], "FYRHUS_KILLS"),

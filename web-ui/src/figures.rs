@@ -229,6 +229,17 @@ impl UsedBy {
         self.periods.keys().copied()
     }
 
+    /// The amount of the period that starts at `start_ms`, if at least 95 % of its readings came and
+    /// none of it was used before.
+    pub(crate) fn nearly_whole(&self, start_ms: i64, wanted: Resolution) -> Option<i64> {
+        let period = self.periods.get(&start_ms)?;
+        let Coverage { got, expected, .. } = period.coverage;
+        let enough = u64::from(got) * 100 >= u64::from(expected) * 95;
+        let foreign = period.spread_unknown && expected > 0;
+        let amount = sum(&period.amounts, wanted).filter(|_| enough && !foreign);
+        amount.map(Quantity::mantissa)
+    }
+
     /// The period that starts at `start_ms`: its amount in steps of `wanted`, and whether
     /// readings are missing in it.
     pub(crate) fn at(&self, start_ms: i64, wanted: Resolution) -> (Option<i64>, bool) {
@@ -240,8 +251,11 @@ impl UsedBy {
 }
 
 /// The resolution in which `meters` are added up: `unit`, with the fewest decimals of any.
-pub(crate) fn resolution(meters: &[UsedBy], unit: Unit) -> Option<Resolution> {
-    let amounts = meters.iter().flat_map(UsedBy::totals);
+pub(crate) fn resolution<'u>(
+    meters: impl IntoIterator<Item = &'u UsedBy>,
+    unit: Unit,
+) -> Option<Resolution> {
+    let amounts = meters.into_iter().flat_map(UsedBy::totals);
     let decimals = amounts.map(|amount| decimals_in(unit, amount.resolution())).min()??;
     Resolution::new(decimals, unit)
 }

@@ -23,6 +23,7 @@
 
 mod api;
 mod assets;
+mod building;
 mod claim;
 mod doors;
 mod figures;

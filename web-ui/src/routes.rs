@@ -28,7 +28,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    bms, buses, cloud, doctor, health, history, meters, overview, readings, scan, session, site,
+    analysis, bms, buses, cloud, doctor, flow, health, history, meters, overview, readings, scan, session, site,
     users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
@@ -61,6 +61,10 @@ fn table() -> Vec<Route> {
             .answers::<site::SiteBody>(200),
         Route::get("/overview", May(See), "The building at a glance", overview::overview)
             .answers::<overview::Overview>(200),
+        Route::get("/flow", May(See), "Where a day's energy and water went, from mains to sub-meters", flow::flow)
+            .asks::<flow::Question>().answers::<flow::Flow>(200),
+        Route::get("/analysis", May(See), "A medium's use over a season: its hours, its days beside the temperature outdoors, the line that they follow", analysis::analysis)
+            .asks::<analysis::Question>().answers::<analysis::Analysis>(200),
         Route::get("/meters", May(See), "All meters", meters::meters)
             .answers_list::<meters::MeterBody>(),
         Route::get("/meters/{meter}", May(See), "One meter with its registers", meters::meter)

@@ -6,6 +6,8 @@
 //! **Invariant:** the crate does no I/O, has no clock and knows no store: readings go in, figures
 //! come out, in integers.
 
+mod signature;
 mod usual;
 
+pub use signature::{FEWEST, Grows, Signature, Warmth, signature};
 pub use usual::{Comparison, Day, HOURS, usual};

@@ -1,9 +1,11 @@
 //! `/api/v1`, one file for each resource: its handlers, its wire structs, and how these are made.
 
+pub(crate) mod analysis;
 pub(crate) mod bms;
 pub(crate) mod buses;
 pub(crate) mod cloud;
 pub(crate) mod doctor;
+pub(crate) mod flow;
 pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod meters;

@@ -22,7 +22,7 @@ use crate::problem::Problem;
 use crate::session::Visitor;
 use crate::watchful::{Notice, Sentence};
 use crate::wire::{Amount, Time, unit_of};
-use crate::{Live, Site, Web, usual, watchful};
+use crate::{Live, Site, Web, building, usual, watchful};
 
 /// The building at a glance, as far as the visitor sees it.
 pub(crate) async fn overview(
@@ -247,19 +247,8 @@ impl Board<'_> {
         meters: &[&MeterInfo],
         today: &DayBody,
     ) -> Result<MediumBody, StoreError> {
-        // Whatever is part of another of them is counted by it already.
-        let part = |meter: &MeterInfo| {
-            self.site.wholes(meter).any(|whole| meters.iter().any(|it| it.id == whole))
-        };
-        let tops: Vec<&MeterInfo> = meters.iter().copied().filter(|it| !part(it)).collect();
-        let mut counters: Vec<(MeterId, Register)> = Vec::new();
-        for meter in &tops {
-            let points = self.store.points(meter.id);
-            let registers = points.iter().map(|point| &point.register);
-            if let Some(register) = figures::counter(Some(medium), registers) {
-                counters.push((meter.id, register.clone()));
-            }
-        }
+        let tops = building::tops(self.site, meters);
+        let counters = building::counters(self.store, medium, &tops);
         let live: Vec<&LiveMeter> = self
             .live_of(&tops)
             .filter(|live| matches!(live.state, MeterState::Ok | MeterState::Late))

@@ -7,19 +7,26 @@ use store::{AttemptRow, Imported};
 use super::*;
 
 /// 2026-11-20T23:00:00Z: local midnight.
-const MIDNIGHT_MS: i64 = 1_795_215_600_000;
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const MIDNIGHT_MS: i64 = 1_795_215_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
 
 impl Gateway {
     /// A stand for each of `registers` every quarter hour from `from_ms` until now, a step more
     /// each time.
-    async fn import(&self, meter: &str, register: &str, from_ms: i64, resolution: Resolution) {
+    pub(super) async fn import(
+        &self,
+        meter: &str,
+        register: &str,
+        from_ms: i64,
+        resolution: Resolution,
+    ) {
         let until_ms = self.clock.now().wall_ms();
+        let gauge = register == "power" || register.contains("temperature");
         let quarters = (from_ms..until_ms).step_by(900_000).zip(1_000..);
         let readings = quarters.map(|(at_ms, mantissa)| Imported {
             meter: id(meter),
             register: register.parse().unwrap(),
-            kind: if register == "power" { Kind::Gauge } else { Kind::Counter },
+            kind: if gauge { Kind::Gauge } else { Kind::Counter },
             at_ms,
             quantity: Quantity::new(mantissa, resolution),
             origin: Origin::Simulated,
@@ -27,7 +34,7 @@ impl Gateway {
         self.store.writer().import(readings.collect()).await.unwrap();
     }
 
-    async fn with_a_day() -> Self {
+    pub(super) async fn with_a_day() -> Self {
         let gateway = Self::new();
         let mwh = Resolution::new(3, Unit::MegawattHour).unwrap();
         let kw = Resolution::new(1, Unit::Kilowatt).unwrap();

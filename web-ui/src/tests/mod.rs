@@ -1,5 +1,6 @@
 //! Tests through the whole router, on a real store in a folder of its own.
 
+mod analysis;
 mod battery;
 mod bms;
 mod config;

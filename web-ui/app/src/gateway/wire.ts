@@ -23,6 +23,26 @@ export type BoardRow = With<
 
 export type Overview = With<gen.Overview, { media: BoardRow[] }>;
 
+export type Flow = With<
+  gen.Flow,
+  {
+    balances: With<
+      gen.Balance,
+      { meters: With<gen.Metered, { medium: Medium; mantissa: Column }>[] }
+    >[];
+  }
+>;
+
+export type Analysis = With<
+  gen.Analysis,
+  {
+    hours: Column[];
+    outdoor: With<gen.OutdoorHours, { hours: Column[] }> | null;
+    days: With<gen.AnalysedDay, { used: Column; outdoor: Column }>[];
+    cooled: With<gen.Cooled, { flow: Column[]; back: Column[]; volume: Column[] }> | null;
+  }
+>;
+
 export type GatewayMeterRow = MeterRow & Pick<gen.Meter, 'bus' | 'part_of' | 'today'>;
 
 export type Said = With<gen.Said, { kind: gen.SaidKind }>;

@@ -109,6 +109,47 @@ export interface Amount {
   value: string;
 }
 
+/** A local day. */
+export interface AnalysedDay {
+  /** 23, 24 or 25 hours later. */
+  end: Time;
+  /** The day's mean, in steps of `outdoor`; `null` if less than 80 % of the readings came. */
+  outdoor: number | null;
+  start: Time;
+  /** In steps of the analysis; `null` if less than 95 % of the readings came. */
+  used: number | null;
+}
+
+/** What a medium's use looks like: the meters that are part of no other, added up. */
+export interface Analysis {
+  cooled: Cooled | null;
+  /** The local days that have ended. */
+  days: AnalysedDay[];
+  decimals: number | null;
+  /** What was used in each hour of UTC from `start` on; `null` where it is not known in full. */
+  hours: (number | null)[];
+  medium: string;
+  /** How many meters are added up. */
+  meters: number;
+  outdoor: OutdoorHours | null;
+  signature: Signature | null;
+  /** The first of the hours. */
+  start: Time;
+  /** ASCII code, of everything that was used; `null` if nothing is known of the span. */
+  unit: string | null;
+}
+
+/** Amounts that can be added up. */
+export interface Balance {
+  decimals: number;
+  /** `energy` or `water`. */
+  kind: string;
+  /** Mains and sub-meters, in the order of the configuration. */
+  meters: Metered[];
+  /** ASCII code. */
+  unit: string;
+}
+
 /** A battery that is running low. */
 export interface Battery {
   level: Amount | null;
@@ -246,6 +287,22 @@ export interface ConfigProblem {
   since: Time;
 }
 
+/** How warm water came and left, day by day, weighted by the volume that came. */
+export interface Cooled {
+  back: (number | null)[];
+  decimals: number;
+  /** One for each day; `null` where it is not known. */
+  flow: (number | null)[];
+  meter: string;
+  name: string;
+  /** ASCII code and decimals of the temperatures. */
+  unit: string;
+  volume: (number | null)[];
+  volume_decimals: number;
+  /** ASCII code and decimals of the volumes. */
+  volume_unit: string;
+}
+
 /** The local day. */
 export interface Day {
   /** `2026-11-21` */
@@ -289,6 +346,17 @@ export interface Finding {
   /** Of how many; 0 where that means nothing. */
   of: number;
   since: Time | null;
+}
+
+/** Where a day's energy and water went. */
+export interface Flow {
+  /** What can be added up, each by itself; only those that are metered in parts. */
+  balances: Balance[];
+  end: Time;
+  /** The local day. */
+  start: Time;
+  /** Up to when it is counted: its end, or now. */
+  until: Time;
 }
 
 /** A meter that a scan has found. */
@@ -508,6 +576,22 @@ export interface MeterHealth {
   times: Bin[];
 }
 
+/** What went through one meter. */
+export interface Metered {
+  /** Readings that were expected. */
+  expected: number;
+  /** Readings that came. */
+  got: number;
+  /** In steps of the balance; `null` if nobody knows. */
+  mantissa: number | null;
+  /** `heat`, `electricity`, ... */
+  medium: string;
+  meter: string;
+  name: string;
+  /** Another one of these, whose amount includes this one's; `null` of a main. */
+  part_of: string | null;
+}
+
 /** One thing that is wrong with a configuration. */
 export interface Mistake {
   /** What was found, what is allowed, what to write instead. */
@@ -562,6 +646,17 @@ export interface Outdoor {
   unit: string;
   /** Decimal text. */
   value: string;
+}
+
+/** How cold it was. */
+export interface OutdoorHours {
+  decimals: number;
+  /** The mean of each hour from `start` on; `null` where it was not measured. */
+  hours: (number | null)[];
+  /** `sensor` or `forecast`. */
+  source: string;
+  /** ASCII code. */
+  unit: string;
 }
 
 /** The building at a glance. */
@@ -765,6 +860,26 @@ export interface SessionUser {
   name: string;
   /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
   role: string;
+}
+
+/** The line that the days follow, over those of which use and temperature are known. */
+export interface Signature {
+  /** A day's use whatever the weather, in thousandths of a step. */
+  base: number;
+  /** How many days it goes through. */
+  days: number;
+  /** One standard deviation of the days from the line, in thousandths of a step. */
+  deviation: number;
+  /** R², in parts of ten thousand. */
+  explained: number;
+  /** `cold` or `heat`: what the use grows with beyond the knee. */
+  grows_with: string;
+  /** In tenths of a degree Celsius; `null` without a slope. */
+  knee: number | null;
+  /** CV(RMSE), in parts of ten thousand; `null` if nothing was used. */
+  scatter: number | null;
+  /** What each degree beyond the knee adds to it, in thousandths of a step; 0 where the use does not follow the temperature. */
+  slope: number;
 }
 
 /** What is installed. */

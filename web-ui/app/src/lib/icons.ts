@@ -12,6 +12,8 @@ export const ICONS = {
   meters: 'M4 16a8 8 0 1 1 16 0M12 16l3.5-5M4 19.500h16',
   buses: `M3 12h18M7 12V6M12 12v6M17 12V6${ring(7, 4.5, 1.7)}${ring(12, 19.5, 1.7)}${ring(17, 4.5, 1.7)}`,
   cloud: 'M7 18.500a4.2 4.2 0 0 1-.5-8.400A5.8 5.8 0 0 1 17.7 11a3.8 3.8 0 0 1-.4 7.500z',
+  analysis: 'M4 4v15.500h16.500M7.5 15l4-5 3.200 3L19 7',
+  more: 'M4 7h16M4 12h16M4 17h16',
   setup: `M4 7h9M17 7h3M4 17h3M11 17h9${ring(15, 7, 2)}${ring(9, 17, 2)}`,
   sites: 'M4 20V8l7-4v16M11 20V10l9 3v7M2.5 20h19M7 10v.1M7 14v.1M15 15v.1',
 
@@ -41,6 +43,8 @@ export const ICONS = {
   download: 'M12 4v11M7.5 10.8 12 15.300l4.5-4.500M5 20h14',
   left: 'm14.5 6-6 6 6 6',
   right: 'm9.5 6 6 6-6 6',
+  plus: 'M12 5v14M5 12h14',
+  minus: 'M5 12h14',
   lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
   play: 'M7 5v14l11.5-7z',
   search: `${ring(10.5, 10.5, 6)}M15 15l5 5`,

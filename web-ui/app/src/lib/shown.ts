@@ -1,7 +1,16 @@
 // What the history of a meter shows for a period: its rows, and beside them those of a period before.
 import { columns, stepFor, steps, totalOf, type Columns } from './charts/rows';
+import {
+  around,
+  fineFor,
+  readingColumns,
+  whole,
+  windowBefore,
+  type Fine,
+  type Told,
+} from './charts/window';
 import { withParts } from './parts';
-import { comparable, spanOf, type Day, type Period, type Span } from './time';
+import { comparable, HOUR, spanOf, type Day, type Period, type Span } from './time';
 import type { Amount, History, Kind, Step } from './wire';
 
 /** Something that a meter's history can be about. */
@@ -34,11 +43,18 @@ export interface Wanted {
   load: (question: Question) => Promise<History>;
 }
 
+/** A period of the calendar, or a window that somebody has zoomed to. */
+export type Scope = Period | 'window';
+
+/** The single readings of a span; `null` if they are too many for a chart. */
+export type LoadReadings = (register: string, span: Span) => Promise<Told[] | null>;
+
 /** What came. */
 export interface Shown {
-  period: Period;
+  period: Scope;
+  /** What was fetched: of a window more than is seen. */
   span: Span;
-  step: Step;
+  step: Fine;
   choice: Choice;
   /** One for each register of the choice. */
   histories: History[];
@@ -84,7 +100,11 @@ export async function fetchShown(wanted: Wanted): Promise<Shown> {
 }
 
 /** Whether the meter is read more seldom than every quarter: its line would be a row of dots. */
-function sparse(history: History | undefined, span: Span, { now, zone }: Wanted): boolean {
+function sparse(
+  history: History | undefined,
+  span: Span,
+  { now, zone }: Pick<Wanted, 'now' | 'zone'>,
+): boolean {
   const all = history && columns(history, span, 'quarter', zone);
   const past = all?.slots.filter((slot) => slot.end <= now) ?? [];
   const known = past.filter((slot) => slot.text !== null).length;
@@ -117,4 +137,83 @@ export async function fetchSofar(
   }
   const value = found && totalOf(found);
   return found && value !== null ? { value, unit: found.unit } : null;
+}
+
+/** Fetches what is seen in a window and beside it, in steps as fine as the window is narrow. */
+export async function fetchWindow(
+  view: Span,
+  wanted: Omit<Wanted, 'period' | 'first'>,
+  readings?: LoadReadings,
+): Promise<Shown> {
+  const { choice, comparing, zone, load } = wanted;
+  let fine = fineFor(view.until - view.from);
+  if (fine === 'reading') {
+    const single = await inReadings(view, choice, wanted.now, readings);
+    if (single) return single;
+    fine = 'quarter';
+  }
+  if (fine === 'quarter' && view.until - view.from > 8 * HOUR) {
+    const first = await load({
+      register: choice.registers[0] ?? '',
+      ...whole(view, fine, zone),
+      step: fine,
+    });
+    if (sparse(first, whole(view, fine, zone), wanted)) fine = 'hour';
+  }
+  const step = fine;
+  const span = around(view, step, zone);
+  // Nobody asks for what is still to come.
+  const past = {
+    from: span.from,
+    until: Math.max(span.from + 1, Math.min(span.until, wanted.now)),
+  };
+  const part = whole(past, step, zone);
+  const inPart = async (register: string) => load({ register, ...part, step });
+  const histories = await Promise.all(choice.registers.map(inPart));
+  const all = histories.map((it) => columns(it, part, step, zone)).filter((it) => it !== null);
+  const compared = comparing ? choice.registers[0] : undefined;
+  const beforeSpan = whole(windowBefore(part, zone), step, zone);
+  const before =
+    compared === undefined
+      ? null
+      : columns(await load({ register: compared, ...beforeSpan, step }), beforeSpan, step, zone);
+  return {
+    period: 'window',
+    span: part,
+    step,
+    choice,
+    histories,
+    all,
+    before,
+    beforeSpan,
+    sofar: null,
+  };
+}
+
+/** Each reading by itself; `null` where that is not possible. */
+async function inReadings(
+  view: Span,
+  choice: Choice,
+  now: number,
+  readings: LoadReadings | undefined,
+): Promise<Shown | null> {
+  if (!readings) return null;
+  const half = (view.until - view.from) / 2;
+  const span = { from: view.from - half, until: Math.min(view.until + half, now) };
+  if (span.until <= span.from) return null;
+  const told = await Promise.all(choice.registers.map((register) => readings(register, span)));
+  const all = told.map((it) => it && readingColumns(it, choice.kind === 'counter'));
+  // Two lines share their slots only if they were read together.
+  if (all.some((it) => it === null || it.slots.length !== all[0]?.slots.length)) return null;
+  return {
+    period: 'window',
+    span,
+    step: 'reading',
+    choice,
+    histories: [],
+    all: all.filter((it) => it !== null),
+    before: null,
+    beforeSpan: span,
+    sofar: null,
+  };
 }

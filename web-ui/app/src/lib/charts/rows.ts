@@ -8,6 +8,8 @@ import type { History, HistoryRow, Step } from '../wire';
 export interface Slot {
   start: number;
   end: number;
+  /** Of a single reading: when it was. */
+  at?: number;
   /** Decimal text of what was used, or of the mean; `null` where nothing is known. */
   text: string | null;
   /** Of a gauge: decimal text of the lowest and highest. */

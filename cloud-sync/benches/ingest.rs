@@ -77,32 +77,17 @@ async fn bare(server: &OwnPostgres) -> f64 {
         tokio::spawn(connection);
         clients.push(client);
     }
+    let mut ready = Vec::new();
+    for (gateway, client) in (0_i32..).zip(clients) {
+        let upsert = client.prepare(UPSERT).await.unwrap();
+        let batches: Vec<Columns> = (0..BATCHES).map(|batch| columns(batch * READINGS)).collect();
+        ready.push((gateway, client, upsert, batches));
+    }
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
-    for (gateway, client) in (0_i32..).zip(clients) {
+    for (gateway, client, upsert, batches) in ready {
         tasks.spawn(async move {
-            let upsert = client
-                .prepare(
-                    "INSERT INTO readings
-                     SELECT $1, series, ts, value, 1, seq, 0
-                       FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
-                            AS sent (series, ts, value, seq)
-                         ON CONFLICT (gateway, series, ts)
-                         DO UPDATE SET value_mantissa = excluded.value_mantissa,
-                                       epoch_no = excluded.epoch_no,
-                                       seq = excluded.seq, flags = excluded.flags
-                      WHERE (excluded.epoch_no, excluded.seq) > (readings.epoch_no, readings.seq)",
-                )
-                .await
-                .unwrap();
-            for batch in 0..BATCHES {
-                let mut readings = readings(batch * READINGS);
-                readings.sort_by_key(|reading| (reading.series, reading.at_ms));
-                let series: Vec<i32> =
-                    readings.iter().map(|it| it.series.get().cast_signed()).collect();
-                let times: Vec<i64> = readings.iter().map(|it| it.at_ms).collect();
-                let values: Vec<Option<i64>> = readings.iter().map(|it| it.value.ok()).collect();
-                let seqs: Vec<i64> = readings.iter().map(|it| it.seq.cast_signed()).collect();
+            for (series, times, values, seqs) in batches {
                 client
                     .execute(&upsert, &[&gateway, &series, &times, &values, &seqs])
                     .await
@@ -112,6 +97,30 @@ async fn bare(server: &OwnPostgres) -> f64 {
     }
     tasks.join_all().await;
     rate(begun)
+}
+
+const UPSERT: &str = "
+    INSERT INTO readings
+    SELECT $1, series, ts, value, 1, seq, 0
+      FROM unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bigint[])
+           AS sent (series, ts, value, seq)
+        ON CONFLICT (gateway, series, ts)
+        DO UPDATE SET value_mantissa = excluded.value_mantissa, epoch_no = excluded.epoch_no,
+                      seq = excluded.seq, flags = excluded.flags
+     WHERE (excluded.epoch_no, excluded.seq) > (readings.epoch_no, readings.seq)";
+
+/// Series, times, values and numbers of a batch, in the order of the key.
+type Columns = (Vec<i32>, Vec<i64>, Vec<Option<i64>>, Vec<i64>);
+
+fn columns(after: u64) -> Columns {
+    let mut readings = readings(after);
+    readings.sort_by_key(|reading| (reading.series, reading.at_ms));
+    (
+        readings.iter().map(|it| it.series.get().cast_signed()).collect(),
+        readings.iter().map(|it| it.at_ms).collect(),
+        readings.iter().map(|it| it.value.ok()).collect(),
+        readings.iter().map(|it| it.seq.cast_signed()).collect(),
+    )
 }
 
 /// All of the way: a batch is posted, opened, judged, stored and acknowledged.

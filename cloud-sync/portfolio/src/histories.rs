@@ -144,12 +144,12 @@ pub(crate) struct ReadingsQuestion {
     cursor: Option<String>,
 }
 
-fn no_such_register(register: &Register) -> Problem {
+pub(crate) fn no_such_register(register: &Register) -> Problem {
     let detail = format!("The meter has no register `{register}`.");
     Problem::new(Code::NoSuchRegister, detail).with("register", register)
 }
 
-fn span(
+pub(crate) fn span(
     from: DateTime<Utc>,
     until: DateTime<Utc>,
     longest: TimeDelta,
@@ -283,7 +283,7 @@ pub(crate) struct ReadingsBody {
 }
 
 #[derive(Debug, Serialize)]
-struct ReadingBody {
+pub(crate) struct ReadingBody {
     at: String,
     value: Option<String>,
     unit: String,
@@ -295,6 +295,10 @@ struct ReadingBody {
 
 impl ReadingBody {
     fn of((series, reading): &(Series, StoredReading)) -> Self {
+        Self::new(series, reading)
+    }
+
+    pub(crate) fn new(series: &Series, reading: &StoredReading) -> Self {
         let StoredReading { at_ms, value, quality, origin } = reading;
         let decimal = |mantissa| Quantity::new(mantissa, series.resolution).decimal();
         Self {
@@ -306,5 +310,12 @@ impl ReadingBody {
             origin: origin.as_str(),
             series: series.number,
         }
+    }
+
+    /// As a line of a file.
+    pub(crate) fn csv(&self) -> String {
+        let Self { at, value, unit, reason, quality, origin, series } = self;
+        let (value, reason) = (value.as_deref().unwrap_or_default(), reason.unwrap_or_default());
+        format!("{at},{value},{unit},{reason},{quality},{origin},{series}\r\n")
     }
 }

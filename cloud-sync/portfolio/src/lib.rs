@@ -19,6 +19,7 @@ mod clock;
 mod columns;
 pub mod config;
 mod database;
+mod downloads;
 mod gateways;
 mod histories;
 mod history;

@@ -28,7 +28,7 @@ use crate::assets;
 use crate::authority::Authority;
 use crate::problem::{Code, Problem};
 use crate::repository::{Repository, RepositoryError};
-use crate::{histories, session, sites};
+use crate::{downloads, histories, session, sites};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl<R: Repository> People<R> {
                 get(session::show::<R>).post(session::login::<R>).delete(session::logout::<R>),
             ),
         ];
-        let guarded: [(&str, MethodRouter<Self>, Act); 8] = [
+        let guarded: [(&str, MethodRouter<Self>, Act); 10] = [
             ("/sites", get(sites::list::<R>), Act::See),
             ("/sites/{site}", get(sites::show::<R>), Act::See),
             ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
@@ -107,6 +107,8 @@ impl<R: Repository> People<R> {
             ("/sites/{site}/meters/{meter}", get(sites::meter::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/history", get(histories::history::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/readings", get(histories::readings::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/readings.csv", get(downloads::csv::<R>), Act::See),
+            ("/sites/{site}/meters/{meter}/readings.json", get(downloads::json::<R>), Act::See),
             ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
         ];
 

@@ -13,6 +13,7 @@ on_both_databases! {
     the_first_visitor_with_the_code_owns_the_service,
     a_building_is_shown_as_its_gateway_sent_it,
     what_was_used_while_a_meter_began_to_count_finer_is_not_lost,
+    readings_are_downloaded_whole_and_as_they_were_stored,
 }
 
 /// A browser: keeps its cookie.
@@ -170,6 +171,46 @@ async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
     let status = gateway.until(|status| status.last_error.is_some()).await;
     assert!(status.last_error.unwrap().contains("taken off the list"));
     gateway.stop().await;
+}
+
+async fn readings_are_downloaded_whole_and_as_they_were_stored(cloud: Cloud) {
+    let day = known_day().await.unwrap();
+    let mut browser = Browser::at(&cloud);
+    let claim = format!(
+        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
+        cloud.claim_code().unwrap()
+    );
+    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+    let sites = browser.get("/sites").await;
+    let meter = format!("/sites/{}/meters/{HEAT}", sites.split('"').nth(3).unwrap());
+
+    // Over some years, of which all but one day are empty.
+    let asked = "register=energy&from=2024-01-01T00:00:00Z&until=2027-01-01T00:00:00Z";
+    let csv = browser.get(&format!("{meter}/readings.csv?{asked}")).await;
+    let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 93);
+    assert_eq!(lines[0], "time,value,unit,reason,quality,origin,series");
+    assert_eq!(lines[1], "2026-03-28T23:00:01Z,12.345,GJ,,good,live,1");
+    assert_eq!(lines.iter().filter(|line| line.ends_with(",,GJ,silent,good,live,1")).count(), 4);
+    assert!(lines[93].starts_with("2026-03-29T22:00:01Z,12.529,GJ,"), "{}", lines[93]);
+
+    let json = browser.get(&format!("{meter}/readings.json?{asked}")).await;
+    assert!(json.starts_with("{\"register\":\"energy\",\"readings\":[\n{\"at\":"), "{json}");
+    assert!(json.ends_with("}]}\n") && json.matches("\"at\"").count() == 93, "{json}");
+    assert_eq!(json.matches("},\n{").count(), 92);
+    let none = "register=energy&from=2024-01-01T00:00:00Z&until=2025-01-01T00:00:00Z";
+    let empty = browser.get(&format!("{meter}/readings.json?{none}")).await;
+    assert_eq!(empty, "{\"register\":\"energy\",\"readings\":[]}\n");
+
+    let wrong = browser.ask(Method::GET, &format!("{meter}/readings.csv?{none}&x=1"), "").await;
+    assert_eq!(wrong.0, 400, "{}", wrong.1);
+    let nix = asked.replace("energy", "nix");
+    let wrong = browser.ask(Method::GET, &format!("{meter}/readings.csv?{nix}"), "").await;
+    assert_eq!(wrong.0, 404, "{}", wrong.1);
 }
 
 async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Cloud) {

@@ -1,15 +1,37 @@
 // Two programs from one component library: `--mode gateway` and `--mode portfolio` each have a root
 // with an index.html and an output folder that one of the two Rust binaries embeds.
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
+import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
+
+/** Writes the service worker beside the pages, with the names of all files that it keeps. */
+function serviceWorker(source: string): Plugin {
+  return {
+    name: 'service-worker',
+    generateBundle(_options, bundle) {
+      const files = Object.keys(bundle).filter((name) => name.startsWith('assets/'));
+      const list = JSON.stringify(files.map((name) => `/${name}`).sort());
+      const hash = createHash('sha256').update(list).digest('hex').slice(0, 12);
+      const text = readFileSync(new URL(source, import.meta.url), 'utf8')
+        .replace('__FILES__', () => list)
+        .replace('__HASH__', () => JSON.stringify(hash));
+      this.emitFile({ type: 'asset', fileName: 'sw.js', source: text });
+    },
+  };
+}
 
 export default defineConfig(({ mode }) => {
   const entry = mode === 'portfolio' ? 'portfolio' : 'gateway';
   const backend = process.env['FYRHUS_URL'] ?? 'http://127.0.0.1:8080';
   return {
     root: mode === 'test' ? '.' : `src/${entry}`,
-    publicDir: false,
-    plugins: [svelte({ configFile: false, compilerOptions: { runes: true } })],
+    publicDir: entry === 'gateway' && mode !== 'test' ? 'public' : false,
+    plugins: [
+      svelte({ configFile: false, compilerOptions: { runes: true } }),
+      ...(entry === 'gateway' ? [serviceWorker('src/gateway/sw.js')] : []),
+    ],
     build: {
       outDir: `../../../dist/${entry}`,
       emptyOutDir: true,

@@ -2,6 +2,8 @@
 import { ask, Problem } from '../lib/api';
 import { setZone } from '../lib/zone.svelte';
 import type { Ability } from '../lib/wire';
+import { remembered } from '../lib/contact.svelte';
+import { forget, keep, kept, keptAt } from './kept';
 import type { Session, Site } from './wire';
 
 let current = $state.raw<Session | null>(null);
@@ -31,9 +33,25 @@ export function can(ability: Ability): boolean {
 /** Takes over what a login, a claim or a look at the session answered. */
 export async function enter(next: Session): Promise<void> {
   // The building first, so that no page shows a time of another zone.
-  if (next.user) await loadSite();
+  if (next.user) {
+    // What somebody else has left is not theirs.
+    if (kept<Session>('session')?.user?.name !== next.user.name) forget();
+    await loadSite();
+    keep('session', next);
+  } else forget();
   current = next;
   over = false;
+}
+
+/** Takes up the last state that this browser has kept. Whether there was one. */
+export function enterKept(): boolean {
+  const [last, place, at] = [kept<Session>('session'), kept<Site>('site'), keptAt()];
+  if (!last?.user || !place || at === null) return false;
+  setZone(place.time_zone);
+  building = place;
+  current = last;
+  remembered(at);
+  return true;
 }
 
 /** Asks the gateway who is logged in. */
@@ -55,11 +73,12 @@ export async function askWhoIsHere(): Promise<void> {
 export async function loadSite(): Promise<void> {
   const next = await ask<Site>('/site');
   setZone(next.time_zone);
-  building = next;
+  building = keep('site', next);
 }
 
 /** The gateway has ended the session. */
 export function loggedOut(): void {
+  forget();
   if (!current?.user) return;
   current = { ...current, user: null, can: [] };
   over = true;

@@ -27,3 +27,9 @@ export function outOfContact(): boolean {
 export function heardAt(): number | null {
   return lastHeard;
 }
+
+/** What the page shows was kept by this browser: nothing is heard, and it is from `at`. */
+export function remembered(at: number): void {
+  lostSince = at;
+  lastHeard = at;
+}

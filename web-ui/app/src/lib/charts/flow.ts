@@ -150,8 +150,8 @@ export const BAR = 6;
 /** Two lines of a name and a figure. */
 const ROOM = 44;
 
-/** Places the tree in `width` pixels. */
-export function flowLayout(tree: FlowTree, width: number, decimals: number): FlowLayout {
+/** Places the tree in `width` pixels, and in the height that is `given`, else as high as it needs. */
+export function flowLayout(tree: FlowTree, width: number, decimals: number, given = 0): FlowLayout {
   const depth = new Map<FlowNode, number>();
   const order: FlowNode[] = [];
   const walk = (node: FlowNode, level: number) => {
@@ -184,7 +184,8 @@ export function flowLayout(tree: FlowTree, width: number, decimals: number): Flo
   if (rest) columns[last]?.push(rest);
 
   const size = (amount: bigint | null) => Math.max(0, approximate(amount ?? 0n, decimals));
-  const height = Math.max(300, ...columns.map((column) => column.length * (ROOM + 18)));
+  const crowd = Math.max(...columns.map((column) => column.length));
+  const height = given || Math.max(300, crowd * (ROOM + 18));
   // Where the parts show more than the whole, the whole is as high as they are.
   const weight = (node: FlowNode): number =>
     Math.max(

@@ -86,7 +86,7 @@ async fn download<R: Repository>(
 }
 
 /// As for single readings.
-const LONGEST: TimeDelta = TimeDelta::days(50 * 366);
+pub(crate) const LONGEST: TimeDelta = TimeDelta::days(50 * 366);
 
 /// Of a register that is read each minute some 45,000 rows.
 const SLICE_MS: i64 = 31 * 24 * 3_600_000;

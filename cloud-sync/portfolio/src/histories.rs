@@ -116,8 +116,8 @@ pub(crate) async fn readings<R: Repository>(
     let Query(question) = question?;
     let site = found(&people, site).await?;
     let limit = question.limit.unwrap_or(100);
-    if !(1..=1_000).contains(&limit) {
-        return Err(Problem::malformed("`limit` is a number from 1 to 1000"));
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::malformed(format!("`limit` is a number from 1 to {PAGE}")));
     }
     let mut span = span(question.from, question.until, TimeDelta::days(50 * 366))?;
     if let Some(cursor) = &question.cursor {
@@ -133,6 +133,9 @@ pub(crate) async fn readings<R: Repository>(
     let readings = found.iter().map(ReadingBody::of).collect();
     Ok(Json(ReadingsBody { readings, next }))
 }
+
+/// Readings in one answer.
+pub(crate) const PAGE: usize = 1_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

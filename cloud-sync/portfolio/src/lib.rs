@@ -23,6 +23,7 @@ mod downloads;
 mod gateways;
 mod histories;
 mod history;
+mod limits;
 mod people;
 mod postgres;
 mod problem;

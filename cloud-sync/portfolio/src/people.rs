@@ -26,9 +26,10 @@ use tokio::time;
 
 use crate::assets;
 use crate::authority::Authority;
+use crate::limits::Limits;
 use crate::problem::{Code, Problem};
 use crate::repository::{Repository, RepositoryError};
-use crate::{downloads, histories, session, sites};
+use crate::{downloads, histories, limits, session, sites};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ pub(crate) struct People<R> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<Settings>,
     slowing: Arc<Mutex<SlowingOf>>,
+    limits: Arc<Limits>,
     pub(crate) hashing: Arc<Semaphore>,
     pub(crate) histories: Arc<Semaphore>,
 }
@@ -84,6 +86,7 @@ impl<R: Repository> People<R> {
                 accounts: Slowing::new(Pace::ACCOUNT),
                 sources: Slowing::new(Pace::SOURCE),
             })),
+            limits: Arc::default(),
             hashing: Arc::new(Semaphore::new(HASHINGS)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
         }
@@ -99,7 +102,7 @@ impl<R: Repository> People<R> {
                 get(session::show::<R>).post(session::login::<R>).delete(session::logout::<R>),
             ),
         ];
-        let guarded: [(&str, MethodRouter<Self>, Act); 10] = [
+        let guarded: [(&str, MethodRouter<Self>, Act); 11] = [
             ("/sites", get(sites::list::<R>), Act::See),
             ("/sites/{site}", get(sites::show::<R>), Act::See),
             ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
@@ -109,6 +112,7 @@ impl<R: Repository> People<R> {
             ("/sites/{site}/meters/{meter}/readings", get(histories::readings::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/readings.csv", get(downloads::csv::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/readings.json", get(downloads::json::<R>), Act::See),
+            ("/limits", get(limits::show), Act::See),
             ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
         ];
 
@@ -211,8 +215,8 @@ impl<R: Repository> People<R> {
     }
 }
 
-/// Lets those through who may do what the route does; the handler finds the [`User`] among the
-/// extensions.
+/// Lets those through who may do what the route does, as often as people may ask; the handler finds
+/// the [`User`] among the extensions.
 async fn allow<R: Repository>(
     State((people, act)): State<(People<R>, Act)>,
     mut request: Request,
@@ -221,6 +225,24 @@ async fn allow<R: Repository>(
     let Some((_, user, standing)) = people.session(request.headers()).await? else {
         return Err(Problem::new(Code::NotLoggedIn, "Log in first."));
     };
+    let counted = people.limits.count(user.id, people.clock.now().boottime);
+    let mut response = match may(&user, act, standing) {
+        _ if !counted.allowed => {
+            let detail = "There were too many requests; wait for the next minute.";
+            Problem::new(Code::TooMany, detail).retry_after(counted.reset).into_response()
+        }
+        Err(problem) => problem.into_response(),
+        Ok(()) => {
+            request.extensions_mut().insert(user);
+            request.extensions_mut().insert(counted);
+            next.run(request).await
+        }
+    };
+    counted.tell(response.headers_mut());
+    Ok(response)
+}
+
+fn may(user: &User, act: Act, standing: Standing) -> Result<(), Problem> {
     if !user.may(act) {
         let detail = format!("The role {} may not do this.", user.role);
         return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
@@ -229,8 +251,7 @@ async fn allow<R: Repository>(
         let detail = "The last login is too long ago for a change; log in again.";
         return Err(Problem::new(Code::LoginAgain, detail));
     }
-    request.extensions_mut().insert(user);
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 /// What every request has to pass, and what every answer carries.

@@ -66,6 +66,7 @@ codes! {
     Span = 400 "span" "The span of time makes no sense",
     Store = 500 "store" "The database did not answer",
     TooLarge = 413 "too_large" "The request is too large",
+    TooMany = 429 "too_many" "Too many requests",
     TooSlow = 408 "too_slow" "It took too long",
 }
 

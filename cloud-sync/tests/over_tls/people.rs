@@ -14,6 +14,7 @@ on_both_databases! {
     a_building_is_shown_as_its_gateway_sent_it,
     what_was_used_while_a_meter_began_to_count_finer_is_not_lost,
     readings_are_downloaded_whole_and_as_they_were_stored,
+    whoever_asks_too_often_is_told_before_and_waits_a_minute,
 }
 
 /// A browser: keeps its cookie.
@@ -211,6 +212,36 @@ async fn readings_are_downloaded_whole_and_as_they_were_stored(cloud: Cloud) {
     let nix = asked.replace("energy", "nix");
     let wrong = browser.ask(Method::GET, &format!("{meter}/readings.csv?{nix}"), "").await;
     assert_eq!(wrong.0, 404, "{}", wrong.1);
+}
+
+async fn whoever_asks_too_often_is_told_before_and_waits_a_minute(cloud: Cloud) {
+    let mut browser = Browser::at(&cloud);
+    let claim = format!(
+        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
+        cloud.claim_code().unwrap()
+    );
+    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let limits = browser.get("/limits").await;
+    let requests = r#""requests":{"limit":600,"window_seconds":60,"remaining":599,"#;
+    assert!(limits.contains(requests), "{limits}");
+
+    let url = format!("{}/limits", browser.base);
+    let asked = browser.client.get(url).header(header::COOKIE, browser.cookie.clone().unwrap());
+    let head = async || asked.try_clone().unwrap().send().await.unwrap();
+    let second = head().await;
+    assert_eq!(second.headers()["ratelimit-policy"], r#""requests";q=600;w=60"#);
+    assert_eq!(second.headers()["ratelimit"], r#""requests";r=598;t=60"#);
+    for _ in 2..600 {
+        assert_eq!(head().await.status(), StatusCode::OK);
+    }
+    let refused = head().await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()[header::RETRY_AFTER], "60");
+    assert_eq!(refused.headers()["ratelimit"], r#""requests";r=0;t=60"#);
+    assert!(refused.text().await.unwrap().contains(r#""code":"too_many""#));
+
+    cloud.clock.pass(std::time::Duration::from_mins(1));
+    assert_eq!(head().await.status(), StatusCode::OK);
 }
 
 async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Cloud) {

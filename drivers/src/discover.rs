@@ -36,6 +36,18 @@ pub struct Discovered {
     pub nearly: Option<Whole>,
 }
 
+impl Discovered {
+    /// Its own address as a selection, with the fabrication number where that was needed to tell it
+    /// from a twin.
+    pub fn selection(&self) -> Option<Selection> {
+        let fabrication = match self.address {
+            MeterAddress::Secondary(Selection { fabrication, .. }) => fabrication,
+            _ => None,
+        };
+        Some(Selection { fabrication, ..self.own?.selection() })
+    }
+}
+
 /// How far a scan is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress<'a> {
@@ -72,7 +84,12 @@ impl Scan {
             {
                 progress(Progress::Asking(place));
             }
-            match self.step(bus, clock).await? {
+            let step = self.step(bus, clock).await;
+            if let (Err(_), Some(place)) = (&step, self.place()) {
+                // It may have gone back.
+                progress(Progress::Asking(place));
+            }
+            match step? {
                 ScanStep::Nothing => {}
                 ScanStep::Found(meter) => {
                     progress(Progress::Found(&meter));
@@ -90,19 +107,20 @@ pub const MOST_FOUND: usize = 1_000;
 /// Meters that cannot be told apart are a rare fault of their makers.
 pub const MOST_UNRESOLVED: u32 = 64;
 
+/// The meter that says that it is `own`, found at `address`.
 pub(crate) fn known(
-    address: Secondary,
+    own: Secondary,
+    address: MeterAddress,
     primary: Option<u8>,
     profiles: &Arc<Profiles>,
 ) -> Discovered {
-    let identity = identity_of(address);
-    let profile = profiles.matching(&identity, address.medium.code());
-    let selection = Selection::of(address);
+    let identity = identity_of(own);
+    let profile = profiles.matching(&identity, own.medium.code());
     Discovered {
-        address: MeterAddress::Secondary(selection),
-        own: Some(Whole::of(selection)),
+        address,
+        own: Some(Whole::of(Selection::of(own))),
         identity,
-        medium: Some(medium(address.medium)),
+        medium: Some(medium(own.medium)),
         primary,
         profile: profile.map(|profile| profile.id.clone()),
         nearly: None,

@@ -171,6 +171,8 @@ pub(crate) struct Port {
     /// Why it could not be opened, and when it may be tried again.
     down: Option<(PortFault, Instant)>,
     failures: u32,
+    /// How often it was lost while it was open.
+    losses: u32,
     #[cfg(test)]
     memory: Option<tokio::sync::mpsc::Sender<tokio::io::DuplexStream>>,
 }
@@ -247,6 +249,7 @@ impl Port {
             line: None,
             down: None,
             failures: 0,
+            losses: 0,
             #[cfg(test)]
             memory: None,
         }
@@ -274,6 +277,12 @@ impl Port {
 
     pub(crate) const fn is_open(&self) -> bool {
         self.line.is_some()
+    }
+
+    /// How often it was lost while it was in use. What was said shortly before may not have been
+    /// heard, up to [`UNACKNOWLEDGED`] over TCP.
+    pub(crate) const fn losses(&self) -> u32 {
+        self.losses
     }
 
     /// Makes sure that the port is open. Tells whether it had to be opened.
@@ -405,6 +414,7 @@ impl Port {
 
     fn lost(&mut self, cause: Option<io::Error>) -> PortFault {
         self.line = None;
+        self.losses = self.losses.wrapping_add(1);
         if cause.as_ref().is_some_and(|it| it.kind() == io::ErrorKind::ConnectionRefused) {
             // An earlier datagram came back.
             return PortFault::NotListening;
@@ -420,6 +430,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A lost packet is said again after a second; a wrong address never answers. It is less than
 /// anybody waits for a meter, who would be told that the meter is silent.
 const CONNECT_WITHIN: Duration = Duration::from_millis(1_500);
+/// A converter acknowledges what it is sent within milliseconds, whether or not a meter answers; over
+/// a mobile network a lost packet is said again after one second, then two.
+pub(crate) const UNACKNOWLEDGED: Duration = Duration::from_secs(6);
 /// More than a converter puts into one, and more than a network lets pass in one piece.
 const LONGEST_DATAGRAM: usize = 2_048;
 /// Of what nobody asked for, more would tell nothing more.
@@ -436,6 +449,10 @@ async fn connect(host: &str) -> Result<Line, PortFault> {
     };
     // A request is one small segment that must not wait for another.
     stream.set_nodelay(true).map_err(|cause| PortFault::System(Arc::new(cause)))?;
+    // Else the system goes on saying it for a quarter of an hour.
+    socket2::SockRef::from(&stream)
+        .set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+        .map_err(|cause| PortFault::System(Arc::new(cause)))?;
     Ok(Line::Tcp(stream))
 }
 

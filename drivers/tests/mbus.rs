@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use drivers::{Bus, BusSettings, Garble, Meter, MeterAddress, PortSettings, Profiles, ReadError};
-use mbus::{Frame, Primary, Request};
+use mbus::{Frame, Primary, Request, ci, write_frame};
 use metering::NoReading;
 use slave::{Act, KAM, Slave, behind_datagrams, meter, read, said, serve, settings, shown, slave};
 use support::Noon;
@@ -22,6 +22,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time;
+
+/// Its second telegram has the short header, which does not say who it is.
+#[tokio::test]
+async fn telegrams_with_different_headers_are_of_one_meter() {
+    fn said_shortly(telegram: u8) -> Vec<u8> {
+        let whole = said(telegram, 5, KAM);
+        let Ok(Frame::Long(long)) = Frame::read(&whole) else { return whole };
+        let (control, address) = (long.control, long.address);
+        let (_, behind) = long.data.split_at(if telegram == 0 { 0 } else { 8 });
+        let code = if telegram == 0 { ci::RECORDS } else { ci::RECORDS_SHORT_HEADER };
+        let mut buffer = [0; Frame::MAX_LEN];
+        write_frame(&mut buffer, control, address, code, |w| w.bytes(behind)).unwrap().to_vec()
+    }
+    let slave = slave(false, vec![Act::Own(said_shortly); 2]).await;
+    let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
+    let readout = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap();
+    assert_eq!((readout.readings.len(), readout.identity.serial.as_str()), (4, "67001122"));
+}
 
 /// Reads from a slave that follows `script`, then again from the same one, now well.
 async fn check(on_pty: bool, script: Vec<Act>, expected: &str) {

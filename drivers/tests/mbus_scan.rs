@@ -17,11 +17,14 @@ use std::time::Duration;
 
 use drivers::mbus::MbusBus;
 use drivers::{
-    Bus, BusSettings, Discovered, MeterAddress, Profiles, Progress, Scan, ScanStep, Whole,
+    Bus, BusSettings, Discovered, MeterAddress, PortSettings, Profiles, Progress, Scan, ScanStep,
+    Whole,
 };
 use mbus::{Place, Selection};
 use slave::{Act, KAM, meter, read, slave};
 use support::Noon;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio::time;
 
 #[tokio::test]
@@ -169,4 +172,37 @@ async fn a_near_meter_that_is_selected_by_its_own_address_is_there() {
         }
     };
     assert_eq!((found.own, found.nearly), (Some(Whole::of(Selection::of(KAM))), None));
+}
+
+/// A converter that takes what it is told and passes nothing on, and then lets go.
+#[tokio::test]
+async fn a_scan_goes_back_to_where_the_connection_was_there() {
+    for (mut scan, heard) in [
+        (Scan::primary(3..=6), 3 * 5),
+        (Scan::secondary(Place::at("6FFFFFFF".parse().unwrap()).unwrap(), vec![]), 2 * 17),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = PortSettings::Tcp(listener.local_addr().unwrap().to_string());
+        let converter = tokio::spawn(async move {
+            let (mut deaf, _) = listener.accept().await.unwrap();
+            deaf.read_exact(&mut vec![0; heard]).await.unwrap();
+            drop(deaf);
+            let (stream, _) = listener.accept().await.unwrap();
+            slave::serve(stream, &mut std::iter::empty()).await;
+        });
+        let mut bus = MbusBus::open(&slave::settings(port), Arc::new(Profiles::default()));
+        let (mut found, mut failures) = (Vec::new(), 0);
+        loop {
+            match scan.step(&mut bus, &Noon).await {
+                Ok(ScanStep::Found(meter)) => found.push(meter.identity.serial),
+                Ok(ScanStep::Done) => break,
+                Ok(_) => {}
+                Err(_) => failures += 1,
+            }
+            assert!(failures < 100, "the connection is not made again");
+        }
+        assert_eq!(found, ["67001122"]);
+        assert!(failures > 0);
+        converter.abort();
+    }
 }

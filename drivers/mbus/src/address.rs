@@ -207,6 +207,16 @@ impl Selection {
         (0..8).filter(|digit| self.id >> (4 * digit) & 0xF == 0xF).count()
     }
 
+    /// The address of the one meter that is meant; `None` with wildcards.
+    pub fn address(&self) -> Option<Secondary> {
+        (!self.has_wildcards()).then(|| Secondary {
+            id: Id(self.id),
+            manufacturer: Manufacturer(self.manufacturer),
+            version: self.version,
+            medium: Medium::new(self.medium),
+        })
+    }
+
     /// Whether it can mean more than one meter.
     pub fn has_wildcards(&self) -> bool {
         (0..8).any(|digit| self.id >> (4 * digit) & 0xF == 0xF)
@@ -360,7 +370,8 @@ mod tests {
         assert!(!matches("FFFFFFFFKAMFF07"));
         assert!(matches("67001122/0000001F"));
         assert!(!matches("67001122/0000002F"));
-        assert!(!Selection::of(meter).has_wildcards());
+        assert_eq!(Selection::of(meter).address(), Some(meter));
+        assert_eq!("67001122".parse::<Selection>().unwrap().address(), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //!
 //! Source: EN 13757-2, "data link layer"; IEC 60870-5-1, format class FT1.2.
 
-use crate::{DecodeError, Flaw, Full, Part, Primary, Reader, Telegram, Writer};
+use crate::{DecodeError, Flaw, Full, Header, Part, Primary, Reader, Telegram, Writer, ci};
 
 /// One frame, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,20 @@ impl<'a> Long<'a> {
             return Err(DecodeError { at: checksum_at + 1, flaw: Flaw::Stop(stop) });
         }
         Ok(frame)
+    }
+
+    /// Who speaks, as far as a header tells: also one behind the authentication layer, and whether
+    /// or not the rest can be read.
+    pub fn header(&self) -> Option<Header> {
+        let (ci, data) = match (self.ci, self.data) {
+            (ci::AUTHENTICATION, [len, layer @ ..]) => {
+                // In a message of several pieces it stands in the first.
+                layer.first().filter(|piece| **piece <= 1)?;
+                layer.get(usize::from(*len)..)?.split_first()?
+            }
+            _ => (&self.ci, self.data),
+        };
+        Telegram::read(*ci, Reader::new(data)).ok()?.header
     }
 
     /// What the meter says in it.

@@ -75,6 +75,6 @@ pub use envelope::{Encryption, Envelope, Layer, Link, State};
 pub use flaw::{RadioFlaw, SealFlaw};
 pub use link::{Framing, RadioLink};
 pub use listener::{Heard, Listener, Scratch};
-pub use pieces::{Piece, Pieces};
+pub use pieces::{LONGEST_GAP, Piece, Pieces};
 pub use recent::Recent;
 pub use transmission::{Security, Transmission};

@@ -103,7 +103,8 @@ pub struct Found {
     /// Its own address, as its telegram tells it; `None` if it acknowledges but sends none, or
     /// does not say who it is.
     pub meter: Option<Secondary>,
-    /// Its address on the bus, as its telegram tells it.
+    /// Its address on the bus, as its telegram tells it; `None` if it answers with the one that it
+    /// was asked by.
     pub primary: Option<Primary>,
 }
 
@@ -156,7 +157,7 @@ impl<'k> Search<'k> {
                 | State::LookingBehind { .. } => match Doing::of(&session.poll(now)) {
                     Doing::Send => return SearchAction::Send(session.last_sent()),
                     Doing::Wait(until) => return SearchAction::Wait(until),
-                    Doing::GoOn => self.read_identity(session.last_received()),
+                    Doing::GoOn => self.read_identity(session.last_telegram()),
                     Doing::Idle => self.state = State::Next,
                     Doing::Done(result) => match self.done(result, session, now) {
                         Some(Outcome::Found(found)) => return SearchAction::Found(found),
@@ -286,11 +287,10 @@ impl<'k> Search<'k> {
     fn read_identity(&mut self, frame: &[u8]) {
         let selection = self.place.selection();
         let Ok(Frame::Long(long)) = Frame::read(frame) else { return };
-        let header = long.telegram().ok().and_then(|telegram| telegram.header);
-        let meter = header.and_then(|header| header.address());
+        let meter = long.header().and_then(|header| header.address());
         // Another meter than the one that was selected: two acknowledges must have overlapped.
         if meter.is_none_or(|meter| selection.matches_address(&meter)) {
-            let primary = Some(long.address);
+            let primary = Some(long.address).filter(|address| address.is_of_a_meter());
             self.state = State::Identifying { found: Some(Found { selection, meter, primary }) };
         }
     }

@@ -26,7 +26,8 @@
 //!   meter or to an earlier request is thrown away, and the wait goes on.
 //! * After a repetition an answer to the first saying may still come: the next request waits for it.
 //! * A meter with several telegrams is asked until it has no more, repeats itself, or has said
-//!   [`Settings::max_telegrams`].
+//!   [`Settings::max_telegrams`]. Whether an encrypted one announces another, whoever has its key
+//!   tells the session ([`Session::announce_more`]).
 //!
 //! **Invariant:** a telegram that the session gives away is a whole frame with a right checksum, of
 //! the meter that was asked, in answer to the request that was sent last.
@@ -163,7 +164,8 @@ pub enum Action<'a> {
     Send(&'a [u8]),
     /// Wait for bytes until then, then poll again.
     Wait(Duration),
-    /// A frame with the meter's telegram; poll again.
+    /// A frame with the meter's telegram; poll again, after [`Session::announce_more`] if it is
+    /// encrypted and announces another.
     Telegram(&'a [u8]),
     /// The meter has acknowledged: switch the port to this speed, then poll again.
     SetBaud(Baud),

@@ -43,6 +43,8 @@ pub mod ci {
     pub const RECORDS_WITHOUT_HEADER: u8 = 0x78;
     /// From a meter: records behind the short header.
     pub const RECORDS_SHORT_HEADER: u8 = 0x7A;
+    /// From a meter: the layer that authenticates what is behind it, and counts its pieces.
+    pub const AUTHENTICATION: u8 = 0x90;
 
     /// What the data behind `ci` is, in a few words: also of those that are not read here.
     pub const fn name(ci: u8) -> &'static str {
@@ -65,7 +67,7 @@ pub mod ci {
             0x7C..=0x7F => "DLMS data",
             0x80..=0x83 => "network or transport layer",
             0x8C..=0x8F => "extended link layer of radio",
-            0x90 => "authentication and fragmentation layer",
+            AUTHENTICATION => "authentication and fragmentation layer",
             0xA0..=0xB7 => "maker's own data",
             0xB8..=0xBF => "baud rate, to a meter",
             _ => "reserved",

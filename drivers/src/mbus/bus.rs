@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::mbus::{
-    Action, Failure, Patience, Primary, Reason, Responses, Selection, Session, Settings, Summary,
-    Target, Task, Traffic,
+    Action, Failure, Frame, Patience, Primary, Reason, Responses, Secondary, Selection, Session,
+    Settings, Summary, Target, Task, Traffic,
 };
 use metering::{Clock, Moment};
 use tokio::time::{self, Instant};
 
+use super::opening::{Opening, announces_more};
 use super::readout::{Came, readout};
 use crate::error::{Garble, ReadError};
 use crate::keyring::Keyring;
@@ -26,7 +27,7 @@ pub struct MbusBus {
     session: Session,
     settings: Settings,
     profiles: Arc<Profiles>,
-    keys: Arc<Keyring>,
+    pub(super) opening: Opening,
     /// From when the session's time is counted.
     epoch: Instant,
     /// Something was asked and not a byte was heard since, also if the future was dropped.
@@ -61,7 +62,7 @@ impl MbusBus {
             session,
             settings,
             profiles,
-            keys: Arc::default(),
+            opening: Opening::default(),
             epoch: Instant::now(),
             unheard: false,
             responses: HashMap::new(),
@@ -71,7 +72,7 @@ impl MbusBus {
 
     /// Opens what is encrypted with `keys`, from the next answer on.
     pub fn set_keys(&mut self, keys: Arc<Keyring>) {
-        self.keys = keys;
+        self.opening.set_keys(keys);
     }
 
     /// Asks `meter` for all its telegrams.
@@ -119,7 +120,7 @@ impl MbusBus {
             Err(failure) => return Err(read_error(failure, address, took)),
         };
         let last = came.len().saturating_sub(1);
-        let mut readout = readout(came, meter, &self.profiles, &self.keys, took)?;
+        let mut readout = readout(came, meter, &self.profiles, &mut self.opening, took)?;
         self.learn_type(address, readout.profile.as_deref());
         readout.odd.extend(unfinished.map(|(kind, note)| OddRecord {
             telegram: last,
@@ -234,6 +235,19 @@ impl MbusBus {
         Line { port, session, profiles, now: epoch.elapsed() }
     }
 
+    /// How often the port was lost while it was in use.
+    pub(crate) const fn losses(&self) -> u32 {
+        self.port.losses()
+    }
+
+    /// Who said the telegram that came last, as far as it tells.
+    pub(crate) fn last_speaker(&self) -> Option<Secondary> {
+        match Frame::read(self.session.last_telegram()) {
+            Ok(Frame::Long(long)) => long.header()?.address(),
+            _ => None,
+        }
+    }
+
     /// Waits for bytes until `until` and hands them to the session.
     pub(crate) async fn listen(&mut self, until: Duration) -> Result<(), ReadError> {
         match self.hear(until).await {
@@ -311,6 +325,10 @@ impl MbusBus {
             debug_assert!(false, "data of more than a frame is never sent");
         }
         let mut came = Vec::new();
+        let mut speaker = match *task {
+            Task::Read { meter: Target::Secondary(selection), .. } => selection.address(),
+            _ => None,
+        };
         // When the answer to the last frame that was sent began.
         let mut began: Option<Moment> = None;
         self.unheard = true;
@@ -327,7 +345,13 @@ impl MbusBus {
                 }
                 Action::Telegram(bytes) => {
                     let at = *began.get_or_insert_with(|| clock.now());
+                    let heard = self.opening.hear(bytes, speaker);
+                    speaker = heard.envelope.meter.or(speaker);
+                    let more = announces_more(&heard);
                     came.push(Came { bytes: bytes.to_vec(), at });
+                    if more {
+                        self.session.announce_more();
+                    }
                 }
                 Action::SetBaud(baud) => {
                     self.settings.baud = baud.bits_per_second();

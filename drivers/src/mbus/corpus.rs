@@ -6,8 +6,8 @@ use std::time::Duration;
 use metering::{Moment, Quantity, Resolution, Trust, Unit};
 use serde_json::Value;
 
+use super::opening::Opening;
 use super::readout::{Came, readout};
-use crate::keyring::Keyring;
 use crate::profile::Profiles;
 use crate::{Meter, MeterAddress, Readout};
 
@@ -24,15 +24,20 @@ fn every_number_of_the_public_frames_is_a_reading() {
         let bytes = bytes.map(|it| u8::from_str_radix(str::from_utf8(it).unwrap(), 16).unwrap());
         let came = vec![Came { bytes: bytes.collect(), at: NEVER }];
         let meter = Meter::stranger(MeterAddress::Primary(0));
-        let readout =
-            match readout(came, &meter, &Profiles::default(), &Keyring::new(), Duration::ZERO) {
-                Ok(readout) => readout,
-                Err(error) => {
-                    let tells_nothing = frame["records"].as_array().unwrap().is_empty();
-                    assert!(tells_nothing, "{name}: {error:?}");
-                    continue;
-                }
-            };
+        let readout = match readout(
+            came,
+            &meter,
+            &Profiles::default(),
+            &mut Opening::default(),
+            Duration::ZERO,
+        ) {
+            Ok(readout) => readout,
+            Err(error) => {
+                let tells_nothing = frame["records"].as_array().unwrap().is_empty();
+                assert!(tells_nothing, "{name}: {error:?}");
+                continue;
+            }
+        };
         if let Some(id) = frame["header"]["id"].as_str() {
             assert_eq!(readout.identity.serial, id, "{name}");
         }

@@ -5,6 +5,7 @@
 //! | `record`  | which register a record is, and its number                 |
 //! | `readout` | the telegrams of an answer, joined; profile and identity   |
 //! | `memory`  | what of them is of an earlier time                         |
+//! | `opening` | the keys and formats that open them                        |
 //! | `bus`     | the session of `mbus-rs`, over a port                      |
 //! | `setup`   | what is set in a meter once, and read back                 |
 //! | `tap`     | listening to a wire without a byte sent                    |
@@ -16,6 +17,7 @@ pub(crate) mod bus;
 mod corpus;
 pub(crate) mod doctor;
 mod memory;
+pub(crate) mod opening;
 pub(crate) mod readout;
 mod record;
 mod setup;

@@ -14,14 +14,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ::mbus::radio::{Listener, Scratch, State};
-use ::mbus::{Content, Frame, Header, Long, Records, Secondary};
+use ::mbus::radio::{Heard, Link, Piece, Pieces, State};
+use ::mbus::{Content, Frame, Header, Records, Secondary, Settings};
 use metering::{Identity, Medium, Moment, NoReading, Quality, Quantity, Reading, Register};
 
 use super::memory::{Dated, remembered};
+use super::opening::{Opening, asked_at};
 use super::record::{Said, Told, note, said};
 use crate::error::{Garble, ReadError};
-use crate::keyring::Keyring;
 use crate::profile::{Profile, Profiles};
 use crate::{Meter, MeterAddress, OddKind, OddRecord, Readout, RegisterSpec};
 
@@ -42,12 +42,14 @@ pub(crate) fn readout(
     came: Vec<Came>,
     meter: &Meter,
     profiles: &Profiles,
-    keys: &Keyring,
+    opening: &mut Opening,
     took: Duration,
 ) -> Result<Readout, ReadError> {
     let mut joined = Joined::default();
+    let mut room = [0; MOST_IN_PIECES];
+    let mut pieces = Pieces::new(room.as_mut_slice());
     for (index, telegram) in came.iter().enumerate() {
-        joined.add(index, telegram, meter.address, keys)?;
+        joined.add(index, telegram, meter.address, opening, &mut pieces)?;
     }
     let at = came.first().map(|telegram| telegram.at);
     let telegrams = came.into_iter().map(|telegram| telegram.bytes).collect();
@@ -119,7 +121,8 @@ fn finish(
     })
 }
 
-/// Why an encrypted telegram of `meter` cannot be read, if it is for want of the right key.
+/// Why an encrypted telegram of `meter` cannot be read, if it is for want of the right key; of one
+/// that does not say who it is nobody knows whose key that would be.
 pub(crate) fn locked(
     state: Option<State>,
     address: MeterAddress,
@@ -130,9 +133,23 @@ pub(crate) fn locked(
         State::KeyWrong => true,
         State::Decrypted | State::PlainMarked | State::Unsupported => return None,
     };
-    let number = meter.map_or_else(|| address.to_string(), |meter| meter.id.to_string());
-    Some(ReadError::Locked { address, number, has_key })
+    let Some(meter) = meter else {
+        let what = "it is encrypted and does not say whose key opens it; ask the meter by its own \
+                    address, eight digits, maker, version and medium";
+        return Some(undecodable(address, what.to_owned()));
+    };
+    Some(ReadError::Locked { address, number: meter.id.to_string(), has_key })
 }
+
+const fn undecodable(address: MeterAddress, what: String) -> ReadError {
+    ReadError::Garbled { address, cause: Garble::Undecodable(what) }
+}
+
+/// As many telegrams as a meter is asked for, each as long as can be.
+const MOST_IN_PIECES: usize = Settings::MOST_TELEGRAMS as usize * Frame::MAX_LEN;
+
+/// The telegrams of one readout come one after the other.
+const AT_ONCE: Duration = Duration::ZERO;
 
 /// What the header tells of the device.
 fn identity(header: &Header) -> Identity {
@@ -205,32 +222,42 @@ impl Joined {
         index: usize,
         came: &Came,
         address: MeterAddress,
-        keys: &Keyring,
+        opening: &mut Opening,
+        pieces: &mut Pieces<&mut [u8]>,
     ) -> Result<(), ReadError> {
-        let undecodable =
-            |what: String| ReadError::Garbled { address, cause: Garble::Undecodable(what) };
-        let decode_error = |error: ::mbus::DecodeError| undecodable(error.to_string());
-        let long: Long<'_> = match Frame::read(&came.bytes).map_err(decode_error)? {
-            Frame::Long(long) => long,
-            Frame::Ack | Frame::Short { .. } => {
-                return Err(undecodable("it holds no telegram".to_owned()));
+        let asked = self.header.and_then(|header| header.address()).or(asked_at(address));
+        let heard = opening.hear(&came.bytes, asked);
+        match pieces.take(&heard, AT_ONCE) {
+            Piece::None => self.add_heard(index, came.at, heard, address),
+            Piece::More => Ok(()),
+            Piece::Last => match opening.hear_whole(pieces) {
+                Some(whole) => self.add_heard(index, came.at, whole, address),
+                None => Ok(()),
+            },
+            Piece::Lost => {
+                let what = "it is a piece of a message of which another piece is missing";
+                Err(undecodable(address, what.to_owned()))
             }
-        };
-        let telegram = long.telegram().map_err(decode_error)?;
-        if let Content::Sealed(sealed) = &telegram.content
-            && sealed.plain().is_none()
-        {
-            let mut table = [];
-            let mut scratch = Box::new(Scratch::new());
-            let heard = Listener::new(&mut table).hear(&came.bytes, keys, &mut scratch);
-            let content = heard.content.map_err(|error| {
-                let state = heard.envelope.encryption.map(|it| it.state);
-                locked(state, address, heard.envelope.meter)
-                    .unwrap_or_else(|| undecodable(error.to_string()))
-            })?;
-            return self.add_content(index, came.at, heard.envelope.header, content, address);
         }
-        self.add_content(index, came.at, telegram.header, telegram.content, address)
+    }
+
+    fn add_heard(
+        &mut self,
+        index: usize,
+        at: Moment,
+        heard: Heard<'_>,
+        address: MeterAddress,
+    ) -> Result<(), ReadError> {
+        let Heard { envelope, content, .. } = heard;
+        if matches!(envelope.link, Some(Link::Ack | Link::Short { .. })) {
+            return Err(undecodable(address, "it holds no telegram".to_owned()));
+        }
+        let content = content.map_err(|error| {
+            let state = envelope.encryption.map(|it| it.state);
+            locked(state, address, envelope.meter)
+                .unwrap_or_else(|| undecodable(address, error.to_string()))
+        })?;
+        self.add_content(index, at, envelope.header, content, address)
     }
 
     fn add_content(
@@ -241,10 +268,9 @@ impl Joined {
         content: Content<'_>,
         address: MeterAddress,
     ) -> Result<(), ReadError> {
-        let undecodable =
-            |what: String| ReadError::Garbled { address, cause: Garble::Undecodable(what) };
-        if let (Some(first), Some(header)) = (&self.header, &header)
-            && first.id != header.id
+        if let (Some(first), Some(own)) =
+            (self.header.and_then(|it| it.id), header.and_then(|it| it.id))
+            && first != own
         {
             let what = format!("telegram {} is of another meter", index + 1);
             return Err(ReadError::Garbled { address, cause: Garble::Foreign(what) });
@@ -255,10 +281,9 @@ impl Joined {
         }
         match content {
             Content::Records(records) => self.add_records(index, at, records),
-            Content::Sealed(sealed) => match sealed.plain() {
-                Some(records) => self.add_records(index, at, records),
-                None => return Err(undecodable(sealed.error().to_string())),
-            },
+            Content::Sealed(sealed) => {
+                return Err(undecodable(address, sealed.error().to_string()));
+            }
             Content::Error(error) => {
                 return Err(ReadError::RefusedAnswer { address, error: error.name().to_owned() });
             }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ::mbus::{
     Baud, Content, Date, Failure, Frame, Patience, Primary, Quantity, Reason, Request, Reset,
-    Selection, Summary, Target, Task, Time, Value, ci,
+    Secondary, Selection, Summary, Target, Task, Time, Value, ci,
 };
 use chrono::NaiveDate;
 use metering::{Clock, Identity};
@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use super::MbusBus;
 use super::bus::Ended;
+use super::opening::{Opening, asked_at};
 use crate::error::ReadError;
 use crate::{Meter, MeterAddress, PortSettings, Readout};
 
@@ -209,7 +210,7 @@ impl MbusBus {
             Ok(after) => after,
             Err(error) => return Err(SetError::During(error)),
         };
-        let told = clock_of(&after.telegrams);
+        let told = clock_of(&after.telegrams, &mut self.opening, asked_at(meter));
         let passed = begun.elapsed();
         match told {
             Some(told) if near((date, time), told, passed) => Ok(told),
@@ -290,8 +291,7 @@ fn itself(asked: MeterAddress, readout: &Readout) -> MeterAddress {
     let Some(Ok(Frame::Long(long))) = first else { return asked };
     match asked {
         MeterAddress::Secondary(Selection { fabrication, .. }) => {
-            let header = long.telegram().ok().and_then(|telegram| telegram.header);
-            match header.and_then(|header| header.address()) {
+            match long.header().and_then(|header| header.address()) {
                 Some(address) => {
                     MeterAddress::Secondary(Selection { fabrication, ..Selection::of(address) })
                 }
@@ -315,10 +315,15 @@ fn primary_of(readout: &Readout) -> Option<u8> {
 }
 
 /// What a meter's own clock says in its answers.
-fn clock_of(telegrams: &[Vec<u8>]) -> Option<(Date, Time)> {
+fn clock_of(
+    telegrams: &[Vec<u8>],
+    opening: &mut Opening,
+    asked: Option<Secondary>,
+) -> Option<(Date, Time)> {
     telegrams.iter().find_map(|telegram| {
-        let Ok(Frame::Long(long)) = Frame::read(telegram) else { return None };
-        let Content::Records(records) = long.telegram().ok()?.content else { return None };
+        let Ok(Content::Records(records)) = opening.hear(telegram, asked).content else {
+            return None;
+        };
         records.filter_map(Result::ok).find_map(|record| {
             let now = record.vib.quantity == Quantity::DateTime
                 && record.dib.storage.get() == 0

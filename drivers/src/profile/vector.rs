@@ -14,7 +14,7 @@ use chrono::DateTime;
 use metering::{Moment, Quantity, Trust};
 
 use super::{Mistake, Profile, Profiles, RegisterSpec, Vector, VectorSource};
-use crate::keyring::Keyring;
+use crate::mbus::opening::Opening;
 use crate::mbus::readout::{Came, readout};
 use crate::{Meter, MeterAddress, ReadError};
 
@@ -136,7 +136,7 @@ fn read(profile: &Profile, mut bytes: &[u8]) -> Result<crate::Readout, String> {
     }
     let only = [(profile.id.clone(), Arc::new(profile.clone()))].into();
     let only = Profiles { by_id: only, ..Profiles::default() };
-    let readout = readout(came, &meter, &only, &Keyring::new(), Duration::ZERO)
+    let readout = readout(came, &meter, &only, &mut Opening::default(), Duration::ZERO)
         .map_err(|error: ReadError| error.to_string())?;
     match &readout.profile {
         Some(_) => Ok(readout),

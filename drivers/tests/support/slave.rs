@@ -53,6 +53,8 @@ pub(crate) enum Act {
     /// Says the telegrams with these access numbers, of which none announces another, one after
     /// the other.
     Says(&'static [u8]),
+    /// Says what this makes of the number of the telegram.
+    Own(fn(u8) -> Vec<u8>),
 }
 
 pub(crate) struct Slave {
@@ -225,6 +227,7 @@ pub(crate) async fn serve(
                         drop(stream.write_all(&right).await);
                         return;
                     }
+                    Act::Own(said) => said(telegram),
                     Act::Says(numbers) => {
                         for number in numbers {
                             drop(stream.write_all(&said(*number, 5, KAM)).await);

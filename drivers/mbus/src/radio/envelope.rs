@@ -20,7 +20,7 @@ pub struct Envelope {
     /// The telegram's header. A short one by radio is completed by the address of the link, or of
     /// the meter that the extended link layer names.
     pub header: Option<Header>,
-    /// Who speaks: by its header, else by its link.
+    /// Who speaks: by its header, else by its link; on a wire, else who was asked.
     pub meter: Option<Secondary>,
     /// What was encrypted, and what became of it. Where two layers were, the inner one.
     pub encryption: Option<Encryption>,

@@ -4,7 +4,9 @@ use super::compact::Formats;
 use super::opener::{Body, Opened, open, open_message};
 use super::{Envelope, Format, Pieces, RadioFlaw};
 use crate::crypto::Keys;
-use crate::{ByteOrder, Content, DecodeError, Flaw, Frame, Reader, Records, Telegram, ci};
+use crate::{
+    ByteOrder, Content, DecodeError, Flaw, Frame, Reader, Records, Secondary, Telegram, ci,
+};
 
 /// Reads frames, one after the other, and remembers the formats of compact ones.
 #[derive(Debug)]
@@ -71,9 +73,22 @@ impl<'t> Listener<'t> {
         keys: &(impl Keys + ?Sized),
         scratch: &'a mut Scratch,
     ) -> Heard<'a> {
+        self.hear_answer(bytes, None, keys, scratch)
+    }
+
+    /// As [`Self::hear`], of a frame that came on a wire when `asked` was. A short header there
+    /// tells nobody, nor does a compact frame: whoever was asked is who speaks, and so there is a
+    /// key for the one and a format for the other.
+    pub fn hear_answer<'a>(
+        &mut self,
+        bytes: &[u8],
+        asked: Option<Secondary>,
+        keys: &(impl Keys + ?Sized),
+        scratch: &'a mut Scratch,
+    ) -> Heard<'a> {
         let mut envelope = Envelope::default();
         let Scratch { frame: room, rebuilt } = scratch;
-        match open(bytes, keys, room, &mut envelope) {
+        match open(bytes, asked, keys, room, &mut envelope) {
             Ok((len, opened)) => {
                 let frame = room.get(..len).unwrap_or_default();
                 let content =
@@ -89,7 +104,7 @@ impl<'t> Listener<'t> {
     /// without the layer of the pieces.
     pub fn hear_whole<'a>(
         &mut self,
-        pieces: &'a mut Pieces<'_>,
+        pieces: &'a mut Pieces<impl AsMut<[u8]>>,
         keys: &(impl Keys + ?Sized),
         scratch: &'a mut Scratch,
     ) -> Option<Heard<'a>> {

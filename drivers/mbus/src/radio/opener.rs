@@ -45,19 +45,21 @@ pub(super) enum Body {
 }
 
 /// Copies `bytes` into `room` without checksums and stop, of which it tells the length, decrypts
-/// them there, and fills the envelope.
+/// them there, and fills the envelope. On a wire `asked` speaks, unless the header tells another.
 ///
 /// # Errors
 ///
 /// The outer one if `bytes` are no frame, the inner one if it cannot be opened.
 pub(super) fn open<K: Keys + ?Sized>(
     bytes: &[u8],
+    asked: Option<Secondary>,
     keys: &K,
     room: &mut [u8],
     envelope: &mut Envelope,
 ) -> Result<(usize, Result<Opened, DecodeError>), DecodeError> {
     if is_wired(bytes) {
         let len = read_wired(bytes, room, envelope)?;
+        envelope.meter = asked;
         let frame = room.get_mut(..len).unwrap_or_default();
         if frame.is_empty() {
             return Ok((0, Ok(Opened { at: 0, body: Body::None })));
@@ -264,7 +266,8 @@ impl<K: Keys + ?Sized> Opener<'_, K> {
         let meter = self.envelope.ell.and_then(|ell| ell.meter);
         let link = match self.envelope.link {
             Some(Link::Radio(link)) => Some(link.address),
-            _ => None,
+            // Who was asked.
+            _ => self.envelope.meter,
         };
         [link, meter].map(|address| address.as_ref().map(as_sent_first))
     }

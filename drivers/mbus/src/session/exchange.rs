@@ -151,8 +151,7 @@ impl Exchange {
             return false;
         }
         let Some(selection) = self.selection else { return true };
-        let header = long.telegram().ok().and_then(|telegram| telegram.header);
-        match header.map(|header| (header.address(), header.id)) {
+        match long.header().map(|header| (header.address(), header.id)) {
             Some((Some(address), _)) => selection.matches_address(&address),
             Some((None, Some(id))) => selection.matches_id(id),
             // It does not say who it is.

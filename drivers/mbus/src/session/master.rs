@@ -74,6 +74,8 @@ enum Phase {
     },
     /// There is a telegram in the inbox.
     Deliver,
+    /// It has been given away; whoever took it may find that another follows.
+    Delivered,
     SwitchBaud(Baud),
     /// All is said; the line is left alone for a moment.
     Settle {
@@ -143,7 +145,7 @@ impl Session {
     }
 
     /// The frame of the last [`Action::Telegram`], until the next one is sent.
-    pub(crate) fn last_received(&self) -> &[u8] {
+    pub fn last_telegram(&self) -> &[u8] {
         self.inbox.frame()
     }
 
@@ -299,9 +301,10 @@ impl Session {
                     return Action::Send(self.outbox.frame());
                 }
                 Phase::Deliver => {
-                    self.phase = self.after_telegram(now);
+                    self.phase = Phase::Delivered;
                     return Action::Telegram(self.inbox.frame());
                 }
+                Phase::Delivered => self.phase = self.after_telegram(now),
                 Phase::SwitchBaud(baud) => {
                     self.settings.baud = baud.bits_per_second();
                     self.end(Ok(self.exchange.summary), now);
@@ -316,6 +319,15 @@ impl Session {
                     return Action::Done(result);
                 }
             }
+        }
+    }
+
+    /// The telegram that was given away last announces another, which only whoever opened it could
+    /// see: it is encrypted, or a piece of a longer message. To be said before the next
+    /// [`Self::poll`]; the meter is asked as if it had announced it for all to read.
+    pub const fn announce_more(&mut self) {
+        if matches!(self.phase, Phase::Delivered) {
+            self.exchange.summary.more_follow = true;
         }
     }
 

@@ -21,7 +21,7 @@
 
 use std::fmt;
 
-use ::mbus::{Frame, Selection, ci};
+use ::mbus::{Frame, Selection};
 use serde::{Deserialize, Serialize};
 
 /// A secondary address, all 64 bits as they are sent.
@@ -62,17 +62,8 @@ impl Whole {
 
     /// Of a frame whose telegram has the long header; the others tell no whole address.
     pub(crate) fn of_telegram(bytes: &[u8]) -> Option<Self> {
-        Frame::read(bytes).ok()?;
-        let [code, i0, i1, i2, i3, m0, m1, version, medium] = *bytes.get(6..15)?.first_chunk()?;
-        (code == ci::RECORDS).then(|| {
-            Self::of(Selection {
-                id: u32::from_le_bytes([i0, i1, i2, i3]),
-                manufacturer: u16::from_le_bytes([m0, m1]),
-                version,
-                medium,
-                fabrication: None,
-            })
-        })
+        let Ok(Frame::Long(long)) = Frame::read(bytes) else { return None };
+        Some(Self::of(Selection::of(long.header()?.address()?)))
     }
 }
 

@@ -41,7 +41,7 @@ fn read(telegrams: &[&str], profile: Option<Profile>) -> Readout {
     let came = telegrams.iter().map(|records| telegram(records)).collect();
     let stranger = Meter::stranger(MeterAddress::Primary(5));
     let meter = Meter { profile: profile.map(Arc::new), ..stranger };
-    readout(came, &meter, &Profiles::default(), &Keyring::new(), Duration::ZERO).unwrap()
+    readout(came, &meter, &Profiles::default(), &mut Opening::default(), Duration::ZERO).unwrap()
 }
 
 #[track_caller]
@@ -210,7 +210,9 @@ fn the_fixed_structure_has_media_of_its_own() {
             write_frame(&mut buffer, Control::RSP_UD, Primary(5), ci::FIXED, |w| w.bytes(&data));
         let meter = Meter::stranger(MeterAddress::Primary(5));
         let came = vec![came(frame.unwrap())];
-        readout(came, &meter, &Profiles::default(), &Keyring::new(), Duration::ZERO).unwrap().medium
+        readout(came, &meter, &Profiles::default(), &mut Opening::default(), Duration::ZERO)
+            .unwrap()
+            .medium
     };
     // The low two bits of the medium stand in the first byte, the high two in the second.
     assert_eq!(medium_of("E9 7E"), Some(Medium::Water), "7");

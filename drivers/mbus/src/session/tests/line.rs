@@ -17,6 +17,8 @@ pub(super) struct Line {
     /// When each frame was sent, in bit times, and what it was.
     pub(super) sent: Vec<(u128, String)>,
     pub(super) telegrams: Vec<Vec<u8>>,
+    /// For each telegram: whoever opens it finds that another follows.
+    pub(super) opened: VecDeque<bool>,
     pub(super) bauds: Vec<Baud>,
 }
 
@@ -34,6 +36,7 @@ impl Line {
             coming: Vec::new(),
             sent: Vec::new(),
             telegrams: Vec::new(),
+            opened: VecDeque::new(),
             bauds: Vec::new(),
         }
     }
@@ -79,7 +82,12 @@ impl Line {
                     }
                     _ => self.now = until,
                 },
-                Action::Telegram(frame) => self.telegrams.push(frame.to_vec()),
+                Action::Telegram(frame) => {
+                    self.telegrams.push(frame.to_vec());
+                    if self.opened.pop_front().is_some_and(|more_follow| more_follow) {
+                        self.session.announce_more();
+                    }
+                }
                 Action::SetBaud(baud) => self.bauds.push(baud),
                 Action::Done(result) => return result,
                 Action::Idle => panic!("idle in a task"),

@@ -22,6 +22,7 @@ mod read;
 mod readings;
 mod run;
 pub(crate) mod sla;
+mod status;
 mod store;
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use drivers::{
-    Bus, BusKind, BusSettings, Meter, MeterAddress, Parity, PortSettings, Profile, Profiles,
-    ReadError, Readout,
+    Bus, BusKind, BusSettings, Keyring, Meter, MeterAddress, Parity, PortSettings, Profile,
+    Profiles, ReadError, Readout,
 };
 use metering::{MeterId, Origin};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use super::mbus::to_hex;
 use super::{Out, block_on};
 use crate::clock::SystemClock;
 use crate::config::kept::Found;
-use crate::{control, takeover};
+use crate::{control, meter_keys, takeover};
 
 /// A wire, as far as a command has to know it.
 #[derive(Debug, clap::Args)]
@@ -81,10 +81,11 @@ impl Wire {
     }
 }
 
-/// Where the profiles are that are not in the program.
+/// Where the profiles are that are not in the program, and the keys of meters that encrypt.
 #[derive(Debug, clap::Args)]
 pub(super) struct Types {
-    /// The state directory, for device profiles that were added there
+    /// The state directory, for device profiles that were added there, and for the keys of meters
+    /// that encrypt
     #[arg(long, value_name = "DIR", default_value = "/var/lib/fyrhus")]
     state: PathBuf,
 }
@@ -96,6 +97,15 @@ impl Types {
             out.trouble(&format!("{}:{}: {}", mistake.file, mistake.line, mistake.advice));
         }
         profiles
+    }
+
+    /// The keys that `fyrhus keys` has taken. Without them all but what is encrypted can be read.
+    pub(super) fn keys(&self, out: &Out) -> Arc<Keyring> {
+        Arc::new(meter_keys::load(&self.state).unwrap_or_else(|error| {
+            let error = crate::chain(&error);
+            out.trouble(&format!("fyrhus: what meters encrypt is not opened: {error}"));
+            Keyring::new()
+        }))
     }
 }
 
@@ -149,7 +159,9 @@ impl ReadMbus {
         let profiles = self.types.load(out);
         self.wire.expect_unpolled(&self.types, &profiles)?;
         let profile = self.profile.map(|id| named(&profiles, &id)).transpose()?;
-        ask(out, &self.wire.settings(BusKind::Mbus), address, profile, profiles.into())
+        let mut bus = Bus::open(&self.wire.settings(BusKind::Mbus), profiles.into());
+        bus.set_keys(self.types.keys(out));
+        ask_over(out, bus, address, profile)
     }
 }
 
@@ -192,11 +204,18 @@ pub(super) fn ask(
     profile: Option<Arc<Profile>>,
     profiles: Arc<Profiles>,
 ) -> anyhow::Result<bool> {
+    ask_over(out, Bus::open(settings, profiles), address, profile)
+}
+
+fn ask_over(
+    out: &mut Out,
+    mut bus: Bus,
+    address: MeterAddress,
+    profile: Option<Arc<Profile>>,
+) -> anyhow::Result<bool> {
     let id = MeterId::from_uuid(Uuid::nil());
     let meter = Meter { id, address, profile, serial: None, origin: Origin::Live };
-    let readout = block_on(async {
-        Ok(Bus::open(settings, profiles).read(&meter, &SystemClock::new()).await)
-    })?;
+    let readout = block_on(async { Ok(bus.read(&meter, &SystemClock::new()).await) })?;
     match readout {
         Ok(readout) => {
             if out.json {

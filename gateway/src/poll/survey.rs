@@ -181,7 +181,7 @@ impl Survey {
     /// Another plan is in force: which of those that were found does it have?
     pub(super) fn compare(&mut self, known: &Known) {
         let mut told: Vec<FoundMeter> = self.found.iter().map(|it| told(it, known)).collect();
-        // Of two at one address nobody can say which is meant, unless one of them has been read.
+        // Of two whom one address means nobody can say which is meant, unless one has been read.
         let is_known =
             |id: MeterId| known.iter().any(|(it, _, device)| *it == id && device.is_some());
         let clashing: Vec<MeterId> = told
@@ -189,8 +189,12 @@ impl Survey {
             .enumerate()
             .filter_map(|(at, one)| {
                 let id = one.meter.filter(|id| !is_known(*id))?;
-                let others = told.iter().skip(at + 1);
-                others.filter(|it| it.own != one.own).any(|it| it.meter == Some(id)).then_some(id)
+                let others = told.iter().zip(&self.found).skip(at + 1);
+                let this = self.found.get(at)?;
+                others
+                    .filter(|(_, other)| !is_one_meter(this, other))
+                    .any(|(told, _)| told.meter == Some(id))
+                    .then_some(id)
             })
             .collect();
         for one in &mut told {
@@ -200,11 +204,7 @@ impl Survey {
     }
 
     fn found(&mut self, meter: Discovered, known: &Known) {
-        // Who was found by the address on the bus is found again by its own.
-        let same = |it: &&mut Discovered| {
-            meter.own.is_some() && it.own == meter.own && it.primary == meter.primary
-        };
-        match self.found.iter_mut().find(same) {
+        match self.found.iter_mut().find(|it| is_one_meter(it, &meter)) {
             Some(before) => *before = meter,
             None => self.found.push(meter),
         }
@@ -249,6 +249,15 @@ fn scan(looking: ScanKind, known: &Known, found: &[Discovered]) -> Scan {
     scan.beside(devices.chain(sure))
 }
 
+/// Whether it was found in two ways: by its address on the bus and by its own, or by this once more.
+/// Two with all of their own address in common are told apart by their addresses on the bus, or by
+/// what the search had to add.
+fn is_one_meter(a: &Discovered, b: &Discovered) -> bool {
+    let (Some(own), Some(other)) = (a.selection(), b.selection()) else { return false };
+    let one_place = a.primary.is_none() || b.primary.is_none() || a.primary == b.primary;
+    a.own == b.own && own.overlaps(&other) && one_place
+}
+
 /// The device that is configured, where the configuration names one.
 fn whole(address: MeterAddress) -> Option<Whole> {
     match address {
@@ -272,12 +281,9 @@ fn told(found: &Discovered, known: &Known) -> FoundMeter {
         let same_device = device.is_none() || found.own.is_none() || *device == found.own;
         match address {
             MeterAddress::Secondary(wanted) => {
-                found.own.is_some_and(|own| wanted.overlaps(&own.selection()))
+                found.selection().is_some_and(|own| wanted.overlaps(&own))
             }
-            other => {
-                *other == found.address
-                    || (found.primary.map(MeterAddress::Primary) == Some(*other) && same_device)
-            }
+            other => found.primary.map(MeterAddress::Primary) == Some(*other) && same_device,
         }
     };
     let identity = &found.identity;
@@ -306,6 +312,7 @@ const KNOWN_FROM: u16 = 20;
 
 #[cfg(test)]
 mod tests {
+    use mbus::Selection;
     use metering::Identity;
     use uuid::Uuid;
 
@@ -353,13 +360,50 @@ mod tests {
         check(&vec![(id(1), five, None)], &[found("67001122", 5)], &[Some(1)]);
         check(&vec![(id(1), five, None)], &[found("67001122", 6)], &[None]);
         check(&vec![(id(1), own("67001122"), None)], &[found("67001122", 6)], &[Some(1)]);
-        // Another device than the one that was read there.
+        // Another device than the one that was read there, in whichever way it was found.
         let read = vec![(id(1), five, Some(device("67001122")))];
         check(&read, &[found("12345678", 5)], &[None]);
+        check(&read, &[Discovered { address: five, ..found("12345678", 5) }], &[None]);
+        check(&read, &[Discovered { address: five, ..found("67001122", 5) }], &[Some(1)]);
+        check(
+            &read,
+            &[Discovered { address: five, own: None, ..found("12345678", 5) }],
+            &[Some(1)],
+        );
         // Two at one address: the one that was read, or nobody knows.
         let two = [found("67001122", 5), found("12345678", 5)];
         check(&read, &two, &[Some(1), None]);
         check(&vec![(id(1), five, None)], &two, &[None, None]);
+    }
+
+    /// With a number that tells it from its twin.
+    fn twin(fabrication: u32, primary: Option<u8>) -> Discovered {
+        let found = found("67001122", 0);
+        let selection =
+            Selection { fabrication: Some(fabrication), ..device("67001122").selection() };
+        Discovered { address: MeterAddress::Secondary(selection), primary, ..found }
+    }
+
+    #[tokio::test]
+    async fn twins_are_two_meters() {
+        let twins = [twin(7, Some(0)), twin(8, Some(0))];
+        check(&vec![], &twins, &[None, None]);
+        let configured = |fabrication| {
+            let selection = twin(fabrication, None).selection().unwrap();
+            (id(fabrication.into()), MeterAddress::Secondary(selection), None)
+        };
+        check(&vec![configured(8), configured(7)], &twins, &[Some(7), Some(8)]);
+        // One address for both: nobody knows which of them it means.
+        let both = MeterAddress::Secondary("67001122KAM0804".parse().unwrap());
+        check(&vec![(id(1), both, None)], &twins, &[None, None]);
+        check(&vec![(id(1), MeterAddress::Primary(0), None)], &twins, &[None, None]);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_tell_its_address_on_the_bus_is_found_once() {
+        let by_primary = Discovered { address: MeterAddress::Primary(5), ..found("67001122", 5) };
+        let by_own = Discovered { primary: None, ..found("67001122", 5) };
+        check(&vec![], &[by_primary, by_own], &[None]);
     }
 
     #[tokio::test]

@@ -3,14 +3,13 @@
 //! A meter is told as soon as it is found. Whoever has seen enough stops it (Ctrl-C), and is told
 //! the place from which it goes on.
 
-use std::io::{IsTerminal as _, Write as _, stderr};
-
 use anyhow::{Context as _, bail};
 use drivers::{Bus, BusKind, Discovered, MeterAddress, Progress, Scan};
 use mbus::{Place, Selection};
 use serde::Serialize;
 
 use super::super::read::{Types, Wire};
+use super::super::status::Status;
 use super::super::{Out, block_on};
 use super::wrap::{plain, wrapped};
 use crate::clock::SystemClock;
@@ -69,8 +68,9 @@ impl ScanMbus {
         let Bus::Mbus(mut bus) = Bus::open(&settings, profiles.into()) else {
             bail!("this is no M-Bus");
         };
-        let shows = stderr().is_terminal();
-        let mut seen = Seen { out, found: 0, asking: None, went_on: false, shows, broken: None };
+        bus.set_keys(self.types.keys(out));
+        let status = Status::new();
+        let mut seen = Seen { out, found: 0, asking: None, went_on: false, status, broken: None };
         let ended = block_on(async {
             let clock = SystemClock::new();
             let scan = scan.to_end(&mut bus, &clock, |progress| seen.note(progress));
@@ -79,25 +79,25 @@ impl ScanMbus {
                 _ = tokio::signal::ctrl_c() => None,
             })
         })?;
-        seen.clear();
+        seen.status.clear();
         if let Some(broken) = seen.broken {
             return Err(broken);
         }
         let (found, asking, went_on) = (seen.found, seen.asking, seen.went_on);
         match ended {
             None => {
-                let from = asking.map_or_else(|| self.from.unwrap_or_default(), place_of);
+                let from = asking.map_or_else(|| self.from.clone().unwrap_or_default(), place_of);
                 if out.json {
                     out.object(&Stopped { stopped: true, from: from.clone() })?;
                 }
-                out.trouble(&format!("fyrhus: stopped; --from {from} goes on there"));
+                out.trouble(&format!("fyrhus: stopped; {} goes on there", self.options(&from)));
                 Ok(false)
             }
             Some(Err(error)) => {
                 out.trouble(&format!("fyrhus: {}", crate::chain(&error)));
                 // From where it began anybody can go on.
                 if let Some(from) = asking.filter(|_| went_on).map(place_of) {
-                    out.trouble(&format!("fyrhus: --from {from} goes on there"));
+                    out.trouble(&format!("fyrhus: {} goes on there", self.options(&from)));
                 }
                 Ok(false)
             }
@@ -114,6 +114,13 @@ impl ScanMbus {
                 Ok(true)
             }
         }
+    }
+
+    /// What goes on from a place in the same way.
+    fn options(&self, from: &str) -> String {
+        let kind = if self.secondary { "--secondary " } else { "" };
+        let thorough = if self.thorough { " --thorough" } else { "" };
+        format!("{kind}--from {from}{thorough}")
     }
 
     fn scan(&self) -> anyhow::Result<Scan> {
@@ -165,8 +172,7 @@ struct Seen<'o> {
     asking: Option<MeterAddress>,
     /// That is not the first.
     went_on: bool,
-    /// Somebody watches a terminal.
-    shows: bool,
+    status: Status,
     /// Whoever read the output has gone away.
     broken: Option<anyhow::Error>,
 }
@@ -176,15 +182,11 @@ impl Seen<'_> {
         match progress {
             Progress::Asking(address) => {
                 self.went_on |= self.asking.replace(address).is_some();
-                if self.shows {
-                    let text = format!("asking {}, {} found", place_of(address), self.found);
-                    // If nobody looks at the terminal any more, nothing is lost.
-                    drop(write!(stderr().lock(), "\r{text:<60}"));
-                }
+                self.status.show(&format!("asking {}, {} found", place_of(address), self.found));
             }
             Progress::Found(meter) => {
                 self.found += 1;
-                self.clear();
+                self.status.clear();
                 let printed = if self.out.json {
                     self.out.object(&Found::of(meter))
                 } else {
@@ -193,7 +195,7 @@ impl Seen<'_> {
                 self.broken = self.broken.take().or(printed.err());
             }
             Progress::Several(address) => {
-                self.clear();
+                self.status.clear();
                 self.several(address);
             }
         }
@@ -210,12 +212,6 @@ impl Seen<'_> {
             "fyrhus: several meters answer at {address} at once, or the wire spoils the answer: \
              {advice}"
         ));
-    }
-
-    fn clear(&self) {
-        if self.shows {
-            drop(write!(stderr().lock(), "\r{:<60}\r", ""));
-        }
     }
 }
 

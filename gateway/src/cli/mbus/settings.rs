@@ -225,7 +225,10 @@ fn open(out: &Out, wire: &Wire, types: &Types) -> anyhow::Result<Box<MbusBus>> {
     let profiles = types.load(out);
     wire.expect_unpolled(types, &profiles)?;
     match Bus::open(&wire.settings(BusKind::Mbus), Arc::new(profiles)) {
-        Bus::Mbus(bus) => Ok(bus),
+        Bus::Mbus(mut bus) => {
+            bus.set_keys(types.keys(out));
+            Ok(bus)
+        }
         _ => bail!("this is no M-Bus"),
     }
 }

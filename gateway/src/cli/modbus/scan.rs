@@ -3,14 +3,13 @@
 //! A device is told as soon as it is found. Whoever has seen enough stops the scan (Ctrl-C), and
 //! is told the unit from which it goes on.
 
-use std::io::{IsTerminal as _, Write as _, stderr};
-
 use anyhow::bail;
 use drivers::BusKind;
 use drivers::modbus::{FoundUnit, ModbusBus, SweepProgress, sweep};
 use serde::Serialize;
 
 use super::super::read::{Types, Wire};
+use super::super::status::Status;
 use super::super::{Out, block_on};
 use crate::clock::SystemClock;
 
@@ -58,8 +57,7 @@ impl ScanModbus {
         let profiles = self.types.load(out);
         self.wire.expect_unpolled(&self.types, &profiles)?;
         let mut bus = ModbusBus::open(&self.wire.settings(BusKind::Modbus));
-        let mut seen =
-            Seen { out, found: 0, asking: None, shows: stderr().is_terminal(), broken: None };
+        let mut seen = Seen { out, found: 0, asking: None, status: Status::new(), broken: None };
         let ended = block_on(async {
             let note = |progress: SweepProgress<'_>| seen.note(progress);
             let clock = SystemClock::new();
@@ -69,7 +67,7 @@ impl ScanModbus {
                 _ = tokio::signal::ctrl_c() => None,
             })
         })?;
-        seen.clear();
+        seen.status.clear();
         if let Some(broken) = seen.broken {
             return Err(broken);
         }
@@ -110,8 +108,7 @@ struct Seen<'o> {
     found: usize,
     /// What is being asked.
     asking: Option<u8>,
-    /// Somebody watches a terminal.
-    shows: bool,
+    status: Status,
     /// Whoever read the output has gone away.
     broken: Option<anyhow::Error>,
 }
@@ -121,15 +118,11 @@ impl Seen<'_> {
         match progress {
             SweepProgress::Asking(unit) => {
                 self.asking = Some(unit);
-                if self.shows {
-                    let text = format!("asking unit {unit}, {} found", self.found);
-                    // If nobody looks at the terminal any more, nothing is lost.
-                    drop(write!(stderr().lock(), "\r{text:<60}"));
-                }
+                self.status.show(&format!("asking unit {unit}, {} found", self.found));
             }
             SweepProgress::Found(device) => {
                 self.found += 1;
-                self.clear();
+                self.status.clear();
                 let printed = if self.out.json {
                     self.out.object(&Found::of(device))
                 } else {
@@ -138,7 +131,7 @@ impl Seen<'_> {
                 self.broken = self.broken.take().or(printed.err());
             }
             SweepProgress::Garbled(unit) => {
-                self.clear();
+                self.status.clear();
                 if self.out.json {
                     let printed = self.out.object(&Garbled { garbled: unit });
                     self.broken = self.broken.take().or(printed.err());
@@ -148,12 +141,6 @@ impl Seen<'_> {
                      or the baud rate or the parity is another"
                 ));
             }
-        }
-    }
-
-    fn clear(&self) {
-        if self.shows {
-            drop(write!(stderr().lock(), "\r{:<60}\r", ""));
         }
     }
 }

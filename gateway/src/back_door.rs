@@ -57,6 +57,15 @@ impl control::Answer for BackDoor {
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
             }
+            Request::KeepProof { bytes } => {
+                let Ok(bytes) = data_encoding::HEXLOWER.decode(bytes.as_bytes()) else {
+                    return Reply::Refused("a document is sent in hex".to_owned());
+                };
+                match self.scribe.keep(bytes).await {
+                    Ok(_) => Reply::Done,
+                    Err(error) => Reply::Refused(crate::chain(&error)),
+                }
+            }
             Request::SetCounter { meter, display } => {
                 let site = self.handles.site.borrow().clone();
                 let profiles = &Arc::clone(&self.profiles.borrow());

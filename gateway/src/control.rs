@@ -26,6 +26,11 @@ pub(crate) enum Request {
         /// The one-time code.
         code: String,
     },
+    /// Keep a document that stands behind an entry of the ledger.
+    KeepProof {
+        /// Its bytes, in hex.
+        bytes: String,
+    },
     /// Write into the ledger.
     Record {
         /// The canonical bytes of a fact, in hex.
@@ -136,8 +141,9 @@ fn socket(state: &Path) -> PathBuf {
     state.join("keys").join("control.sock")
 }
 
-/// A code and an address have a few hundred bytes, what goes into the ledger a few thousand.
-const LONGEST: u64 = 65_536;
+/// A code and an address have a few hundred bytes, what goes into the ledger a few thousand; a document
+/// that stands behind an entry has two digits for each of its bytes.
+const LONGEST: u64 = 2 * store::MOST_PROOF as u64 + 65_536;
 
 /// An enrolment asks a server in another country for a signature.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -153,6 +159,7 @@ mod tests {
             match request {
                 Request::ClaimCode => Reply::ClaimCode(Some("ABCD-EFGH".to_owned())),
                 Request::Enrol { url, .. } => Reply::Refused(url),
+                Request::KeepProof { bytes } => Reply::Refused(bytes),
                 Request::Record { fact } => Reply::Refused(fact),
                 Request::SetCounter { display, .. } => Reply::Counter(display),
             }

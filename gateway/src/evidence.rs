@@ -10,31 +10,49 @@
 //!   result.json          what it comes to
 //!   statement.json       the statement
 //!   statement.csv        its outages and exclusions
+//!   statement.nb.pdf     the statement as a sheet, in bokmål and in English
+//!   statement.en.pdf
+//!   proof-HASH …        what stands behind exclusions and claims, as far as it was kept
 //! ```
 //!
 //! Only the ledger and its checkpoints are believed, and these for their signatures. Everything
 //! else is made again from them, and the whole archive with it, and has to be the same to the byte:
 //! so there is no bit in the file that could be another.
 
-pub(crate) mod told;
-
 mod tar;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use data_encoding::HEXLOWER;
+use documents::NoPdf;
 use ledger::book::{Book, Refused};
 use ledger::chain::{Broken, Chain, segment};
 use ledger::note::{Note, Verifier};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use statement::{Language, Place};
 
-/// The file for `month`, of a ledger that holds, with the checkpoints that were signed of it.
+/// Documents that stand behind entries, by the SHA-256 of their bytes.
+pub(crate) type Proofs = BTreeMap<[u8; 32], Vec<u8>>;
+
+/// The hashes of all documents that entries in force name.
+pub(crate) fn named(chain: &Chain) -> BTreeSet<[u8; 32]> {
+    Book::new(chain.entries()).proofs().map(|proof| proof.sha256).collect()
+}
+
+/// The file for `month`, of a ledger that holds, with the checkpoints that were signed of it and the
+/// documents that its entries name.
 ///
 /// # Errors
 ///
-/// If the ledger has no statement of that month.
-pub(crate) fn file(chain: &Chain, notes: &[Note], month: &str) -> Result<Vec<u8>, Refused> {
+/// [`NotMade`] if the ledger has no statement of that month.
+pub(crate) fn file(
+    chain: &Chain,
+    notes: &[Note],
+    proofs: &Proofs,
+    month: &str,
+) -> Result<Vec<u8>, NotMade> {
     let statement = Book::new(chain.entries()).statement(month)?;
     let entries: Vec<Vec<u8>> =
         chain.entries().iter().map(ledger::entry::Entry::to_bytes).collect();
@@ -48,11 +66,20 @@ pub(crate) fn file(chain: &Chain, notes: &[Note], month: &str) -> Result<Vec<u8>
         chain.key_at(chain.head().seq).and_then(|key| Verifier::new(&name(chain.ledger()), key));
     let keys = key.map(|key| format!("{key}\n")).unwrap_or_default();
     files.push(("keys.txt".to_owned(), keys.into_bytes()));
-    files.push(("case.json".to_owned(), json(&told::case(&statement))));
-    files.push(("result.json".to_owned(), json(&told::result(&statement))));
-    files.push(("statement.json".to_owned(), json(&told::statement(&statement))));
-    let table = documents::csv(&told::table(&statement));
+    files.push(("case.json".to_owned(), json(&statement::case(&statement))));
+    files.push(("result.json".to_owned(), json(&statement::result(&statement))));
+    files.push(("statement.json".to_owned(), json(&statement::statement(&statement))));
+    let table = documents::csv(&statement::table(&statement));
     files.push(("statement.csv".to_owned(), table.into_bytes()));
+    let place = Place { ledger: chain.ledger(), head: chain.head() };
+    for language in Language::ALL {
+        let sheet = documents::pdf(&statement::sheet(&statement, place, language))?;
+        files.push((format!("statement.{}.pdf", language.as_str()), sheet));
+    }
+    for sha256 in named(chain) {
+        let kept = proofs.get(&sha256).cloned();
+        files.extend(kept.map(|bytes| (format!("{PROOF}{}", HEXLOWER.encode(&sha256)), bytes)));
+    }
 
     let sums = files
         .iter()
@@ -63,6 +90,29 @@ pub(crate) fn file(chain: &Chain, notes: &[Note], month: &str) -> Result<Vec<u8>
     let files: Vec<_> =
         files.into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
     Ok(tar::write(&files))
+}
+
+/// Why there is no evidence file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotMade {
+    /// The ledger has no statement of the month.
+    #[error("{0}")]
+    Refused(Refused),
+    /// The sheets cannot be written.
+    #[error("{0}")]
+    Sheet(NoPdf),
+}
+
+impl From<Refused> for NotMade {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<NoPdf> for NotMade {
+    fn from(no_pdf: NoPdf) -> Self {
+        Self::Sheet(no_pdf)
+    }
 }
 
 /// What was asked of a file, and the answer.
@@ -128,7 +178,8 @@ pub(crate) fn checks(file: &[u8], trust: &[Verifier]) -> Vec<Check> {
     });
 
     let month = files.first().and_then(|(name, _)| name.strip_prefix(FOLDER)?.get(..7));
-    let again = month.map(|month| self::file(&chain, &notes, month));
+    let proofs = proofs(&files);
+    let again = month.map(|month| self::file(&chain, &notes, &proofs, month));
     checks.push(match again {
         None => fail("the file does not say of which month it is"),
         Some(Err(refused)) => fail(format!("no statement follows from the ledger: {refused}")),
@@ -138,6 +189,17 @@ pub(crate) fn checks(file: &[u8], trust: &[Verifier]) -> Vec<Check> {
         Some(Ok(again)) => fail(difference(&files, &again)),
     });
     checks
+}
+
+/// The documents in an archive whose names are the hashes of their bytes.
+fn proofs(files: &[(String, Vec<u8>)]) -> Proofs {
+    let hash = |(name, bytes): &(String, Vec<u8>)| {
+        let (_, name) = name.rsplit_once('/')?;
+        let said = HEXLOWER.decode(name.strip_prefix(PROOF)?.as_bytes()).ok()?;
+        let found: [u8; 32] = Sha256::digest(bytes).into();
+        (said == found).then(|| (found, bytes.clone()))
+    };
+    files.iter().filter_map(hash).collect()
 }
 
 /// The sentence of the month, for whoever has a file that holds.
@@ -247,6 +309,8 @@ fn difference(files: &[(String, Vec<u8>)], again: &[u8]) -> String {
 pub(crate) fn name(ledger: [u8; 16]) -> String {
     format!("gateway-{}", uuid::Uuid::from_bytes(ledger))
 }
+
+const PROOF: &str = "proof-";
 
 const FOLDER: &str = "fyrhus-evidence-";
 

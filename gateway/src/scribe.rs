@@ -7,20 +7,27 @@
 //!
 //! **Never true:** that an entry is changed, or written after one that does not hold. A ledger that
 //! was tampered with, or damaged, gets no more entries: it is said in the log every hour.
+//!
+//! **Never true:** that an entry is written by a clock that nobody trusts. What was tried waits in its
+//! table until one does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Datelike as _, Timelike as _};
+use chrono::{DateTime, Timelike as _, Utc};
 use ed25519_dalek::SigningKey;
 use ledger::book::{Book, Refused, Statement};
 use ledger::chain::{Broken, Chain};
 use ledger::entry::{Attempts, Entry, Fact, Open};
 use ledger::note::{Checkpoint, Note};
+use ledger::settlement::ClaimState;
 use ledger::{Attempt, Month, Tier, Tried};
-use metering::{Clock, GatewayId};
+use metering::{Clock, GatewayId, Trust};
+use sha2::{Digest as _, Sha256};
 use store::{AttemptRow, Core, StoreError};
+use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
+use web_ui::{NotRecorded, Owed};
 
 use crate::evidence;
 use crate::keys::Keys;
@@ -33,6 +40,8 @@ pub(crate) struct Scribe {
     pub(crate) gateway: GatewayId,
     pub(crate) key: SigningKey,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What can still be claimed.
+    pub(crate) owed: watch::Sender<Arc<Vec<Owed>>>,
     /// The hour, since 1970, that was written last in this life.
     pub(crate) hour: Option<i64>,
 }
@@ -54,8 +63,9 @@ impl Task for Scribe {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let hour = self.clock.now().wall.timestamp().div_euclid(3_600);
-            if self.hour != Some(hour) {
+            let now = self.clock.now();
+            let hour = now.wall.timestamp().div_euclid(3_600);
+            if now.trust >= Trust::Holdover && self.hour != Some(hour) {
                 self.hour = Some(hour);
                 if let Err(error) = self.write_hour().await {
                     tracing::error!(error = crate::chain(&error), "the ledger is not kept");
@@ -71,6 +81,9 @@ pub(crate) enum NotWritten {
     /// The ledger is not what it was.
     #[error("entry {} of the ledger: {}", .0.seq, .0.why)]
     Broken(Broken),
+    /// Nobody knows what time it is.
+    #[error("the clock is not trusted yet, and every entry of the ledger says when it was written")]
+    Clock,
     /// It makes no sense after what was written before.
     #[error("{0}")]
     Refused(Refused),
@@ -88,7 +101,8 @@ impl From<StoreError> for NotWritten {
 impl Scribe {
     /// The one of the gateway with these keys.
     pub(crate) fn new(keys: &Keys, core: Core, clock: Arc<dyn Clock>) -> Self {
-        Self { core, gateway: keys.gateway, key: keys.device.clone(), clock, hour: None }
+        let (gateway, key) = (keys.gateway, keys.device.clone());
+        Self { core, gateway, key, clock, owed: watch::Sender::default(), hour: None }
     }
 
     /// Everything that was tried since the last time, a statement if one is due, and a checkpoint.
@@ -102,10 +116,17 @@ impl Scribe {
             let tried = Tried::new(rows.iter().filter_map(attempt));
             self.append(&mut chain, Fact::Attempts(Attempts { through: *last, tried })).await?;
         }
+        if self.nothing_more(&chain) {
+            // Nothing was tried up to now: that too has to be in the ledger for a month to be whole.
+            let through = Book::new(chain.entries()).kept_through();
+            let tried = Tried::default();
+            self.append(&mut chain, Fact::Attempts(Attempts { through, tried })).await?;
+        }
         for statement in self.due(&chain) {
             self.append(&mut chain, Fact::Statement(statement.stated())).await?;
         }
         self.sign(&chain).await?;
+        self.tell_owed(&chain);
         let before = self.clock.now().wall_ms() - KEEP_ATTEMPTS_MS;
         let through = Book::new(chain.entries()).kept_through();
         self.core.forget_attempts(through, before).await?;
@@ -118,11 +139,97 @@ impl Scribe {
     ///
     /// [`NotWritten`] if it does not, or cannot be written.
     pub(crate) async fn write(&self, fact: Fact) -> Result<u64, NotWritten> {
+        if self.clock.now().trust < Trust::Holdover {
+            return Err(NotWritten::Clock);
+        }
         let mut chain = self.open().await?;
         Book::new(chain.entries()).takes(&fact).map_err(NotWritten::Refused)?;
         let seq = self.append(&mut chain, fact).await?;
         self.sign(&chain).await?;
+        self.tell_owed(&chain);
         Ok(seq)
+    }
+
+    /// The same, for the pages.
+    pub(crate) async fn record(&self, fact: Fact) -> Result<u64, NotRecorded> {
+        self.write(fact).await.map_err(|error| match error {
+            NotWritten::Refused(refused) => NotRecorded::Refused(refused.to_string()),
+            error => {
+                tracing::error!(error = crate::chain(&error), "an entry is not written");
+                NotRecorded::Failed(crate::chain(&error))
+            }
+        })
+    }
+
+    /// Keeps a document that an entry is going to name.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWritten::Store`], also if it is too large.
+    pub(crate) async fn keep(&self, bytes: Vec<u8>) -> Result<[u8; 32], NotWritten> {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        self.core.keep_proof(sha256, self.clock.now().wall_ms(), bytes).await?;
+        Ok(sha256)
+    }
+
+    /// The evidence file of `month`, signed now.
+    ///
+    /// # Errors
+    ///
+    /// One sentence, if there is no statement of that month.
+    pub(crate) async fn evidence(&self, month: &str) -> Result<Vec<u8>, String> {
+        let made = async {
+            let chain = self.open().await?;
+            let countersigned = self.core.setting(COUNTERSIGNED_SETTING).await?;
+            let proofs = self.proofs(&chain).await?;
+            Ok::<_, NotWritten>((chain, countersigned, proofs))
+        };
+        let (chain, countersigned, proofs) = made.await.map_err(|error| crate::chain(&error))?;
+        let note = checkpoint(&chain, self.clock.now().wall_ms(), &self.key);
+        let countersigned = countersigned.and_then(|note| note.parse().ok());
+        let notes: Vec<Note> = countersigned.into_iter().chain([note]).collect();
+        evidence::file(&chain, &notes, &proofs, month).map_err(|error| error.to_string())
+    }
+
+    /// The documents that entries name, as far as they are kept.
+    async fn proofs(&self, chain: &Chain) -> Result<evidence::Proofs, StoreError> {
+        let mut proofs = evidence::Proofs::new();
+        for sha256 in evidence::named(chain) {
+            let kept = self.core.proof(sha256).await?;
+            proofs.extend(kept.map(|bytes| (sha256, bytes)));
+        }
+        Ok(proofs)
+    }
+
+    /// What the customer can still claim, for whoever has to be reminded.
+    fn tell_owed(&self, chain: &Chain) {
+        let book = Book::new(chain.entries());
+        let now = self.clock.now().wall;
+        let Some(running) = self.running(&book) else { return };
+        let today = now.with_timezone(&running.zone()).date_naive();
+        // No deadline is further away than this many months.
+        let months = std::iter::once(running).chain(earlier(running)).take(MOST_OWED);
+        let statements = months
+            .take_while(|month| month.span().end > book.opened())
+            .filter_map(|month| book.statement(&month.to_string()).ok())
+            .filter(|statement| statement.settled.claim == ClaimState::NotNotified);
+        let owed = statements.filter_map(|statement| {
+            let deadline = statement.settled.deadlines.as_ref()?.month_end;
+            (today <= deadline).then(|| Owed {
+                month: statement.case.period.month().to_string(),
+                tier: statement.settled.tier.percent(),
+                ore: statement.settled.claimable,
+                currency: statement.contract.currency.clone(),
+                deadline,
+                days_left: (deadline - today).num_days(),
+            })
+        });
+        let owed: Vec<Owed> = owed.collect();
+        self.owed.send_if_modified(|known| {
+            let changed = **known != owed;
+            *known = Arc::new(owed);
+            changed
+        });
     }
 
     /// The ledger as it is; opened, if it never was.
@@ -160,22 +267,49 @@ impl Scribe {
     fn due(&self, chain: &Chain) -> Vec<Statement> {
         let book = Book::new(chain.entries());
         let now = self.clock.now().wall;
-        let Some(zone) = book.zone() else { return Vec::new() };
-        let Ok(running) = Month::of(now.timestamp(), zone) else { return Vec::new() };
-        let local = now.with_timezone(&zone);
-        let over = Month::of(running.span().start - 1, zone).ok();
-        let over = over.filter(|_| local.day() > 1 || local.hour() >= MADE_AT_HOUR);
-        let mut due = Vec::new();
-        if let Some(over) = over {
-            let month = over.to_string();
-            let statement = book.statement(&month).ok();
-            due.extend(statement.filter(|it| !it.is_provisional() && !book.is_final(&month)));
-        }
+        let Some(running) = self.running(&book) else { return Vec::new() };
+        // The gateway may have been off for months: each of them is told, the oldest first.
+        let is_over = |month: &Month| Self::is_told_of(*month, now);
+        let over = earlier(running).take_while(|month| month.span().end > book.opened());
+        let over = over.filter(is_over).map(|month| month.to_string());
+        let untold: Vec<String> = over.take_while(|month| !book.is_final(month)).collect();
+        let made = untold.iter().rev().filter_map(|month| book.statement(month).ok());
+        let mut due: Vec<_> = made.filter(|it| !it.is_provisional()).collect();
         let month = running.to_string();
-        let lost = book.statement(&month).ok().filter(|it| it.settled.tier != Tier::None);
+        let lost = book.statement(&month).ok().filter(|it| it.settled.tier != Tier::NONE);
         due.extend(lost.filter(|_| !book.is_stated(&month)));
         due
     }
+
+    /// The contract's month that is running now.
+    fn running(&self, book: &Book<'_>) -> Option<Month> {
+        Month::of(self.clock.now().wall.timestamp(), book.zone()?).ok()
+    }
+
+    /// Whether the statement of a month that is over is made at `now`: from the morning of the first
+    /// day after it on.
+    fn is_told_of(month: Month, now: DateTime<Utc>) -> bool {
+        let local = now.with_timezone(&month.zone());
+        let morning = local.hour() >= MADE_AT_HOUR;
+        local.date_naive() > month.end_day() || local.date_naive() == month.end_day() && morning
+    }
+
+    /// Whether a month is to be told and nothing in the ledger says what was tried at its end.
+    fn nothing_more(&self, chain: &Chain) -> bool {
+        let book = Book::new(chain.entries());
+        let now = self.clock.now().wall;
+        let over = self.running(&book).and_then(|running| earlier(running).next());
+        over.is_some_and(|over| {
+            Self::is_told_of(over, now)
+                && book.statement(&over.to_string()).is_ok_and(|it| it.is_provisional())
+        })
+    }
+}
+
+/// The months before `month`, the latest first.
+fn earlier(month: Month) -> impl Iterator<Item = Month> {
+    let before = |month: &Month| Month::of(month.span().start - 1, month.zone()).ok();
+    std::iter::successors(before(&month), before)
 }
 
 /// How far `chain` is, signed.
@@ -198,6 +332,10 @@ const MOST_ATTEMPTS: u32 = 10_000;
 
 /// Statements are made at this hour of the first day, when nothing is missing any more.
 const MADE_AT_HOUR: u32 = 6;
+
+/// A notice may be given within ten years at the most, and a month that old is nobody's business on
+/// the first page: half a year is.
+const MOST_OWED: usize = 6;
 
 /// Thirteen months: the ledger has them for longer.
 const KEEP_ATTEMPTS_MS: i64 = 396 * 86_400_000;

@@ -124,6 +124,7 @@ struct Daemon {
     bms: watch::Sender<Option<config::Bms>>,
     mqtt: Mqtt,
     handles: Handles,
+    scribe: Scribe,
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
     counts: Counts,
@@ -255,6 +256,8 @@ impl Daemon {
 
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
         let devices = watch::Sender::new(Arc::new(crate::told::devices(&profiles)));
+        let scribe = Scribe::new(keys, core.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+        background(scribe.clone(), shutdown);
         let handles = Handles {
             readers,
             core: core.clone(),
@@ -263,15 +266,14 @@ impl Daemon {
             status: board.watch(),
             bms: bms_shown.subscribe(),
             devices: devices.subscribe(),
+            owed: scribe.owed.subscribe(),
             wishes: wish,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: keys.fingerprint(),
             version: VERSION,
         };
-        let scribe = Scribe::new(keys, core.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
-        background(scribe.clone(), shutdown);
         let back_door = BackDoor {
-            scribe,
+            scribe: scribe.clone(),
             state: machine.state.clone(),
             handles: handles.clone(),
             counts: counts.clone(),
@@ -291,6 +293,7 @@ impl Daemon {
             bms,
             mqtt,
             handles,
+            scribe,
             wishes,
             ingest,
             counts,
@@ -464,6 +467,14 @@ impl Daemon {
                     self.take_over();
                 }
                 drop(reply.send(saved));
+            }
+            Wish::Record { fact, reply } => {
+                let scribe = self.scribe.clone();
+                tokio::spawn(async move { drop(reply.send(scribe.record(*fact).await)) });
+            }
+            Wish::Evidence { month, reply } => {
+                let scribe = self.scribe.clone();
+                tokio::spawn(async move { drop(reply.send(scribe.evidence(&month).await)) });
             }
             Wish::Enrol { url, code, reply } => {
                 let cloud = self.cloud.clone();

@@ -86,6 +86,11 @@ CREATE TABLE chain (
     position INTEGER PRIMARY KEY CHECK (position >= 0),
     entry    BLOB    NOT NULL
 ) STRICT;
+CREATE TABLE proof (
+    sha256 BLOB PRIMARY KEY CHECK (length(sha256) = 32),
+    at_ms  INTEGER NOT NULL,
+    bytes  BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- raw-YYYY-MM.db
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use metering::{
     GatewayId, Identity, Medium, MeterId, NoReading, Origin, Quality, Quantity, Register,
@@ -518,6 +518,20 @@ pub enum Wish {
         /// The new version's number.
         reply: oneshot::Sender<Result<u64, NotSaved>>,
     },
+    /// Write into the ledger of the promise of uptime.
+    Record {
+        /// What.
+        fact: Box<ledger::entry::Fact>,
+        /// The number of the entry.
+        reply: oneshot::Sender<Result<u64, NotRecorded>>,
+    },
+    /// Make the evidence file of a month, signed now.
+    Evidence {
+        /// `2026-11`
+        month: String,
+        /// The file, or why there is none, as one English sentence.
+        reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    },
     /// Enrol with a cloud.
     Enrol {
         /// `https://portfolio.example:9443`
@@ -527,6 +541,32 @@ pub enum Wish {
         /// Whether it worked.
         reply: oneshot::Sender<Result<(), NotEnrolled>>,
     },
+}
+
+/// A credit that nobody has claimed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// `2026-11`
+    pub month: String,
+    /// In percent of the month's fee.
+    pub tier: u8,
+    /// In hundredths.
+    pub ore: i64,
+    /// `NOK`
+    pub currency: String,
+    /// The last day on which notice can be given.
+    pub deadline: NaiveDate,
+    /// Until then: 0 on the last day.
+    pub days_left: i64,
+}
+
+/// Why nothing was written into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// It makes no sense after what was written before, as one English sentence.
+    Refused(String),
+    /// It could not be written, as one English sentence.
+    Failed(String),
 }
 
 /// Why a meter could not be asked.

@@ -62,8 +62,8 @@ pub use handles::{BatterySign, LowBattery};
 pub use handles::{
     BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem,
     FoundMeter, HeardStranger, Live, LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState,
-    Mistake, NotEnrolled, NotRead, NotSaved, NotScanned, ScanKind, ScanOrder, ScanState,
-    ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
+    Mistake, NotEnrolled, NotRead, NotRecorded, NotSaved, NotScanned, Owed, ScanKind, ScanOrder,
+    ScanState, ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
 };
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
@@ -84,6 +84,8 @@ pub struct Handles {
     pub bms: watch::Receiver<Arc<BmsStatus>>,
     /// What the types of meters are called and say. It does not change while the daemon runs.
     pub devices: watch::Receiver<Arc<Devices>>,
+    /// The credits that can still be claimed.
+    pub owed: watch::Receiver<Arc<Vec<Owed>>>,
     /// What people ask of the daemon. When it is full they are told to try again.
     pub wishes: mpsc::Sender<Wish>,
     /// What time it is.
@@ -163,6 +165,10 @@ impl Web {
 
     fn bms(&self) -> Arc<BmsStatus> {
         Arc::clone(&self.handles.bms.borrow())
+    }
+
+    fn owed(&self) -> Arc<Vec<Owed>> {
+        Arc::clone(&self.handles.owed.borrow())
     }
 
     fn status(&self) -> Arc<Status> {

@@ -28,8 +28,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    analysis, bms, buses, cloud, doctor, flow, health, history, meters, overview, readings, scan, session, site,
-    users,
+    analysis, bms, buses, cloud, doctor, flow, health, history, meters, overview, readings, said, scan,
+    session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
@@ -99,6 +99,34 @@ fn table() -> Vec<Route> {
         Route::get("/cloud", May(Inspect), "The sync, and a month of the cloud's uptime", cloud::cloud)
             .asks::<cloud::Question>().answers::<cloud::Cloud>(200),
 
+        Route::get("/sla", May(Inspect), "The promise of uptime: the contract, a year of statements, exclusions", sla::year)
+            .asks::<sla::Year>().answers::<sla::SlaBody>(200),
+        Route::get("/sla/{month}", May(Inspect), "The statement of a month, as it follows from the ledger now", sla::statement)
+            .answers::<sla::SlaStatement>(200),
+        Route::get("/sla/{month}/statement.pdf", May(Inspect), "The statement as a sheet, as it is or as an entry told it", sla::sheet)
+            .asks::<sla::Sheet>().answers_text("application/pdf"),
+        Route::get("/sla/{month}/statement.csv", May(Inspect), "Its outages and exclusions as a file", sla::csv)
+            .answers_text("text/csv"),
+        Route::get("/sla/{month}/statement.json", May(Inspect), "The statement for programs, as in the evidence file", sla::json)
+            .answers_text("application/json"),
+        Route::get("/sla/{month}/evidence.tar", May(Inspect), "The evidence file, signed now", sla::evidence)
+            .answers_text("application/x-tar"),
+        Route::get("/sla/{month}/claim.pdf", May(Inspect), "The claim as a letter, with the hashes of its enclosures", sla::letter)
+            .asks::<sla::Sheet>().answers_text("application/pdf"),
+        Route::get("/sla/proofs/{sha256}", May(Inspect), "A document that stands behind an entry", said::proof)
+            .answers_text("application/octet-stream"),
+        Route::post("/sla/proofs", May(Configure), "Keep a document that an entry is going to name", said::keep_proof)
+            .takes_text("application/octet-stream", store::MOST_PROOF).answers::<said::KeptProof>(201),
+        Route::post("/sla/exclusions", May(Configure), "Invoke an exclusion", said::invoke)
+            .takes::<said::NewExclusion>().answers::<said::Written>(201),
+        Route::post("/sla/exclusions/{exclusion}/answer", May(Administer), "Accept, dispute or reject an exclusion", said::answer)
+            .takes::<said::NewAnswer>().answers::<said::Written>(201),
+        Route::post("/sla/{month}/claim", May(Administer), "Say that notice of the breach was given", said::claim)
+            .takes::<said::NewClaim>().answers::<said::Written>(201),
+        Route::post("/sla/{month}/progress", May(Administer), "Say what became of the claim", said::progress)
+            .takes::<said::NewProgress>().answers::<said::Written>(201),
+        Route::post("/sla/corrections", May(Administer), "Say that an entry is not in force", said::correct)
+            .takes::<said::NewCorrection>().answers::<said::Written>(201),
         Route::post("/cloud/enrol", May(Configure), "Enrol with a cloud", cloud::enrol)
             .takes::<cloud::Enrolment>().answers_nothing(),
         Route::get("/site/config", May(Configure), "The newest `site.toml`; its version is the ETag", site::config)

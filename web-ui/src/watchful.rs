@@ -13,7 +13,7 @@ use crate::api::meters::state_of;
 use crate::handles::{BusState, LiveMeter, MeterInfo, MeterState};
 use crate::told::Trouble;
 use crate::wire::Time;
-use crate::{Live, Site, Status};
+use crate::{Live, Owed, Site, Status};
 
 /// What a person would say first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +28,7 @@ pub(crate) struct Sentence {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
     /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
-    /// `cloud`.
+    /// `cloud`, `claim_open`.
     code: &'static str,
     params: BTreeMap<&'static str, String>,
     /// The meter it is about.
@@ -88,6 +88,7 @@ pub(crate) fn notices(
     site: &Site,
     live: &Live,
     status: &Status,
+    owed: &[Owed],
     seen: &[&MeterInfo],
     inspects: bool,
 ) -> Vec<Notice> {
@@ -105,6 +106,7 @@ pub(crate) fn notices(
     if inspects {
         notices.extend(clock(status));
         notices.extend(cloud(status));
+        notices.extend(owed.iter().map(claim));
     }
     notices
 }
@@ -167,6 +169,18 @@ const ROOM_ENOUGH_MIB: u64 = 4_096;
 fn clock(status: &Status) -> Option<Notice> {
     let trusted = matches!(status.trust, Trust::Synced | Trust::Holdover);
     (!trusted).then(|| notice("clock", [("trust", trust_code(status.trust).to_owned())]))
+}
+
+/// A credit that is lost if nobody claims it in time.
+fn claim(owed: &Owed) -> Notice {
+    let params = [
+        ("month", owed.month.clone()),
+        ("tier", owed.tier.to_string()),
+        ("sum", crate::api::sla::sum(owed.ore)),
+        ("currency", owed.currency.clone()),
+        ("days", owed.days_left.to_string()),
+    ];
+    notice("claim_open", params)
 }
 
 fn cloud(status: &Status) -> Option<Notice> {

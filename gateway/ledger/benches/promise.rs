@@ -107,17 +107,5 @@ fn its_cost(entries: &[Vec<u8>]) {
 }
 
 fn contract() -> Contract {
-    Contract {
-        line: "4711".into(),
-        customer: "Bakken borettslag".into(),
-        vendor: "Fjord AS".into(),
-        zone: Oslo,
-        start: None,
-        end: None,
-        annual: Ore::new(1_200_000).unwrap(),
-        currency: "NOK".into(),
-        vat_permille: 250,
-        policy: Policy::default(),
-        before: BeforeCase::default(),
-    }
+    Contract::new("4711", "Bakken borettslag", "Fjord AS", Ore::new(1_200_000).unwrap())
 }

@@ -12,18 +12,22 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use chrono::{Datelike as _, NaiveDate};
 use sha2::{Digest as _, Sha256};
 
 use crate::canon::Pen;
-use crate::case::{Case, Down, Exclusion, Ground, NoticeRule, Status};
+use crate::case::{Cap, Case, Down, Exclusion, Ground, NoticeRule, Ore, Status};
 use crate::entry::{
-    BeforeCase, Claimed, Contract, Correction, Entry, Fact, Figures, Invoked, LateNotice, Link,
-    PartialMonth, Progress, RecoverySuccesses, SingleVantage, Stated, Step,
+    Answer, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Figures, Invoked, LateNotice,
+    Link, PartialMonth, Progress, Proof, RecoverySuccesses, SingleVantage, Stated, Step,
 };
 use crate::interval::joined;
 use crate::month::{local_day, midnight};
 use crate::settlement::{Settlement, settle};
-use crate::{Attempt, Code, Interval, Month, Period, Settings, Span, Tried, Unknown, account};
+use crate::{
+    Attempt, Code, Failure, Interval, Month, Outcome, Period, Settings, Span, Terms, Tried,
+    Unknown, account,
+};
 
 /// The entries of a ledger with what corrects them.
 #[derive(Clone, Debug)]
@@ -41,6 +45,9 @@ pub struct Statement {
     pub case: Case,
     /// What it comes to.
     pub settled: Settlement,
+    /// Of each of its outages, in their order, how the attempts failed and how often each way, the
+    /// most frequent first.
+    pub causes: Vec<Vec<(Failure, u32)>>,
     /// Whatever was not up in the period, in order of time.
     pub spans: Vec<Span>,
     /// Unknown time of the period by its reason, the longest first.
@@ -113,6 +120,16 @@ pub enum Refused {
     NoClaim(String),
     /// It is on an invoice, and that is the end.
     Credited(String),
+    /// No statement was told in this entry.
+    NotTold(u64),
+    /// A contract after another does not say when it begins.
+    NoStart,
+    /// A contract would begin on this day, within a month that another covers, or before it.
+    WithinMonth(NaiveDate),
+    /// There is no such entry.
+    NoEntry(u64),
+    /// This entry is of a kind that nothing can stand in for.
+    NotCorrected(u64),
 }
 
 impl fmt::Display for Refused {
@@ -125,6 +142,22 @@ impl fmt::Display for Refused {
             Self::NoExclusion(id) => write!(f, "there is no exclusion `{id}`"),
             Self::NoClaim(month) => write!(f, "no notice was given for {month}"),
             Self::Credited(month) => write!(f, "the credit of {month} is on an invoice already"),
+            Self::NotTold(seq) => write!(f, "entry {seq} of the ledger tells no statement"),
+            Self::NoStart => f.write_str(
+                "a contract is in force already; the new one needs `start`, the first of a month, \
+                 or the one in force is corrected first",
+            ),
+            Self::WithinMonth(start) => write!(
+                f,
+                "a contract cannot begin on {start} while another is in force: let it begin on the \
+                 first of a later month, or correct the one in force first"
+            ),
+            Self::NoEntry(seq) => write!(f, "the ledger has no entry {seq}"),
+            Self::NotCorrected(seq) => write!(
+                f,
+                "entry {seq} opens the ledger, names a key or is a correction; correct the entry \
+                 that it is about"
+            ),
         }
     }
 }
@@ -149,7 +182,7 @@ impl<'e> Book<'e> {
         })
     }
 
-    /// The contract whose terms hold in a month that ends before `end`.
+    /// The contract whose terms hold in `month`: the last one that began before its end.
     fn contract(&self, month: &str) -> Result<(&'e Contract, Month), Refused> {
         let mut contracts = self.facts().filter_map(|(_, fact)| match fact {
             Fact::Contract(contract) => Some(contract),
@@ -175,6 +208,26 @@ impl<'e> Book<'e> {
     /// [`Refused`] without a contract that covers a day of it.
     pub fn statement(&self, month: &str) -> Result<Statement, Refused> {
         let (contract, of) = self.contract(month)?;
+        self.capped(month, self.cap(of, contract))
+    }
+
+    /// The limit of all liability that is agreed, and what of it is due of the eleven months before.
+    fn cap(&self, of: Month, contract: &Contract) -> Option<Cap> {
+        let paid = contract.terms.cap?;
+        let before = std::iter::successors(Some(of), |month| {
+            Month::of(month.span().start - 1, contract.zone).ok()
+        });
+        let claimed = before.skip(1).take(11).map(|month| month.to_string());
+        let due = claimed
+            .filter(|month| self.claim(month).is_some())
+            .filter_map(|month| Some(self.capped(&month, None).ok()?.settled.due));
+        let incurred = Ore::new(due.sum::<i64>().min(Ore::MAX))?;
+        Some(Cap { paid, incurred })
+    }
+
+    /// The statement of `month` with this limit.
+    fn capped(&self, month: &str, cap: Option<Cap>) -> Result<Statement, Refused> {
+        let (contract, of) = self.contract(month)?;
         let covered = Period::new(of, contract.start, contract.end)
             .ok_or_else(|| Refused::NotCovered(month.to_owned()))?;
         let period = match contract.before.partial_month {
@@ -183,7 +236,7 @@ impl<'e> Book<'e> {
         };
 
         let until = self.until();
-        let spans = self.spans(covered.time(), until, contract.before);
+        let (tried, spans) = self.spans(covered.time(), until, contract.before);
         let is_down = |span: &&Span| span.code.is_down() && !excused(span.code, contract.before);
         let time = |span: &Span| Interval::new(span.from, span.until);
         let outages = joined(spans.iter().filter(is_down).filter_map(time));
@@ -200,13 +253,16 @@ impl<'e> Book<'e> {
             unknown: unknown.iter().filter_map(|span| time(span)?.and(covered.time())).collect(),
             exclusions: self.exclusions(covered.time(), contract),
             claim: self.claim(month).map(|claimed| claimed.claim),
-            cap: None,
+            cap,
             policy: contract.policy,
+            terms: contract.terms.clone(),
             ..Case::new(period, contract.annual)
         };
         let whole = covered.time();
+        let settled = settle(&case);
         Ok(Statement {
-            settled: settle(&case),
+            causes: settled.outages.iter().map(|outage| causes(&tried, outage.time)).collect(),
+            settled,
             case,
             unknown: by_reason(&unknown, whole),
             spans: spans
@@ -232,11 +288,12 @@ impl<'e> Book<'e> {
         last.map_or(0, |entry| entry.at_ms.div_euclid(1_000))
     }
 
-    /// The spans of `time` and a day on either side of it, as far as there are entries.
-    fn spans(&self, time: Interval, until: i64, read: BeforeCase) -> Vec<Span> {
+    /// What was tried in `time` and a day on either side of it, in order of time, and the spans of
+    /// that, as far as there are entries.
+    fn spans(&self, time: Interval, until: i64, read: BeforeCase) -> (Vec<Attempt>, Vec<Span>) {
         let around = time.from() - DAY_S..(time.until() + DAY_S).min(until);
         if around.is_empty() {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
         let mut attempts = self.attempts(around.start - DAY_S..around.end);
         // Two of one second stay in the order in which they were kept.
@@ -246,7 +303,8 @@ impl<'e> Book<'e> {
             Link::Metered => Settings::METERED,
         };
         let one_success_ends = read.recovery_successes == RecoverySuccesses::One;
-        account(&attempts, around, Settings { one_success_ends, ..settings })
+        let spans = account(&attempts, around, Settings { one_success_ends, ..settings });
+        (attempts, spans)
     }
 
     /// The attempts of a time, in the order in which they were kept.
@@ -327,6 +385,8 @@ impl<'e> Book<'e> {
     pub fn takes(&self, fact: &Fact) -> Result<(), Refused> {
         let is_invoked = |id: &str| self.invoked().any(|it| it.id == id);
         match fact {
+            Fact::Contract(it) => self.takes_contract(it),
+            Fact::Correction(it) => self.takes_correction(it),
             Fact::Exclusion(it) if is_invoked(&it.id) => Err(Refused::Twice(it.id.clone())),
             Fact::Answer(it) if !is_invoked(&it.exclusion) => {
                 Err(Refused::NoExclusion(it.exclusion.clone()))
@@ -345,6 +405,30 @@ impl<'e> Book<'e> {
         }
     }
 
+    /// A month has one contract: where another is in force a new one begins with a month.
+    fn takes_contract(&self, new: &Contract) -> Result<(), Refused> {
+        let Some(agreed) = self.agreed() else { return Ok(()) };
+        let start = new.start.ok_or(Refused::NoStart)?;
+        let first = start.with_day(1).unwrap_or(start);
+        let goes_on = agreed.end.is_none_or(|end| end > first);
+        let later = agreed.start.is_none_or(|agreed| agreed < start);
+        match later && (start == first || !goes_on) {
+            true => Ok(()),
+            false => Err(Refused::WithinMonth(start)),
+        }
+    }
+
+    fn takes_correction(&self, correction: &Correction) -> Result<(), Refused> {
+        let of = self.entries.iter().find(|entry| entry.seq == correction.of);
+        match of.map(|entry| &entry.fact) {
+            None => Err(Refused::NoEntry(correction.of)),
+            Some(Fact::Open(_) | Fact::Key(_) | Fact::Correction(_)) => {
+                Err(Refused::NotCorrected(correction.of))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
     /// The number, in the writer's own store, up to which attempts are in the ledger.
     pub fn kept_through(&self) -> u64 {
         let kept = self.entries.iter().rev().find_map(|entry| match &entry.fact {
@@ -356,11 +440,78 @@ impl<'e> Book<'e> {
 
     /// The zone of the contract that is agreed now; `None` before there is one.
     pub fn zone(&self) -> Option<chrono_tz::Tz> {
+        self.agreed().map(|contract| contract.zone)
+    }
+
+    /// What was told of `month`, with the number and the time of each entry.
+    pub fn told(&self, month: &str) -> impl Iterator<Item = (&'e Entry, &'e Stated)> {
+        self.entries.iter().filter_map(move |entry| match &entry.fact {
+            Fact::Statement(stated) if stated.month == month => Some((entry, stated)),
+            _ => None,
+        })
+    }
+
+    /// The statement that was told in the entry `seq`, made again from the entries before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NotTold`] if that entry tells none.
+    pub fn as_told(&self, seq: u64) -> Result<Statement, Refused> {
+        let place = usize::try_from(seq).ok().and_then(|seq| seq.checked_sub(1));
+        let told = place.and_then(|place| {
+            let Fact::Statement(stated) = &self.entries.get(place)?.fact else { return None };
+            Some((self.entries.get(..place)?, &stated.month))
+        });
+        let (before, month) = told.ok_or(Refused::NotTold(seq))?;
+        Self::new(before).statement(month)
+    }
+
+    /// The contract that is agreed now; `None` before there is one.
+    pub fn agreed(&self) -> Option<&'e Contract> {
         let contracts = self.facts().filter_map(|(_, fact)| match fact {
-            Fact::Contract(contract) => Some(contract.zone),
+            Fact::Contract(contract) => Some(contract),
             _ => None,
         });
         contracts.last()
+    }
+
+    /// What was invoked and is in force, each with the number of its entry and the last answer.
+    pub fn all_invoked(&self) -> Vec<(u64, &'e Invoked, Option<&'e Answer>)> {
+        let answer = |id: &str| {
+            let answers = self.facts().filter_map(|(_, fact)| match fact {
+                Fact::Answer(answer) if answer.exclusion == id => Some(answer),
+                _ => None,
+            });
+            answers.last()
+        };
+        let all = self.facts().filter_map(|(entry, fact)| match fact {
+            Fact::Exclusion(invoked) => Some((entry.seq, invoked, answer(&invoked.id))),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    /// The notice that was given for `month` and what was said to it, in order.
+    pub fn claimed(&self, month: &str) -> Option<(&'e Claimed, Vec<(&'e Entry, &'e Progress)>)> {
+        let progress = self.facts().filter_map(|(entry, fact)| match fact {
+            Fact::Progress(progress) if progress.month == month => Some((entry, progress)),
+            _ => None,
+        });
+        Some((self.claim(month)?, progress.collect()))
+    }
+
+    /// Every document that an entry in force names.
+    pub fn proofs(&self) -> impl Iterator<Item = &'e Proof> {
+        self.facts().flat_map(|(_, fact)| match fact {
+            Fact::Exclusion(invoked) => invoked.proofs.as_slice(),
+            Fact::Claim(claimed) => claimed.proofs.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// When the ledger was opened, in seconds UTC since 1970.
+    pub fn opened(&self) -> i64 {
+        self.entries.first().map_or(0, |entry| entry.at_ms.div_euclid(1_000))
     }
 
     /// Whether something was told of `month`.
@@ -401,6 +552,22 @@ fn excused(code: Code, read: BeforeCase) -> bool {
     code == Code::DownSingle && read.single_vantage == SingleVantage::Unknown
 }
 
+/// How attempts failed in `time`, which are in order of time.
+fn causes(tried: &[Attempt], time: Interval) -> Vec<(Failure, u32)> {
+    let first = tried.partition_point(|attempt| attempt.at < time.from());
+    let within = tried.iter().skip(first).take_while(|attempt| attempt.at < time.until());
+    let mut causes: Vec<(Failure, u32)> = Vec::new();
+    for attempt in within {
+        let Outcome::Failed(failure) = attempt.outcome else { continue };
+        match causes.iter_mut().find(|(known, _)| *known == failure) {
+            Some((_, times)) => *times += 1,
+            None => causes.push((failure, 1)),
+        }
+    }
+    causes.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+    causes
+}
+
 fn by_reason(unknown: &[&Span], within: Interval) -> Vec<Unknown> {
     let mut by_reason: Vec<Unknown> = Vec::new();
     for span in unknown {
@@ -419,10 +586,13 @@ fn by_reason(unknown: &[&Span], within: Interval) -> Vec<Unknown> {
 /// enough for; as it is if there is no such day, or if it was early enough for all.
 fn remainder(exclusion: Exclusion, contract: &Contract) -> Exclusion {
     let Ground::PlannedMaintenance(Some(notice)) = exclusion.ground else { return exclusion };
+    let notice_days = u64::from(contract.terms.notice_days);
     let first = match contract.policy.notice_rule {
-        NoticeRule::Hours72 => Some(notice.given_at + 72 * 3_600),
+        NoticeRule::Hours72 => {
+            Some(notice.given_at + DAY_S * i64::from(contract.terms.notice_days))
+        }
         rule => {
-            let days = if rule == NoticeRule::DateDiff { 3 } else { 4 };
+            let days = notice_days + u64::from(rule == NoticeRule::ClearDays);
             local_day(contract.zone, notice.given_at)
                 .and_then(|day| day.checked_add_days(chrono::Days::new(days)))
                 .map(|day| midnight(contract.zone, day))
@@ -455,6 +625,9 @@ fn digest(case: &Case) -> [u8; 32] {
     pen.put(&case.annual).put(&case.claim);
     pen.put(&case.cap.map(|cap| cap.paid)).put(&case.cap.map(|cap| cap.incurred));
     pen.put(&case.policy);
+    if case.terms != Terms::default() {
+        pen.put(&case.terms);
+    }
     Sha256::digest(pen.into_bytes()).into()
 }
 

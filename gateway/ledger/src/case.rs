@@ -6,7 +6,7 @@
 use chrono_tz::Tz;
 
 use crate::month::local_day;
-use crate::{Interval, Period};
+use crate::{Interval, Period, Terms};
 
 /// One service line in one month.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Case {
     pub cap: Option<Cap>,
     /// How the contract is read.
     pub policy: Policy,
+    /// What it sets otherwise than is usual.
+    pub terms: Terms,
 }
 
 impl Case {
@@ -41,6 +43,7 @@ impl Case {
             claim: None,
             cap: None,
             policy: Policy::default(),
+            terms: Terms::default(),
         }
     }
 
@@ -91,14 +94,14 @@ pub struct Exclusion {
 }
 
 impl Exclusion {
-    /// Why it does not act, or that it does.
-    pub fn reason(&self, rule: NoticeRule, zone: Tz) -> Reason {
+    /// Why it does not act, or that it does, where planned maintenance is announced `days` before.
+    pub fn reason(&self, rule: NoticeRule, days: u8, zone: Tz) -> Reason {
         let formal = match &self.ground {
             _ if self.status == Status::Rejected => return Reason::Rejected,
             Ground::PlannedMaintenance(None) => Some(Reason::NoNotice),
             Ground::PlannedMaintenance(Some(notice)) if !notice.written => Some(Reason::NotWritten),
             Ground::PlannedMaintenance(Some(notice)) => {
-                let in_time = rule.in_time(notice.given_at, self.time.from(), zone);
+                let in_time = rule.in_time(notice.given_at, self.time.from(), days, zone);
                 (!in_time).then_some(Reason::LateNotice)
             }
             Ground::AgreedSuspension { agreed_at } => {
@@ -144,6 +147,21 @@ pub enum Ground {
 }
 
 impl Ground {
+    /// The ground of this word, with what makes it valid; `None` if there is none.
+    pub fn of(word: &str, notice: Option<Notice>, agreed_at: Option<i64>) -> Option<Self> {
+        Some(match word {
+            "agreed_suspension" => Self::AgreedSuspension { agreed_at },
+            "planned_maintenance" => Self::PlannedMaintenance(notice),
+            "security_maintenance" => Self::SecurityMaintenance,
+            "authority_order" => Self::AuthorityOrder,
+            "outside_control" => Self::OutsideControl,
+            "customer_caused" => Self::CustomerCaused,
+            "product_connectivity" => Self::ProductConnectivity,
+            "battery" => Self::Battery,
+            _ => return None,
+        })
+    }
+
     /// The word of cases, results and statements.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -270,7 +288,7 @@ pub struct Policy {
     pub unknown: UnknownIs,
     /// How long a month is.
     pub denominator: Denominator,
-    /// What three calendar days of notice are.
+    /// What the calendar days of notice are.
     pub notice_rule: NoticeRule,
     /// What the thirty days of a claim run from.
     pub breach_moment: BreachMoment,
@@ -316,25 +334,26 @@ pub enum Denominator {
     Real,
 }
 
-/// What three calendar days of notice are.
+/// What so many calendar days of notice are, of which there are three unless agreed otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NoticeRule {
-    /// The dates are at least 3 apart.
+    /// The dates are at least as many apart.
     #[default]
     DateDiff,
-    /// Three whole days lie between: the dates are at least 4 apart.
+    /// As many whole days lie between: the dates are one more apart.
     ClearDays,
-    /// 72 hours.
+    /// 24 hours for each.
     Hours72,
 }
 
 impl NoticeRule {
-    fn in_time(self, given_at: i64, start: i64, zone: Tz) -> bool {
+    fn in_time(self, given_at: i64, start: i64, wanted: u8, zone: Tz) -> bool {
         let days = || Some((local_day(zone, start)? - local_day(zone, given_at)?).num_days());
+        let wanted = i64::from(wanted);
         match self {
-            Self::DateDiff => days().is_some_and(|days| days >= 3),
-            Self::ClearDays => days().is_some_and(|days| days >= 4),
-            Self::Hours72 => start - given_at >= 72 * 3_600,
+            Self::DateDiff => days().is_some_and(|days| days >= wanted),
+            Self::ClearDays => days().is_some_and(|days| days > wanted),
+            Self::Hours72 => start - given_at >= 86_400 * wanted,
         }
     }
 }

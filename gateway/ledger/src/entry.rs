@@ -14,13 +14,13 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
-use crate::Interval;
 use crate::canon::{Canon, Pen, Reader, record, words};
 use crate::case::{
     BreachMoment, Claim, Denominator, Exclusion, Ground, Notice, NoticeRule, Ore, Policy,
     ShortRule, Status, Straddle, UnknownIs,
 };
 use crate::tried::Tried;
+use crate::{Interval, Terms};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,20 +107,71 @@ pub struct Contract {
     pub policy: Policy,
     /// The same for how a case comes about.
     pub before: BeforeCase,
+    /// What it sets otherwise than is usual.
+    pub terms: Terms,
 }
-record!(Contract {
-    line,
-    customer,
-    vendor,
-    zone,
-    start,
-    end,
-    annual,
-    currency,
-    vat_permille,
-    policy,
-    before,
-});
+
+impl Contract {
+    /// With all that is usual: months of Oslo, kroner, Norwegian VAT, ever since and for ever.
+    pub fn new(
+        line: impl Into<String>,
+        customer: impl Into<String>,
+        vendor: impl Into<String>,
+        annual: Ore,
+    ) -> Self {
+        Self {
+            line: line.into(),
+            customer: customer.into(),
+            vendor: vendor.into(),
+            zone: Tz::Europe__Oslo,
+            start: None,
+            end: None,
+            annual,
+            currency: "NOK".to_owned(),
+            vat_permille: 250,
+            policy: Policy::default(),
+            before: BeforeCase::default(),
+            terms: Terms::default(),
+        }
+    }
+}
+
+/// The list of its fields. Usual terms are left out, so that each contract has one encoding.
+impl Canon for Contract {
+    fn write(&self, pen: &mut Pen) {
+        let own = (self.terms != Terms::default()).then_some(&self.terms);
+        pen.list(11 + usize::from(own.is_some()));
+        pen.put(&self.line).put(&self.customer).put(&self.vendor).put(&self.zone);
+        pen.put(&self.start).put(&self.end).put(&self.annual).put(&self.currency);
+        pen.put(&self.vat_permille).put(&self.policy).put(&self.before);
+        if let Some(terms) = own {
+            pen.put(terms);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let fields = reader.list()?;
+        let contract = Self {
+            line: reader.get()?,
+            customer: reader.get()?,
+            vendor: reader.get()?,
+            zone: reader.get()?,
+            start: reader.get()?,
+            end: reader.get()?,
+            annual: reader.get()?,
+            currency: reader.get()?,
+            vat_permille: reader.get()?,
+            policy: reader.get()?,
+            before: reader.get()?,
+            terms: Terms::default(),
+        };
+        match fields {
+            11 => Some(contract),
+            12 => Some(Self { terms: reader.get()?, ..contract }),
+            _ => None,
+        }
+    }
+}
 
 /// How a contract is read where it is silent, before there is a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,6 +32,7 @@ pub mod note;
 pub mod reconcile;
 pub mod settlement;
 mod sla;
+mod terms;
 mod tried;
 
 pub use account::{
@@ -41,5 +42,6 @@ pub use canon::NoWord;
 pub use interval::Interval;
 pub use month::{InvalidMonth, Month, Period};
 pub use settlement::settle;
-pub use sla::{Outage, Tier, Unknown, Verdict, evaluate};
+pub use sla::{Outage, Unknown, Verdict, evaluate};
+pub use terms::{Limit, NoTiers, Terms, Tier, Tiers};
 pub use tried::Tried;

@@ -11,6 +11,8 @@
 //! | 95.0 % to under 99.0 % | 25 %                      |
 //! | under 95.0 %           | 50 %                      |
 //!
+//! These are the usual tiers; a contract may have its own ([`Tiers`](crate::Tiers)).
+//!
 //! **Never true:** that a share is rounded before it is compared, or that a sum is rounded twice.
 
 use std::cmp::Reverse;
@@ -183,7 +185,7 @@ pub fn settle(case: &Case) -> Settlement {
         Denominator::Contract => 86_400 * period.days(),
         Denominator::Real => period.time().seconds(),
     };
-    let tier_of = |counted: i64| Tier::of(up(counted, denominator), denominator);
+    let tier_of = |counted: i64| case.terms.tiers.of(up(counted, denominator), denominator);
     let as_read = |unknown, disputes_accepted| {
         let seconds = Reading::of(case, unknown, disputes_accepted).totals.counted;
         Counted { seconds, tier: tier_of(seconds) }
@@ -191,13 +193,14 @@ pub fn settle(case: &Case) -> Settlement {
 
     let reading = Reading::of(case, case.policy.unknown, false);
     let tier = tier_of(reading.totals.counted);
-    let lost_by = 5 * denominator / 1_000 + 1;
-    let crossed_at = (tier != Tier::None).then(|| nth_second(&reading.counted, lost_by)).flatten();
+    let lost_by = case.terms.tiers.lost_by(denominator);
+    let crossed_at = (tier != Tier::NONE).then(|| nth_second(&reading.counted, lost_by)).flatten();
     let first = reading.counted.first().map(|first| first.from);
     let deadlines = crossed_at.zip(first).and_then(|(crossed_at, first)| {
-        let local = |second| after_thirty_days(local_day(case.zone(), second)?);
+        let after = |day| after_days(day, case.terms.claim_days);
+        let local = |second| after(local_day(case.zone(), second)?);
         Some(Deadlines {
-            month_end: after_thirty_days(period.last_day())?,
+            month_end: after(period.last_day())?,
             crossing: local(crossed_at - 1)?,
             first_outage: local(first)?,
         })
@@ -318,7 +321,7 @@ struct Exclusions {
 impl Exclusions {
     fn of(case: &Case, disputes_accepted: bool) -> Self {
         let reasons = case.exclusions.iter().map(|exclusion| {
-            match exclusion.reason(case.policy.notice_rule, case.zone()) {
+            match exclusion.reason(case.policy.notice_rule, case.terms.notice_days, case.zone()) {
                 Reason::Disputed if disputes_accepted => Reason::Ok,
                 reason => reason,
             }
@@ -429,8 +432,8 @@ fn nth_second(counted: &[Interval], mut wanted: i64) -> Option<i64> {
     None
 }
 
-fn after_thirty_days(day: NaiveDate) -> Option<NaiveDate> {
-    day.checked_add_days(Days::new(30))
+fn after_days(day: NaiveDate, days: u16) -> Option<NaiveDate> {
+    day.checked_add_days(Days::new(days.into()))
 }
 
 const fn up(counted: i64, denominator: i64) -> i64 {

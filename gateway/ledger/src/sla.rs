@@ -7,7 +7,7 @@
 use crate::case::{Case, Down, Ore};
 use crate::interval::joined;
 use crate::settlement::percent;
-use crate::{Code, Interval, Month, Period, Span, settle};
+use crate::{Code, Interval, Month, Period, Span, Tier, settle};
 
 /// One time during which the reports could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,44 +67,6 @@ impl Verdict {
     /// Uptime in percent with four decimals, cut and not rounded: `99.4999`.
     pub fn percent(&self) -> String {
         percent(self.up(), self.denominator)
-    }
-}
-
-/// The share of the month's fee that is credited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// The promise was kept.
-    None,
-    /// 10 %.
-    Tenth,
-    /// 25 %.
-    Quarter,
-    /// 50 %.
-    Half,
-}
-
-impl Tier {
-    /// In percent of the fee.
-    pub const fn percent(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::Tenth => 10,
-            Self::Quarter => 25,
-            Self::Half => 50,
-        }
-    }
-
-    /// `up` of `denominator` seconds, compared in integers.
-    pub(crate) const fn of(up: i64, denominator: i64) -> Self {
-        if 1_000 * up >= 995 * denominator {
-            Self::None
-        } else if 100 * up >= 99 * denominator {
-            Self::Tenth
-        } else if 100 * up >= 95 * denominator {
-            Self::Quarter
-        } else {
-            Self::Half
-        }
     }
 }
 
@@ -198,7 +160,11 @@ mod tests {
                 let month = Month::new(year, month, Oslo).unwrap();
                 evaluate(month, &[down(month.span().start, 60 * minutes)]).tier
             };
-            assert_eq!((tier(kept), tier(broken)), (Tier::None, Tier::Tenth), "{year}-{month}");
+            assert_eq!(
+                (tier(kept), tier(broken)),
+                (Tier::NONE, Tier::new(10).unwrap()),
+                "{year}-{month}"
+            );
         }
     }
 
@@ -243,8 +209,8 @@ mod tests {
         let start = month.span().start;
         let unknown = Span { from: start + 13_000, until: start + 13_600, code: Code::Gap };
         let verdict = evaluate(month, &[down(start, 13_000), unknown]);
-        assert_eq!(verdict.tier, Tier::None);
-        assert_eq!(verdict.tier_if_unknown_down, Tier::Tenth);
+        assert_eq!(verdict.tier, Tier::NONE);
+        assert_eq!(verdict.tier_if_unknown_down, Tier::new(10).unwrap());
         assert_eq!(verdict.unknown, [Unknown { code: Code::Gap, seconds: 600 }]);
         assert!(!verdict.is_incomplete());
     }

@@ -8,7 +8,7 @@ use ledger::case::{
     BreachMoment, Case, Claim, Denominator, Down, Exclusion, Ground, Notice, NoticeRule, Ore,
     Policy, ShortRule, Status, Straddle, UnknownIs,
 };
-use ledger::{Interval, Month, Period, settle};
+use ledger::{Interval, Limit, Month, Period, Terms, Tiers, settle};
 use proptest::prelude::*;
 
 /// Seconds around the month: three weeks before it to three after.
@@ -71,6 +71,20 @@ fn policy() -> impl Strategy<Value = Policy> {
     )
 }
 
+/// The usual ones, or some of their own.
+fn terms() -> impl Strategy<Value = Terms> {
+    let own = (1_u16..5_000, 1_u16..5_000, 1_u8..50, 1_u8..50, 0_u16..90, 0_u8..10);
+    prop::option::of(own).prop_map(|own| {
+        let Some((low, more, small, rest, claim_days, notice_days)) = own else {
+            return Terms::default();
+        };
+        let limits = [(low + more, small), (low, small + rest)];
+        let limits = limits.map(|(below, credit)| Limit { below, credit });
+        let tiers = Tiers::new(limits.to_vec()).unwrap();
+        Terms { tiers, claim_days, notice_days, ..Terms::default() }
+    })
+}
+
 prop_compose! {
     fn case()(
         outages in outages(),
@@ -80,6 +94,7 @@ prop_compose! {
         first in 1_u32..31,
         annual in 0_i64..=Ore::MAX,
         claimed in prop::option::of((0_i64..8_000_000, prop::bool::ANY, prop::bool::ANY)),
+        terms in terms(),
     ) -> Case {
         let month = Month::new(2026, 3, Oslo).unwrap();
         let start = month.first_day().with_day0(first - 1);
@@ -90,7 +105,7 @@ prop_compose! {
             evidence,
         });
         let annual = Ore::new(annual).unwrap();
-        Case { outages, unknown, exclusions, policy, claim, ..Case::new(period, annual) }
+        Case { outages, unknown, exclusions, policy, claim, terms, ..Case::new(period, annual) }
     }
 }
 

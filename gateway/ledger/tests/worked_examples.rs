@@ -180,7 +180,7 @@ fn example_11_the_month_that_lacks_an_hour() {
     check("2026-03", 13_380, "99.5004 % -> 0 % = 0");
     let mut real = down(case("2026-03"), &[(0, 13_380)]);
     real.policy.denominator = Denominator::Real;
-    assert_eq!(settle(&real).tier, Tier::Tenth);
+    assert_eq!(settle(&real).tier, Tier::new(10).unwrap());
 }
 
 #[test]
@@ -191,7 +191,10 @@ fn example_12_the_month_with_an_hour_more() {
         real.policy.denominator = Denominator::Real;
         settle(&real).tier
     };
-    assert_eq!((real(13_400), real(13_410), real(13_411)), (Tier::None, Tier::None, Tier::Tenth));
+    assert_eq!(
+        (real(13_400), real(13_410), real(13_411)),
+        (Tier::NONE, Tier::NONE, Tier::new(10).unwrap())
+    );
 }
 
 #[test]
@@ -199,8 +202,8 @@ fn example_13_unknown_time() {
     let mut case = down(case("2026-01"), &[(0, 13_000)]);
     case.unknown.push(interval(case.period.time().from() + 13_000, 600));
     let settled = settle(&case);
-    assert_eq!((settled.tier, settled.totals.unknown), (Tier::None, 600));
-    assert_eq!(settled.unknown_as_down, Counted { seconds: 13_600, tier: Tier::Tenth });
+    assert_eq!((settled.tier, settled.totals.unknown), (Tier::NONE, 600));
+    assert_eq!(settled.unknown_as_down, Counted { seconds: 13_600, tier: Tier::new(10).unwrap() });
 }
 
 #[test]
@@ -296,6 +299,6 @@ fn example_20_a_dispute() {
         exclusion.status = Status::Disputed;
     }
     let settled = settle(&case);
-    assert_eq!((settled.totals.counted, settled.tier), (20_000, Tier::Tenth));
-    assert_eq!(settled.disputed_accepted, Counted { seconds: 11_000, tier: Tier::None });
+    assert_eq!((settled.totals.counted, settled.tier), (20_000, Tier::new(10).unwrap()));
+    assert_eq!(settled.disputed_accepted, Counted { seconds: 11_000, tier: Tier::NONE });
 }

@@ -7,7 +7,6 @@
 //! | `export`   | what this gateway's ledger says: statement, evidence, key |
 //! | `reconcile`| the books of both sides, difference by difference         |
 //! | `record`   | what people write into it                                 |
-//! | `result`   | what a case came to, as JSON                              |
 //! | `verify`   | whether an evidence file holds                            |
 
 pub(crate) mod case;
@@ -15,7 +14,6 @@ mod evaluate;
 mod export;
 mod reconcile;
 mod record;
-pub(crate) mod result;
 mod verify;
 
 use std::process::ExitCode;
@@ -31,6 +29,8 @@ pub(super) enum Sla {
     Evaluate(evaluate::Evaluate),
     /// Show the statement of a month, from the ledger alone
     Statement(export::ShowStatement),
+    /// Write the claim for a month as a letter, and what goes with it
+    Letter(export::Letter),
     /// Write one file that proves the statement of a month to whoever has the public keys
     Export(export::Export),
     /// Check an evidence file, on any machine, without a network
@@ -51,6 +51,7 @@ impl Sla {
             Self::Evaluate(command) => return command.run(out),
             Self::Statement(command) => command.run(out)?,
             Self::Export(command) => command.run(out)?,
+            Self::Letter(command) => command.run(out)?,
             Self::Verify(command) => command.run(out)?,
             Self::Key(command) => command.run(out)?,
             Self::Reconcile(command) => command.run(out)?,

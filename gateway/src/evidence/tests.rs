@@ -2,8 +2,8 @@
 
 use chrono_tz::Europe::Oslo;
 use ed25519_dalek::SigningKey;
-use ledger::case::{Ore, Policy};
-use ledger::entry::{Attempts, BeforeCase, Contract, Entry, Fact, Open};
+use ledger::case::Ore;
+use ledger::entry::{Attempts, Contract, Entry, Fact, Open};
 use ledger::note::Checkpoint;
 use ledger::{Attempt, Failure, Month, Outcome, References, Tried};
 use proptest::prelude::*;
@@ -23,19 +23,8 @@ fn verifier(name: &str, seed: u8) -> Verifier {
 /// Four hours of November, of which half an hour was down.
 fn chain() -> Chain {
     let start = Month::parse("2026-11", Oslo).unwrap().span().start;
-    let contract = Contract {
-        line: "4711".into(),
-        customer: "Bakken borettslag".into(),
-        vendor: "Fjord AS".into(),
-        zone: Oslo,
-        start: None,
-        end: None,
-        annual: Ore::new(1_200_000).unwrap(),
-        currency: "NOK".into(),
-        vat_permille: 250,
-        policy: Policy::default(),
-        before: BeforeCase::default(),
-    };
+    let contract =
+        Contract::new("4711", "Bakken borettslag", "Fjord AS", Ore::new(1_200_000).unwrap());
     let hour = |hour: i64| {
         let attempts = (0..180).map(|place| {
             let at = start + 3_600 * hour + 20 * place;
@@ -78,7 +67,7 @@ fn note(chain: &Chain, seq: u64) -> Note {
 fn evidence() -> Vec<u8> {
     let chain = chain();
     let countersigned = note(&chain, 4).signed("portfolio", &key(5));
-    file(&chain, &[countersigned, note(&chain, 6)], "2026-11").unwrap()
+    file(&chain, &[countersigned, note(&chain, 6)], &Proofs::new(), "2026-11").unwrap()
 }
 
 fn trust() -> [Verifier; 2] {
@@ -98,7 +87,7 @@ fn a_file_holds_on_its_own() {
         &file,
         &trust(),
         &[
-            "PASS  8 files are those of the manifest",
+            "PASS  10 files are those of the manifest",
             "PASS  the ledger's 6 entries follow from each other",
             "PASS  entry 6, the last, is signed by gateway-07070707-0707-0707-0707-070707070707",
             "PASS  portfolio has countersigned entry 4 of 6",
@@ -131,7 +120,7 @@ fn a_signature_of_a_stranger_is_none() {
 #[test]
 fn entries_that_nobody_signed_are_named() {
     let chain = chain();
-    let file = file(&chain, &[note(&chain, 4)], "2026-11").unwrap();
+    let file = file(&chain, &[note(&chain, 4)], &Proofs::new(), "2026-11").unwrap();
     let found = checks(&file, &trust()[..1]);
     let failed = found.iter().find(|it| !it.holds).map(Check::to_string);
     let said = "FAIL  entry 5: nobody signed it, and none after it; the signature is of entry 4";
@@ -147,7 +136,7 @@ fn a_case_in_the_file_gives_the_result_in_the_file() {
     };
     let crate::cli::sla::case::Named { id, case } =
         crate::cli::sla::case::read(&bytes("/case.json")).unwrap();
-    let result = crate::cli::sla::result::told(&id, &case, &ledger::settle(&case));
+    let result = statement::result_of(&id, &case, &ledger::settle(&case));
     assert_eq!(format!("{result:#}\n").into_bytes(), bytes("/result.json"));
 }
 

@@ -11,9 +11,9 @@ use cloud_sync::{Building, Pace, SyncStatus, Uploader};
 use ed25519_dalek::SigningKey;
 use ledger::Code;
 use ledger::book::Book;
-use ledger::case::{Ore, Policy};
+use ledger::case::Ore;
 use ledger::chain::Chain;
-use ledger::entry::{BeforeCase, Contract, Fact};
+use ledger::entry::{Contract, Fact};
 use ledger::note::Verifier;
 use metering::SiteId;
 use portfolio::config::{Config, GatewaysListener, PeopleListener};
@@ -170,6 +170,7 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
         gateway,
         key: key.clone(),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        owed: watch::Sender::default(),
         hour: None,
     };
     scribe.write(Fact::Contract(contract())).await.unwrap();
@@ -195,7 +196,7 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
     let chain = Chain::read(entries.iter().map(Vec::as_slice)).unwrap();
     let month = ledger::Month::of(stopped, chrono_tz::Europe::Oslo).unwrap().to_string();
     let statement = Book::new(chain.entries()).statement(&month).unwrap();
-    let told = evidence::told::text(&statement);
+    let told = statement::text(&statement);
     // Both begin one step late and end one late: a step of 20 s while all is well.
     assert_eq!(statement.settled.totals.counted, 190, "{told}");
     assert_eq!((statement.settled.totals.short, statement.settled.outages.len()), (0, 1), "{told}");
@@ -205,7 +206,7 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
     assert!(told.contains("190 s counted"), "{told}");
 
     let note = scribe::checkpoint(&chain, clock.now().wall_ms(), &key);
-    let file = evidence::file(&chain, &[note], &month).unwrap();
+    let file = evidence::file(&chain, &[note], &evidence::Proofs::new(), &month).unwrap();
     let name = evidence::name(chain.ledger());
     let trust = [Verifier::new(&name, key.verifying_key().to_bytes()).unwrap()];
     let failed: Vec<String> = evidence::checks(&file, &trust)
@@ -217,17 +218,5 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
 }
 
 fn contract() -> Contract {
-    Contract {
-        line: "4711".into(),
-        customer: "Bakken borettslag".into(),
-        vendor: "Fjord AS".into(),
-        zone: chrono_tz::Europe::Oslo,
-        start: None,
-        end: None,
-        annual: Ore::new(1_200_000).unwrap(),
-        currency: "NOK".into(),
-        vat_permille: 250,
-        policy: Policy::default(),
-        before: BeforeCase::default(),
-    }
+    Contract::new("4711", "Bakken borettslag", "Fjord AS", Ore::new(1_200_000).unwrap())
 }

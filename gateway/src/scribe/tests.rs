@@ -1,8 +1,7 @@
-use ledger::case::{Ore, Policy};
+use ledger::case::Ore;
 use ledger::chain::Chain;
-use ledger::entry::{Answer, BeforeCase, Contract};
+use ledger::entry::{Answer, Contract};
 use ledger::{Failure, Outcome, References};
-use metering::Trust;
 use store::testing::{self, FixedClock};
 use uuid::Uuid;
 
@@ -19,24 +18,18 @@ fn scribe(core: Core, clock: &Arc<FixedClock>) -> Scribe {
         gateway: GatewayId::from_uuid(Uuid::from_u128(7)),
         key: SigningKey::from_bytes(&[3; 32]),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        owed: watch::Sender::default(),
         hour: None,
     }
 }
 
 fn contract() -> Fact {
-    Fact::Contract(Contract {
-        line: "4711".into(),
-        customer: "Bakken borettslag".into(),
-        vendor: "Fjord AS".into(),
-        zone: chrono_tz::Europe::Oslo,
-        start: None,
-        end: None,
-        annual: Ore::new(1_200_000).unwrap(),
-        currency: "NOK".into(),
-        vat_permille: 250,
-        policy: Policy::default(),
-        before: BeforeCase::default(),
-    })
+    Fact::Contract(Contract::new(
+        "4711",
+        "Bakken borettslag",
+        "Fjord AS",
+        Ore::new(1_200_000).unwrap(),
+    ))
 }
 
 /// An attempt every 20 s of an hour of November.
@@ -131,6 +124,63 @@ async fn a_statement_is_made_when_the_month_is_lost_and_when_it_is_over() {
 }
 
 #[tokio::test]
+async fn months_without_the_gateway_are_told_when_it_comes_back() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * november());
+    let scribe = scribe(core.clone(), &clock);
+    scribe.write(contract()).await.unwrap();
+    core.append_attempts(hour(0, Outcome::Success)).await.unwrap();
+    scribe.write_hour().await.unwrap();
+
+    // Off from the first hour of November until the middle of January, and no cloud since.
+    clock.set(1_000 * (november() + 75 * 86_400));
+    scribe.write_hour().await.unwrap();
+    let chain = chain(&core).await;
+    let book = Book::new(chain.entries());
+    assert!(book.is_final("2026-11") && book.is_final("2026-12"));
+    let told: Vec<&str> = chain.entries().iter().map(|entry| entry.fact.kind()).collect();
+    assert_eq!(told, ["open", "contract", "attempts", "attempts", "statement", "statement"]);
+    assert!(book.statement("2026-11").unwrap().is_incomplete());
+    scribe.write_hour().await.unwrap();
+    assert_eq!(kinds(&core).await.len(), told.len(), "each is told once");
+}
+
+#[tokio::test]
+async fn a_store_with_nothing_but_the_ledger_tells_the_same_to_the_byte() {
+    let full = testing::empty().unwrap();
+    let core = full.store.core();
+    let clock = FixedClock::at(1_000 * november());
+    let scribe = scribe(core.clone(), &clock);
+    scribe.write(contract()).await.unwrap();
+    for number in 0..5 {
+        let outcome =
+            if number < 4 { Outcome::Failed(Failure::Status(500)) } else { Outcome::Success };
+        core.append_attempts(hour(number, outcome)).await.unwrap();
+        clock.set(1_000 * (november() + 3_600 * (number + 1)));
+        scribe.write_hour().await.unwrap();
+    }
+
+    let bare = testing::empty().unwrap();
+    for (place, entry) in (0..).zip(core.ledger(0).await.unwrap()) {
+        bare.store.core().append_chain(place, entry).await.unwrap();
+    }
+    let files = async |core: &Core| {
+        let chain = chain(core).await;
+        let statement = Book::new(chain.entries()).statement("2026-11").unwrap();
+        let place = statement::Place { ledger: chain.ledger(), head: chain.head() };
+        let sheets = statement::Language::ALL.map(|language| {
+            documents::pdf(&statement::sheet(&statement, place, language)).unwrap()
+        });
+        let json = statement::statement(&statement).to_string();
+        (sheets, json, documents::csv(&statement::table(&statement)))
+    };
+    let told = files(&core).await;
+    assert_eq!(told, files(&bare.store.core()).await);
+    assert!(told.1.contains("\"tier\":10"), "{}", told.1);
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_and_a_broken_ledger_gets_no_entry() {
     let empty = testing::empty().unwrap();
     let core = empty.store.core();
@@ -150,7 +200,21 @@ async fn what_makes_no_sense_is_refused_and_a_broken_ledger_gets_no_entry() {
     assert_eq!(core.chain_len().await.unwrap(), 2);
 }
 
-#[test]
-fn the_clock_of_a_test_is_trusted() {
-    assert_eq!(FixedClock::at(0).now().trust, Trust::Synced);
+#[tokio::test]
+async fn nobody_writes_by_a_clock_that_is_not_trusted() {
+    #[derive(Debug)]
+    struct Lost;
+
+    impl Clock for Lost {
+        fn now(&self) -> metering::Moment {
+            metering::Moment { trust: Trust::Untrusted, ..FixedClock::at(0).now() }
+        }
+    }
+
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * november());
+    let scribe = Scribe { clock: Arc::new(Lost), ..scribe(core.clone(), &clock) };
+    assert!(matches!(scribe.write(contract()).await, Err(NotWritten::Clock)));
+    assert_eq!(core.chain_len().await.unwrap(), 0);
 }

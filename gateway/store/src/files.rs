@@ -30,7 +30,10 @@ pub(crate) struct Schema {
 }
 
 pub(crate) const CORE: Schema = Schema {
-    migrations: &[include_str!("../migrations/core/0001_small_durable_things.sql")],
+    migrations: &[
+        include_str!("../migrations/core/0001_small_durable_things.sql"),
+        include_str!("../migrations/core/0002_proofs.sql"),
+    ],
     shrinks: true,
 };
 pub(crate) const RAW: Schema = Schema {

@@ -1,8 +1,9 @@
-//! The ledger's entries, and the probe attempts that go into them, in the order in which they came.
+//! The ledger's entries, the probe attempts that go into them, in the order in which they came, and
+//! the documents that stand behind entries.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
-use crate::core_db::{AttemptRow, Core};
+use crate::core_db::{AttemptRow, Core, bounded};
 use crate::error::{Doing, StoreError};
 use crate::readers::Readers;
 
@@ -47,6 +48,33 @@ impl Core {
         .await
     }
 
+    /// Keeps a document under the SHA-256 of its bytes, which the caller has computed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] also if it is larger than [`MOST_PROOF`].
+    pub async fn keep_proof(
+        &self,
+        sha256: [u8; 32],
+        at_ms: i64,
+        bytes: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        bounded("a proof", bytes.len(), MOST_PROOF)?;
+        self.change("keep a proof", move |db, _| {
+            db.execute(
+                "INSERT OR IGNORE INTO proof (sha256, at_ms, bytes) VALUES (?1, ?2, ?3)",
+                params![sha256, at_ms, bytes],
+            )
+            .map(|_| Ok(()))
+        })
+        .await
+    }
+
+    /// The document with this SHA-256; `None` if it is not kept.
+    pub async fn proof(&self, sha256: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.readers.proof(sha256).await
+    }
+
     /// The ledger's entries from the place `from` on, which is 0 for the first, in their order.
     pub async fn ledger(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         self.readers.ledger(from).await
@@ -69,6 +97,25 @@ impl Readers {
         .await
     }
 }
+
+impl Readers {
+    /// The document with this SHA-256; `None` if it is not kept.
+    pub async fn proof(&self, sha256: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.ask(move |snapshot| {
+            let db = snapshot.desk.core()?;
+            let found = || -> rusqlite::Result<_> {
+                db.prepare_cached("SELECT bytes FROM proof WHERE sha256 = ?1")?
+                    .query_row([sha256], |row| row.get(0))
+                    .optional()
+            };
+            found().doing("read a proof")
+        })
+        .await
+    }
+}
+
+/// Of a document that stands behind an entry, in bytes: a scanned letter, a message with its head.
+pub const MOST_PROOF: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -93,6 +140,17 @@ mod tests {
         assert_eq!(numbers(0).await, [(2, 6_000), (4, 2_000)]);
         core.forget_attempts(4, 9_000).await.unwrap();
         assert_eq!(numbers(0).await, [(4, 2_000)], "the last one stays");
+    }
+
+    #[tokio::test]
+    async fn a_proof_is_kept_once_under_its_hash() {
+        let empty = testing::empty().unwrap();
+        let (core, readers) = (empty.store.core(), empty.store.readers());
+        core.keep_proof([7; 32], 1_000, vec![1, 2]).await.unwrap();
+        core.keep_proof([7; 32], 2_000, vec![1, 2]).await.unwrap();
+        assert_eq!(readers.proof([7; 32]).await.unwrap(), Some(vec![1, 2]));
+        assert_eq!(readers.proof([8; 32]).await.unwrap(), None);
+        assert!(core.keep_proof([9; 32], 0, vec![0; MOST_PROOF + 1]).await.is_err());
     }
 
     #[tokio::test]

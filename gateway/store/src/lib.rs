@@ -81,6 +81,7 @@ pub use completeness::Completeness;
 pub use core_db::{AttemptRow, AuditEntry, Core, Version, VersionHead};
 pub use error::StoreError;
 pub use inspect::{FileReport, backup, stats, verify};
+pub use ledger::MOST_PROOF;
 pub use missing::{Account, Missing};
 pub use open::OpenReport;
 pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};

@@ -1,15 +1,17 @@
-//! Prepared tables as documents.
+//! Prepared tables and texts as documents.
 //!
-//! A document is written from a [`Table`] whose figures are already right: this crate computes,
+//! A document is written from a [`Table`] or a [`Paper`] whose figures are already right: this crate computes,
 //! rounds and converts nothing, so a file cannot disagree with the page that it was saved from.
 //!
 //! **Invariant:** figures are decimal text with a point, whatever the reader's language: a file is
 //! read by programs first.
 
 mod csv;
+mod pdf;
 mod xlsx;
 
 pub use csv::csv;
+pub use pdf::{Block, Column, Grid, NoPdf, Paper, pdf};
 pub use xlsx::{NoWorkbook, xlsx};
 
 /// Columns with a head, and rows below it.

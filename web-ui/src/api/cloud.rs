@@ -296,7 +296,7 @@ impl UptimeDay {
     }
 }
 
-const fn code_word(code: LedgerCode) -> &'static str {
+pub(crate) const fn code_word(code: LedgerCode) -> &'static str {
     match code {
         LedgerCode::Up => "up",
         LedgerCode::DownProven => "down_proven",

@@ -33,6 +33,7 @@ pub(crate) async fn overview(
     let doors = Arc::clone(&web.doors);
     let now = web.now();
     let who = visitor.clone();
+    let owed = web.owed();
     let answer = web.ask(&who, move |store| {
         let seen: Vec<&MeterInfo> =
             site.meters.iter().filter(|meter| visitor.user.sees(meter.id)).collect();
@@ -44,7 +45,14 @@ pub(crate) async fn overview(
             outdoor: board.outdoor(),
             media: board.media(&today)?,
             completeness: board.completeness(&today)?,
-            look_at: watchful::notices(&site, &live, &status, &seen, visitor.may(Act::Inspect)),
+            look_at: watchful::notices(
+                &site,
+                &live,
+                &status,
+                &owed,
+                &seen,
+                visitor.may(Act::Inspect),
+            ),
             day: today,
         })
     });

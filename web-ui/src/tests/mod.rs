@@ -11,6 +11,7 @@ mod login;
 mod requests;
 mod roles;
 mod scan;
+mod sla;
 mod stream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,9 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
+use ledger::book::Book;
+use ledger::chain::Chain;
+use ledger::entry::{Entry, Fact};
 use metering::{Clock, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit};
 use serde_json::Value;
 use store::testing::{self, FixedClock, KnownDay, ScratchDir};
@@ -50,6 +54,7 @@ struct Gateway {
     site: watch::Sender<Arc<Site>>,
     live: watch::Sender<Arc<Live>>,
     status: watch::Sender<Arc<Status>>,
+    owed: watch::Sender<Arc<Vec<Owed>>>,
     _dir: ScratchDir,
 }
 
@@ -99,6 +104,7 @@ impl Gateway {
         let (site, site_seen) = watch::channel(Arc::new(site()));
         let (live, live_seen) = watch::channel(Arc::new(Live::default()));
         let (status, status_seen) = watch::channel(Arc::new(status_of_a_good_day()));
+        let (owed, owed_seen) = watch::channel(Arc::default());
         let (wishes, asked) = mpsc::channel(4);
         let handles = Handles {
             readers: store.readers(),
@@ -108,6 +114,7 @@ impl Gateway {
             status: status_seen,
             bms: watch::Sender::new(Arc::new(bms::bms())).subscribe(),
             devices: watch::Sender::new(Arc::new(devices())).subscribe(),
+            owed: owed_seen,
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             tls_fingerprint: "4F:1A".into(),
@@ -115,7 +122,7 @@ impl Gateway {
         };
         tokio::spawn(daemon(asked, store.core(), live_seen));
         let pages = WebUi::new(handles, vec!["fyrhus-7k2m.local".into()]);
-        Self { pages, store, clock, site, live, status, _dir: dir }
+        Self { pages, store, clock, site, live, status, owed, _dir: dir }
     }
 
     async fn ask(&self, request: Request<Body>) -> Response {
@@ -206,6 +213,12 @@ async fn daemon(
             Wish::SaveSite { text, expected, who, reply } => {
                 let _ = reply.send(saved(&core, text, expected, who).await);
             }
+            Wish::Record { fact, reply } => {
+                let _ = reply.send(recorded(&core, *fact).await);
+            }
+            Wish::Evidence { month, reply } => {
+                let _ = reply.send(Err(format!("no evidence of {month} is made here")));
+            }
             Wish::SeeBattery { reply, .. } => {
                 let _ = reply.send(true);
             }
@@ -214,6 +227,20 @@ async fn daemon(
             }
         }
     }
+}
+
+/// Writes into the ledger as the daemon does.
+async fn recorded(core: &store::Core, fact: Fact) -> Result<u64, NotRecorded> {
+    let entries = core.ledger(0).await.unwrap();
+    let mut chain = Chain::read(entries.iter().map(Vec::as_slice)).unwrap();
+    let taken = Book::new(chain.entries()).takes(&fact);
+    taken.map_err(|refused| NotRecorded::Refused(refused.to_string()))?;
+    let seq = chain.head().seq + 1;
+    let at_ms = NOW.parse::<DateTime<Utc>>().unwrap().timestamp_millis();
+    let bytes = Entry { seq, at_ms, fact }.to_bytes();
+    chain.push(&bytes).unwrap();
+    core.append_chain(seq - 1, bytes).await.unwrap();
+    Ok(seq)
 }
 
 /// On `riser-a` a scan is under way, and on no other bus.

@@ -20,6 +20,9 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
         let path = path
             .replace("{meter}", WATER)
             .replace("{bus}", "riser-a")
+            .replace("{month}", "2026-11")
+            .replace("{exclusion}", "M-7")
+            .replace("{sha256}", &"0".repeat(64))
             .replace("{user}", "no-such-user");
         let asked = async |cookie: &str| {
             let request = request(method.clone(), &path, cookie, Body::empty());

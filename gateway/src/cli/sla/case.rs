@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
-use chrono::{DateTime, NaiveDate};
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use ledger::case::{
     BreachMoment, Cap, Case, Claim, Denominator, Down, Exclusion, Ground, Notice, NoticeRule, Ore,
     Policy, ShortRule, Status, Straddle, UnknownIs,
 };
-use ledger::{Interval, Month, Period};
+use ledger::{Interval, Limit, Month, Period, Terms, Tiers};
 use serde_json::{Map, Value};
 
 /// A case and the name that its result carries.
@@ -133,6 +133,7 @@ pub(crate) fn of(root: &Value) -> Read<Named> {
         claim: claim.transpose()?,
         cap: cap.transpose()?,
         policy: case.policy()?,
+        terms: case.terms()?,
         ..Case::new(period, annual)
     };
     Ok(Named { id: root.get("id").value.cloned().unwrap_or_default(), case })
@@ -285,6 +286,43 @@ impl<'v> At<'v> {
         })
     }
 
+    fn terms(&self) -> Read<Terms> {
+        const CODE: &str = "bad_policy";
+        let usual = Terms::default();
+        let tiers = self.get("tiers");
+        let limits = tiers.each(|tier| {
+            let tier = tier.object(CODE)?;
+            let (below, credit) = (tier.get("below"), tier.get("credit"));
+            let percent = credit.value.and_then(Value::as_u64).and_then(|it| it.try_into().ok());
+            Ok(Limit {
+                below: below.text().and_then(hundredths).ok_or_else(|| {
+                    below.bad(CODE, "must be an uptime in percent as a text, such as \"99.50\"")
+                })?,
+                credit: percent
+                    .ok_or_else(|| credit.bad(CODE, "must be a whole number of percent"))?,
+            })
+        })?;
+        let own = || Tiers::new(limits).map_err(|error| tiers.bad(CODE, &error.to_string()));
+        Ok(Terms {
+            tiers: if tiers.value.is_some() { own()? } else { usual.tiers },
+            claim_days: self.get("claim_days").days(usual.claim_days, 3_650)?,
+            notice_days: self
+                .get("notice_days")
+                .days(usual.notice_days.into(), 255)?
+                .try_into()
+                .unwrap_or(u8::MAX),
+            ..usual
+        })
+    }
+
+    fn days(&self, default: u16, most: u16) -> Read<u16> {
+        let Some(value) = self.value else { return Ok(default) };
+        let days = value.as_u64().and_then(|days| u16::try_from(days).ok());
+        days.filter(|days| *days <= most).ok_or_else(|| {
+            self.bad("bad_policy", &format!("must be a whole number of days up to {most}"))
+        })
+    }
+
     fn policy(&self) -> Read<Policy> {
         const CODE: &str = "bad_policy";
         let policy = self.get("policy");
@@ -344,6 +382,17 @@ fn instant(text: &str) -> Option<i64> {
     Some(time.and_utc().timestamp())
 }
 
+/// `99.5`, `99.50` or `99`, in hundredths of a percent.
+pub(super) fn hundredths(text: &str) -> Option<u16> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(rest) || rest.len() > 2 {
+        return None;
+    }
+    let rest: u16 = format!("{rest:0<2}").parse().ok()?;
+    whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(rest)
+}
+
 /// `YYYY-MM-DD` and nothing else.
 fn date(text: &str) -> Option<NaiveDate> {
     let digits = |text: &str| {
@@ -356,12 +405,6 @@ fn date(text: &str) -> Option<NaiveDate> {
     }
     let year = i32::try_from(digits(year)?).ok().filter(|year| *year > 0)?;
     NaiveDate::from_ymd_opt(year, digits(month)?, digits(day)?)
-}
-
-/// An instant as cases and results have it.
-pub(crate) fn written(second: i64) -> String {
-    let at = DateTime::from_timestamp(second, 0).unwrap_or_default();
-    at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A value as a sentence shows it: not longer than a line.

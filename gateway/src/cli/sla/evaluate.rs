@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::super::Out;
-use super::{case, result};
+use super::case;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -72,7 +72,9 @@ fn lines(out: &mut Out) -> anyhow::Result<bool> {
 /// The answer to a case, and what is wrong with it if it is refused.
 fn evaluated(text: &[u8]) -> (Value, Option<case::Refusal>) {
     match case::read(text) {
-        Ok(case::Named { id, case }) => (result::told(&id, &case, &ledger::settle(&case)), None),
+        Ok(case::Named { id, case }) => {
+            (statement::result_of(&id, &case, &ledger::settle(&case)), None)
+        }
         Err(refusal) => (json!({"schema": "sla-result/1", "error": refusal.code}), Some(refusal)),
     }
 }

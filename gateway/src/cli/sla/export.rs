@@ -1,4 +1,4 @@
-//! `fyrhus sla export`, `statement` and `key`: what the ledger of this gateway says.
+//! `fyrhus sla export`, `statement`, `letter` and `key`: what the ledger of this gateway says.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -12,11 +12,13 @@ use ledger::chain::Chain;
 use ledger::note::{Note, Verifier};
 use metering::Clock as _;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use statement::{Enclosure, Language, Place};
 use store::Readers;
 
 use super::super::{Out, Where, block_on};
 use crate::clock::SystemClock;
-use crate::evidence::{self, told};
+use crate::evidence::{self, Proofs};
 use crate::keys::Keys;
 use crate::scribe::{self, COUNTERSIGNED_SETTING};
 
@@ -40,6 +42,30 @@ pub(in crate::cli) struct ShowStatement {
     /// Outages and exclusions as CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// As a sheet of A4, into this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    pdf: Option<PathBuf>,
+    /// As it was told in this entry of the ledger; without it, as it is now
+    #[arg(long, value_name = "NUMBER")]
+    entry: Option<u64>,
+    /// In which language the sheet is: nb or en
+    #[arg(long, default_value = "nb")]
+    language: Language,
+    #[command(flatten)]
+    files: Where,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Letter {
+    /// The month, such as 2026-11
+    #[arg(long)]
+    month: String,
+    /// In which language it is: nb or en
+    #[arg(long, default_value = "nb")]
+    language: Language,
+    /// The folder that the letter and its enclosures go into
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    out: PathBuf,
     #[command(flatten)]
     files: Where,
 }
@@ -54,6 +80,7 @@ pub(in crate::cli) struct ShowKey {
 struct Kept {
     chain: Chain,
     notes: Vec<Note>,
+    proofs: Proofs,
 }
 
 impl Kept {
@@ -71,13 +98,27 @@ impl Kept {
         let chain = Chain::read(entries.iter().map(Vec::as_slice)).map_err(|broken| {
             anyhow::anyhow!("entry {} of the ledger: {}", broken.seq, broken.why)
         })?;
+        let proofs = block_on(async {
+            let mut proofs = Proofs::new();
+            for sha256 in evidence::named(&chain) {
+                proofs.extend(readers.proof(sha256).await?.map(|bytes| (sha256, bytes)));
+            }
+            Ok(proofs)
+        })?;
         let countersigned = countersigned.and_then(|note| note.parse().ok());
         let note = scribe::checkpoint(&chain, SystemClock::new().now().wall_ms(), &device(state)?);
-        Ok(Self { chain, notes: countersigned.into_iter().chain([note]).collect() })
+        let notes = countersigned.into_iter().chain([note]).collect();
+        Ok(Self { chain, notes, proofs })
     }
 
     fn statement(&self, month: &str) -> anyhow::Result<Statement> {
         Ok(Book::new(self.chain.entries()).statement(month)?)
+    }
+
+    fn sheet(&self, statement: &Statement, language: Language) -> anyhow::Result<Vec<u8>> {
+        let head = self.chain.head_at(statement.through).unwrap_or_else(|| self.chain.head());
+        let place = Place { ledger: self.chain.ledger(), head };
+        Ok(documents::pdf(&statement::sheet(statement, place, language))?)
     }
 }
 
@@ -90,14 +131,9 @@ impl Export {
     pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let machine = self.files.machine()?;
         let kept = Kept::read(&machine.state)?;
-        let file = evidence::file(&kept.chain, &kept.notes, &self.month)?;
+        let file = evidence::file(&kept.chain, &kept.notes, &kept.proofs, &self.month)?;
         let name = self.out.unwrap_or_else(|| format!("fyrhus-evidence-{}.tar", self.month).into());
-        let write = || {
-            let mut to = File::create(&name)?;
-            to.write_all(&file)?;
-            to.sync_all()
-        };
-        write().with_context(|| format!("{} cannot be written", name.display()))?;
+        save(&name, &file)?;
         let entries = kept.chain.head().seq;
         if out.json {
             out.object(&json!({"file": name, "entries": entries, "bytes": file.len()}))?;
@@ -111,16 +147,70 @@ impl Export {
 impl ShowStatement {
     pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let machine = self.files.machine()?;
-        let statement = Kept::read(&machine.state)?.statement(&self.month)?;
-        if out.json {
-            out.object(&told::statement(&statement))?;
+        let kept = Kept::read(&machine.state)?;
+        let statement = match self.entry {
+            Some(seq) => Book::new(kept.chain.entries()).as_told(seq)?,
+            None => kept.statement(&self.month)?,
+        };
+        if statement.case.period.month().to_string() != self.month {
+            bail!("that entry tells of {}, not of {}", statement.case.period.month(), self.month);
+        }
+        if let Some(name) = self.pdf {
+            save(&name, &kept.sheet(&statement, self.language)?)?;
+        } else if out.json {
+            out.object(&statement::statement(&statement))?;
         } else if self.csv {
-            out.text(&documents::csv(&told::table(&statement)))?;
+            out.text(&documents::csv(&statement::table(&statement)))?;
         } else {
-            out.text(&told::text(&statement))?;
+            out.text(&statement::text(&statement))?;
         }
         Ok(true)
     }
+}
+
+impl Letter {
+    pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let machine = self.files.machine()?;
+        let kept = Kept::read(&machine.state)?;
+        let statement = kept.statement(&self.month)?;
+        let evidence = evidence::file(&kept.chain, &kept.notes, &kept.proofs, &self.month)?;
+        let files = [
+            (format!("fyrhus-evidence-{}.tar", self.month), evidence),
+            (format!("statement-{}.pdf", self.month), kept.sheet(&statement, self.language)?),
+        ];
+        let enclosures = files.iter().map(|(name, bytes)| Enclosure {
+            name: name.clone(),
+            sha256: Sha256::digest(bytes).into(),
+        });
+        let today = SystemClock::new().now().wall.with_timezone(&statement.contract.zone);
+        let enclosures: Vec<Enclosure> = enclosures.collect();
+        let letter = statement::letter(&statement, today.date_naive(), &enclosures, self.language);
+        let letter = letter
+            .with_context(|| format!("the promise was kept in {}: nothing to claim", self.month))?;
+        let letter = (format!("claim-{}.pdf", self.month), documents::pdf(&letter)?);
+        for (name, bytes) in [letter].iter().chain(&files) {
+            let name = self.out.join(name);
+            save(&name, bytes)?;
+            if !out.json {
+                out.line(&format!("{}, {} bytes", name.display(), bytes.len()))?;
+            }
+        }
+        if out.json {
+            let folder = &self.out;
+            out.object(&json!({"folder": folder, "month": self.month}))?;
+        }
+        Ok(true)
+    }
+}
+
+/// Writes a file, and has it on the disk.
+fn save(name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let write = || {
+        let mut to = File::create(name)?;
+        to.write_all(bytes)?;
+        to.sync_all()
+    };
+    write().with_context(|| format!("{} cannot be written", name.display()))
 }
 
 impl ShowKey {

@@ -8,9 +8,10 @@ use ledger::case::Case;
 use ledger::reconcile::reconcile;
 use ledger::settlement::Settlement;
 use serde_json::{Value, json};
+use statement::written;
 
 use super::super::{Out, read_config};
-use super::case::{self, written};
+use super::case;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

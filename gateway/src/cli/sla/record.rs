@@ -11,17 +11,19 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
-use ledger::Interval;
 use ledger::case::{Claim, Ground, Notice, Ore, Policy, Status};
 use ledger::entry::{
     Answer, Battery, BatteryEvent, BeforeCase, Claimed, Contract, Correction, Fact, Invoked,
     Progress, Proof, Step,
 };
+use ledger::{Interval, Limit, Terms, Tiers};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use store::MOST_PROOF;
 
 use super::super::{Out, Where, block_on, read_config};
+use super::case::hundredths;
 use crate::control::{self, Reply, Request};
 
 /// What is written down.
@@ -153,8 +155,17 @@ pub(in crate::cli) struct Exclusion {
 
 impl Record {
     pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        let documents = self.documents()?;
         let (fact, files) = self.fact()?;
         let machine = files.machine()?;
+        for bytes in documents {
+            let request = Request::KeepProof { bytes: HEXLOWER.encode(&bytes) };
+            match block_on(async { Ok(control::ask(&machine.state, &request).await) })?? {
+                Some(Reply::Refused(because)) => bail!("{because}"),
+                Some(_) => {}
+                None => bail!("the gateway is not running; it alone writes into the ledger"),
+            }
+        }
         let request = Request::Record { fact: HEXLOWER.encode(&fact.to_bytes()) };
         let reply = block_on(async { Ok(control::ask(&machine.state, &request).await) })?;
         match reply.context("the running gateway does not answer")? {
@@ -165,6 +176,23 @@ impl Record {
             None => bail!("the gateway is not running; it alone writes into the ledger"),
         }
         Ok(true)
+    }
+
+    /// What is attached, for the gateway to keep.
+    fn documents(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        let files = match self {
+            Self::Exclusion(it) => &it.proof,
+            Self::Claim { proof, .. } => proof,
+            _ => return Ok(Vec::new()),
+        };
+        let read = |file: &PathBuf| {
+            let bytes = read(file)?;
+            if bytes.len() > MOST_PROOF {
+                bail!("{}: {} bytes; at most {MOST_PROOF} are kept", file.display(), bytes.len());
+            }
+            Ok(bytes)
+        };
+        files.iter().map(read).collect()
     }
 
     fn fact(self) -> anyhow::Result<(Fact, Where)> {
@@ -205,22 +233,11 @@ impl Exclusion {
     fn fact(self) -> anyhow::Result<(Invoked, Where)> {
         let second = |at: DateTime<FixedOffset>| at.timestamp();
         let notice = self.notice_at.map(|at| Notice { given_at: second(at), written: true });
-        let ground = match self.kind.as_str() {
-            "agreed_suspension" => {
-                Ground::AgreedSuspension { agreed_at: self.agreed_at.map(second) }
-            }
-            "planned_maintenance" => Ground::PlannedMaintenance(notice),
-            "security_maintenance" => Ground::SecurityMaintenance,
-            "authority_order" => Ground::AuthorityOrder,
-            "outside_control" => Ground::OutsideControl,
-            "customer_caused" => Ground::CustomerCaused,
-            "product_connectivity" => Ground::ProductConnectivity,
-            _ => Ground::Battery,
-        };
+        let ground = Ground::of(&self.kind, notice, self.agreed_at.map(second));
         let time = Interval::new(second(self.from), second(self.until));
         let invoked = Invoked {
             id: self.id,
-            ground,
+            ground: ground.context("there is no such ground")?,
             time: time.context("--from has to be before --until")?,
             who: self.said.who,
             why: self.said.why,
@@ -232,12 +249,15 @@ impl Exclusion {
 
 fn proofs(files: &[PathBuf]) -> anyhow::Result<Vec<Proof>> {
     let proof = |file: &PathBuf| {
-        let bytes =
-            std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let bytes = read(file)?;
         let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Proof { name, sha256: Sha256::digest(&bytes).into() })
     };
     files.iter().map(proof).collect()
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 /// A contract as people write it.
@@ -258,6 +278,24 @@ struct Written {
     vat_permille: u16,
     #[serde(default)]
     policy: Settings,
+    /// From which uptime on how much is credited; the usual ones if there are none.
+    #[serde(default)]
+    tier: Vec<WrittenTier>,
+    /// The limit of all liability in twelve months.
+    liability_cap: Option<String>,
+    claim_days: Option<u16>,
+    notice_days: Option<u8>,
+    /// The sites that have this one fee.
+    #[serde(default)]
+    sites: Vec<String>,
+}
+
+/// One tier as people write it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenTier {
+    below: String,
+    credit: u8,
 }
 
 /// Where the contract is silent: each setting by its word, the default if it is left out.
@@ -298,6 +336,7 @@ fn contract(text: &str) -> anyhow::Result<Contract> {
         };
         date.map(parse).transpose()
     };
+    let terms = terms(&written)?;
     let settings = written.policy;
     let fee = &written.annual_fee;
     Ok(Contract {
@@ -331,6 +370,33 @@ fn contract(text: &str) -> anyhow::Result<Contract> {
             )?,
             line: word("link", settings.link)?,
         },
+        terms,
+    })
+}
+
+/// What a contract sets otherwise than is usual.
+fn terms(written: &Written) -> anyhow::Result<Terms> {
+    let usual = Terms::default();
+    let limit = |tier: &WrittenTier| {
+        let below = hundredths(&tier.below)
+            .with_context(|| format!("tier: `{}` is not a percentage such as 99.5", tier.below))?;
+        Ok(Limit { below, credit: tier.credit })
+    };
+    let limits: Vec<Limit> = written.tier.iter().map(limit).collect::<anyhow::Result<_>>()?;
+    let tiers = match limits.is_empty() {
+        true => usual.tiers,
+        false => Tiers::new(limits).context("tier")?,
+    };
+    let cap = written.liability_cap.as_deref().map(|sum| {
+        ore(sum)
+            .with_context(|| format!("liability_cap: `{sum}` is not a sum such as \"12000.00\""))
+    });
+    Ok(Terms {
+        tiers,
+        cap: cap.transpose()?,
+        claim_days: written.claim_days.unwrap_or(usual.claim_days),
+        notice_days: written.notice_days.unwrap_or(usual.notice_days),
+        sites: written.sites.clone(),
     })
 }
 
@@ -375,6 +441,23 @@ mod tests {
         let said = format!("{:#}", contract(&wrong).unwrap_err());
         assert_eq!(said, "policy.short_rule: `half` is not one of gross, net");
         assert!(contract(&format!("{least}fee = 1\n")).is_err());
+    }
+
+    #[test]
+    fn a_contract_may_have_tiers_of_its_own() {
+        let least = "line = \"4711\"\ncustomer = \"A\"\nvendor = \"B\"\nannual_fee = \"1\"\n";
+        let of = |more: &str| contract(&format!("{least}{more}")).map(|it| it.terms);
+        assert_eq!(of("").unwrap(), Terms::default());
+        let tier = |below, credit| format!("[[tier]]\nbelow = \"{below}\"\ncredit = {credit}\n");
+        let own = of(&format!("{}{}", tier("99.9", 5), tier("99", 20))).unwrap().tiers;
+        assert_eq!(
+            own.limits(),
+            [(9_990, 5), (9_900, 20)].map(|(below, credit)| Limit { below, credit })
+        );
+        let said = |more: &str| format!("{:#}", of(more).unwrap_err());
+        assert_eq!(said(&tier("ninety", 5)), "tier: `ninety` is not a percentage such as 99.5");
+        assert!(said(&format!("{}{}", tier("99", 5), tier("99.9", 9))).contains("99.90 %"));
+        assert!(said("liability_cap = \"much\"\n").starts_with("liability_cap: `much`"));
     }
 
     #[test]

@@ -72,6 +72,15 @@ export type LiveEntry = With<gen.LiveMeter, { state: MeterState; values: Registe
 
 export type LiveEvent = With<gen.LiveEvent, { meters: Record<string, LiveEntry> }>;
 
+export type SlaMonth = With<
+  gen.SlaMonth,
+  { stage: 'claimed' | 'acknowledged' | 'disputed' | 'credited' | null }
+>;
+
+export type Sla = With<gen.Sla, { months: SlaMonth[] }>;
+
+export type SlaStatement = With<gen.SlaStatement, { figures: SlaMonth }>;
+
 export type {
   Cloud,
   Finding,
@@ -79,6 +88,7 @@ export type {
   MeterHealth,
   Notice,
   Site,
+  SlaExclusion,
   Sync,
   Uptime,
   UptimeDay,

@@ -17,6 +17,9 @@ export type ProblemCode =
   | 'host'
   | 'if_match_missing'
   | 'last_owner'
+  | 'ledger_broken'
+  | 'ledger_failed'
+  | 'ledger_refused'
   | 'login_again'
   | 'login_wrong'
   | 'malformed'
@@ -27,6 +30,7 @@ export type ProblemCode =
   | 'no_config'
   | 'no_scan'
   | 'no_scan_here'
+  | 'no_statement'
   | 'no_such_bus'
   | 'no_such_meter'
   | 'no_such_register'
@@ -439,6 +443,12 @@ export interface Identity {
   version: string;
 }
 
+/** A document that is kept. */
+export interface KeptProof {
+  /** In hex: an entry names it so. */
+  sha256: string;
+}
+
 /** Meters whose newest values a page does not know yet. */
 export interface LiveEvent {
   at: Time;
@@ -600,10 +610,64 @@ export interface Mistake {
   line: number;
 }
 
+/** A document that is kept, and what it is called. */
+export interface NamedProof {
+  name: string;
+  /** In hex. */
+  sha256: string;
+}
+
+/** What is said to an exclusion. */
+export interface NewAnswer {
+  /** `accepted`, `disputed` or `rejected`. */
+  status: string;
+  why: string;
+}
+
+/** That notice was given. */
+export interface NewClaim {
+  /** When it reached the vendor. */
+  at: string;
+  /** What was sent; without any it came without evidence. */
+  proofs?: NamedProof[];
+  written: boolean;
+}
+
+/** That an entry is not in force. */
+export interface NewCorrection {
+  /** Its number. */
+  entry: number;
+  why: string;
+}
+
+/** An exclusion that is invoked. */
+export interface NewExclusion {
+  /** Of an agreed suspension: when it was agreed. */
+  agreed_at?: string | null;
+  from: string;
+  /** Its name, of which there is one. */
+  id: string;
+  /** `planned_maintenance`, `security_maintenance`, `authority_order`, `agreed_suspension`, `outside_control`, `customer_caused`, `product_connectivity`, `battery`. */
+  kind: string;
+  /** Of planned maintenance: when the written notice reached the customer. */
+  notice_at?: string | null;
+  proofs?: NamedProof[];
+  until: string;
+  why: string;
+}
+
 /** The old password and the new one. */
 export interface NewPassword {
   new_password: string;
   password: string;
+}
+
+/** What became of a claim. */
+export interface NewProgress {
+  /** The number of the invoice, or why. */
+  note: string;
+  /** `acknowledged`, `disputed` or `credited`. */
+  step: string;
 }
 
 /** Somebody new. */
@@ -621,7 +685,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`. */
+  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;
@@ -928,6 +992,192 @@ export interface SiteMeter {
   simulated: boolean;
 }
 
+/** The promise of uptime. */
+export interface Sla {
+  contract: SlaContract | null;
+  /** All that are in force, the latest first. */
+  exclusions: SlaExclusion[];
+  /** Those that have begun and of which the ledger says something, in order. */
+  months: SlaMonth[];
+  year: number;
+}
+
+/** How attempts failed. */
+export interface SlaCause {
+  attempts: number;
+  /** `dns`, `tcp`, `tls_foreign`, `tls_own`, `tls`, `no_answer`, `status`, `wrong_data`. */
+  failure: string;
+  /** The HTTP status, where there was one. */
+  status: number | null;
+}
+
+/** What is agreed of a service line. */
+export interface SlaContract {
+  /** The fee of a year, net of VAT: `12000.00` */
+  annual: string;
+  /** The limit of all liability in twelve months; `null` if none is agreed as a sum. */
+  cap: string | null;
+  claim_days: number;
+  /** `NOK` */
+  currency: string;
+  customer: string;
+  /** The first day that is not covered any more; `null` if no end is agreed. */
+  end: string | null;
+  line: string;
+  notice_days: number;
+  /** The sites that have this one fee; empty for this one alone. */
+  sites: string[];
+  /** The first covered day; `null` for ever before. */
+  start: string | null;
+  tiers: SlaTier[];
+  time_zone: string;
+  /** `25.0`, in percent. */
+  vat: string;
+  vendor: string;
+}
+
+/** What came of an exclusion. */
+export interface SlaExcluded {
+  effective_s: number;
+  id: string;
+  kind: string;
+  /** `ok`, or why it does not act: `rejected`, `no_notice`, `not_written`, `late_notice`, `not_agreed`, `disputed`. */
+  reason: string;
+}
+
+/** An exclusion, as it was invoked and answered. */
+export interface SlaExclusion {
+  answer: string | null;
+  answered_by: string | null;
+  /** The number of the entry. */
+  entry: number;
+  from: Time;
+  id: string;
+  /** `planned_maintenance`, `security_maintenance`, `authority_order`, `agreed_suspension`, `outside_control`, `customer_caused`, `product_connectivity`, `battery`. */
+  kind: string;
+  proofs: SlaProof[];
+  /** `accepted`, `disputed`, `rejected`; `null` if nobody has answered. */
+  status: string | null;
+  until: Time;
+  who: string;
+  why: string;
+}
+
+/** A month in figures. */
+export interface SlaMonth {
+  /** `no_breach`, `not_notified`, `not_written`, `premature`, `late`, `no_evidence`, `ok`. */
+  claim: string;
+  /** The credit if it is claimed in time and with evidence: `100.00` */
+  claimable: string;
+  /** Counted downtime. */
+  counted_s: number;
+  /** `NOK` */
+  currency: string;
+  /** The last day on which notice can be given; `null` if there is no breach. */
+  deadline: string | null;
+  /** What the percentage is of, in seconds. */
+  denominator_s: number;
+  /** What is due of it. */
+  due: string;
+  /** More than 5 % of it is unknown. */
+  incomplete: boolean;
+  /** `2026-11` */
+  month: string;
+  /** `99.9712`: four decimals, cut, not rounded. */
+  percent: string;
+  /** It is not over, or not all of it is in the ledger. */
+  provisional: boolean;
+  /** The last day under every reading of the contract. */
+  safe_deadline: string | null;
+  /** `claimed`, `acknowledged`, `disputed`, `credited`; `null` if nobody gave notice. */
+  stage: string | null;
+  /** The credit in percent of the month's fee. */
+  tier: number;
+  /** If every exclusion that is valid in form were accepted. */
+  tier_if_accepted: number;
+  /** If all unknown time had been down. */
+  tier_if_unknown_down: number;
+  /** What was told of it, each time, the latest last. */
+  told: SlaTold[];
+  unknown_s: number;
+}
+
+/** An outage, and what of it counts. */
+export interface SlaOutage {
+  /** How the attempts failed, the most frequent first. */
+  causes: SlaCause[];
+  counted_s: number;
+  excluded_s: number;
+  from: Time;
+  short_s: number;
+  until: Time;
+}
+
+/** A document that stands behind an entry. */
+export interface SlaProof {
+  name: string;
+  /** In hex. */
+  sha256: string;
+}
+
+/** What was said of a claim. */
+export interface SlaSaid {
+  at: Time;
+  /** The number of the entry; `null` of the notice itself. */
+  entry: number | null;
+  /** The invoice, or why. */
+  note: string;
+  proofs: SlaProof[];
+  /** `claimed`, `acknowledged`, `disputed`, `credited`. */
+  step: string;
+  who: string;
+}
+
+/** The statement of a month. */
+export interface SlaStatement {
+  /** What was invoked for it and what came of that, by name. */
+  exclusions: SlaExcluded[];
+  /** The fee of the period, to the nearest hundredth: `1000.00` */
+  fee: string;
+  /** Its figures. */
+  figures: SlaMonth;
+  /** The hash of everything up to that entry, in hex. */
+  hash: string;
+  lost_at: Time | null;
+  outages: SlaOutage[];
+  /** What was said of the claim, in order; empty if nobody gave notice. */
+  said: SlaSaid[];
+  /** The last entry of the ledger that it follows from. */
+  through: number;
+  /** Unknown time by its reason, the longest first. */
+  unknown: SlaUnknown[];
+}
+
+/** What is credited below an uptime. */
+export interface SlaTier {
+  /** `99.50`, in percent. */
+  below: string;
+  /** In percent of the month's fee. */
+  credit: number;
+}
+
+/** What was told of a month at some time. */
+export interface SlaTold {
+  at: Time;
+  claimable: string;
+  counted_s: number;
+  /** The number of the entry. */
+  entry: number;
+  tier: number;
+}
+
+/** Unknown time of one reason. */
+export interface SlaUnknown {
+  /** `gap`, `clock`, `link`, `ambiguous`, `rate_limited`, `refused`, `down_single`. */
+  code: string;
+  seconds: number;
+}
+
 /** Seconds in a row that were not up. */
 export interface Span {
   /** `down_proven`, `down_single`, or why nobody knows. */
@@ -1075,6 +1325,12 @@ export interface Words {
   da: string;
   en: string;
   nb: string;
+}
+
+/** A new entry of the ledger. */
+export interface Written {
+  /** Its number. */
+  entry: number;
 }
 
 /** One thing that is wrong with a device profile that somebody has added: it is not used. */

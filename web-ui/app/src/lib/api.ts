@@ -20,7 +20,8 @@ export class Problem extends Error {
 interface Request {
   method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   json?: unknown;
-  text?: { type: string; body: string };
+  /** A body that is not JSON: a text, or a file as it is. */
+  text?: { type: string; body: string | Blob };
   headers?: Record<string, string>;
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::result::told;
 use super::{Named, of, read};
+use statement::result_of as told;
 
 /// A January with an outage of one second too many.
 fn lost() -> Value {

@@ -4,14 +4,13 @@
 //! again and compares every byte.
 
 use documents::{Cell, Table};
-use ledger::Code;
 use ledger::book::{Stage, Statement};
 use ledger::case::{Case, Exclusion, Ground};
 use ledger::entry::PartialMonth;
+use ledger::{Code, Limit, Terms, Tiers};
 use serde_json::{Value, json};
 
-use crate::cli::sla::case::written;
-use crate::cli::sla::result;
+use crate::{Language, written};
 
 /// The name that the case of a statement has.
 pub(crate) fn case_id(statement: &Statement) -> Value {
@@ -19,13 +18,13 @@ pub(crate) fn case_id(statement: &Statement) -> Value {
 }
 
 /// The case, as `fyrhus sla evaluate` takes it.
-pub(crate) fn case(statement: &Statement) -> Value {
+pub fn case(statement: &Statement) -> Value {
     let (case, contract) = (&statement.case, &statement.contract);
     let by_days = contract.before.partial_month == PartialMonth::ByDays;
     let date = |date: Option<chrono::NaiveDate>| {
         by_days.then_some(date).flatten().map(|date| date.to_string())
     };
-    json!({
+    let mut told = json!({
         "schema": "sla-case/1",
         "id": case_id(statement),
         "month": case.period.month().to_string(),
@@ -52,7 +51,31 @@ pub(crate) fn case(statement: &Statement) -> Value {
             "already_incurred_ore": cap.incurred.ore(),
         })),
         "policy": policy(case),
-    })
+    });
+    // A case of usual terms has no word of them.
+    let (terms, usual) = (&case.terms, Terms::default());
+    if let Some(told) = told.as_object_mut() {
+        let mut set = |key: &str, value: Value| told.insert(key.to_owned(), value);
+        if terms.tiers != usual.tiers {
+            set("tiers", tiers(&terms.tiers));
+        }
+        if terms.claim_days != usual.claim_days {
+            set("claim_days", json!(terms.claim_days));
+        }
+        if terms.notice_days != usual.notice_days {
+            set("notice_days", json!(terms.notice_days));
+        }
+    }
+    told
+}
+
+/// As cases and statements have them: what is credited below which uptime.
+fn tiers(tiers: &Tiers) -> Value {
+    let tier = |limit: &Limit| {
+        let (whole, rest) = (limit.below / 100, limit.below % 100);
+        json!({"below": format!("{whole}.{rest:02}"), "credit": limit.credit})
+    };
+    tiers.limits().iter().map(tier).collect()
 }
 
 fn exclusion(exclusion: &Exclusion) -> Value {
@@ -106,12 +129,12 @@ fn policy(case: &Case) -> Value {
 }
 
 /// What the case comes to, as `fyrhus sla evaluate` prints it.
-pub(crate) fn result(statement: &Statement) -> Value {
-    result::told(&case_id(statement), &statement.case, &statement.settled)
+pub fn result(statement: &Statement) -> Value {
+    crate::result_of(&case_id(statement), &statement.case, &statement.settled)
 }
 
 /// The statement, for programs.
-pub(crate) fn statement(statement: &Statement) -> Value {
+pub fn statement(statement: &Statement) -> Value {
     let contract = &statement.contract;
     let stage = statement.stage.as_ref().map(|stage| match stage {
         Stage::Claimed => json!({"state": "claimed", "note": null}),
@@ -142,13 +165,19 @@ pub(crate) fn statement(statement: &Statement) -> Value {
             "who": correction.who,
             "why": correction.why,
         })).collect::<Vec<_>>(),
+        "causes": statement.causes.iter().map(|causes| causes.iter().map(|(failure, times)| json!({
+            "failure": Language::English.failure(*failure),
+            "attempts": times,
+        })).collect()).collect::<Vec<Value>>(),
+        "sites": contract.terms.sites,
+        "tiers": tiers(&statement.case.terms.tiers),
         "claim": stage,
         "result": result(statement),
     })
 }
 
 /// One row for each outage, and one for each exclusion.
-pub(crate) fn table(statement: &Statement) -> Table {
+pub fn table(statement: &Statement) -> Table {
     let head = [
         "what",
         "id",
@@ -164,20 +193,27 @@ pub(crate) fn table(statement: &Statement) -> Table {
     let text = |text: &str| Cell::Text(text.to_owned());
     let figure = |figure: i64| Cell::Figure(figure.to_string());
     let at = |second: i64| Cell::Figure(written(second));
-    let outages = statement.settled.outages.iter().map(|outage| {
-        vec![
-            text("outage"),
-            text(&outage.ids.join(" ")),
-            at(outage.time.from()),
-            at(outage.time.until()),
-            figure(outage.time.seconds()),
-            figure(outage.in_period),
-            figure(outage.short),
-            figure(outage.excluded),
-            figure(outage.counted),
-            Cell::Empty,
-        ]
-    });
+    let outages =
+        statement.settled.outages.iter().zip(&statement.causes).map(|(outage, causes)| {
+            let causes: Vec<String> = causes
+                .iter()
+                .map(|(failure, times)| {
+                    format!("{times} x {}", Language::English.failure(*failure))
+                })
+                .collect();
+            vec![
+                text("outage"),
+                text(&outage.ids.join(" ")),
+                at(outage.time.from()),
+                at(outage.time.until()),
+                figure(outage.time.seconds()),
+                figure(outage.in_period),
+                figure(outage.short),
+                figure(outage.excluded),
+                figure(outage.counted),
+                text(&causes.join(", ")),
+            ]
+        });
     let window = |id: &str| statement.case.exclusions.iter().find(|it| it.id == id);
     let exclusions = statement.settled.exclusions.iter().map(|exclusion| {
         let time = window(&exclusion.id).map(|it| it.time);
@@ -198,7 +234,7 @@ pub(crate) fn table(statement: &Statement) -> Table {
 }
 
 /// The statement, for people.
-pub(crate) fn text(statement: &Statement) -> String {
+pub fn text(statement: &Statement) -> String {
     let (settled, contract) = (&statement.settled, &statement.contract);
     let mut text = String::new();
     let mut line = |line: String| {

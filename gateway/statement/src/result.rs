@@ -4,10 +4,10 @@ use ledger::case::Case;
 use ledger::settlement::{Counted, Deadlines, Settlement};
 use serde_json::{Value, json};
 
-use super::case::written;
+use crate::written;
 
 /// The result of a case: every key of `sla-result/1`.
-pub(crate) fn told(id: &Value, case: &Case, settled: &Settlement) -> Value {
+pub fn told(id: &Value, case: &Case, settled: &Settlement) -> Value {
     let (period, totals) = (case.period, settled.totals);
     let outages = settled.outages.iter().map(|outage| {
         json!({

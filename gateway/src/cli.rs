@@ -3,6 +3,7 @@
 //! Every command prints text for people, or JSON with `--json`; what went wrong is one sentence on
 //! stderr. A reader of the output that goes away (`| head`) ends the command quietly.
 
+mod backup;
 mod bms;
 mod check;
 mod claim;
@@ -16,6 +17,7 @@ mod mqtt;
 mod onewire;
 mod out;
 mod profile;
+mod proof;
 mod pulse;
 mod radio;
 mod read;

@@ -1,12 +1,14 @@
 //! What has to be done now and then: the time is saved, readings are packed, old ones go, files are
 //! checked, the disk is looked at, leaps of the clock are written down.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use metering::{Clock, Moment};
-use store::{Core, Retention, Writer};
+use store::{Core, Retention, Sign, Writer};
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
@@ -24,6 +26,24 @@ pub(crate) struct Housekeeping {
     pub(crate) clock: Arc<dyn Clock>,
     /// While the gateway is enrolled, readings are kept until the cloud has them.
     pub(crate) cloud: watch::Receiver<KnownAs>,
+    /// Signs the hashes of readings.
+    pub(crate) sign: Signer,
+}
+
+/// The device's key, which is never shown.
+#[derive(Clone)]
+pub(crate) struct Signer(Arc<Sign>);
+
+impl Signer {
+    pub(crate) fn of(key: SigningKey) -> Self {
+        Self(Arc::new(move |hash| key.sign(hash).to_bytes()))
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer")
+    }
 }
 
 impl Task for Housekeeping {
@@ -54,6 +74,10 @@ impl Housekeeping {
             }
             if tick % SCRUB == SCRUB - 1 {
                 self.scrub().await;
+            }
+            // Before they are packed: those of the spool are read in one go.
+            if tick % SEAL == SEAL - 1 {
+                self.seal().await;
             }
             if tick % PACK == PACK - 1 {
                 self.pack().await;
@@ -110,6 +134,12 @@ impl Housekeeping {
         }
     }
 
+    async fn seal(&self) {
+        if let Err(error) = self.writer.seal(Arc::clone(&self.sign.0)).await {
+            failed("readings are not sealed", &error);
+        }
+    }
+
     async fn prune(&self) {
         let cloud = self.cloud.borrow().is_some();
         let retention = Retention { keep_days: KEEP_DAYS, cloud };
@@ -126,10 +156,11 @@ fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
 /// The newest time that was saved: at the next start the clock is no earlier.
 pub(crate) const FLOOR_SETTING: &str = "clock_floor_ms";
 
-/// In ticks of 10 s: ten minutes, five minutes, an hour and a day.
+/// In ticks of 10 s: ten minutes, five minutes, an hour, an hour and a day.
 const FLOOR: u64 = 60;
 const PACK: u64 = 30;
 const SCRUB: u64 = 360;
+const SEAL: u64 = 360;
 const PRUNE: u64 = 8_640;
 
 /// A step of the clock that is no correction of a good one any more.

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! A commit begins when a bus's round is over, and 60 s after the oldest unsaved reading at the
-//! latest. While one runs, more is taken in. When the store refuses, because its disk is full or
-//! broken, what is unsaved stays here and is tried again; after [`MOST_UNSAVED`] questions nothing
-//! more is taken, and so the buses wait: readings are late, never lost.
+//! latest. While one runs, more is taken in. When the store refuses, because its disk is full, broken or
+//! gone, what is unsaved stays here and is tried again: it is late, not lost. After [`MOST_UNSAVED`]
+//! questions what comes is shown and no longer kept, and the pages say how much: a building is watched
+//! over without a disk, too.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -86,7 +87,7 @@ pub(crate) async fn ingest(
                 return;
             }
             let due = unsaved.due();
-            let room = unsaved.rounds.len() < MOST_UNSAVED;
+            let waiting = unsaved.rounds.len() + kept.as_ref().map_or(0, Vec::len);
             tokio::select! {
                 biased;
                 Some(outcome) = &mut commit, if kept.is_some() => {
@@ -98,9 +99,14 @@ pub(crate) async fn ingest(
                     }
                     break;
                 }
-                message = polled.recv(), if open && room => match message {
+                message = polled.recv(), if open => match message {
                     Some(Polled::Meter(asked)) => {
-                        unsaved.push(ingest.take(*asked), Instant::now());
+                        let round = ingest.take(*asked);
+                        if waiting < MOST_UNSAVED {
+                            unsaved.push(round, Instant::now());
+                        } else {
+                            unsaved.not_kept += 1;
+                        }
                     }
                     Some(Polled::Glance(asked)) => drop(ingest.take(*asked)),
                     Some(Polled::RoundOver) => unsaved.round_over(),
@@ -198,6 +204,10 @@ impl Ingest {
         match outcome {
             Ok(stored) => {
                 unsaved.pause = FIRST_PAUSE;
+                match std::mem::take(&mut unsaved.not_kept) {
+                    0 => {}
+                    lost => tracing::error!(lost, "answers were not kept while the store refused"),
+                }
                 for round in kept.iter().filter(|round| round.outcome.is_ok()) {
                     self.beyond.remove(&round.meter);
                 }
@@ -213,9 +223,16 @@ impl Ingest {
                 });
             }
             Err(error) => {
-                let trouble = crate::chain(&error);
                 let waiting = kept.len() + unsaved.rounds.len();
-                tracing::error!(error = trouble, waiting, "readings are not stored yet");
+                let not_kept = unsaved.not_kept;
+                let trouble = crate::chain(&error);
+                tracing::error!(error = trouble, waiting, not_kept, "readings are not stored yet");
+                let wait = if waiting == 1 { "answer waits" } else { "answers wait" };
+                let more = match not_kept {
+                    0 => String::new(),
+                    more => format!(", and {more} more were shown and not kept"),
+                };
+                let trouble = format!("{trouble}; {waiting} {wait} in memory{more}");
                 self.board.change(|status| status.store.trouble = Some(trouble));
                 unsaved.put_back(kept, Instant::now());
             }
@@ -268,11 +285,13 @@ struct Unsaved {
     not_before: Option<Instant>,
     /// How long the store is left alone when it refuses again.
     pause: Duration,
+    /// Answers for which there was no room, since the store last took something.
+    not_kept: usize,
 }
 
 impl Default for Unsaved {
     fn default() -> Self {
-        Self { rounds: Vec::new(), due: None, not_before: None, pause: FIRST_PAUSE }
+        Self { rounds: Vec::new(), due: None, not_before: None, pause: FIRST_PAUSE, not_kept: 0 }
     }
 }
 

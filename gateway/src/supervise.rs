@@ -34,7 +34,8 @@ use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
 use crate::config::{self, Machine};
 use crate::cycle::Cycles;
-use crate::housekeeping::{FLOOR_SETTING, Housekeeping};
+use crate::housekeeping::{FLOOR_SETTING, Housekeeping, Signer};
+use crate::housing;
 use crate::ingest::{self, Ingest};
 use crate::keys::Keys;
 use crate::live::{self, Newest};
@@ -77,6 +78,7 @@ pub async fn run(
     let shelf = Shelf::open(&machine.state);
     let found = takeover::find(&machine.state, &shelf.now());
     let store = open_store(&machine.state, takeover::zone(&found), Arc::clone(&clock)).await?;
+    housing::settle(&store.core()).await;
     let daemon = Daemon::start(&machine, clock, &keys, shelf, found, &store, &shutdown).await?;
     daemon.serve(&machine, &keys, ready).await?;
     let close = tokio::task::spawn_blocking(move || store.close());
@@ -226,6 +228,7 @@ impl Daemon {
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cloud: cloud.identity.subscribe(),
+            sign: Signer::of(keys.device.clone()),
         };
         background(housekeeping, shutdown);
 

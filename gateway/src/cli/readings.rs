@@ -8,13 +8,18 @@ use metering::{MeterId, NoReading, Quantity, Register};
 use serde::Serialize;
 use store::{Order, Readers};
 
+use super::proof::Verify;
 use super::{Out, Where, block_on};
 use crate::config::Site;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct ShowReadings {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// The meter's name as in site.toml, or the beginning of it, or its id
-    meter: String,
+    #[arg(required = true)]
+    meter: Option<String>,
     /// One register, such as energy: its last readings. Without it: the last of every register
     #[arg(long)]
     register: Option<Register>,
@@ -23,6 +28,12 @@ pub(super) struct ShowReadings {
     limit: u16,
     #[command(flatten)]
     files: Where,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Prove that the readings of a month are those that were stored; the gateway may be running
+    Verify(Verify),
 }
 
 #[derive(Debug, Serialize)]
@@ -48,10 +59,13 @@ struct Row {
 
 impl ShowReadings {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        if let Some(Other::Verify(command)) = self.other {
+            return command.run(out);
+        }
         let machine = self.files.machine()?;
         let (profiles, _) = Profiles::load_over(&machine.state.join("profiles"));
         let site = super::site(&machine, &profiles);
-        let meter = meter(&self.meter, site.as_ref())?;
+        let meter = meter(self.meter.as_deref().unwrap_or_default(), site.as_ref())?;
         let zone = site.map_or(Tz::Europe__Oslo, |site| site.time_zone);
         let readers = Readers::beside(&machine.state, zone)
             .with_context(|| format!("no store in {} can be read", machine.state.display()))?;

@@ -1,7 +1,6 @@
-//! `fyrhus store`: what the files of the readings hold, whether they are whole, a copy of them, all
-//! of it as CSV, and their repair.
+//! `fyrhus store`: what the files of the readings hold, whether they are whole, all of it as CSV, and
+//! their repair. Backups are in `backup.rs`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,6 +12,7 @@ use metering::{MeterId, NoReading, Quantity};
 use serde::Serialize;
 use store::{FileReport, Options, Order, Readers, Snapshot, Store, StoredReading};
 
+use super::backup::{Backup, Restore};
 use super::{Out, Where, block_on};
 use crate::clock::SystemClock;
 use crate::config::Machine;
@@ -25,8 +25,10 @@ pub(super) enum Files {
     Verify(InPlace),
     /// Print all readings as CSV; the gateway may be running
     Export(Export),
-    /// Copy the store to a new folder; the gateway may be running
+    /// Keep all that this gateway is in one file that only a passphrase opens; it may be running
     Backup(Backup),
+    /// Make this gateway what a backup holds; it must not be running, and have no store
+    Restore(Restore),
     /// Put damaged files and blocks aside and save what can be read; the gateway must not be running
     Repair(InPlace),
 }
@@ -49,15 +51,6 @@ pub(super) struct Export {
     /// The meter's id; without it: all meters
     #[arg(long)]
     meter: Option<MeterId>,
-    #[command(flatten)]
-    files: Where,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Backup {
-    /// The folder; it is made and must not be there. It holds what the gateway's own folder holds,
-    /// passwords as hashes and keys of meters among it: keep it as safe
-    to: PathBuf,
     #[command(flatten)]
     files: Where,
 }
@@ -90,12 +83,8 @@ impl Files {
                 print(&store::verify(&state).with_context(|| no_store(&state))?, true, out)
             }
             Self::Export(command) => command.run(out),
-            Self::Backup(Backup { to, files }) => {
-                let state = files.machine()?.state;
-                let copied = store::backup(&state, &to)
-                    .with_context(|| format!("{} is not copied", state.display()))?;
-                print(&copied, false, out)
-            }
+            Self::Backup(command) => command.run(out),
+            Self::Restore(command) => command.run(out),
             Self::Repair(InPlace { files }) => repair(&files.machine()?, out),
         }
     }
@@ -106,7 +95,7 @@ fn no_store(state: &std::path::Path) -> String {
 }
 
 /// Prints the reports; `false` if something is damaged.
-fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> anyhow::Result<bool> {
+pub(super) fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> anyhow::Result<bool> {
     if reports.is_empty() {
         out.trouble("fyrhus: there is no store yet");
         return Ok(false);

@@ -328,6 +328,14 @@ pub(crate) struct Sample {
     pub(crate) imported: bool,
 }
 
+impl Sample {
+    /// A reading that is not packed.
+    pub(crate) const fn of(seq: u64, entry: &Entry, imported: bool) -> Self {
+        let Entry { series, at_ms, value, trust, quality, origin, .. } = *entry;
+        Self { seq, series, at_ms, value, trust, quality, origin, imported }
+    }
+}
+
 impl<'a> View<'a> {
     pub(crate) fn of(blob: &'a [u8]) -> Result<Self, Unpackable> {
         let mut bytes = Bytes::of(blob);

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! version  group  group ...
-//!    1
+//!    2
 //! group:  n  Δat  Δboottime  Δcycle  how  reason  entry × n
 //! entry:  Δseries  Δmantissa              (of an absence only Δseries)
 //! how:    trust (bits 0-2, 4 is none)  quality (bits 3-4)  origin (bits 5-7)
+//! reason: 0 of values (bits 0-6)  in a row (bit 7)
 //! ```
+//!
+//! The series of a meter mostly have numbers that follow each other. A group that is *in a row* tells the
+//! first of them alone. Version 1 is the same without such groups.
 //!
 //! A group is what one answer of a meter gave: readings of one instant that were got in one way.
 //! All numbers are LEB128 varints, those with a Δ in zigzag: the difference to the group or entry
@@ -22,6 +26,8 @@
 use std::collections::HashMap;
 
 use metering::{NoReading, Origin, Quality, Trust};
+
+use crate::spool::MOST_READINGS;
 
 /// One reading as the spool keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +68,15 @@ pub(crate) fn pack(base: Base, entries: &[Entry]) -> Vec<u8> {
         put_signed(&mut out, head.cycle.wrapping_sub(before.cycle));
         let trust = head.trust.map_or(NO_TRUST, Trust::code);
         out.push(trust | head.quality.code() << 3 | head.origin.code() << 5);
-        out.push(head.value.err().map_or(0, NoReading::code));
-        for entry in group {
-            put_signed(&mut out, i64::from(entry.series).wrapping_sub(last_series));
+        let follow =
+            |pair: &[Entry]| matches!(pair, [a, b] if b.series.wrapping_sub(a.series) == 1);
+        let in_a_row = group.len() > 1 && group.windows(2).all(follow);
+        let mark = if in_a_row { IN_A_ROW } else { 0 };
+        out.push(head.value.err().map_or(0, NoReading::code) | mark);
+        for (place, entry) in group.iter().enumerate() {
+            if place == 0 || !in_a_row {
+                put_signed(&mut out, i64::from(entry.series).wrapping_sub(last_series));
+            }
             last_series = i64::from(entry.series);
             if let Ok(mantissa) = entry.value {
                 let earlier = mantissas.insert(entry.series, mantissa).unwrap_or(0);
@@ -79,11 +91,14 @@ pub(crate) fn pack(base: Base, entries: &[Entry]) -> Vec<u8> {
 /// Unpacks the `n` readings of a blob.
 pub(crate) fn unpack(base: Base, n: usize, blob: &[u8]) -> Result<Vec<Entry>, Unpackable> {
     let mut bytes = Bytes(blob);
-    if bytes.byte()? != VERSION {
+    if !VERSIONS.contains(&bytes.byte()?) {
         return Err(Unpackable);
     }
-    // Two bytes hold no less than one reading, so this is bounded by the blob as well.
-    let mut entries = Vec::with_capacity(n.min(blob.len()));
+    // An absence in a row takes no byte, and no row of the spool has so many readings.
+    if n > MOST_READINGS {
+        return Err(Unpackable);
+    }
+    let mut entries = Vec::with_capacity(n);
     let mut before = base;
     let mut last_series = 0_i64;
     let mut mantissas = HashMap::new();
@@ -104,12 +119,15 @@ pub(crate) fn unpack(base: Base, n: usize, blob: &[u8]) -> Result<Vec<Entry>, Un
         };
         let quality = Quality::from_code(how >> 3 & 3).ok_or(Unpackable)?;
         let origin = Origin::from_code(how >> 5).ok_or(Unpackable)?;
-        let reason = match bytes.byte()? {
+        let said = bytes.byte()?;
+        let in_a_row = said & IN_A_ROW != 0;
+        let reason = match said & !IN_A_ROW {
             0 => None,
             code => Some(NoReading::from_code(code).ok_or(Unpackable)?),
         };
-        for _ in 0..count {
-            last_series = last_series.wrapping_add(bytes.signed()?);
+        for place in 0..count {
+            let step = if in_a_row && place > 0 { 1 } else { bytes.signed()? };
+            last_series = last_series.wrapping_add(step);
             let series = u32::try_from(last_series).map_err(|_| Unpackable)?;
             let value = if let Some(reason) = reason {
                 Err(reason)
@@ -139,7 +157,10 @@ pub(crate) fn unpack(base: Base, n: usize, blob: &[u8]) -> Result<Vec<Entry>, Un
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unpackable;
 
-const VERSION: u8 = 1;
+/// What is written, and what is read.
+const VERSION: u8 = 2;
+const VERSIONS: [u8; 2] = [1, VERSION];
+const IN_A_ROW: u8 = 0x80;
 const NO_TRUST: u8 = 4;
 
 fn same_group(a: &Entry, b: &Entry) -> bool {
@@ -265,7 +286,7 @@ mod tests {
             mut blob in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             if let Some(first) = blob.first_mut() {
-                *first %= 3;
+                *first %= 4;
             }
             if let Ok(entries) = unpack(BASE, n, &blob) {
                 prop_assert_eq!(entries.len(), n);
@@ -288,8 +309,14 @@ mod tests {
         let absence =
             Entry { value: Err(NoReading::Silent), at_ms: BASE.at_ms + 400, ..value(3, 0) };
         let packed = pack(BASE, &[value(1, 12_345), value(2, -1), absence]);
-        let (first, second) = (&packed[1..15], &packed[15..]);
-        assert_eq!(first, [2, 0xD8, 0x04, 0, 0, 3, 0, 2, 0xF2, 0xC0, 0x01, 2, 1, 1]);
+        let (first, second) = (&packed[..14], &packed[14..]);
+        assert_eq!(first, [2, 2, 0xD8, 0x04, 0, 0, 3, 0x80, 2, 0xF2, 0xC0, 0x01, 1, 1]);
         assert_eq!(second, [0xC8, 0x01, 0xC7, 0x01, 0, 3, 1, 2]);
+        // The same as the version before wrote it.
+        let before = [
+            [1, 2, 0xD8, 0x04, 0, 0, 3, 0, 2, 0xF2, 0xC0, 0x01, 2, 1].as_slice(),
+            &[1, 0xC8, 0x01, 0xC7, 0x01, 0, 3, 1, 2],
+        ];
+        assert_eq!(unpack(BASE, 3, &before.concat()), unpack(BASE, 3, &packed));
     }
 }

@@ -27,6 +27,7 @@ use crate::pack::PackedMonths;
 use crate::registry::{Kind, Placing, SeriesInfo, Wanted, write_series};
 use crate::repair;
 use crate::round::{MeterRound, Remembered, Stored};
+use crate::seal::SealedMonths;
 use crate::spool::{self, Held, SpoolRow};
 use crate::state::{Shared, State};
 use crate::tables;
@@ -49,9 +50,16 @@ pub(crate) struct Engine {
     pub(crate) scrubbed: Option<Month>,
     /// What packing knows of the raw files.
     pub(crate) packed: PackedMonths,
+    /// How far the files are sealed.
+    pub(crate) sealed: SealedMonths,
     /// What each meter said of an earlier time in its last answer: the same again is no news.
     pub(crate) remembered: HashMap<MeterId, Vec<Remembered>>,
-    pub(crate) _lock: DirLock,
+    /// A round was refused, and may be on the disk all the same.
+    pub(crate) in_doubt: bool,
+    /// The disk takes nothing; see `disk.rs`.
+    pub(crate) away: bool,
+    /// `None` only while the directory is opened anew.
+    pub(crate) lock: Option<DirLock>,
 }
 
 /// An open raw file.
@@ -117,19 +125,42 @@ impl Engine {
         entries: &[Entry],
     ) -> Result<Vec<SpoolRow>, StoreError> {
         self.reserve(entries.len())?;
+        self.forget_what_was_refused(month)?;
         let state = self.state();
         let rows = spool::cut(state.head + 1, boot_id, imported, entries);
+        self.in_doubt = true;
         match self.append(month, &rows, entries) {
-            Ok(()) => Ok(rows),
+            Ok(()) => {
+                self.in_doubt = false;
+                Ok(rows)
+            }
             Err(error) if error.is_damage() => {
                 self.repair_raw(month)?;
                 self.reserve(entries.len())?;
                 let rows = spool::cut(self.state().head + 1, boot_id, imported, entries);
                 self.append(month, &rows, entries)?;
+                self.in_doubt = false;
                 Ok(rows)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes what a commit wrote that failed after its last byte was on the disk: nobody was told that
+    /// it is stored, and its numbers are given once more.
+    fn forget_what_was_refused(&mut self, month: Month) -> Result<(), StoreError> {
+        if !self.in_doubt {
+            return Ok(());
+        }
+        let state = self.state();
+        let mut months: HashSet<Month> = state.files.iter().map(|it| it.month).collect();
+        // A file that was begun with what was refused is not among them.
+        months.extend(self.raws.keys().copied().chain([month]));
+        for month in months {
+            spool::delete_after(&self.raw(month)?.db, state.head)?;
+        }
+        self.in_doubt = false;
+        Ok(())
     }
 
     fn append(
@@ -299,6 +330,7 @@ impl Engine {
 
     /// Writes what is in memory alone, and leaves every log empty.
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
+        self.be_back()?;
         self.write_tallies()?;
         for raw in self.raws.values() {
             checkpoint(&raw.db)?;

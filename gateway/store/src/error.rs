@@ -22,6 +22,33 @@ pub enum StoreError {
         /// Of the database files.
         dir: PathBuf,
     },
+    /// The disk is read-only, fails or is gone. Nothing of this was stored; what was stored before is as
+    /// safe as the disk.
+    #[error(
+        "the disk of {} {}: nothing is stored until it works again; look at its plug, its power and its \
+         health",
+        dir.display(),
+        how.sentence()
+    )]
+    Away {
+        /// Of the database files.
+        dir: PathBuf,
+        /// What it does.
+        how: Away,
+        /// What was tried.
+        #[source]
+        cause: Box<Self>,
+    },
+    /// The disk went, and what is there now is not what was there.
+    #[error(
+        "the disk of {} is another one now, or an older copy of it: nothing is stored on it until the \
+         gateway is started again",
+        dir.display()
+    )]
+    Exchanged {
+        /// Of the database files.
+        dir: PathBuf,
+    },
     /// Another process has the directory.
     #[error("{} is in use by another fyrhus process", dir.display())]
     InUse {
@@ -126,7 +153,46 @@ pub enum StoreError {
     Closed,
 }
 
+/// What a disk does that takes nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// It may be read.
+    ReadOnly,
+    /// It answers with errors.
+    Failing,
+    /// There is no file of ours any more.
+    Gone,
+}
+
+impl Away {
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "has become read-only",
+            Self::Failing => "fails",
+            Self::Gone => "is gone",
+        }
+    }
+
+    /// What the operating system's word means for the disk.
+    fn of(kind: io::ErrorKind, code: Option<i32>) -> Option<Self> {
+        const EIO: i32 = nix::errno::Errno::EIO as i32;
+        const ENODEV: i32 = nix::errno::Errno::ENODEV as i32;
+        const ENXIO: i32 = nix::errno::Errno::ENXIO as i32;
+        match (kind, code) {
+            (io::ErrorKind::ReadOnlyFilesystem, _) => Some(Self::ReadOnly),
+            (io::ErrorKind::NotFound, _) | (_, Some(ENODEV | ENXIO)) => Some(Self::Gone),
+            (_, Some(EIO)) => Some(Self::Failing),
+            _ => None,
+        }
+    }
+}
+
 impl StoreError {
+    /// Whether the disk has to come back before anything is stored.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Away { .. } | Self::Exchanged { .. })
+    }
+
     /// Whether space on the disk would help.
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })
@@ -160,6 +226,26 @@ impl StoreError {
             _ => false,
         };
         if full { Self::Full { dir: dir.to_owned() } } else { self }
+    }
+
+    /// What SQLite and the operating system say of a disk that takes nothing, told as such.
+    pub(crate) fn away_if_it_is(self, dir: &Path) -> Self {
+        let how = match &self {
+            Self::Sqlite { cause, .. } => match cause.sqlite_error_code() {
+                Some(ErrorCode::ReadOnly) => Some(Away::ReadOnly),
+                Some(ErrorCode::SystemIoFailure) => Some(Away::Failing),
+                Some(ErrorCode::CannotOpen) => {
+                    Some(if dir.is_dir() { Away::Failing } else { Away::Gone })
+                }
+                _ => None,
+            },
+            Self::Io { cause, .. } => Away::of(cause.kind(), cause.raw_os_error()),
+            _ => None,
+        };
+        match how {
+            Some(how) => Self::Away { dir: dir.to_owned(), how, cause: Box::new(self) },
+            None => self,
+        }
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) const RAW: Schema = Schema {
         include_str!("../migrations/raw/0001_spool.sql"),
         include_str!("../migrations/raw/0002_blocks.sql"),
         include_str!("../migrations/raw/0003_spool_without_index.sql"),
+        include_str!("../migrations/raw/0004_seals.sql"),
     ],
     // A file goes as a whole, and what is packed leaves its room to what comes.
     shrinks: false,

@@ -143,8 +143,11 @@ pub(crate) fn open(
         written_at: now.boottime,
         scrubbed: None,
         packed: PackedMonths::default(),
+        sealed: HashMap::new(),
         remembered: HashMap::new(),
-        _lock: lock,
+        in_doubt: false,
+        away: false,
+        lock: Some(lock),
     };
     report.damaged.iter().for_each(|damage| engine.report(damage));
     Ok((engine, report))
@@ -343,6 +346,6 @@ fn month_of(error: &StoreError) -> Option<Month> {
 }
 
 /// Not 0, which no store has, and 63 bits, so that it is positive wherever it is kept.
-fn new_epoch() -> u64 {
+pub(crate) fn new_epoch() -> u64 {
     (rand::rng().next_u64() >> 1).max(1)
 }

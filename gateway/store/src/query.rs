@@ -10,6 +10,7 @@ use metering::{
 };
 use rusqlite::{Connection, Transaction};
 
+use crate::block::Sample;
 use crate::chunk;
 use crate::civil::{Civil, Step};
 use crate::error::{StoreError, free_bytes};
@@ -291,6 +292,35 @@ impl Snapshot<'_> {
         span: &Range<i64>,
     ) -> Result<Vec<StoredReading>, StoreError> {
         let mut found = Vec::new();
+        self.samples(
+            meter,
+            |it| series.contains_key(&it),
+            span,
+            |it| {
+                let resolution = series.get(&it.series);
+                let id = SeriesId::new(it.series);
+                found.extend(resolution.zip(id).map(|(resolution, series)| StoredReading {
+                    seq: it.seq,
+                    series,
+                    at_ms: it.at_ms,
+                    value: it.value.map(|it| Quantity::new(it, *resolution)),
+                    quality: it.quality,
+                    origin: it.origin,
+                    trust: it.trust,
+                }));
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// Hands what is kept of some series of a meter in `span` to `take`, in no order.
+    pub(crate) fn samples(
+        &self,
+        meter: MeterId,
+        wanted: impl Fn(u32) -> bool,
+        span: &Range<i64>,
+        mut take: impl FnMut(Sample),
+    ) -> Result<(), StoreError> {
         for held in self.state.files.iter() {
             let reaches = |(first, last): (i64, i64)| first < span.end && last >= span.start;
             if !held.times.is_some_and(reaches) {
@@ -298,50 +328,19 @@ impl Snapshot<'_> {
             }
             let db = self.desk.raws.get(held).map_err(|error| naming(error, held))?;
             let view = chunk::view(&db)?;
-            chunk::values(
-                &view,
-                &held.path,
-                meter,
-                |it| series.contains_key(&it),
-                span,
-                |it| {
-                    let resolution = series.get(&it.series);
-                    let id = SeriesId::new(it.series);
-                    found.extend(resolution.zip(id).map(|(resolution, series)| StoredReading {
-                        seq: it.seq,
-                        series,
-                        at_ms: it.at_ms,
-                        value: it.value.map(|it| Quantity::new(it, *resolution)),
-                        quality: it.quality,
-                        origin: it.origin,
-                        trust: it.trust,
-                    }));
-                },
-            )
-            .map_err(|error| naming(error, held))?;
+            chunk::values(&view, &held.path, meter, &wanted, span, &mut take)
+                .map_err(|error| naming(error, held))?;
             spool::rows_in(&view, span, |row| {
                 for (seq, entry) in (row.first_seq..).zip(row.unpack(&held.path)?) {
-                    let resolution = series.get(&entry.series);
-                    let id = SeriesId::new(entry.series);
-                    if let Some((resolution, series)) = resolution.zip(id)
-                        && span.contains(&entry.at_ms)
-                    {
-                        found.push(StoredReading {
-                            seq,
-                            series,
-                            at_ms: entry.at_ms,
-                            value: entry.value.map(|it| Quantity::new(it, *resolution)),
-                            quality: entry.quality,
-                            origin: entry.origin,
-                            trust: entry.trust,
-                        });
+                    if wanted(entry.series) && span.contains(&entry.at_ms) {
+                        take(Sample::of(seq, &entry, row.imported));
                     }
                 }
                 Ok(())
             })
             .map_err(|error| naming(error, held))?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Where `register` of `meter` was in each period that begins in `span`.
@@ -357,35 +356,44 @@ impl Snapshot<'_> {
         let mut runs = Vec::new();
         for info in self.state.registry.of_point(meter, register) {
             let tallies = self.tallies(info.series, step, &span)?;
-            let coverage = self.coverage(info, &tallies, &span);
-            let mut periods: BTreeMap<i64, Tally> = BTreeMap::new();
-            for ((_, starts_at), tally) in tallies {
-                periods
-                    .entry(starts_at)
-                    .and_modify(|there| *there = there.plus(tally))
-                    .or_insert(tally);
-            }
-            let rows: Vec<Level> = periods
-                .into_iter()
-                .map(|(starts_at, tally)| {
-                    let period = self.civil.period(step, starts_at);
-                    Level {
-                        start_ms: period.start,
-                        end_ms: period.end,
-                        min: tally.low,
-                        max: tally.high,
-                        sum: tally.sum,
-                        count: tally.n,
-                        last: tally.last,
-                        coverage: coverage(&period),
-                    }
-                })
-                .collect();
+            let rows = self.rows(info, &tallies, &span, |at| self.civil.period(step, at));
             if !rows.is_empty() {
                 runs.push(Run { series: SeriesInfo::clone(info), rows });
             }
         }
         Ok(runs)
+    }
+
+    /// The rows of tallies whose periods have these ends.
+    pub(crate) fn rows(
+        &self,
+        info: &SeriesInfo,
+        tallies: &BTreeMap<(u32, i64), Tally>,
+        span: &Range<i64>,
+        period: impl Fn(i64) -> Range<i64>,
+    ) -> Vec<Level> {
+        let coverage = self.coverage(info, tallies, span);
+        let mut periods: BTreeMap<i64, Tally> = BTreeMap::new();
+        for ((_, starts_at), tally) in tallies {
+            periods
+                .entry(*starts_at)
+                .and_modify(|there| *there = there.plus(*tally))
+                .or_insert(*tally);
+        }
+        let rows = periods.into_iter().map(|(starts_at, tally)| {
+            let period = period(starts_at);
+            Level {
+                start_ms: period.start,
+                end_ms: period.end,
+                min: tally.low,
+                max: tally.high,
+                sum: tally.sum,
+                count: tally.n,
+                last: tally.last,
+                coverage: coverage(&period),
+            }
+        });
+        rows.collect()
     }
 
     /// The failures of a meter that reach into `span`, by time.
@@ -447,20 +455,6 @@ impl Snapshot<'_> {
         span: &Range<i64>,
     ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
         self.tallied()?.tallies(series, step, span)
-    }
-
-    /// The tally next to an instant in one era; a row that holds the instant lies before it.
-    pub(crate) fn beside(
-        &self,
-        series: SeriesId,
-        step: Step,
-        era: u32,
-        at: i64,
-        side: Side,
-    ) -> Result<Option<Tally>, StoreError> {
-        let row = self.civil.period(step, at);
-        let edge = if row.start == at { at } else { row.end };
-        self.tallied()?.beside(series, era, edge, side)
     }
 
     pub(crate) fn tallied(&self) -> Result<Tallied<'_>, StoreError> {
@@ -546,6 +540,23 @@ impl<'a> Tallied<'a> {
         Ok(tallies.map(|(key, tally)| ((key.era, key.starts_at), tally)).collect())
     }
 
+    /// One next to an instant in one era; a row of `step` that holds the instant lies before it.
+    pub(crate) fn beside_row(
+        &self,
+        series: SeriesId,
+        step: Step,
+        era: u32,
+        at: i64,
+        side: Side,
+    ) -> Result<Option<Tally>, StoreError> {
+        let row = self.civil.period(step, at);
+        let edge = if row.start == at { at } else { row.end };
+        // What came before a day is told by the day before; what follows it may be a single reading out
+        // of the meter's memory, which its quarter hour tells.
+        let kept = if side == Side::Before { Kept::for_step(step) } else { Kept::Quarters };
+        self.nearest(series, era, edge, side, kept)
+    }
+
     /// One next to an instant in one era: of a quarter hour or of a day, but on that side as a whole.
     pub(crate) fn beside(
         &self,
@@ -554,8 +565,19 @@ impl<'a> Tallied<'a> {
         at: i64,
         side: Side,
     ) -> Result<Option<Tally>, StoreError> {
+        self.nearest(series, era, at, side, Kept::Quarters)
+    }
+
+    fn nearest(
+        &self,
+        series: SeriesId,
+        era: u32,
+        at: i64,
+        side: Side,
+        kept: Kept,
+    ) -> Result<Option<Tally>, StoreError> {
         let stored = match self.state.registry.get(series) {
-            Some(info) => tallied::beside(&self.view, info.meter, series, era, at, side)?,
+            Some(info) => tallied::beside(&self.view, info.meter, series, era, at, side, kept)?,
             None => None,
         };
         if self.hot_is_in_file {

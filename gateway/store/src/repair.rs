@@ -217,6 +217,7 @@ impl Engine {
     /// Puts a month's file aside while the store is running.
     pub(crate) fn repair_raw(&mut self, month: Month) -> Result<Damage, StoreError> {
         let path = month.path(&self.dir);
+        self.sealed.remove(&month);
         let found = self.raws.remove(&month).map_or_else(
             || StoreError::Corrupt { file: path.clone(), what: "it cannot be read".to_owned() },
             |raw| match files::check_structure(&raw.db, &path)

@@ -287,6 +287,13 @@ pub(crate) fn delete(db: &Connection, first_seq: u64) -> Result<(), StoreError> 
         .doing("delete packed readings")
 }
 
+/// Deletes the rows whose readings were never given these numbers, those after `head`.
+pub(crate) fn delete_after(db: &Connection, head: u64) -> Result<(), StoreError> {
+    db.execute("DELETE FROM spool WHERE first_seq > ?1", [head])
+        .map(drop)
+        .doing("delete readings that were refused")
+}
+
 /// Hands each row that may hold readings of `span` to `take`, in no order.
 pub(crate) fn rows_in(
     db: &Connection,

@@ -277,7 +277,8 @@ pub(crate) fn tallies(
     Ok(found)
 }
 
-/// The tally of a series next to an instant in one era. Near it a quarter hour, farther away a day.
+/// The tally of a series next to an instant in one era. Near it a quarter hour, farther away a day; of
+/// days alone if `kept` says so, for an instant at which a day of the site begins.
 pub(crate) fn beside(
     db: &Connection,
     meter: MeterId,
@@ -285,11 +286,8 @@ pub(crate) fn beside(
     era: u32,
     at: i64,
     side: Side,
+    kept: Kept,
 ) -> Result<Option<Tally>, StoreError> {
-    let near = match side {
-        Side::Before => at.saturating_sub(NEAR_MS)..at,
-        Side::After => at..at.saturating_add(NEAR_MS),
-    };
     let nearest = |found: BTreeMap<Key, Tally>| {
         let mut of_era = found.into_iter().filter(|(key, _)| key.era == era).map(|it| it.1);
         match side {
@@ -297,13 +295,22 @@ pub(crate) fn beside(
             Side::After => of_era.next(),
         }
     };
-    if let Some(found) = nearest(tallies(db, Kept::Quarters, meter, series, &near)?) {
-        return Ok(Some(found));
+    // Mostly it is within a day, and every block that is not unpacked is time.
+    for reach in if kept == Kept::Quarters { [DAY_MS, NEAR_MS].as_slice() } else { &[] } {
+        let near = match side {
+            Side::Before => at.saturating_sub(*reach)..at,
+            Side::After => at..at.saturating_add(*reach),
+        };
+        if let Some(found) = nearest(tallies(db, Kept::Quarters, meter, series, &near)?) {
+            return Ok(Some(found));
+        }
     }
     // Nothing is within three days, so a day that begins two days away is on that side as a whole.
-    let far = match side {
-        Side::Before => i64::MIN..at.saturating_sub(2 * DAY_MS),
-        Side::After => at.saturating_add(DAY_MS)..i64::MAX,
+    let far = match (side, kept) {
+        (Side::Before, Kept::Quarters) => i64::MIN..at.saturating_sub(2 * DAY_MS),
+        (Side::After, Kept::Quarters) => at.saturating_add(DAY_MS)..i64::MAX,
+        (Side::Before, Kept::Days) => i64::MIN..at,
+        (Side::After, Kept::Days) => at..i64::MAX,
     };
     let mut months = pieces(db, Kept::Days, &far)?;
     let Some(key) = chunk::key(db, meter)? else { return Ok(None) };

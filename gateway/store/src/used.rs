@@ -22,7 +22,7 @@ use metering::{MeterId, Quantity, Register, Resolution, SeriesId};
 
 use crate::civil::{Civil, Step};
 use crate::error::StoreError;
-use crate::query::{Coverage, Run, Side, Snapshot};
+use crate::query::{Coverage, Run, Side, Snapshot, Tallied};
 use crate::registry::SeriesInfo;
 use crate::rollup::{Tally, clamped};
 
@@ -78,12 +78,13 @@ impl Snapshot<'_> {
         step: Step,
     ) -> Result<Vec<Used>, StoreError> {
         let (from, until) = (span.start, span.end);
-        let tallies = self.tallies(info.series, step, span)?;
+        let tallied = self.tallied()?;
+        let tallies = tallied.tallies(info.series, step, span)?;
         let newest_era = self.state.hot.progress.get(&info.series).map_or(0, |it| it.era);
         let mut counting = Counting::new(self.civil, step, span.clone());
         let mut stand = None;
         for era in 0..=newest_era {
-            let before = self.beside(info.series, step, era, from, Side::Before)?;
+            let before = tallied.beside_row(info.series, step, era, from, Side::Before)?;
             // An era begins where the one before it ended, whatever the wall clock showed.
             let earlier = before.map(|tally| (tally.last_at, tally.last)).or(stand);
             stand = match earlier {
@@ -96,20 +97,16 @@ impl Snapshot<'_> {
                 stand = Some((tally.last_at, tally.last));
             }
             // A reading right after the span may close its last quarter hour.
-            if let Some(after) = self.beside(info.series, step, era, until, Side::After)? {
+            let after = tallied.beside_row(info.series, step, era, until, Side::After)?;
+            if let Some(after) = after {
                 counting.link(stand, &after);
-                stand = Some(self.end_of(info.series, era, after)?);
+                if era < newest_era {
+                    stand = Some(end_of(&tallied, info.series, era, after)?);
+                }
             }
         }
         let coverage = self.coverage(info, &tallies, span);
         Ok(counting.finish(info.resolution, coverage))
-    }
-
-    /// Where a series stood at the end of an era.
-    fn end_of(&self, series: SeriesId, era: u32, known: Tally) -> Result<(i64, i64), StoreError> {
-        let end = self.beside(series, Step::Quarter, era, i64::MAX, Side::Before)?;
-        let end = end.unwrap_or(known);
-        Ok((end.last_at, end.last))
     }
 
     /// Where the coarser series of the same device stood last, in the steps of this one: nothing
@@ -152,6 +149,18 @@ impl Snapshot<'_> {
             .transpose()
             .map_err(|cause| StoreError::Converted { wanted, cause })
     }
+}
+
+/// Where a series stood at the end of an era.
+fn end_of(
+    tallied: &Tallied<'_>,
+    series: SeriesId,
+    era: u32,
+    known: Tally,
+) -> Result<(i64, i64), StoreError> {
+    let end = tallied.beside(series, era, i64::MAX, Side::Before)?;
+    let end = end.unwrap_or(known);
+    Ok((end.last_at, end.last))
 }
 
 /// Counts use into periods.

@@ -16,6 +16,7 @@ use crate::error::{Doing, StoreError};
 use crate::repair::Damage;
 use crate::retention::{Pruned, Retention};
 use crate::round::{Imported, MeterRound, Stored};
+use crate::seal::Sign;
 
 /// How many questions may wait for the thread.
 const QUEUE: usize = 64;
@@ -41,8 +42,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`]: nothing of this round is stored, and the next one may be again.
-    /// Any other error means the same of this round.
+    /// [`StoreError::Full`], [`StoreError::Away`]: nothing of this round is stored, and the next one may
+    /// be again. Any other error means the same of this round.
     pub async fn commit(&self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
         self.queue.ask(move |engine| engine.commit(round)).await
     }
@@ -127,6 +128,19 @@ impl Writer {
         }
     }
 
+    /// Seals what was stored since the last seal, in as many steps as it takes, and says how many
+    /// readings that were. To be called once an hour: what was never sealed nobody can prove.
+    pub async fn seal(&self, sign: Arc<Sign>) -> Result<u64, StoreError> {
+        let mut all = 0_u64;
+        loop {
+            let sign = Arc::clone(&sign);
+            match self.queue.ask(move |engine| engine.seal(&sign)).await? {
+                Some(sealed) => all = all.saturating_add(sealed),
+                None => return Ok(all),
+            }
+        }
+    }
+
     /// Reads the next month's file through, and repairs it if it is damaged. To be called once an
     /// hour; with fourteen files every byte is looked at in less than a day.
     pub async fn scrub(&self) -> Result<Vec<Damage>, StoreError> {
@@ -157,7 +171,11 @@ impl Queue {
             Arc::clone(&self.room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
         let job = Job::Do(Box::new(move |engine| {
-            let result = work(engine).map_err(|error| error.full_if_it_is(&engine.dir));
+            let result = engine
+                .be_back()
+                .and_then(|()| work(engine))
+                .map_err(|error| error.full_if_it_is(&engine.dir).away_if_it_is(&engine.dir));
+            engine.note_disk(result.as_ref().err());
             if result.as_ref().is_err_and(StoreError::is_full) {
                 engine.relieve();
             }

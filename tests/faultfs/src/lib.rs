@@ -64,6 +64,10 @@ pub enum Fault {
     Full,
     /// The device does not work.
     Io,
+    /// The file system takes no writes.
+    ReadOnly,
+    /// There is no device any more: nothing can be read or opened either.
+    Gone,
 }
 
 /// What the disk does from now on. There is one for the process.
@@ -135,6 +139,13 @@ impl Disk {
         self.calls += 1;
         let (first, end, fault) = self.fault?;
         (first..end).contains(&number).then_some(fault)
+    }
+
+    /// Whether there is no device at the moment. Asking does not count.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.fault.is_some_and(|(first, end, fault)| {
+            fault == Fault::Gone && (first..end).contains(&self.calls)
+        })
     }
 
     pub(crate) const fn is_lazy(&self) -> bool {

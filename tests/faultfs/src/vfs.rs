@@ -71,6 +71,11 @@ unsafe extern "C" fn open(
     flags: c_int,
     out_flags: *mut c_int,
 ) -> c_int {
+    if disk().is_gone() {
+        // SAFETY: SQLite hands over room for a file, and closes none without methods.
+        unsafe { (*file).pMethods = std::ptr::null() };
+        return ffi::SQLITE_CANTOPEN;
+    }
     let machine = machine();
     // SAFETY: all arguments are SQLite's, meant for the machine's function, whose table is static. A file
     // with methods was opened, and its methods are a static table of SQLite's.
@@ -89,6 +94,7 @@ unsafe extern "C" fn open(
         let ours = tables.entry(methods as usize).or_insert_with(|| {
             let mut ours = *methods;
             ours.xClose = Some(close);
+            ours.xRead = Some(read);
             ours.xWrite = Some(write);
             ours.xTruncate = Some(truncate);
             ours.xSync = Some(sync);
@@ -134,6 +140,20 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     }
 }
 
+unsafe extern "C" fn read(
+    file: *mut ffi::sqlite3_file,
+    bytes: *mut c_void,
+    count: c_int,
+    at: ffi::sqlite3_int64,
+) -> c_int {
+    let Some((_, methods)) = known(file) else { return ffi::SQLITE_IOERR_READ };
+    if disk().is_gone() {
+        return ffi::SQLITE_IOERR_READ;
+    }
+    // SAFETY: SQLite hands over room for that many bytes of an open file; the methods are its own.
+    unsafe { methods.xRead.map_or(ffi::SQLITE_IOERR_READ, |it| it(file, bytes, count, at)) }
+}
+
 unsafe extern "C" fn write(
     file: *mut ffi::sqlite3_file,
     bytes: *const c_void,
@@ -143,7 +163,8 @@ unsafe extern "C" fn write(
     let Some((path, methods)) = known(file) else { return ffi::SQLITE_IOERR_WRITE };
     match disk().call() {
         Some(Fault::Full) => return ffi::SQLITE_FULL,
-        Some(Fault::Io) => return ffi::SQLITE_IOERR_WRITE,
+        Some(Fault::Io | Fault::Gone) => return ffi::SQLITE_IOERR_WRITE,
+        Some(Fault::ReadOnly) => return ffi::SQLITE_READONLY,
         None => {}
     }
     // SAFETY: SQLite hands over that many bytes of an open file; the methods are its own.

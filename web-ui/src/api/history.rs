@@ -1,6 +1,8 @@
 //! `GET /api/v1/meters/{meter}/history`: what a register did, period by period.
 //!
-//! A counter tells what was used in each period, everything else the least, the most and the mean.
+//! A counter tells what was used in each period, everything else the least, the most and the mean. Asked
+//! for a number of rows instead of a step, both tell the least and the most that they showed: what a chart
+//! of so many pixels is drawn of.
 //! A new device, another unit or a finer step begins a new run. What nobody knows has no row.
 
 use std::ops::Range;
@@ -58,12 +60,13 @@ async fn ask(
     question: Question,
 ) -> Result<History, Problem> {
     let meter = seen(&web.site(), visitor, meter)?.id;
-    let span = question.span()?;
+    let asked = question.asked()?;
+    let span = question.span(asked)?;
     let now_ms = web.now().wall_ms();
     let answer = web.ask(visitor, move |store| {
         let points = store.points(meter);
         let point = points.into_iter().find(|point| point.register == question.register);
-        let of = |point: Point| History::of(store, meter, &point, &span, question.step, now_ms);
+        let of = |point: Point| History::of(store, meter, &point, &span, asked, now_ms);
         point.map(of).transpose()
     });
     answer.await?.ok_or_else(no_such_register)
@@ -89,12 +92,34 @@ pub(crate) struct Question {
     #[param(value_type = String)]
     until: DateTime<Utc>,
     /// `quarter`, `hour`, `day`, `month`; the last two are civil ones of the site's zone.
-    #[param(value_type = String)]
-    #[serde(deserialize_with = "step")]
-    step: Step,
+    #[param(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "step")]
+    step: Option<Step>,
+    /// Instead of `step`: at most so many rows of equal length, 1 to 4000, each with the least and the
+    /// most that the register showed.
+    rows: Option<u32>,
 }
 
-fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Step, D::Error> {
+/// What the rows of an answer are.
+#[derive(Clone, Copy, Debug)]
+enum Rows {
+    Of(Step),
+    AtMost(u32),
+}
+
+impl Rows {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Of(step) => step_code(step),
+            Self::AtMost(_) => "drawn",
+        }
+    }
+}
+
+/// More than a screen has pixels.
+const MOST_ROWS: u32 = 4_000;
+
+fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Step>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Word {
@@ -103,12 +128,12 @@ fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Step, D::Er
         Day,
         Month,
     }
-    Ok(match Word::deserialize(deserializer)? {
+    Ok(Some(match Word::deserialize(deserializer)? {
         Word::Quarter => Step::Quarter,
         Word::Hour => Step::Hour,
         Word::Day => Step::Day,
         Word::Month => Step::Month,
-    })
+    }))
 }
 
 const fn step_code(step: Step) -> &'static str {
@@ -121,12 +146,25 @@ const fn step_code(step: Step) -> &'static str {
 }
 
 impl Question {
+    /// Which rows; it has to be one of both.
+    fn asked(&self) -> Result<Rows, Problem> {
+        match (self.step, self.rows) {
+            (Some(step), None) => Ok(Rows::Of(step)),
+            (None, Some(rows @ 1..=MOST_ROWS)) => Ok(Rows::AtMost(rows)),
+            (None, Some(rows)) => {
+                let detail = format!("rows = {rows} is not from 1 to {MOST_ROWS}");
+                Err(Problem::malformed(detail))
+            }
+            _ => Err(Problem::malformed("give either `step` or `rows`")),
+        }
+    }
+
     /// As many rows as a chart can show, and a day more for the longest month.
-    fn span(&self) -> Result<Range<i64>, Problem> {
-        let most = match self.step {
-            Step::Quarter => 32,
-            Step::Hour => 367,
-            Step::Day | Step::Month => 3_661,
+    fn span(&self, rows: Rows) -> Result<Range<i64>, Problem> {
+        let most = match rows {
+            Rows::Of(Step::Quarter) => 32,
+            Rows::Of(Step::Hour) => 367,
+            Rows::Of(Step::Day | Step::Month) | Rows::AtMost(_) => 3_661,
         };
         span(self.from, self.until, most)
     }
@@ -153,10 +191,10 @@ pub(crate) struct History {
     register: String,
     /// `counter`, `gauge`, `flag`.
     kind: &'static str,
-    /// `quarter`, `hour`, `day`, `month`.
+    /// `quarter`, `hour`, `day`, `month`, `drawn`.
     step: &'static str,
     /// Of a counter: what was used in the whole span, in the newest run's steps. `null` if the
-    /// runs cannot be added.
+    /// runs cannot be added, and of `drawn` rows.
     total: Option<Amount>,
     /// One for each device, unit and step, in order of time.
     runs: Vec<RunBody>,
@@ -185,7 +223,7 @@ pub(crate) struct Row {
     end: Time,
     /// Of a counter: what was used, in steps of the run.
     mantissa: Option<i64>,
-    /// Of everything else: the least.
+    /// Of everything else, and of a counter's `drawn` rows: the least that it showed.
     min: Option<i64>,
     /// The most.
     max: Option<i64>,
@@ -220,20 +258,24 @@ impl History {
         meter: MeterId,
         point: &Point,
         span: &Range<i64>,
-        step: Step,
+        rows: Rows,
         now_ms: i64,
     ) -> Result<Self, StoreError> {
         let register = &point.register;
         // Of a period that is still running nothing is expected yet but what should have come by
         // now. A clock that is far off hides nothing.
         let past = if span.contains(&now_ms) { span.start..now_ms } else { span.clone() };
-        let (runs, newest) = match point.kind {
-            Kind::Counter => {
+        let (runs, newest) = match (rows, point.kind) {
+            (Rows::AtMost(most), _) => {
+                let runs = store.drawn(meter, register, past, most)?;
+                (runs.iter().map(RunBody::of_levels).collect(), None)
+            }
+            (Rows::Of(step), Kind::Counter) => {
                 let runs = store.used(meter, register, past, step)?;
                 let newest = runs.last().map(|run| run.series.resolution);
                 (runs.iter().map(RunBody::of_used).collect(), newest)
             }
-            Kind::Gauge | Kind::Flag => {
+            (Rows::Of(step), Kind::Gauge | Kind::Flag) => {
                 let runs = store.levels(meter, register, past, step)?;
                 (runs.iter().map(RunBody::of_levels).collect(), None)
             }
@@ -250,7 +292,7 @@ impl History {
             meter: meter.to_string(),
             register: point.register.to_string(),
             kind: point.kind.code(),
-            step: step_code(step),
+            step: rows.code(),
             total: total.map(Amount::of),
             runs,
             gaps: gaps.iter().map(GapBody::of).collect(),
@@ -260,7 +302,7 @@ impl History {
     /// One row for each of ours. A column of figures has one unit, so a new run is told by its own
     /// unit column.
     fn table(&self) -> Table {
-        let counter = self.kind == "counter";
+        let counter = self.kind == "counter" && self.step != "drawn";
         let figures: &[&str] = if counter { &["used"] } else { &["min", "mean", "max"] };
         let head = ["start", "end", "series"]
             .iter()

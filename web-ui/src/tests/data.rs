@@ -276,6 +276,18 @@ async fn a_history_has_unit_and_decimals_once_for_each_run() {
     assert_eq!((&row["min"], &row["max"]), (&json!(1_100), &json!(1_103)));
     assert_eq!((&row["mean"], &row["mantissa"]), (&json!(1_102), &Value::Null));
 
+    let drawn = |register| {
+        format!("/meters/{HEAT}/history?register={register}&{span}&rows=4").replace("T02", "T01")
+    };
+    let counter = gateway.get(&drawn("energy"), &cookie).await.json();
+    assert_eq!((&counter["step"], &counter["total"]), (&json!("drawn"), &Value::Null));
+    let rows = counter["runs"][0]["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!((&rows[0]["min"], &rows[0]["mantissa"]), (&rows[0]["max"], &Value::Null));
+    let gauge = gateway.get(&drawn("power"), &cookie).await.json();
+    let tops = gauge["runs"][0]["rows"].as_array().unwrap().iter().map(|row| &row["max"]);
+    assert_eq!(tops.collect::<Vec<_>>(), [1_100, 1_101, 1_102, 1_103]);
+
     let path = history("energy", "hour").replace("history?", "history.csv?");
     let file = gateway.get(&path, &cookie).await;
     assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");

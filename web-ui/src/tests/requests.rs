@@ -54,7 +54,6 @@ async fn a_question_that_makes_no_sense_names_what_is_wrong() {
     let year = "from=2025-11-20T00:00:00Z&until=2026-11-20T00:00:00Z";
     let vast = "from=-262143-01-01T00:00:00Z&until=%2B262142-12-31T00:00:00Z";
     for (path, said, detail) in [
-        (format!("history?register=energy&{day}"), "400 malformed", "missing field `step`"),
         (
             format!("history?regster=energy&{day}&step=hour"),
             "400 malformed",
@@ -78,6 +77,15 @@ async fn a_question_that_makes_no_sense_names_what_is_wrong() {
         ),
         (format!("history?register=energy&{year}&step=quarter"), "400 span", "by 32 days at most"),
         (format!("history?register=energy&{vast}&step=month"), "400 span", "by 3661 days at most"),
+        (format!("history?register=energy&{vast}&rows=9"), "400 span", "by 3661 days at most"),
+        (format!("history?register=energy&{day}"), "400 malformed", "either `step` or `rows`"),
+        (
+            format!("history?register=energy&{day}&step=day&rows=9"),
+            "400 malformed",
+            "either `step` or `rows`",
+        ),
+        (format!("history?register=energy&{day}&rows=0"), "400 malformed", "rows = 0 is not from"),
+        (format!("history?register=energy&{day}&rows=5000"), "400 malformed", "rows = 5000 is not"),
         (format!("history?register=energy&{day}&step=hour"), "404 no_such_register", "never told"),
         (format!("history.csv?register=energy&{day}&step=hour"), "404 no_such_register", ""),
         (

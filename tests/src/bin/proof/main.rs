@@ -101,6 +101,12 @@ const PROOFS: &[Proof] = &[
         count: 20_000_000,
     },
     Proof {
+        name: "fuzz-blocks",
+        promise: "Whatever bytes a block is taken from are readings, and the same again, or refused",
+        by: Fuzzing("blocks"),
+        count: 20_000_000,
+    },
+    Proof {
         name: "drivers",
         promise: "No order of late, short and foreign answers makes a wrong value",
         by: Tests(&["-p", "drivers"], "PROPTEST_CASES"),

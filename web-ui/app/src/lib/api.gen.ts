@@ -422,7 +422,7 @@ export interface History {
   register: string;
   /** One for each device, unit and step, in order of time. */
   runs: Run[];
-  /** `quarter`, `hour`, `day`, `month`. */
+  /** `quarter`, `hour`, `day`, `month`, `drawn`. */
   step: string;
   total: Amount | null;
 }
@@ -827,7 +827,7 @@ export interface Row {
   max: number | null;
   /** The mean, rounded to the run's steps. */
   mean: number | null;
-  /** Of everything else: the least. */
+  /** Of everything else, and of a counter's `drawn` rows: the least that it showed. */
   min: number | null;
   /** Something in it was used during a gap before it, nobody knows when. */
   spread_unknown: boolean;

@@ -288,7 +288,8 @@ for (const [device, width] of Object.entries(WIDTHS)) {
       for (const [name, [path, there]] of Object.entries(pages)) {
         for (const lang of ['en', 'da', 'nb']) {
           await page.goto(`${path}${path.includes('?') ? '&' : '?'}lang=${lang}`);
-          await page.locator(there).first().waitFor();
+          // A year of history takes its time on a busy machine.
+          await page.locator(there).first().waitFor({ timeout: 60_000 });
           await settled(page);
           await fits(page, `${name} in ${lang}, ${where}`);
           await apart(page, `${name} in ${lang}, ${where}`);

@@ -148,7 +148,7 @@ export async function fetchWindow(
   const { choice, comparing, zone, load } = wanted;
   let fine = fineFor(view.until - view.from);
   if (fine === 'reading') {
-    const single = await inReadings(view, choice, wanted.now, readings);
+    const single = await inReadings(view, wanted, readings);
     if (single) return single;
     fine = 'quarter';
   }
@@ -193,8 +193,7 @@ export async function fetchWindow(
 /** Each reading by itself; `null` where that is not possible. */
 async function inReadings(
   view: Span,
-  choice: Choice,
-  now: number,
+  { choice, now, zone, load }: Omit<Wanted, 'period' | 'first'>,
   readings: LoadReadings | undefined,
 ): Promise<Shown | null> {
   if (!readings) return null;
@@ -203,6 +202,10 @@ async function inReadings(
   if (span.until <= span.from) return null;
   const told = await Promise.all(choice.registers.map((register) => readings(register, span)));
   const all = told.map((it) => it && readingColumns(it, choice.kind === 'counter'));
+  // The history knows why there are holes.
+  const quarters = whole(span, 'quarter', zone);
+  const register = choice.registers[0] ?? '';
+  const history = await load({ register, ...quarters, step: 'quarter' });
   // Two lines share their slots only if they were read together.
   if (all.some((it) => it === null || it.slots.length !== all[0]?.slots.length)) return null;
   return {
@@ -210,7 +213,7 @@ async function inReadings(
     span,
     step: 'reading',
     choice,
-    histories: [],
+    histories: [history],
     all: all.filter((it) => it !== null),
     before: null,
     beforeSpan: span,

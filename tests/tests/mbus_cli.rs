@@ -162,7 +162,7 @@ fn meters_are_read_found_and_set_up() {
 fn a_scan_that_is_stopped_says_how_it_goes_on() {
     let wires = Wires::start();
     let mut scan = wires
-        .command("scan", &wires.tcp(), &["--json"])
+        .command("scan", &wires.tcp(), &["--json", "--thorough"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -176,7 +176,7 @@ fn a_scan_that_is_stopped_says_how_it_goes_on() {
     let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     let from: u8 = last["from"].as_str().unwrap().parse().unwrap();
     assert!(last["stopped"] == true && from >= 1, "{out}");
-    assert!(error.contains(&format!("--from {from} goes on there")), "{error}");
+    assert!(error.contains(&format!("--from {from} --thorough goes on there")), "{error}");
 }
 
 fn interrupt(child: &Child) {

@@ -8,6 +8,9 @@
 #![expect(clippy::indexing_slicing, reason = "a key that is absent reads as null")]
 #![expect(clippy::print_stdout, reason = "counts and what was skipped are for the reader")]
 
+#[path = "mbus_corpus/schema.rs"]
+mod schema;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -107,6 +110,63 @@ fn is_near(number: f64, shown: f64) -> bool {
         1.0 / 3.6e6,
     ];
     FACTORS.iter().any(|factor| (number * factor - shown).abs() <= 1e-5 * shown.abs() + 1e-6)
+}
+
+/// Of all telegrams, and of each with its end cut off, with a byte flipped, and with a byte twice.
+#[test]
+fn every_object_keeps_the_format_key_by_key() {
+    let Some(corpus) = corpus("every object keeps the format key by key") else { return };
+    let mut lines = all_lines(&corpus);
+    let damaged: Vec<String> = lines.iter().enumerate().flat_map(damaged).collect();
+    lines.extend(damaged);
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let objects = Run::of(&lines, &["--json"]).objects();
+    let mut wrong = Vec::new();
+    for (line, decoded) in lines.iter().zip(&objects) {
+        let faults = schema::faults(decoded, digits(line).len() / 2);
+        wrong.extend(faults.into_iter().map(|fault| format!("{line}: {fault}")));
+    }
+    let codes = schema::codes(&objects);
+    println!("{} objects with {} kinds of errors: {codes:?}", objects.len(), codes.len());
+    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(codes.len() >= 30, "only {} kinds of errors", codes.len());
+}
+
+/// The hex digits of a line, without its keys.
+fn digits(line: &str) -> String {
+    line.split_whitespace().filter(|word| !word.starts_with("key=")).collect()
+}
+
+/// The `number`th line in four other forms, of which the last two have a right checksum.
+fn damaged((number, line): (usize, &String)) -> Vec<String> {
+    let hex = digits(line);
+    let bytes: Vec<u8> = (0..hex.len() / 2)
+        .filter_map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok())
+        .collect();
+    if bytes.len() < 12 || 2 * bytes.len() != hex.len() {
+        return Vec::new();
+    }
+    // Somewhere else in each.
+    let at = 7 + number * 7919 % (bytes.len() - 9);
+    let flipped = |at: usize| {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (number % 8);
+        let sum = bytes.len() - 2;
+        if bytes[0] == 0x68 {
+            flipped[sum] = flipped[4..sum].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        }
+        flipped
+    };
+    let mut twice = bytes.clone();
+    twice.insert(at, bytes[at]);
+    let keys: Vec<&str> = line.split_whitespace().filter(|it| it.starts_with("key=")).collect();
+    [bytes[..at].to_vec(), twice, flipped(at), flipped(7 + number % 5)]
+        .iter()
+        .map(|bytes| {
+            let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("{} {}", digits.concat(), keys.join(" "))
+        })
+        .collect()
 }
 
 #[test]

@@ -65,6 +65,9 @@ impl PulseBus {
                 continue;
             };
             let Some(weight) = weight.or(pulse.per_unit) else { continue };
+            if !counts.has_room(meter.id) {
+                continue;
+            }
             counts.weigh(meter.id, spec, weight);
             let shape = Shape {
                 edge: pulse.edge,
@@ -105,7 +108,11 @@ impl PulseBus {
         let (spec, pulse) = register(meter).ok_or_else(|| misfit(NO_PROFILE))?;
         let weight = weight.or(pulse.per_unit).ok_or_else(|| misfit(NO_WEIGHT))?;
         if lock(&self.lines).get(&line).is_none_or(|it| it.meter != meter.id) {
-            return Err(misfit("its line is not one that is counted"));
+            return Err(misfit(if self.counts.has_room(meter.id) {
+                "its line is not one that is counted"
+            } else {
+                NO_ROOM
+            }));
         }
         if let Ok(state) = self.state.wait_for(Option::is_some).await
             && let Some(Err(cause)) = &*state
@@ -144,6 +151,10 @@ impl PulseBus {
             );
             odd(OddKind::Lost, note)
         });
+        let doubted = counter.doubted.then(|| {
+            let note = "what was counted before is lost: set the counter to the meter's display";
+            odd(OddKind::Lost, note.to_owned())
+        });
         let unkept = unkept.map(|error| {
             odd(
                 OddKind::Unread,
@@ -155,7 +166,7 @@ impl PulseBus {
             medium: Some(profile.medium),
             readings,
             remembered: Vec::new(),
-            odd: [lost, unkept].into_iter().flatten().collect(),
+            odd: [lost, doubted, unkept].into_iter().flatten().collect(),
             telegrams: Vec::new(),
             took: begun.elapsed(),
             profile: Some(profile.id.clone()),
@@ -172,6 +183,7 @@ impl PulseBus {
 
 const NO_PROFILE: &str = "a pulse input needs a profile with a counter of pulses, such as \
                           `fyrhus profile list` shows";
+const NO_ROOM: &str = "the counters of 400 other meters are kept, and no more are";
 const NO_WEIGHT: &str = "what its pulses are worth stands on the meter's plate: write \
                          `pulses_per_unit`";
 

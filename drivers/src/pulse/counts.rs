@@ -7,6 +7,10 @@
 //! A counter belongs to its meter and not to the line: the meter may be moved to another line and
 //! goes on. The pulses are kept as they were counted; what the meter's display showed, and at which
 //! pulse, is kept beside them, so that setting a counter takes nothing away.
+//!
+//! **Never true:** a counter that began again, because what was kept of it is gone or cannot be
+//! read, passes for one that has counted since its meter was installed. It is in doubt until it is
+//! set to its meter's display.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -48,6 +52,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Table {
     counters: BTreeMap<MeterId, Counter>,
+    /// Lines of the file that are of a later program, as they stood there. What was counted of
+    /// their meters is not written over them.
+    unread: Vec<String>,
+    /// What was kept before is gone: a counter that begins now is in doubt.
+    anew: bool,
     /// Goes up with every change.
     changes: u64,
 }
@@ -56,6 +65,8 @@ struct Table {
 struct Disk {
     /// `None` where nothing is kept.
     slots: Option<Slots>,
+    /// Why nothing is kept that should be.
+    unkept: Option<io::ErrorKind>,
     /// What is on it.
     kept: BTreeMap<MeterId, Counter>,
     changes: u64,
@@ -73,6 +84,8 @@ pub struct Counter {
     pub set: Option<(Quantity, u64)>,
     /// What a pulse was worth when it was last counted.
     pub weight: Option<PulseWeight>,
+    /// What was counted before is lost, and it was not set since.
+    pub doubted: bool,
 }
 
 impl Counter {
@@ -80,8 +93,12 @@ impl Counter {
     ///
     /// # Errors
     ///
-    /// [`NoReading::TooLarge`] if 64 bits cannot hold its digits.
+    /// [`NoReading::TooLarge`] if 64 bits cannot hold its digits, and [`NoReading::Invalid`] while
+    /// it is in doubt.
     pub fn shows(&self, spec: &RegisterSpec, weight: PulseWeight) -> Result<Quantity, NoReading> {
+        if self.doubted {
+            return Err(NoReading::Invalid);
+        }
         let (display, then) = match self.set {
             // It was set in the unit of another profile: that is another counter.
             Some((display, _)) if display.resolution().unit() != spec.unit => (None, 0),
@@ -123,39 +140,55 @@ pub enum NotSet {
 impl Counts {
     /// Those that are kept in the file at `path`.
     ///
-    /// What is wrong with the file is told beside them: then they begin at zero, or are counted
-    /// and not kept.
+    /// What is wrong with the file is told beside them. Then they are in doubt, and if there is no
+    /// file they cannot be set either.
     pub fn open(path: &Path) -> (Self, Option<io::Error>) {
         match Slots::open(path) {
             Ok((slots, content, damaged)) => {
-                let counters = read(&content.unwrap_or_default());
-                let trouble = damaged.then(|| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        "it is damaged: all counters begin at zero; set them to their meters' \
-                         displays",
-                    )
-                });
-                (Self::with(counters, Some(slots)), trouble)
+                let (counters, unread) = read(&content.unwrap_or_default());
+                let trouble = if damaged {
+                    Some("it is damaged: set all counters to their meters' displays".to_owned())
+                } else if unread.is_empty() {
+                    None
+                } else {
+                    let lines = unread.len();
+                    Some(format!(
+                        "{lines} of its lines are of a later version of this program: they are \
+                         kept as they are, and their counters are not told until they are set"
+                    ))
+                };
+                let trouble = trouble.map(|it| io::Error::new(io::ErrorKind::InvalidData, it));
+                let now = Table { counters, unread, anew: damaged, changes: 0 };
+                (Self::with(now, Some(slots), None), trouble)
             }
-            Err(error) => (Self::with(BTreeMap::new(), None), Some(error)),
+            Err(error) => (Self::unkept(error.kind()), Some(error)),
         }
     }
 
     /// Counters that are not kept, for whoever only looks on.
     pub fn in_memory() -> Self {
-        Self::with(BTreeMap::new(), None)
+        Self::with(Table::default(), None, None)
     }
 
-    fn with(counters: BTreeMap<MeterId, Counter>, slots: Option<Slots>) -> Self {
-        let disk = Disk { slots, kept: counters.clone(), changes: 0, at: None };
-        let now = Table { counters, changes: 0 };
+    /// Counters that should be kept, and for `reason` are not: they are in doubt.
+    pub fn unkept(reason: io::ErrorKind) -> Self {
+        Self::with(Table { anew: true, ..Table::default() }, None, Some(reason))
+    }
+
+    fn with(now: Table, slots: Option<Slots>, unkept: Option<io::ErrorKind>) -> Self {
+        let disk = Disk { slots, unkept, kept: now.counters.clone(), changes: 0, at: None };
         Self(Arc::new(Shared { now: Mutex::new(now), disk: Mutex::new(disk) }))
+    }
+
+    /// Whether there is room for a counter of `meter`, or it has one.
+    pub(super) fn has_room(&self, meter: MeterId) -> bool {
+        let now = self.now();
+        now.counters.len() < MOST_COUNTERS || now.counters.contains_key(&meter)
     }
 
     /// What was counted of a meter.
     pub fn get(&self, meter: MeterId) -> Counter {
-        self.now().counters.get(&meter).copied().unwrap_or_default()
+        self.now().get(meter)
     }
 
     /// Puts on the disk what has changed since the last time; blocks until it is there. Tells
@@ -201,6 +234,7 @@ impl Counts {
             set: Some((display, before.pulses)),
             lost: 0,
             weight: Some(weight),
+            doubted: false,
             ..before
         };
         self.change(meter, |counter| {
@@ -251,19 +285,22 @@ impl Counts {
         let known = disk.kept.get(&meter).is_some_and(|kept| kept.weight == self.get(meter).weight);
         let trouble = if fresh && known { None } else { self.keep_on(&mut disk).err() };
         match trouble {
-            None => (disk.kept.get(&meter).copied().unwrap_or_default(), None),
+            None => (disk.kept.get(&meter).copied().unwrap_or_else(|| self.get(meter)), None),
             Some(error) => (self.get(meter), Some(error)),
         }
     }
 
     fn keep_on(&self, disk: &mut Disk) -> io::Result<bool> {
-        let (counters, changes) = {
+        if let Some(reason) = disk.unkept {
+            return Err(reason.into());
+        }
+        let (counters, text, changes) = {
             let now = self.now();
-            (now.counters.clone(), now.changes)
+            (now.counters.clone(), written(&now), now.changes)
         };
         let changed = changes != disk.changes;
         if changed && let Some(slots) = &mut disk.slots {
-            slots.write(written(&counters).as_bytes())?;
+            slots.write(text.as_bytes())?;
         }
         (disk.kept, disk.changes, disk.at) = (counters, changes, Some(Instant::now()));
         Ok(changed)
@@ -274,7 +311,8 @@ impl Counts {
         if now.counters.len() >= MOST_COUNTERS && !now.counters.contains_key(&meter) {
             return;
         }
-        change(now.counters.entry(meter).or_default());
+        let begun = now.get(meter);
+        change(now.counters.entry(meter).or_insert(begun));
         now.changes += 1;
     }
 
@@ -288,10 +326,29 @@ impl Counts {
     }
 }
 
-/// One line for each: `METER pulses lost weight|- [display unit pulses]`.
-fn written(counters: &BTreeMap<MeterId, Counter>) -> String {
+impl Table {
+    fn get(&self, meter: MeterId) -> Counter {
+        let doubted = self.anew || self.unread.iter().any(|line| meter_of(line) == Some(meter));
+        let begun = Counter { doubted, ..Counter::default() };
+        self.counters.get(&meter).copied().unwrap_or(begun)
+    }
+}
+
+/// One line for each: `METER pulses lost weight|- [display unit pulses | ?]`, with a question mark
+/// if it is in doubt. A line of a later program stands until its counter is set.
+fn written(table: &Table) -> String {
     let mut text = String::new();
-    for (meter, counter) in counters {
+    let is_doubted = |meter| table.counters.get(&meter).is_none_or(|counter| counter.doubted);
+    let stands = |line: &&String| meter_of(line).is_none_or(is_doubted);
+    let unread: Vec<&String> = table.unread.iter().filter(stands).collect();
+    for line in &unread {
+        text.push_str(line);
+        text.push('\n');
+    }
+    for (meter, counter) in &table.counters {
+        if unread.iter().any(|line| meter_of(line) == Some(*meter)) {
+            continue;
+        }
         let weight = counter.weight.map_or_else(|| "-".to_owned(), |it| it.to_string());
         let Counter { pulses, lost, set, .. } = counter;
         // A string takes everything.
@@ -299,151 +356,54 @@ fn written(counters: &BTreeMap<MeterId, Counter>) -> String {
         if let Some((display, then)) = set {
             let unit = display.resolution().unit();
             let _infallible = write!(text, " {} {} {then}", display.decimal(), unit.code());
+        } else if counter.doubted {
+            text.push_str(" ?");
         }
         text.push('\n');
     }
     text
 }
 
-/// The counters in what was written. A line of another form is one of a later program, and is
-/// passed over.
-fn read(content: &[u8]) -> BTreeMap<MeterId, Counter> {
-    let text = String::from_utf8_lossy(content);
-    text.lines().filter_map(read_line).collect()
+/// The counters in what was written, and the lines of another form, which are of a later program.
+fn read(content: &[u8]) -> (BTreeMap<MeterId, Counter>, Vec<String>) {
+    let (mut counters, mut unread) = (BTreeMap::new(), Vec::new());
+    for line in String::from_utf8_lossy(content).lines() {
+        match read_line(line) {
+            Some((meter, counter)) => drop(counters.insert(meter, counter)),
+            None => unread.push(line.to_owned()),
+        }
+    }
+    (counters, unread)
+}
+
+/// The meter of a line of any form.
+fn meter_of(line: &str) -> Option<MeterId> {
+    line.split(' ').next()?.parse().ok()
 }
 
 fn read_line(line: &str) -> Option<(MeterId, Counter)> {
-    let mut words = line.split(' ');
-    let meter = words.next()?.parse().ok()?;
+    let meter = meter_of(line)?;
+    let mut words = line.split(' ').skip(1);
     let (pulses, lost) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let weight = match words.next()? {
         "-" => None,
         weight => Some(weight.parse().ok()?),
     };
+    let mut doubted = false;
     let set = match words.next() {
         None => None,
+        Some("?") => {
+            doubted = true;
+            None
+        }
         Some(display) => {
             let unit = Unit::from_code(words.next()?)?;
             Some((Quantity::from_decimal(display, unit).ok()?, words.next()?.parse().ok()?))
         }
     };
-    Some((meter, Counter { pulses, lost, set, weight }))
+    // More words are of a later program.
+    words.next().is_none().then_some((meter, Counter { pulses, lost, set, weight, doubted }))
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::Profile;
-
-    use super::*;
-
-    fn water() -> Profile {
-        Profile::parse(
-            "schema = 1\nid = \"example.water\"\nvendor = \"Example\"\nmodels = [\"W\"]\n\
-             medium = \"water\"\nstatus = \"document\"\nsource = \"its plate\"\n\
-             [[register]]\nkey = \"volume\"\nquantity = \"volume\"\nunit = \"m3\"\n\
-             kind = \"counter\"\npulse = { per_unit = \"100\" }\n\
-             [[vector]]\npulses = 1234\nexpect = { volume = \"12.34\" }\n",
-        )
-        .unwrap()
-    }
-
-    fn meter(number: u8) -> MeterId {
-        format!("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e{number:02}").parse().unwrap()
-    }
-
-    fn pulses(pulses: u64) -> Heard {
-        Heard { pulses, lost: 0 }
-    }
-
-    #[track_caller]
-    fn shows(counts: &Counts, number: u8, weight: &str, expected: &str) {
-        let profile = water();
-        let spec = profile.registers().next().unwrap();
-        let shown = counts.get(meter(number)).shows(spec, weight.parse().unwrap());
-        assert_eq!(shown.unwrap().to_string(), expected);
-    }
-
-    #[test]
-    fn what_was_kept_is_there_after_a_restart_and_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pulses.counts");
-        let profile = water();
-        let spec = profile.registers().next().unwrap();
-        let per_unit: PulseWeight = "100".parse().unwrap();
-        let (counts, trouble) = Counts::open(&path);
-        assert!(trouble.is_none());
-        counts.weigh(meter(1), spec, per_unit);
-        counts.add(meter(1), pulses(150));
-        counts.add(meter(2), Heard { pulses: 3, lost: 7 });
-        assert!(counts.keep().unwrap());
-        assert!(!counts.keep().unwrap(), "nothing has changed: nothing is written");
-        counts.add(meter(1), pulses(5));
-        drop(counts);
-
-        let (counts, _) = Counts::open(&path);
-        shows(&counts, 1, "100", "1.50 m³");
-        assert_eq!(counts.get(meter(2)), Counter { pulses: 3, lost: 7, ..Counter::default() });
-        let display = Quantity::from_decimal("873.2", Unit::CubicMetre).unwrap();
-        let set = counts.set(meter(1), display, spec, per_unit).unwrap();
-        assert_eq!(set.to_string(), "873.20 m³");
-        drop(counts);
-
-        let (counts, _) = Counts::open(&path);
-        counts.add(meter(1), pulses(7));
-        shows(&counts, 1, "100", "873.27 m³");
-        assert_eq!(counts.get(meter(1)).pulses, 157, "and what was counted is not forgotten");
-    }
-
-    #[test]
-    fn a_reading_is_told_of_what_is_kept_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("pulses.counts");
-        let (counts, _) = Counts::open(&path);
-        for number in 1..=50 {
-            counts.add(meter(1), pulses(1));
-            let (told, trouble) = counts.told(meter(1));
-            assert!(trouble.is_none());
-            // A power cut now: what another program finds is what was told, or more.
-            let (found, _) = Counts::open(&path);
-            assert!(found.get(meter(1)).pulses >= told.pulses, "{number}");
-        }
-    }
-
-    #[test]
-    fn a_counter_is_set_to_what_its_display_can_show() {
-        let counts = Counts::in_memory();
-        let profile = water();
-        let spec = profile.registers().next().unwrap();
-        let set = |text: &str, unit| {
-            let display = Quantity::from_decimal(text, unit).unwrap();
-            let set = counts.set(meter(1), display, spec, "100".parse().unwrap());
-            set.map_or_else(|error| error.to_string(), |it| it.to_string())
-        };
-        assert_eq!(set("12", Unit::CubicMetre), "12.00 m³");
-        assert_eq!(set("12.345", Unit::CubicMetre), "the counter has 2 digits behind the point");
-        assert_eq!(set("-1", Unit::CubicMetre), "a counter is never below zero");
-        assert_eq!(set("1", Unit::KilowattHour), "the counter is in m³, and not in kWh");
-        shows(&counts, 1, "100", "12.00 m³");
-    }
-
-    #[test]
-    fn another_weight_holds_from_then_on() {
-        let counts = Counts::in_memory();
-        let profile = water();
-        let spec = profile.registers().next().unwrap();
-        counts.weigh(meter(1), spec, "100".parse().unwrap());
-        counts.add(meter(1), pulses(250));
-        counts.weigh(meter(1), spec, "10".parse().unwrap());
-        counts.add(meter(1), pulses(10));
-        // 2.50 by the old one and 1.0 by the new one, in the steps of the new one.
-        shows(&counts, 1, "10", "3.5 m³");
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_used_stops_nothing() {
-        let (counts, trouble) = Counts::open(Path::new("/nonexistent/pulses.counts"));
-        assert!(trouble.is_some());
-        counts.add(meter(1), pulses(4));
-        assert_eq!(counts.told(meter(1)).0.pulses, 4);
-    }
-}
+mod tests;

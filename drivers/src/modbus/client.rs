@@ -57,6 +57,7 @@ struct Asked {
     unit: u8,
     request: Request,
     transaction: u16,
+    /// As it may come back as its own echo, which TCP does not have.
     frame: Vec<u8>,
     echo_gone: bool,
     /// Its answer has been heard, even if something behind it keeps it from being taken.
@@ -90,7 +91,7 @@ impl Client {
         Self {
             framing,
             patience,
-            transaction: 0,
+            transaction: FIRST_TRANSACTION - 1,
             asked: None,
             buffer: Vec::new(),
             answer: Vec::new(),
@@ -131,19 +132,20 @@ impl Client {
         if let Some(left) = self.ambiguous(unit, request, now) {
             return Err(left);
         }
-        self.transaction = self.transaction.wrapping_add(1);
-        let frame = match self.framing {
+        self.transaction = self.transaction.checked_add(1).unwrap_or(FIRST_TRANSACTION);
+        let (frame, echo) = match self.framing {
             Framing::Rtu => {
                 self.buffer.clear();
-                request.rtu(unit)
+                let frame = request.rtu(unit);
+                (frame.clone(), frame)
             }
-            Framing::Tcp => request.tcp(unit, self.transaction),
+            Framing::Tcp => (request.tcp(unit, self.transaction), Vec::new()),
         };
         self.asked = Some(Asked {
             unit,
             request,
             transaction: self.transaction,
-            frame: frame.clone(),
+            frame: echo,
             echo_gone: false,
             answered: false,
             glitches: 0,
@@ -301,11 +303,12 @@ impl Client {
             if self.buffer.len() < 6 + len {
                 return Heard::More;
             }
-            let frame: Vec<u8> = self.buffer.drain(..6 + len).collect();
+            self.answer.clear();
+            self.answer.extend(self.buffer.drain(..6 + len));
             let transaction = u16::from_be_bytes([t1, t2]);
-            let age = asked.transaction.wrapping_sub(transaction);
-            if age != 0 {
-                if age <= MAX_AGE {
+            let age = age(transaction, asked.transaction);
+            if age != Some(0) {
+                if age.is_some_and(|age| age <= MAX_AGE) {
                     continue; // The answer to an earlier question.
                 }
                 let what = format!("transaction {transaction} where {} was", asked.transaction);
@@ -315,7 +318,7 @@ impl Client {
                 let mismatch = Mismatch::Unit { wanted: asked.unit, found: unit };
                 return Heard::Wrong(Garble::Foreign(mismatch.to_string()));
             }
-            let pdu = frame.get(7..).unwrap_or_default();
+            let pdu = self.answer.get(7..).unwrap_or_default();
             return match answer(pdu, asked.request) {
                 // TCP has no checksum. An answer that broke off and was filled up by the next one
                 // has the head of that one in it, or the rest of that one behind it.
@@ -323,10 +326,7 @@ impl Client {
                     let what = "another answer in the place of its end";
                     Heard::Wrong(Garble::Foreign(what.to_owned()))
                 }
-                Ok(answer) => {
-                    self.answer = frame;
-                    Heard::Answer(answer)
-                }
+                Ok(answer) => Heard::Answer(answer),
                 Err(mismatch) => Heard::Wrong(Garble::Foreign(mismatch.to_string())),
             };
         }
@@ -383,13 +383,25 @@ fn rtu_len(buffer: &[u8]) -> Option<Result<usize, Garble>> {
     }
 }
 
+/// How many questions before `transaction` the one with the number `earlier` was; `None` if none
+/// has that number.
+fn age(earlier: u16, transaction: u16) -> Option<u16> {
+    let behind = |at: u16| at.checked_sub(FIRST_TRANSACTION);
+    let (earlier, transaction) = (behind(earlier)?, behind(transaction)?);
+    // Behind the highest number comes the first again.
+    let round = u16::MAX - FIRST_TRANSACTION + 1;
+    Some(match transaction.checked_sub(earlier) {
+        Some(age) => age,
+        None => round - (earlier - transaction),
+    })
+}
+
 /// Whether the head of another answer, to one of the last questions before `transaction` or to that
 /// one, stands in `pdu`.
 fn has_head(pdu: &[u8], transaction: u16) -> bool {
     let is_head = |bytes: &[u8]| match *bytes {
         [t1, t2, 0, 0, 0, len @ 3..=254, _, ref behind @ ..] => {
-            let age = transaction.wrapping_sub(u16::from_be_bytes([t1, t2]));
-            age <= MAX_HEAD_AGE
+            age(u16::from_be_bytes([t1, t2]), transaction).is_some_and(|age| age <= MAX_HEAD_AGE)
                 && match *behind {
                     [3 | 4, count, ..] => len == count.saturating_add(3),
                     [3 | 4] | [] => true,
@@ -433,6 +445,9 @@ const MAX_AGE: u16 = 256;
 /// How many transactions back the head of an answer is looked for in another: registers may look
 /// like one, and the fewer of them do, the better.
 const MAX_HEAD_AGE: u16 = 16;
+/// Where the numbers of transactions begin, also after the highest: small ones look like registers
+/// that hold little.
+const FIRST_TRANSACTION: u16 = 0x0100;
 /// A driver that is enabled late adds a character or two.
 const MAX_GLITCHES: u8 = 3;
 

@@ -72,10 +72,9 @@ impl Request {
 
     /// The frame for TCP.
     pub(crate) fn tcp(self, unit: u8, transaction: u16) -> Vec<u8> {
-        let mut frame = transaction.to_be_bytes().to_vec();
-        frame.extend([0, 0, 0, 6, unit]);
-        frame.extend(self.pdu());
-        frame
+        let [t1, t2] = transaction.to_be_bytes();
+        let [function, a1, a2, n1, n2] = self.pdu();
+        vec![t1, t2, 0, 0, 0, 6, unit, function, a1, a2, n1, n2]
     }
 }
 

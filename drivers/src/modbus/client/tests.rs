@@ -185,18 +185,18 @@ fn on_tcp_the_transaction_decides() {
     client.ask(1, read(10, 2), now).unwrap();
     client.abandon(now);
     client.ask(1, read(50, 2), now).unwrap();
-    let late = tcp_reply(1, 1, read(10, 2));
-    let right = tcp_reply(1, 2, read(50, 2));
+    let late = tcp_reply(1, FIRST_TRANSACTION, read(10, 2));
+    let right = tcp_reply(1, FIRST_TRANSACTION + 1, read(50, 2));
     assert_eq!(client.hear(&late[..5], now), Heard::More);
     assert_eq!(client.hear(&[&late[5..], &right[..3]].concat(), now), Heard::More);
     assert_eq!(client.hear(&right[3..], now), words(read(50, 2)));
     client.settle(now);
-    for (unit, transaction, request) in
-        [(1, 9, read(60, 2)), (2, 3, read(60, 2)), (1, 3, read(60, 1)), (1, 3, read(60, 3))]
+    for (unit, more, request) in
+        [(1, 6, read(60, 2)), (2, 0, read(60, 2)), (1, 0, read(60, 1)), (1, 0, read(60, 3))]
     {
-        let mut client = Client { transaction: 2, ..Client::new(Framing::Tcp, Duration::ZERO) };
+        let mut client = Client::new(Framing::Tcp, Duration::ZERO);
         client.ask(1, read(60, 2), now).unwrap();
-        let heard = client.hear(&tcp_reply(unit, transaction, request), now);
+        let heard = client.hear(&tcp_reply(unit, FIRST_TRANSACTION + more, request), now);
         assert!(matches!(heard, Heard::Wrong(Garble::Foreign(_))), "{heard:?}");
     }
 }
@@ -204,22 +204,45 @@ fn on_tcp_the_transaction_decides() {
 #[test]
 fn an_answer_that_broke_off_is_not_filled_up_by_the_next() {
     let now = Instant::now();
-    let right = tcp_reply(1, 2, read(50, 8));
-    let next = tcp_reply(1, 2, read(50, 2));
-    for len in 9..right.len() {
-        for (at, behind) in [(0, next.as_slice()), (1, right.as_slice())] {
-            let mut client = Client { transaction: 1, ..Client::new(Framing::Tcp, Duration::ZERO) };
-            client.ask(1, read(50, 8), now).unwrap();
-            let heard = match client.hear(&right[..len], now) {
-                Heard::More => client.hear(behind, now),
-                heard => heard,
-            };
-            assert!(!matches!(heard, Heard::Answer(_)), "{len} bytes, {at}: {heard:?}");
+    // The highest number comes before the first.
+    for (before, last) in [(0x0200, 0x0200), (u16::MAX, FIRST_TRANSACTION - 1)] {
+        let transaction = last + 1;
+        let right = tcp_reply(1, transaction, read(50, 8));
+        let earlier = tcp_reply(1, before, read(50, 2));
+        let next = tcp_reply(1, transaction, read(50, 2));
+        for len in 9..right.len() {
+            for (at, behind) in [&next, &right, &earlier].into_iter().enumerate() {
+                let mut client =
+                    Client { transaction: before, ..Client::new(Framing::Tcp, Duration::ZERO) };
+                client.ask(1, read(50, 8), now).unwrap();
+                let heard = match client.hear(&right[..len], now) {
+                    Heard::More => client.hear(behind, now),
+                    heard => heard,
+                };
+                assert!(!matches!(heard, Heard::Answer(_)), "{len} bytes, {at}: {heard:?}");
+            }
         }
+        let mut client =
+            Client { transaction: before, ..Client::new(Framing::Tcp, Duration::ZERO) };
+        client.ask(1, read(50, 8), now).unwrap();
+        assert_eq!(client.hear(&right, now), words(read(50, 8)));
     }
-    let mut client = Client { transaction: 1, ..Client::new(Framing::Tcp, Duration::ZERO) };
-    client.ask(1, read(50, 8), now).unwrap();
-    assert_eq!(client.hear(&right, now), words(read(50, 8)));
+}
+
+#[test]
+fn an_energy_that_is_small_is_no_head_of_another_answer() {
+    let now = Instant::now();
+    let mut client = Client::new(Framing::Tcp, Duration::ZERO);
+    for question in 0..40 {
+        let request = read(50, 4);
+        let frame = client.ask(1, request, now).unwrap();
+        // 1,000 as four registers: its end, `00 00 00 00 00 03 E8`, has the form of a head.
+        let energy: [u8; 8] = 1_000_u64.to_be_bytes();
+        let answer = [&frame[..4], &[0, 11, 1, 4, 8], energy.as_slice()].concat();
+        let heard = client.hear(&answer, now);
+        assert_eq!(heard, Heard::Answer(Answer::Words(vec![0, 0, 0, 1_000])), "{question}");
+        client.settle(now);
+    }
 }
 
 #[test]
@@ -227,7 +250,7 @@ fn a_gateway_says_that_its_meter_is_silent() {
     let mut client = Client::new(Framing::Tcp, Duration::from_secs(2));
     client.ask(1, read(10, 2), Instant::now()).unwrap();
     assert_eq!(
-        client.hear(&[0, 1, 0, 0, 0, 3, 1, 0x84, 11], Instant::now()),
+        client.hear(&[1, 0, 0, 0, 0, 3, 1, 0x84, 11], Instant::now()),
         Heard::Answer(Answer::Exception(ExceptionCode::GatewayTargetDevice))
     );
 }

@@ -9,7 +9,8 @@
 //!
 //! What a device announces becomes a profile, in the words of any other: so there is one way from
 //! a message to a register. A template that is more than a path is left aside, because its
-//! language is a whole one; so is what is neither a sensor nor of a quantity that we know.
+//! language is a whole one; so is what is neither a sensor nor of a quantity that we know. Of the
+//! sensors that know two states (`binary_sensor`) doors and windows, leaks and batteries are taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,13 +31,28 @@ struct Announced {
     /// What tells this entity from others of the device.
     object: String,
     quantity: &'static str,
-    decimals: u8,
-    is_counter: bool,
-    unit: String,
+    /// What tells it from others of the quantity, for one that knows two states.
+    role: Option<&'static str>,
+    shows: Shows,
     topic: String,
     pointer: Option<String>,
     expire_secs: Option<u64>,
     availability: Option<Availability>,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shows {
+    Amount {
+        unit: String,
+        decimals: u8,
+        is_counter: bool,
+    },
+    /// The words for one and for zero.
+    State {
+        one: String,
+        zero: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +67,12 @@ struct Availability {
 pub(super) const NAMELESS: &str = "";
 
 /// Where announcements come.
-pub(super) const FILTERS: [&str; 2] =
-    ["homeassistant/sensor/+/config", "homeassistant/sensor/+/+/config"];
+pub(super) const FILTERS: [&str; 4] = [
+    "homeassistant/sensor/+/config",
+    "homeassistant/sensor/+/+/config",
+    "homeassistant/binary_sensor/+/config",
+    "homeassistant/binary_sensor/+/+/config",
+];
 
 /// A building has some hundred devices with ten entities each; what is beyond is left aside.
 const MOST: usize = 5_000;
@@ -84,7 +104,9 @@ impl Announcements {
         let own: Vec<&Announced> = self.0.values().filter(|it| it.names.contains(device)).collect();
         let mut registers = BTreeMap::new();
         for announced in &own {
-            let is_alone = own.iter().filter(|it| it.quantity == announced.quantity).count() == 1;
+            let alike =
+                |it: &&&Announced| (it.quantity, it.role) == (announced.quantity, announced.role);
+            let is_alone = own.iter().filter(alike).count() == 1;
             registers.entry(announced.key(is_alone)).or_insert(announced);
         }
         let text = profile(&registers)?;
@@ -103,14 +125,28 @@ impl Announcements {
     }
 }
 
-/// Node and object of the topic of an announcement.
-fn place(topic: &str) -> Option<(&str, &str)> {
-    let path = topic.strip_prefix("homeassistant/sensor/")?.strip_suffix("/config")?;
-    Some(path.split_once('/').unwrap_or((path, path)))
+/// Where an announcement stands.
+#[derive(Clone, Copy)]
+struct Place<'t> {
+    node: &'t str,
+    object: &'t str,
+    knows_two_states: bool,
+}
+
+fn place(topic: &str) -> Option<Place<'_>> {
+    let (component, path) = topic.strip_prefix("homeassistant/")?.split_once('/')?;
+    let knows_two_states = match component {
+        "sensor" => false,
+        "binary_sensor" => true,
+        _ => return None,
+    };
+    let path = path.strip_suffix("/config")?;
+    let (node, object) = path.split_once('/').unwrap_or((path, path));
+    Some(Place { node, object, knows_two_states })
 }
 
 impl Announced {
-    fn of(config: Value, (node, object): (&str, &str)) -> Option<Self> {
+    fn of(config: Value, place: Place<'_>) -> Option<Self> {
         let Value::Object(config) = config else { return None };
         let config = Config(config);
         let base = config.text("~", "~").unwrap_or_default();
@@ -119,30 +155,35 @@ impl Announced {
             (None, Some(rest)) => format!("{rest}{base}"),
             (None, None) => topic,
         };
-        let unit = config.text("unit_of_measurement", "unit_of_meas")?;
         let class = config.text("device_class", "dev_cla")?;
-        let (quantity, unit, decimals) = known(&class, &unit)?;
+        let (quantity, role, shows) = if place.knows_two_states {
+            state(&class, &config)?
+        } else {
+            let unit = config.text("unit_of_measurement", "unit_of_meas")?;
+            let (quantity, unit, decimals) = known(&class, &unit)?;
+            let state_class = config.text("state_class", "stat_cla").unwrap_or_default();
+            let is_counter = state_class.starts_with("total");
+            (quantity, None, Shows::Amount { unit: unit.to_owned(), decimals, is_counter })
+        };
         let pointer = match config.text("value_template", "val_tpl") {
             None => None,
             Some(template) => path(&template)?,
         };
         let device = config.0.get("device").or_else(|| config.0.get("dev"));
         let device = device.and_then(Value::as_object).cloned().map(Config);
-        let mut names = BTreeSet::from([node.to_owned()]);
+        let mut names = BTreeSet::from([place.node.to_owned()]);
         if let Some(device) = &device {
             names.extend(device.texts("identifiers", "ids"));
             names.extend(device.text("name", "name"));
         }
-        let state_class = config.text("state_class", "stat_cla").unwrap_or_default();
         let expire = config.0.get("expire_after").or_else(|| config.0.get("exp_aft"));
         Some(Self {
             names,
-            object: object.to_owned(),
+            object: place.object.to_owned(),
             quantity,
-            decimals,
-            is_counter: state_class.starts_with("total"),
-            unit: unit.to_owned(),
-            topic: full(config.text("state_topic", "stat_t")?),
+            role,
+            shows,
+            topic: Some(full(config.text("state_topic", "stat_t")?)).filter(|it| is_topic(it))?,
             pointer,
             expire_secs: expire.and_then(Value::as_u64).filter(|it| *it > 0),
             availability: config.availability(&full),
@@ -152,6 +193,9 @@ impl Announced {
     /// The register's canonical text. Two of one quantity are told apart by their objects.
     fn key(&self, is_alone: bool) -> String {
         let is_placed = matches!(self.quantity, "temperature" | "humidity" | "co2");
+        if let (true, Some(role)) = (is_alone, self.role) {
+            return format!("{}_{role}", self.quantity);
+        }
         if is_alone {
             return if is_placed {
                 format!("{}_room", self.quantity)
@@ -176,6 +220,16 @@ impl Config {
     fn text(&self, long: &str, short: &str) -> Option<String> {
         let value = self.0.get(long).or_else(|| self.0.get(short))?;
         value.as_str().filter(|text| text.len() <= 512).map(str::to_owned)
+    }
+
+    /// A word, which may be written as JSON's own `true`, or as a number.
+    fn word(&self, long: &str, short: &str) -> Option<String> {
+        let value = self.0.get(long).or_else(|| self.0.get(short))?;
+        let word = match value {
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            other => other.as_str()?.to_owned(),
+        };
+        (word.len() <= 64).then_some(word)
     }
 
     fn texts(&self, long: &str, short: &str) -> Vec<String> {
@@ -210,12 +264,18 @@ impl Config {
         let text =
             |long, short, else_| config.text(long, short).unwrap_or_else(|| String::from(else_));
         Some(Availability {
-            topic: full(topic),
+            topic: Some(full(topic)).filter(|it| is_topic(it))?,
             pointer,
             online: text("payload_available", "pl_avail", "online"),
             offline: text("payload_not_available", "pl_not_avail", "offline"),
         })
     }
+}
+
+/// Whether a message can be said on it. One that is none would end the connection, and a pattern
+/// would subscribe to what others say.
+fn is_topic(text: &str) -> bool {
+    (1..=512).contains(&text.len()) && !text.contains(['+', '#', '\0'])
 }
 
 /// Quantity, unit and decimals of a class of Home Assistant; `None` of one that we do not take.
@@ -237,6 +297,24 @@ fn known(class: &str, unit: &str) -> Option<(&'static str, &'static str, u8)> {
         ("current", "A") => ("current", "A", 3),
         ("frequency", "Hz") => ("frequency", "Hz", 2),
         ("water" | "gas" | "volume", "m³") => ("volume", "m3", 3),
+        _ => return None,
+    })
+}
+
+/// Quantity, role and words of a class that knows two states. A contact is one while it is closed,
+/// which Home Assistant calls off.
+fn state(class: &str, config: &Config) -> Option<(&'static str, Option<&'static str>, Shows)> {
+    let on = config.word("payload_on", "pl_on").unwrap_or_else(|| "ON".to_owned());
+    let off = config.word("payload_off", "pl_off").unwrap_or_else(|| "OFF".to_owned());
+    if on == off {
+        return None;
+    }
+    Some(match class {
+        "door" | "garage_door" | "opening" | "window" => {
+            ("contact", None, Shows::State { one: off, zero: on })
+        }
+        "moisture" => ("alarm", Some("leak"), Shows::State { one: on, zero: off }),
+        "battery" => ("alarm", Some("battery_low"), Shows::State { one: on, zero: off }),
         _ => return None,
     })
 }
@@ -310,16 +388,24 @@ fn profile(registers: &BTreeMap<String, &&Announced>) -> Option<String> {
     for (key, it) in registers {
         let register: metering::Register = key.parse().ok()?;
         let role = register.role.as_ref().map(|role| format!("role = \"{role}\"\n"));
-        let kind = if it.is_counter { "counter" } else { "gauge" };
+        let (shown, values) = match &it.shows {
+            Shows::Amount { unit, decimals, is_counter } => {
+                let kind = if *is_counter { "counter" } else { "gauge" };
+                let shown = format!("unit = \"{unit}\"\nkind = \"{kind}\"\ndecimals = {decimals}");
+                (shown, String::new())
+            }
+            Shows::State { one, zero } => {
+                let values = format!(", values = {{ {} = 1, {} = 0 }}", quoted(one), quoted(zero));
+                ("kind = \"flag\"".to_owned(), values)
+            }
+        };
         let expire = it.expire_secs.unwrap_or(EXPIRE_SECS).clamp(1, 10 * EXPIRE_SECS);
         write!(
             text,
-            "[[register]]\nkey = \"{key}\"\nquantity = \"{}\"\n{}unit = \"{}\"\nkind = \"{kind}\"\n\
-             decimals = {}\nmqtt = {{ {}, expire_after = \"{expire}s\" }}\n",
+            "[[register]]\nkey = \"{key}\"\nquantity = \"{}\"\n{}{shown}\n\
+             mqtt = {{ {}{values}, expire_after = \"{expire}s\" }}\n",
             register.quantity,
             role.unwrap_or_default(),
-            it.unit,
-            it.decimals,
             at(&it.topic, it.pointer.as_ref()),
         )
         .ok()?;
@@ -426,6 +512,43 @@ mod tests {
     }
 
     #[test]
+    fn doors_leaks_and_batteries_know_two_states() {
+        let mut all = Announcements::default();
+        let mut announce = |object: &str, more: &str| {
+            let config = format!(
+                "{{\"state_topic\":\"z/door\",\"device\":{{\"name\":\"door\"}},\"value_template\":\"\
+                 {{{{ value_json.{object} }}}}\",{more}}}"
+            );
+            let topic = format!("homeassistant/binary_sensor/0x1/{object}/config");
+            all.take(&topic, config.as_bytes())
+        };
+        assert!(announce(
+            "contact",
+            "\"device_class\":\"door\",\"payload_on\":false,\"payload_off\":true"
+        ));
+        assert!(announce("water_leak", "\"dev_cla\":\"moisture\",\"pl_on\":true,\"pl_off\":false"));
+        assert!(announce("battery_low", "\"device_class\":\"battery\""));
+        assert!(!announce("a", "\"device_class\":\"motion\""));
+        assert!(!announce("b", "\"device_class\":\"door\",\"payload_on\":1,\"payload_off\":1"));
+
+        let door = all.profile("door").expect("it is announced");
+        let now = Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap();
+        let said = |payload: &str| {
+            let said = door.hear_mqtt(NAMELESS, "z/door", payload.as_bytes(), now);
+            let shown = said.iter().map(|it| {
+                let value = it.value.map_or_else(|it| it.as_str().to_owned(), Quantity::decimal);
+                format!("{} {value}", it.register)
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        let open = "{\"contact\":false,\"water_leak\":true,\"battery_low\":\"OFF\"}";
+        assert_eq!(said(open), "alarm_battery_low 0, alarm_leak 1, contact 0");
+        assert_eq!(said("{\"contact\":true}"), "contact 1");
+        assert_eq!(said("{\"battery_low\":\"ON\"}"), "alarm_battery_low 1");
+        assert_eq!(said("{\"battery_low\":\"perhaps\"}"), "alarm_battery_low invalid");
+    }
+
+    #[test]
     fn two_of_one_quantity_are_told_apart() {
         let mut all = Announcements::default();
         for (object, pointer) in [("supply-T", "a"), ("return T", "b")] {
@@ -455,6 +578,17 @@ mod tests {
             "{\"state_topic\":\"a\",\"device_class\":\"power\",\"unit_of_measurement\":\"W\",\"value_template\":\"{{ value_json.a * 2 }}\"}",
         ] {
             assert!(!all.take(topic, other.as_bytes()), "{other}");
+        }
+        for topic_of_it in ["", "#", "a/+/b", "a\\u0000b", &"a".repeat(513)] {
+            let config = format!(
+                "{{\"state_topic\":\"{topic_of_it}\",\"device_class\":\"power\",\"unit_of_measurement\":\"W\"}}"
+            );
+            assert!(!all.take(topic, config.as_bytes()), "{config}");
+            let config =
+                config.replace("state_topic", "avty_t").replace("{\"", "{\"stat_t\":\"a\",\"");
+            let mut all = Announcements::default();
+            assert!(all.take(topic, config.as_bytes()), "{config}");
+            assert_eq!(all.0.values().next().and_then(|it| it.availability.as_ref()), None);
         }
         assert!(!all.take("homeassistant/switch/a/config", TASMOTA.as_bytes()));
         assert!(all.profile("a").is_none());

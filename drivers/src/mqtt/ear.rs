@@ -46,6 +46,8 @@ pub struct MqttEar {
     is_down: bool,
     /// What the sensors say on; if the broker does not give it, they cannot be heard.
     needed: BTreeSet<String>,
+    /// What was asked of the broker on this connection.
+    subscribed: BTreeSet<String>,
     heard: VecDeque<Heard>,
 }
 
@@ -112,6 +114,7 @@ impl MqttEar {
             pause: FIRST_PAUSE,
             is_down: false,
             needed: BTreeSet::new(),
+            subscribed: BTreeSet::new(),
             heard: VecDeque::new(),
         }
     }
@@ -161,17 +164,31 @@ impl MqttEar {
         }
     }
 
-    fn up(&mut self, mut client: Client) {
+    fn up(&mut self, client: Client) {
         self.pause = FIRST_PAUSE;
         self.is_down = false;
         self.heard.push_back(Heard::Well);
+        self.subscribed.clear();
+        self.link = Link::Up(Box::new(client));
         self.needed = self.sensors.iter().flat_map(Sensor::topics).collect();
         let patterns = self.profiles.iter().flat_map(|profile| profile.mqtt_patterns());
         let mut filters: BTreeSet<String> = patterns.filter_map(|it| filter_of(&it)).collect();
         filters.extend(announcement::FILTERS.map(str::to_owned));
-        filters.extend(self.needed.iter().cloned());
-        client.subscribe(filters);
-        self.link = Link::Up(Box::new(client));
+        self.subscribe(self.needed.clone());
+        self.subscribe(filters);
+        self.subscribe(self.announcements.topics());
+    }
+
+    /// Asks the broker for what it was not asked for on this connection, as far as there is room.
+    fn subscribe(&mut self, filters: BTreeSet<String>) {
+        let Link::Up(client) = &mut self.link else { return };
+        let room = MOST_SUBSCRIBED.saturating_sub(self.subscribed.len());
+        let new = filters.into_iter().filter(|it| !self.subscribed.contains(it)).take(room);
+        let new: Vec<String> = new.collect();
+        if !new.is_empty() {
+            self.subscribed.extend(new.iter().cloned());
+            client.subscribe(new);
+        }
     }
 
     fn down(&mut self, cause: PortFault) {
@@ -260,16 +277,9 @@ impl MqttEar {
         for sensor in self.sensors.iter_mut().filter(|it| it.is_announced) {
             sensor.profile = self.announcements.profile(&sensor.name);
         }
-        let needed: BTreeSet<String> = self.sensors.iter().flat_map(Sensor::topics).collect();
-        let announced = self.announcements.topics();
-        let new: Vec<String> =
-            needed.union(&announced).filter(|it| !self.needed.contains(*it)).cloned().collect();
-        if let Link::Up(client) = &mut self.link
-            && !new.is_empty()
-        {
-            client.subscribe(new.iter().cloned());
-        }
-        self.needed.extend(new);
+        self.needed = self.sensors.iter().flat_map(Sensor::topics).collect();
+        self.subscribe(self.needed.clone());
+        self.subscribe(self.announcements.topics());
     }
 
     /// Says of what has not been said again in its time that it holds no more.
@@ -418,6 +428,10 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// So far may a sensor's clock be ahead of ours.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);
+
+/// What is subscribed to on one connection at most: anybody on the broker may announce topics, and
+/// those that a sensor of the building takes back are not subscribed to any less.
+const MOST_SUBSCRIBED: usize = 20_000;
 
 /// Of a message, for whoever wants to see it as it came.
 const MOST_KEPT: usize = 1_024;

@@ -306,6 +306,39 @@ async fn a_broker_that_is_gone_is_told_once_and_one_that_is_back_is_heard() {
 }
 
 #[tokio::test]
+async fn who_only_announces_itself_is_a_stranger_after_a_restart_of_the_broker_too() {
+    let mut running = Running::start().await;
+    let (mut ear, _folder) = listening(&running, vec![]).await;
+    let mut sensor = running.sensor().await;
+    let config = "{\"stat_t\":\"esp/loft\",\"dev_cla\":\"temperature\",\"unit_of_meas\":\"°C\"}";
+    say(&mut sensor, "homeassistant/sensor/loft/config", config, false).await;
+    for start in 0..2 {
+        let heard = async {
+            loop {
+                say(&mut sensor, "esp/loft", "12.3", false).await;
+                if let Ok(heard) = time::timeout(Duration::from_millis(50), ear.hear(&Noon)).await
+                    && told(&heard) == "stranger loft"
+                {
+                    return;
+                }
+            }
+        };
+        time::timeout(SOON, heard).await.expect("it is heard");
+        running.shutdown.cancel();
+        if start == 0 {
+            while hear(&mut ear).await != "trouble None Lost(None)" {}
+            running.again().await;
+            assert_eq!(hear(&mut ear).await, "well");
+            settle(&mut ear, &running).await;
+            sensor = running.sensor().await;
+        }
+    }
+    ear.subscribed = (0..MOST_SUBSCRIBED).map(|it| it.to_string()).collect();
+    ear.subscribe(BTreeSet::from(["one/more".to_owned()]));
+    assert_eq!(ear.subscribed.len(), MOST_SUBSCRIBED, "and what is beyond the bound is left aside");
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_one_that_cannot_be_read_are_told() {
     let running = Running::start().await;
     let folder = tempfile::tempdir().unwrap();

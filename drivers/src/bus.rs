@@ -42,14 +42,15 @@ pub enum Bus {
 impl Bus {
     /// A bus that connects when it is first asked, and again after every fault.
     ///
-    /// A meter on an M-Bus that has no profile is read with the one of `profiles` that fits it.
+    /// A meter on an M-Bus that has no profile is read with the one of `profiles` that fits it; on a
+    /// Modbus they tell a scan who was found.
     ///
     /// Pulses are counted, and a weather service is asked, only by who says more than settings:
     /// see [`PulseBus::counting`] and [`WeatherBus::open`].
     pub fn open(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
         match settings.kind {
             BusKind::Mbus => Self::Mbus(Box::new(MbusBus::open(settings, profiles))),
-            BusKind::Modbus => Self::Modbus(Box::new(ModbusBus::open(settings))),
+            BusKind::Modbus => Self::Modbus(Box::new(ModbusBus::knowing(settings, profiles))),
             BusKind::OneWire => Self::OneWire(Box::new(OneWireBus::open(settings))),
             BusKind::Pulse => {
                 Self::Pulse(Box::new(PulseBus::counting(settings, &[], Counts::in_memory())))
@@ -90,6 +91,21 @@ impl Bus {
         }
     }
 
+    /// As [`ModbusBus::lessons`]; `None` of all but a Modbus, whose devices alone teach anything.
+    pub fn lessons(&self) -> Option<String> {
+        match self {
+            Self::Modbus(bus) => Some(bus.lessons()),
+            Self::Mbus(_) | Self::OneWire(_) | Self::Pulse(_) | Self::Weather(_) => None,
+        }
+    }
+
+    /// As [`ModbusBus::recall`].
+    pub fn recall(&mut self, lessons: &str) {
+        if let Self::Modbus(bus) = self {
+            bus.recall(lessons);
+        }
+    }
+
     /// What the last question saw of the wire; `None` of all but an M-Bus, which alone has a doctor.
     pub const fn traffic(&self) -> Option<&Traffic> {
         match self {
@@ -98,11 +114,12 @@ impl Bus {
         }
     }
 
-    /// Asks at the next address of `scan`, once: see [`Scan::step`] for errors and cancellation.
+    /// Asks at the next address of `scan`, once: see [`Scan::step`] and [`Scan::unit_step`] for
+    /// errors and cancellation.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Misfit`] on any other than an M-Bus, too.
+    /// [`ReadError::Misfit`] on any other than an M-Bus and a Modbus, too.
     pub async fn scan_step(
         &mut self,
         scan: &mut Scan,
@@ -110,12 +127,11 @@ impl Bus {
     ) -> Result<ScanStep, ReadError> {
         match self {
             Self::Mbus(bus) => scan.step(bus, clock).await,
-            Self::Modbus(_) | Self::OneWire(_) | Self::Pulse(_) | Self::Weather(_) => {
-                Err(ReadError::Misfit {
-                    address: MeterAddress::Unit(0),
-                    because: "there is nothing on this wire that can be searched for",
-                })
-            }
+            Self::Modbus(bus) => scan.unit_step(bus, clock).await,
+            Self::OneWire(_) | Self::Pulse(_) | Self::Weather(_) => Err(ReadError::Misfit {
+                address: MeterAddress::Unit(0),
+                because: "there is nothing on this wire that can be searched for",
+            }),
         }
     }
 }

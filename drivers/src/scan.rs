@@ -26,18 +26,23 @@
 //! connection, leaves a meter out because of that.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::mbus::{Id, Place, Primary, PrimaryScan, ScanAction, Search, SearchAction, Selection};
-use metering::Clock;
+use metering::{Clock, Identity};
 use tokio::time::Instant;
 
 use crate::discover::{Discovered, MOST_FOUND, MOST_UNRESOLVED, known, nameless};
 use crate::error::{Garble, ReadError};
 use crate::mbus::MbusBus;
 use crate::mbus::bus::{Line, read_error};
+use crate::modbus::{FoundUnit, ModbusBus, Sweep, SweepStep};
 use crate::port::UNACKNOWLEDGED;
 use crate::{Meter, MeterAddress, Readout, Whole, are_near};
+
+/// Those that a device on a Modbus can be.
+const UNITS: RangeInclusive<u8> = 1..=247;
 
 /// A scan under way.
 #[derive(Clone, Debug)]
@@ -95,6 +100,8 @@ enum Way {
         place: Box<Place>,
         known: Vec<Id>,
     },
+    /// On a Modbus; `None` before the first step, which knows the profiles.
+    Units(Option<Box<Sweep>>),
 }
 
 /// What a step brought.
@@ -136,6 +143,11 @@ impl Scan {
     /// selection is said to which one of these would answer.
     pub fn secondary(from: Place, known: Vec<Id>) -> Self {
         Self::new(Way::Secondary { place: Box::new(from), known })
+    }
+
+    /// Of all units of a Modbus.
+    pub fn units() -> Self {
+        Self::new(Way::Units(None))
     }
 
     fn new(way: Way) -> Self {
@@ -181,6 +193,10 @@ impl Scan {
                 (Some(of), if of == 0 { 1000 } else { permille })
             }
             Way::Secondary { place, .. } => (None, place.permille()),
+            Way::Units(sweep) => {
+                let (asked, of) = sweep.as_ref().map_or((0, 1), |it| it.progress());
+                (Some(of), u16::try_from(1000 * asked / of.max(1)).unwrap_or(1000))
+            }
         };
         let Self { probed, found, .. } = *self;
         ScanProgress { probed, of, permille, found, place: self.place() }
@@ -200,14 +216,63 @@ impl Scan {
             Way::Secondary { place, .. } => {
                 (!place.has_ended()).then(|| MeterAddress::Secondary(place.selection()))
             }
+            Way::Units(sweep) => match sweep {
+                Some(sweep) => sweep.place().map(MeterAddress::Unit),
+                None => Some(MeterAddress::Unit(*UNITS.start())),
+            },
         }
+    }
+
+    /// Asks the next unit of a Modbus, or one that is there what it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sweep::step`], and [`ReadError::Misfit`] of a scan that is one of an M-Bus.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`Self::step`].
+    pub async fn unit_step(
+        &mut self,
+        bus: &mut ModbusBus,
+        clock: &dyn Clock,
+    ) -> Result<ScanStep, ReadError> {
+        let Way::Units(sweep) = &mut self.way else {
+            let because = "a Modbus is searched by units";
+            return Err(ReadError::Misfit { address: MeterAddress::Unit(0), because });
+        };
+        let sweep =
+            sweep.get_or_insert_with(|| Box::new(Sweep::new(UNITS, Arc::clone(bus.profiles()))));
+        let step = sweep.step(bus, clock).await?;
+        self.probed = sweep.progress().0;
+        Ok(match step {
+            SweepStep::Nothing => ScanStep::Nothing,
+            SweepStep::Garbled(unit) => ScanStep::Several(MeterAddress::Unit(unit)),
+            SweepStep::Done => ScanStep::Done,
+            SweepStep::Found(FoundUnit { unit, profiles, serial }) => {
+                self.found += 1;
+                // Of two types that look alike a person has to choose.
+                let mut types = profiles.into_iter();
+                let profile = types.next().filter(|_| types.next().is_none());
+                let serial = serial.unwrap_or_default();
+                ScanStep::Found(Discovered {
+                    address: MeterAddress::Unit(unit),
+                    own: None,
+                    identity: Identity { serial, ..Identity::default() },
+                    medium: None,
+                    primary: None,
+                    profile,
+                    nearly: None,
+                })
+            }
+        })
     }
 
     /// Asks at the next address.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Port`], and [`ReadError::Garbled`] if the line never falls silent: the same
+    /// [`ReadError::Misfit`] of a scan of units, [`ReadError::Port`], and [`ReadError::Garbled`] if the line never falls silent: the same
     /// step can be tried again. [`ReadError::Garbled`] also if nearly every selection is answered
     /// by something that is no meter.
     ///
@@ -235,6 +300,8 @@ impl Scan {
         let place = match &self.way {
             Way::Primary { next, alive, .. } => MarkedPlace::Primary(alive.unwrap_or(*next)),
             Way::Secondary { place, .. } => MarkedPlace::Secondary(**place),
+            // Of a step that failed a sweep asks the same again by itself.
+            Way::Units(_) => return,
         };
         let now = Mark { at: Instant::now(), place };
         self.marks = match self.marks {
@@ -284,6 +351,10 @@ impl Scan {
             }
             Way::Primary { .. } => Ok(ScanStep::Done),
             Way::Secondary { .. } => self.selected(bus).await,
+            Way::Units(_) => {
+                let because = "an M-Bus is searched by addresses";
+                Err(ReadError::Misfit { address: MeterAddress::Primary(0), because })
+            }
         };
         match (step?, at) {
             (ScanStep::Found(meter), Some(at)) => Ok(self.doubted(meter, at)),

@@ -130,7 +130,7 @@ impl Buses {
     ) {
         let refused = match self.running.get(id) {
             None => (NotScanned::NoSuchBus, reply),
-            Some(bus) if !bus.wiring.can_be_scanned() => (NotScanned::Kind, reply),
+            Some(bus) if !bus.wiring.can_be_scanned(order) => (NotScanned::Kind, reply),
             Some(bus) => match bus.scans.try_send(ScanNow { order, reply }) {
                 Ok(()) => return,
                 Err(full) => (NotScanned::Busy, full.into_inner().reply),

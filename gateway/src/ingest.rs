@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use chrono::TimeZone as _;
 use chrono_tz::{OffsetComponents as _, Tz};
-use drivers::{Profiles, Readout};
+use drivers::{Profile, Profiles, Readout};
 use futures_util::FutureExt as _;
 use futures_util::future::OptionFuture;
 use metering::{Clock, MeterId, NoReading, Origin, Quality, Reading};
@@ -133,7 +133,14 @@ impl Ingest {
                 let profile = readout.profile.as_deref();
                 let profiles = Arc::clone(&self.profiles.borrow());
                 let kind = |reading: &Reading| wire::kind(&profiles, profile, &reading.register);
-                readings.into_iter().map(|reading| (kind(&reading), reading)).collect()
+                let before = self.newest.of(asked.meter);
+                let values = before.as_ref().map_or(&[][..], |it| it.values.as_slice());
+                let judged = |mut reading: Reading| {
+                    let profile = profile.and_then(|id| profiles.get(id));
+                    judge_growth(profile.as_deref(), values, &mut reading);
+                    reading
+                };
+                readings.into_iter().map(judged).map(|it| (kind(&it), it)).collect()
             }
             Outcome::Failed(_) | Outcome::NotAsked => Vec::new(),
         };
@@ -251,6 +258,19 @@ impl Ingest {
             name.unwrap_or_else(|| format!("meter {meter}")),
             store::MOST_SERIES
         )
+    }
+}
+
+/// Marks a counter that grew faster since its value before than its profile holds possible.
+fn judge_growth(profile: Option<&Profile>, before: &[LiveValue], reading: &mut Reading) {
+    let spec = profile.and_then(|it| it.registers().find(|it| it.register == reading.register));
+    let before = before.iter().find(|it| it.register == reading.register);
+    let (Some(spec), Some(before), Ok(now)) = (spec, before, reading.value) else { return };
+    let (Ok(then), Ok(ago)) = (before.value, (reading.at.wall - before.at).to_std()) else {
+        return;
+    };
+    if reading.quality == Quality::Good {
+        reading.quality = spec.judge_growth(then, now, ago);
     }
 }
 

@@ -43,6 +43,11 @@ impl Newest {
         self.live.subscribe()
     }
 
+    /// The last values of `meter`.
+    pub(crate) fn of(&self, meter: MeterId) -> Option<Arc<LiveMeter>> {
+        self.live.borrow().meters.get(&meter).cloned()
+    }
+
     /// Takes over what came of a question. A slot without one changes nothing: what is known of
     /// the meter is still the newest.
     pub(crate) fn asked(&mut self, asked: &Asked, values: Vec<LiveValue>) -> Arc<LiveMeter> {

@@ -18,6 +18,7 @@ use drivers::{
 };
 use metering::{MeterId, Origin, Register};
 use store::Kind;
+use web_ui::{ScanKind, ScanOrder};
 
 use crate::config::{self, WireKind};
 use crate::poll::{Plan, Planned};
@@ -54,9 +55,17 @@ impl Wiring {
         &self.bus.port
     }
 
-    /// Whether there is anything on it that can be searched for.
-    pub(crate) const fn can_be_scanned(&self) -> bool {
-        matches!(self.bus.kind, WireKind::Asked(BusKind::Mbus))
+    /// Whether it can be searched as `order` has it.
+    pub(crate) fn can_be_scanned(&self, order: ScanOrder) -> bool {
+        let by_units = match order {
+            ScanOrder::Start(kind) => Some(kind == ScanKind::Units),
+            ScanOrder::Pause | ScanOrder::Resume | ScanOrder::Cancel => None,
+        };
+        match self.bus.kind {
+            WireKind::Asked(BusKind::Mbus) => by_units != Some(true),
+            WireKind::Asked(BusKind::Modbus) => by_units != Some(false),
+            _ => false,
+        }
     }
 
     /// Whether it is the bus `other`, reached in the same way; its meters may be others.

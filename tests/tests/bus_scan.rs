@@ -170,3 +170,68 @@ async fn a_scan_is_paused_gone_on_with_and_cancelled() {
     let (status, again) = order(&gateway, &json!({"order": "start", "kind": "secondary"})).await;
     assert_eq!((status, &again["found"]), (StatusCode::OK, &json!(0)), "{again}");
 }
+
+/// Three meters on a Modbus, of which the configuration has one.
+const BOARD: &str = r#"
+name = "Gård"
+[[bus]]
+id = "board"
+kind = "modbus-tcp"
+poll_every_secs = 10
+
+[[meter]]
+name = "Known"
+bus = "board"
+address = 1
+device = "b23"
+place = "electricity-main"
+[[meter]]
+name = "Not yet known"
+bus = "board"
+address = 2
+device = "iem3155"
+place = "electricity-offices"
+[[meter]]
+name = "Without a fingerprint"
+bus = "board"
+address = 3
+device = "sdm630"
+place = "electricity-restaurant"
+"#;
+
+#[tokio::test]
+async fn a_scan_of_a_modbus_names_the_types_by_their_fingerprints() {
+    let home = Home::new().unwrap();
+    let building = Building::start(&home, BOARD).unwrap();
+    let site = std::fs::read_to_string(home.site()).unwrap();
+    let sections: Vec<&str> = site.split("[[meter]]").collect();
+    std::fs::write(home.site(), sections[..2].join("[[meter]]")).unwrap();
+    let gateway = home.start().await.unwrap();
+    let up = |bus: &Value| bus["bus"]["answered"].as_u64().unwrap() >= 1;
+    gateway.until("it is read", "buses/board", up).await.unwrap();
+
+    let order = async |order: &Value| {
+        let request = gateway.request(Method::POST, "buses/board/scan").json(order);
+        gateway.answer(request).await.unwrap()
+    };
+    let (status, refused) = order(&json!({"order": "start", "kind": "primary"})).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("no_scan_here")));
+    let (status, scan) = order(&json!({"order": "start", "kind": "units"})).await;
+    assert_eq!((status, &scan["state"]), (StatusCode::OK, &json!("running")), "{scan}");
+
+    let three = |bus: &Value| bus["found"].as_array().is_some_and(|it| it.len() >= 3);
+    let bus = gateway.until("all three are found", "buses/board", three).await.unwrap();
+    let found = bus["found"].as_array().unwrap();
+    let told: Vec<_> = found.iter().map(|it| (&it["primary"], &it["profile"])).collect();
+    let (b23, iem3155) = (json!("abb.b23"), json!("schneider.iem3155"));
+    let expected = [(&json!(1), &b23), (&json!(2), &iem3155), (&json!(3), &Value::Null)];
+    assert_eq!(told, expected, "{bus}");
+    assert_eq!(found[0]["meter"].as_str(), Some(&*building.meter("Known").unwrap()));
+    assert!(found[1]["meter"].is_null() && !found[1]["serial"].as_str().unwrap().is_empty());
+
+    let (_, cancelled) = order(&json!({"order": "cancel"})).await;
+    assert!(["cancelled", "done"].contains(&cancelled["state"].as_str().unwrap_or("done")));
+    let answered = bus["bus"]["answered"].as_u64().unwrap();
+    let more = |bus: &Value| bus["bus"]["answered"].as_u64().unwrap() > answered;
+    gateway.until("the readings go on", "buses/board", more).await.unwrap();
+}

@@ -16,6 +16,8 @@ pub enum ScanKind {
     Secondary,
     /// By one after the other.
     Both,
+    /// By the 247 unit numbers of a Modbus.
+    Units,
 }
 
 impl ScanKind {
@@ -25,11 +27,12 @@ impl ScanKind {
             Self::Primary => "primary",
             Self::Secondary => "secondary",
             Self::Both => "both",
+            Self::Units => "units",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Primary, Self::Secondary, Self::Both];
+    pub const ALL: [Self; 4] = [Self::Primary, Self::Secondary, Self::Both, Self::Units];
 }
 
 /// What a person wants of a scan.
@@ -138,7 +141,7 @@ pub struct FoundMeter {
 pub enum NotScanned {
     /// No such bus is in force.
     NoSuchBus,
-    /// There is nothing on this kind of bus that can be searched for.
+    /// Nothing on this kind of bus can be searched for in this way.
     Kind,
     /// One is under way already.
     Runs,

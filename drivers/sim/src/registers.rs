@@ -186,12 +186,14 @@ fn b23(raw: Raw<'_>) -> Map {
         (0x5B14, i32_words(raw(Measure::Power).div_euclid(10))),
         (0x5B2C, vec![u16_word(raw(Measure::Frequency) / 10)]),
         (0x5B3A, vec![960]),
+        // `B23 `, the type designation.
+        (0x8960, vec![0x4232, 0x3320]),
     ]);
     Map {
         functions: &[3],
         most: 125,
         pairs: false,
-        blocks: vec![0x5000..0x5010, 0x5460..0x5478, 0x5B00..0x5B40],
+        blocks: vec![0x5000..0x5010, 0x5460..0x5478, 0x5B00..0x5B40, 0x8960..0x8966],
         filler: 0xFFFF,
         words,
     }

@@ -1,11 +1,12 @@
 //! A Modbus and the meters on it.
 //!
-//! A readout is planned anew each time, with what the device taught us so far. A request that
-//! the device refuses because of an address or a length is cut at its largest hole and asked in
+//! A readout is planned with what the device taught us so far, and anew once it has taught us more.
+//! A request that the device refuses because of an address or a length is cut at its largest hole and asked in
 //! two parts; where both succeed the hole is remembered. A register that is refused by itself is
 //! asked for alone until it is answered. A time-out teaches nothing: it has other causes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{Clock, Moment};
@@ -18,7 +19,7 @@ use super::plan::{self, Cost, Learned, Planned};
 use super::round::{Heardout, Round, cuts};
 use crate::error::{Garble, ReadError};
 use crate::port::{Port, PortFault, PortSettings};
-use crate::profile::{Modbus, Profile};
+use crate::profile::{Modbus, Profile, Profiles};
 use crate::{BusSettings, Meter, MeterAddress, Readout};
 
 /// A Modbus: one wire, one question at a time.
@@ -31,11 +32,24 @@ pub struct ModbusBus {
     cost: Cost,
     /// What each unit taught us, since the start, about the profile it is read with.
     learned: BTreeMap<u8, (String, Learned)>,
+    plans: BTreeMap<u8, Prepared>,
+    /// By which devices are told that a scan finds.
+    profiles: Arc<Profiles>,
     last_unit: Option<u8>,
     /// When the wire was last in use.
     last_used: Option<Instant>,
     /// Whether something may still be on its way that nobody waits for.
     unclean: bool,
+}
+
+/// The plan of a unit's readouts, and what it was made of.
+#[derive(Debug)]
+struct Prepared {
+    profile: Arc<Profile>,
+    learned: Learned,
+    points: Arc<[Request]>,
+    /// The last one first.
+    requests: Vec<Planned>,
 }
 
 /// How long things take and may take on this bus.
@@ -58,6 +72,15 @@ impl ModbusBus {
     pub fn open(settings: &BusSettings) -> Self {
         let port = Port::new(settings.port.clone(), settings.baud, settings.parity);
         Self::over(port, settings)
+    }
+
+    /// As [`Self::open`]; a scan tells types by `profiles`.
+    pub fn knowing(settings: &BusSettings, profiles: Arc<Profiles>) -> Self {
+        Self { profiles, ..Self::open(settings) }
+    }
+
+    pub(crate) const fn profiles(&self) -> &Arc<Profiles> {
+        &self.profiles
     }
 
     /// A bus over `port`, which is that of `settings`.
@@ -86,6 +109,8 @@ impl ModbusBus {
             timing,
             cost,
             learned: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            profiles: Arc::default(),
             last_unit: None,
             last_used: None,
             unclean: false,
@@ -121,8 +146,8 @@ impl ModbusBus {
         let begun = Instant::now();
         let asked = clock.now();
         self.abandon_dropped();
-        let mut round = Round::new(unit, profile, modbus, asked);
-        let mut queue = self.plan(unit, profile, modbus, &round.points);
+        let (points, mut queue) = self.plan(unit, profile, modbus);
+        let mut round = Round::new(unit, profile, modbus, asked, points);
         while let Some(planned) = queue.pop() {
             if round.has_failed() {
                 round.leave(&planned);
@@ -144,21 +169,35 @@ impl ModbusBus {
         self.learned = plan::recalled(lessons);
     }
 
-    /// The requests of a readout, the last one first.
+    /// The points of a readout, and its requests, the last one first.
     fn plan(
         &mut self,
         unit: u8,
-        profile: &Profile,
+        profile: &Arc<Profile>,
         modbus: &Modbus,
-        points: &[Request],
-    ) -> Vec<Planned> {
+    ) -> (Arc<[Request]>, Vec<Planned>) {
         let (of, learned) = self.learned.entry(unit).or_default();
         if *of != profile.id {
             (*of, *learned) = (profile.id.clone(), Learned::default());
         }
-        let mut plan = plan::plan(points, &modbus.limits, learned, self.cost);
-        plan.reverse();
-        plan
+        if let Some(it) = self.plans.get(&unit)
+            && Arc::ptr_eq(&it.profile, profile)
+            && it.learned == *learned
+        {
+            return (Arc::clone(&it.points), it.requests.clone());
+        }
+        let points = profile.modbus_points().map(|(points, _)| points).unwrap_or_default();
+        let mut requests = plan::plan(&points, &modbus.limits, learned, self.cost);
+        requests.reverse();
+        let points: Arc<[Request]> = points.into();
+        let prepared = Prepared {
+            profile: Arc::clone(profile),
+            learned: learned.clone(),
+            points: Arc::clone(&points),
+            requests: requests.clone(),
+        };
+        self.plans.insert(unit, prepared);
+        (points, requests)
     }
 
     /// Asks for what was planned, in parts if need be, and keeps what came or why it did not.

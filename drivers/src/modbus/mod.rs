@@ -23,4 +23,4 @@ mod sweep;
 
 pub use bus::ModbusBus;
 pub use frame::{Function, Request};
-pub use sweep::{FoundUnit, SweepProgress, sweep};
+pub use sweep::{FoundUnit, Sweep, SweepProgress, SweepStep, sweep};

@@ -1,6 +1,6 @@
 //! One readout of one unit: what was asked, what came, and what that teaches.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{Identity, Moment, NoReading, Quality, Reading};
@@ -19,10 +19,10 @@ pub(super) struct Round<'p> {
     /// When the meter was asked, for what is absent.
     asked: Moment,
     /// One for each register of the profile that has one, and the serial number behind them.
-    pub(super) points: Vec<Request>,
+    pub(super) points: Arc<[Request]>,
     words: Words,
     /// When the answer to each point began, or why there is none.
-    came: BTreeMap<usize, Result<Moment, NoReading>>,
+    came: Vec<Option<Result<Moment, NoReading>>>,
     /// Parts of refused requests of which one has succeeded.
     half_cut: Vec<(Request, Request)>,
     seams: Vec<Request>,
@@ -36,16 +36,21 @@ pub(super) struct Round<'p> {
 }
 
 impl<'p> Round<'p> {
-    pub(super) fn new(unit: u8, profile: &'p Profile, modbus: &'p Modbus, asked: Moment) -> Self {
-        let points = profile.modbus_points().map(|(points, _)| points).unwrap_or_default();
+    pub(super) fn new(
+        unit: u8,
+        profile: &'p Profile,
+        modbus: &'p Modbus,
+        asked: Moment,
+        points: Arc<[Request]>,
+    ) -> Self {
         Self {
             unit,
             profile,
             modbus,
             asked,
+            came: vec![None; points.len()],
             points,
             words: Words::default(),
-            came: BTreeMap::new(),
             half_cut: Vec::new(),
             seams: Vec::new(),
             lone: Vec::new(),
@@ -62,8 +67,8 @@ impl<'p> Round<'p> {
     }
 
     pub(super) fn take(&mut self, part: &Planned, answer: Heardout) {
-        self.words.put(part.request.function, part.request.address, &answer.words);
-        self.came.extend(part.points.iter().map(|point| (*point, Ok(answer.at))));
+        self.words.put(part.request.function, part.request.address, answer.words);
+        self.came_to(part, Ok(answer.at));
         self.answered.extend(part.points.iter().filter_map(|point| self.points.get(*point)));
         self.telegrams.push(answer.raw);
     }
@@ -72,7 +77,7 @@ impl<'p> Round<'p> {
         let address = MeterAddress::Unit(self.unit);
         let register = part.request.address;
         self.refused.get_or_insert(ReadError::Refused { address, register, exception });
-        self.came.extend(part.points.iter().map(|point| (*point, Err(NoReading::Refused))));
+        self.came_to(part, Err(NoReading::Refused));
         if let (true, [point, ..]) = (cuts(exception), part.points.as_slice()) {
             self.lone.extend(self.points.get(*point));
         }
@@ -91,7 +96,15 @@ impl<'p> Round<'p> {
 
     pub(super) fn leave(&mut self, part: &Planned) {
         let reason = self.failed.as_ref().map_or(NoReading::NotAsked, ReadError::no_reading);
-        self.came.extend(part.points.iter().map(|point| (*point, Err(reason))));
+        self.came_to(part, Err(reason));
+    }
+
+    fn came_to(&mut self, part: &Planned, came: Result<Moment, NoReading>) {
+        for point in &part.points {
+            if let Some(of) = self.came.get_mut(*point) {
+                *of = Some(came);
+            }
+        }
     }
 
     pub(super) fn remember(&mut self, error: ReadError) {
@@ -118,7 +131,7 @@ impl<'p> Round<'p> {
     }
 
     pub(super) fn readout(self, meter: &Meter, took: Duration) -> Result<Readout, ReadError> {
-        let answered = self.came.values().any(Result::is_ok);
+        let answered = self.came.iter().flatten().any(Result::is_ok);
         if !answered && let Some(error) = self.failed.or(self.refused) {
             return Err(error);
         }
@@ -132,7 +145,8 @@ impl<'p> Round<'p> {
 
         let specs = self.profile.registers().filter_map(|spec| Some((spec, spec.point.as_ref()?)));
         let readings = specs.enumerate().map(|(index, (spec, point))| {
-            let came = self.came.get(&index).copied().unwrap_or(Err(NoReading::NotAsked));
+            let came = self.came.get(index).copied().flatten();
+            let came = came.unwrap_or(Err(NoReading::NotAsked));
             let number = point.number(&self.words, spec.decimals, spec.unit);
             let value = came.and_then(|_| number.unwrap_or(Err(NoReading::LeftOut)));
             Reading {

@@ -5,6 +5,8 @@
 //!                                          └─▶ the registers by which profiles tell their type
 //! ```
 //!
+//! It gives way: a step is one question, and between two of them the bus is free.
+//!
 //! Whoever is there says so by any answer: a device that does not know the function or the
 //! register has to refuse it (Modbus application protocol, section 7). A silent unit costs one
 //! response time-out, so a sweep of a serial line takes minutes: it tells how far it is, and can be
@@ -12,15 +14,15 @@
 //!
 //! **Never true:** a sweep writes anything to a device, or asks one for more than it is read for.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use metering::Clock;
 
 use super::bus::ModbusBus;
 use super::frame::{Function, Request};
 use crate::error::ReadError;
-use crate::profile::{Modbus, Profiles, Words};
+use crate::profile::{Modbus, Profile, Profiles, Words};
 
 /// A unit that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,83 +48,150 @@ pub enum SweepProgress<'a> {
     Garbled(u8),
 }
 
-/// Asks every unit of `units` for a sign of life, and those that give one what they are.
-///
-/// # Errors
-///
-/// [`ReadError::Port`]: the wire itself is out of reach.
-///
-/// # Cancellation
-///
-/// As with [`ModbusBus::read`]: the bus is then fit for the next question.
-pub async fn sweep(
-    bus: &mut ModbusBus,
-    units: RangeInclusive<u8>,
-    profiles: &Profiles,
-    clock: &dyn Clock,
-    mut progress: impl FnMut(SweepProgress<'_>),
-) -> Result<Vec<FoundUnit>, ReadError> {
-    let mut found = Vec::new();
-    for unit in units {
-        progress(SweepProgress::Asking(unit));
-        match bus.ask(unit, SIGN_OF_LIFE, &Modbus::default(), clock).await {
-            Ok(_) | Err(ReadError::Refused { .. }) => {}
-            Err(error @ ReadError::Port { .. }) => return Err(error),
-            Err(ReadError::Garbled { .. }) => {
-                progress(SweepProgress::Garbled(unit));
-                continue;
+/// A sweep under way.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    profiles: Arc<Profiles>,
+    /// By which profiles tell their types, each register once.
+    questions: Vec<Request>,
+    /// What is asked next; beyond `last` at the end.
+    next: u16,
+    first: u16,
+    last: u16,
+    /// Who has given a sign of life, and is asked what it is.
+    alive: Option<Alive>,
+}
+
+#[derive(Clone, Debug)]
+struct Alive {
+    unit: u8,
+    /// What it said to each question so far; `None` where it refused or did not answer.
+    answers: Vec<Option<Vec<u16>>>,
+}
+
+/// What a step brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SweepStep {
+    /// Nobody, or somebody who is not told from others yet.
+    Nothing,
+    /// A device.
+    Found(FoundUnit),
+    /// As [`SweepProgress::Garbled`].
+    Garbled(u8),
+    /// The sweep has come to its end: all further steps are this.
+    Done,
+}
+
+impl Sweep {
+    /// Of the units in `units`, by the fingerprints of `profiles`.
+    pub fn new(units: RangeInclusive<u8>, profiles: Arc<Profiles>) -> Self {
+        let mut questions: Vec<Request> = Vec::new();
+        for identify in
+            profiles.iter().filter_map(|it| it.modbus.as_ref()).flat_map(|it| &it.identify)
+        {
+            if !questions.contains(&identify.at()) {
+                questions.push(identify.at());
             }
-            Err(_) => continue,
         }
-        let it = fingerprint(bus, unit, profiles, clock).await?;
-        progress(SweepProgress::Found(&it));
-        found.push(it);
+        // Nobody has the number 0: it is for all at once.
+        let (first, last) = (u16::from(*units.start()).max(1), u16::from(*units.end()));
+        Self { profiles, questions, next: first, first, last, alive: None }
     }
-    Ok(found)
+
+    /// Which unit is asked next; `None` at the end.
+    pub fn place(&self) -> Option<u8> {
+        let next = (self.next <= self.last).then_some(self.next);
+        let alive = self.alive.as_ref().map(|it| it.unit);
+        alive.or_else(|| u8::try_from(next?).ok())
+    }
+
+    /// How many units have been asked, and of how many.
+    pub fn progress(&self) -> (u32, u32) {
+        let asked = self.next.saturating_sub(self.first) - u16::from(self.alive.is_some());
+        (asked.into(), (u32::from(self.last) + 1).saturating_sub(self.first.into()))
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Port`]: the wire itself is out of reach. The same step can be tried again.
+    ///
+    /// # Cancellation
+    ///
+    /// When the future is dropped, the same question is asked again by the next step.
+    pub async fn step(
+        &mut self,
+        bus: &mut ModbusBus,
+        clock: &dyn Clock,
+    ) -> Result<SweepStep, ReadError> {
+        let Some(alive) = &mut self.alive else {
+            return match self.place() {
+                Some(unit) => self.called(unit, bus, clock).await,
+                None => Ok(SweepStep::Done),
+            };
+        };
+        if let Some(question) = self.questions.get(alive.answers.len()) {
+            let answer = register(bus, alive.unit, *question, clock).await?;
+            alive.answers.push(answer);
+            return Ok(SweepStep::Nothing);
+        }
+        let unit = alive.unit;
+        let types = types(&self.profiles, &self.questions, &alive.answers);
+        let mut serial = None;
+        for point in types.iter().filter_map(|it| it.modbus.as_ref()?.serial.as_ref()) {
+            if let Some(found) = register(bus, unit, point.at, clock).await? {
+                let mut words = Words::default();
+                words.put(point.at.function, point.at.address, found);
+                serial = point.serial(&words);
+                break;
+            }
+        }
+        let profiles = types.iter().map(|it| it.id.clone()).collect();
+        self.alive = None;
+        Ok(SweepStep::Found(FoundUnit { unit, profiles, serial }))
+    }
+
+    /// Asks `unit` for a sign of life.
+    async fn called(
+        &mut self,
+        unit: u8,
+        bus: &mut ModbusBus,
+        clock: &dyn Clock,
+    ) -> Result<SweepStep, ReadError> {
+        let sign = bus.ask(unit, SIGN_OF_LIFE, &Modbus::default(), clock).await;
+        let step = match sign {
+            Ok(_) | Err(ReadError::Refused { .. }) => {
+                self.alive = Some(Alive { unit, answers: Vec::new() });
+                SweepStep::Nothing
+            }
+            Err(error @ ReadError::Port { .. }) => return Err(error),
+            Err(ReadError::Garbled { .. }) => SweepStep::Garbled(unit),
+            Err(_) => SweepStep::Nothing,
+        };
+        self.next = u16::from(unit) + 1;
+        Ok(step)
+    }
 }
 
 /// Any register will do.
 const SIGN_OF_LIFE: Request = Request { function: Function::Holding, address: 0, count: 1 };
 
-/// Of which type the device at `unit` is. Each register is asked for once, however many profiles
-/// look at it.
-async fn fingerprint(
-    bus: &mut ModbusBus,
-    unit: u8,
-    profiles: &Profiles,
-    clock: &dyn Clock,
-) -> Result<FoundUnit, ReadError> {
-    let mut asked: BTreeMap<(u8, u16, u16), Option<Vec<u16>>> = BTreeMap::new();
-    let mut it = FoundUnit { unit, profiles: Vec::new(), serial: None };
-    for profile in profiles.iter() {
-        let Some(modbus) = &profile.modbus else { continue };
-        for identify in &modbus.identify {
-            let at = identify.point.at;
-            let key = (at.function.code(), at.address, at.count);
-            if let std::collections::btree_map::Entry::Vacant(e) = asked.entry(key) {
-                let words = register(bus, unit, at, modbus, clock).await?;
-                e.insert(words);
-            }
-            let Some(Some(found)) = asked.get(&key) else { continue };
-            let mut words = Words::default();
-            words.put(at.function, at.address, found);
-            let number = identify.point.integer(&words);
-            if number.is_some_and(|number| identify.any_of.contains(&number)) {
-                it.profiles.push(profile.id.clone());
-                break;
-            }
-        }
-        if it.profiles.last() == Some(&profile.id)
-            && it.serial.is_none()
-            && let Some(serial) = &modbus.serial
-            && let Some(found) = register(bus, unit, serial.at, modbus, clock).await?
-        {
-            let mut words = Words::default();
-            words.put(serial.at.function, serial.at.address, &found);
-            it.serial = serial.serial(&words);
-        }
-    }
-    Ok(it)
+/// The profiles whose fingerprint a device has that said `answers` to `questions`.
+fn types<'p>(
+    profiles: &'p Profiles,
+    questions: &[Request],
+    answers: &[Option<Vec<u16>>],
+) -> Vec<&'p Profile> {
+    let said = |at: Request| {
+        let mut both = questions.iter().zip(answers);
+        both.find_map(|(question, answer)| answer.as_ref().filter(|_| *question == at))
+    };
+    let is_of = |profile: &&Profile| {
+        let mut prints = profile.modbus.iter().flat_map(|it| &it.identify);
+        prints.any(|print| said(print.at()).is_some_and(|found| print.is_it(found)))
+    };
+    profiles.iter().map(|it| &**it).filter(is_of).collect()
 }
 
 /// A register of a device that is there; `None` where it refuses it or does not answer.
@@ -130,12 +199,48 @@ async fn register(
     bus: &mut ModbusBus,
     unit: u8,
     at: Request,
-    modbus: &Modbus,
     clock: &dyn Clock,
 ) -> Result<Option<Vec<u16>>, ReadError> {
-    match bus.ask(unit, at, modbus, clock).await {
+    match bus.ask(unit, at, &Modbus::default(), clock).await {
         Ok(heard) => Ok(Some(heard.words)),
         Err(error @ ReadError::Port { .. }) => Err(error),
         Err(_) => Ok(None),
+    }
+}
+
+/// Asks every unit of `units` for a sign of life, and those that give one what they are.
+///
+/// # Errors
+///
+/// As [`Sweep::step`].
+///
+/// # Cancellation
+///
+/// As with [`ModbusBus::read`]: the bus is then fit for the next question.
+pub async fn sweep(
+    bus: &mut ModbusBus,
+    units: RangeInclusive<u8>,
+    profiles: &Arc<Profiles>,
+    clock: &dyn Clock,
+    mut progress: impl FnMut(SweepProgress<'_>),
+) -> Result<Vec<FoundUnit>, ReadError> {
+    let mut sweep = Sweep::new(units, Arc::clone(profiles));
+    let mut found = Vec::new();
+    let mut asked = None;
+    loop {
+        if let Some(unit) = sweep.place()
+            && asked.replace(unit) != Some(unit)
+        {
+            progress(SweepProgress::Asking(unit));
+        }
+        match sweep.step(bus, clock).await? {
+            SweepStep::Nothing => {}
+            SweepStep::Found(it) => {
+                progress(SweepProgress::Found(&it));
+                found.push(it);
+            }
+            SweepStep::Garbled(unit) => progress(SweepProgress::Garbled(unit)),
+            SweepStep::Done => return Ok(found),
+        }
     }
 }

@@ -145,15 +145,14 @@ impl Check<'_> {
         };
         let mut identify = Vec::new();
         for it in modbus.identify {
-            if it.get_ref().r#type.is_float() || it.get_ref().any_of.is_empty() {
-                self.mistake(&it, "a type is told by integers: type = \"u16\", any_of = [71, 72]");
-                continue;
+            match fingerprint(it.get_ref(), defaults) {
+                Some(fingerprint) => identify.push(fingerprint),
+                None => self.mistake(
+                    &it,
+                    "a type is told by integers: type = \"u16\", any_of = [71, 72], or by what \
+                     stands there, register by register: words = [\"0x0053\", \"0x004F\"]",
+                ),
             }
-            let it = it.into_inner();
-            identify.push(Identify {
-                point: defaults.point(it.function, it.address, it.r#type, None),
-                any_of: it.any_of.into_iter().map(i128::from).collect(),
-            });
         }
         let serial = modbus.serial.map(|serial| {
             let at = serial.span().start;
@@ -248,7 +247,6 @@ impl Check<'_> {
             unit,
             decimals: it.decimals,
             modulus: it.modulus.and_then(|text| self.figure(key_at, "modulus", &text, unit)),
-            every: it.every.and_then(|text| self.duration(key_at, "every", &text)),
             plausible: self.plausible(key_at, it.plausible, unit),
             optional: it.optional,
             name,
@@ -516,6 +514,30 @@ impl Defaults {
             bit: None,
             invalid: Vec::new(),
         }
+    }
+}
+
+/// A register that tells a type, or what stands in several one after the other.
+fn fingerprint(it: &file::Identify, defaults: Defaults) -> Option<Identify> {
+    match (it.r#type, it.words.as_slice()) {
+        (Some(coding), []) if !coding.is_float() && !it.any_of.is_empty() => {
+            let any_of = it.any_of.iter().copied().map(i128::from).collect();
+            Some(Identify::Number {
+                point: defaults.point(it.function, it.address, coding, None),
+                any_of,
+            })
+        }
+        (None, words) if it.any_of.is_empty() && !words.is_empty() => {
+            let words: Option<Vec<u16>> =
+                words.iter().map(|word| u16::try_from(raw(word)?).ok()).collect();
+            let words = words.filter(|it| it.len() <= usize::from(Request::MAX_COUNT))?;
+            let function = it.function.map_or(defaults.function, Into::into);
+            let count = u16::try_from(words.len()).ok()?;
+            let at = Request { function, address: it.address, count };
+            it.address.checked_add(count - 1)?;
+            Some(Identify::Words { at, words })
+        }
+        _ => None,
     }
 }
 

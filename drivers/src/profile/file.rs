@@ -128,8 +128,12 @@ pub(super) enum SerialParity {
 pub(super) struct Identify {
     pub(super) function: Option<Function>,
     pub(super) address: u16,
-    pub(super) r#type: Coding,
+    pub(super) r#type: Option<Coding>,
+    #[serde(default)]
     pub(super) any_of: Vec<i64>,
+    /// What stands there, register by register: for texts.
+    #[serde(default)]
+    pub(super) words: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -234,7 +238,6 @@ pub(super) struct Register {
     pub(super) kind: Kind,
     pub(super) decimals: Option<i8>,
     pub(super) modulus: Option<String>,
-    pub(super) every: Option<String>,
     /// Not every one of these meters sends it.
     #[serde(default)]
     pub(super) optional: bool,

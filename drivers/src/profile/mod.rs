@@ -20,6 +20,7 @@
 mod check;
 mod file;
 mod folder;
+mod growth;
 mod mbus;
 mod mqtt;
 mod point;
@@ -190,9 +191,6 @@ pub struct RegisterSpec {
     pub decimals: Option<i8>,
     /// Where the counter begins again at zero. For whoever subtracts two values.
     pub modulus: Option<Quantity>,
-    /// How often it is worth asking for, if that is less often than the meter is. For whoever plans
-    /// the questions: a readout here asks for everything.
-    pub every: Option<Duration>,
     /// The bounds of what is possible.
     pub plausible: Plausible,
     /// Not every one of these meters sends it: that it is left out is no absence.
@@ -235,7 +233,7 @@ pub struct Plausible {
     pub min: Option<Quantity>,
     /// The most.
     pub max: Option<Quantity>,
-    /// The most that a counter can grow in an hour. For whoever knows the value before.
+    /// The most that a counter can grow in an hour: see [`RegisterSpec::judge_growth`].
     pub max_rate_per_hour: Option<Quantity>,
 }
 
@@ -278,11 +276,35 @@ pub(crate) struct Modbus {
     pub(crate) serial: Option<Point>,
 }
 
-/// A register that tells the type of a device.
+/// What tells the type of a device.
 #[derive(Clone, Debug)]
-pub(crate) struct Identify {
-    pub(crate) point: Point,
-    pub(crate) any_of: Vec<i128>,
+pub(crate) enum Identify {
+    /// One of these numbers.
+    Number { point: Point, any_of: Vec<i128> },
+    /// What stands in registers one after the other.
+    Words { at: Request, words: Vec<u16> },
+}
+
+impl Identify {
+    /// What has to be read for it.
+    pub(crate) const fn at(&self) -> Request {
+        match self {
+            Self::Number { point, .. } => point.at,
+            Self::Words { at, .. } => *at,
+        }
+    }
+
+    /// Whether a device where `found` stands is of this type.
+    pub(crate) fn is_it(&self, found: &[u16]) -> bool {
+        match self {
+            Self::Number { point, any_of } => {
+                let mut words = Words::default();
+                words.put(point.at.function, point.at.address, found.to_vec());
+                point.integer(&words).is_some_and(|number| any_of.contains(&number))
+            }
+            Self::Words { words, .. } => words == found,
+        }
+    }
 }
 
 /// Which record of a telegram a register is: never its place.

@@ -10,25 +10,35 @@ use serde::Deserialize;
 use crate::modbus::{Function, Request};
 use crate::number::{self, Float, Scale};
 
-/// What was read of a device, word by word.
+/// What was read of a device, answer by answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Words {
-    by_address: BTreeMap<(Function, u16), u16>,
+    answers: Vec<(Function, u16, Vec<u16>)>,
 }
 
 impl Words {
     /// Keeps the answer to a request that began at `address`.
-    pub(crate) fn put(&mut self, function: Function, address: u16, words: &[u16]) {
-        for (address, word) in (address..=u16::MAX).zip(words) {
-            self.by_address.insert((function, address), *word);
-        }
+    pub(crate) fn put(&mut self, function: Function, address: u16, words: Vec<u16>) {
+        self.answers.push((function, address, words));
     }
 
-    fn get(&self, request: Request) -> Option<Vec<u16>> {
-        (request.address..=u16::MAX)
-            .take(request.count.into())
-            .map(|address| self.by_address.get(&(request.function, address)).copied())
-            .collect()
+    /// The words of `request` as one number; `None` if one of them was not read.
+    fn joined(&self, request: Request, low_word_first: bool) -> Option<u64> {
+        let Request { function, address, count } = request;
+        (0..count).try_fold(0, |raw, at| {
+            let at = if low_word_first { count - 1 - at } else { at };
+            let word = self.word(function, address.checked_add(at)?)?;
+            Some(raw << 16 | u64::from(word))
+        })
+    }
+
+    /// What was read last of the register at `address`.
+    fn word(&self, function: Function, address: u16) -> Option<u16> {
+        let answers = self.answers.iter().rev().filter(|(of, ..)| *of == function);
+        let mut words = answers.filter_map(|(_, first, words)| {
+            words.get(usize::from(address.checked_sub(*first)?)).copied()
+        });
+        words.next()
     }
 }
 
@@ -101,7 +111,7 @@ impl Point {
     ) -> Option<Result<Quantity, NoReading>> {
         let raw = self.raw(words)?;
         let told = |at: Request, coding: Coding| {
-            words.get(at).map(|words| coding.integer(joined(&words, self.low_word_first)))
+            words.joined(at, self.low_word_first).map(|raw| coding.integer(raw))
         };
         let unit = match &self.unit_register {
             None => Some(unit),
@@ -136,7 +146,7 @@ impl Point {
     }
 
     fn raw(&self, words: &Words) -> Option<u64> {
-        Some(joined(&words.get(self.at)?, self.low_word_first))
+        words.joined(self.at, self.low_word_first)
     }
 
     fn is_invalid(&self, raw: u64) -> bool {
@@ -213,11 +223,6 @@ impl Coding {
     }
 }
 
-fn joined(words: &[u16], low_word_first: bool) -> u64 {
-    let join = |raw: u64, word: &u16| raw << 16 | u64::from(*word);
-    if low_word_first { words.iter().rev().fold(0, join) } else { words.iter().fold(0, join) }
-}
-
 /// Which of two amounts of one unit is larger, exactly.
 pub(crate) fn compare(a: Quantity, b: Quantity) -> Ordering {
     let (a_decimals, b_decimals) = (a.resolution().decimals(), b.resolution().decimals());
@@ -249,7 +254,7 @@ mod tests {
     #[track_caller]
     fn check(point: &Point, words: &[u16], decimals: Option<i8>, expected: &str) {
         let mut read = Words::default();
-        read.put(Function::Input, 10, words);
+        read.put(Function::Input, 10, words.to_vec());
         let number = point.number(&read, decimals, Unit::One).unwrap();
         let shown = number.map_or_else(|reason| reason.as_str().to_owned(), |it| it.to_string());
         assert_eq!(shown, expected);

@@ -173,7 +173,7 @@ async fn a_sweep_finds_who_is_there_and_of_which_type_and_writes_nothing() {
         assert_eq!(mistakes, []);
         let mut told = Vec::new();
         let note = |progress: SweepProgress<'_>| told.push(format!("{progress:?}"));
-        let found = sweep(&mut bus, 6..=8, &profiles, &Noon, note).await.unwrap();
+        let found = sweep(&mut bus, 6..=8, &Arc::new(profiles), &Noon, note).await.unwrap();
         // This device answers for every unit.
         let units: Vec<u8> = found.iter().map(|it| it.unit).collect();
         assert_eq!(units, [6, 7, 8], "{wire:?}");
@@ -206,7 +206,8 @@ async fn a_sweep_passes_over_units_that_are_not_there() {
                 garbled.push(unit);
             }
         };
-        let found = sweep(&mut bus, 1..=3, &Profiles::embedded(), &Noon, note).await.unwrap();
+        let found =
+            sweep(&mut bus, 1..=3, &Arc::new(Profiles::embedded()), &Noon, note).await.unwrap();
         let units: Vec<u8> = found.iter().map(|it| it.unit).collect();
         assert_eq!((units, garbled), (vec![3], vec![]), "{wire:?}");
     }

@@ -308,3 +308,40 @@ fn what_a_meter_remembers_is_taken_by_the_clock_of_the_building() {
     check_recalled("2026-10-25T02:30:00", Some(("2026-10-25T00:30", Quality::TimeEstimated)));
     check_recalled("2026-03-29T02:30:00", None);
 }
+
+/// A counter showed `before`, and a minute later `now`: what becomes of it?
+#[track_caller]
+fn check_growth(before: Result<&str, NoReading>, now: &str, expected: Quality) {
+    let profile = Profile::parse(
+        "schema = 1\nid = \"example.counter\"\nvendor = \"Example\"\nmodels = [\"C\"]\n\
+         medium = \"water\"\nstatus = \"document\"\nsource = \"its plate\"\n\
+         [[register]]\nkey = \"volume\"\nquantity = \"volume\"\nunit = \"m3\"\n\
+         kind = \"counter\"\npulse = { per_unit = \"100\" }\n\
+         [register.plausible]\nmax_rate_per_hour = \"6\"\n\
+         [[vector]]\npulses = 1234\nexpect = { volume = \"12.34\" }\n",
+    )
+    .unwrap();
+    let at = TestClock::started_at("2026-03-01T00:00:00Z").now();
+    let amount = |text| Quantity::from_decimal(text, Unit::CubicMetre).unwrap();
+    let register = "volume".parse::<metering::Register>().unwrap();
+    let before = LiveValue {
+        register: register.clone(),
+        value: before.map(amount),
+        kind: store::Kind::Counter,
+        quality: Quality::Good,
+        origin: Origin::Live,
+        at: at.wall - chrono::TimeDelta::minutes(1),
+    };
+    let (value, quality, origin) = (Ok(amount(now)), Quality::Good, Origin::Live);
+    let mut reading = Reading { register, at, value, quality, origin };
+    judge_growth(Some(&profile), &[before], &mut reading);
+    assert_eq!((reading.quality, reading.value), (expected, Ok(amount(now))));
+}
+
+#[test]
+fn a_counter_that_grew_too_fast_is_marked_and_kept() {
+    check_growth(Ok("12.30"), "12.40", Quality::Good);
+    check_growth(Ok("12.30"), "12.42", Quality::Implausible);
+    check_growth(Err(NoReading::Silent), "99.00", Quality::Good);
+    check_growth(Ok("12.30"), "1.00", Quality::Good);
+}

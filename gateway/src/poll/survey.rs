@@ -241,6 +241,7 @@ impl Survey {
 
 fn scan(looking: ScanKind, known: &Known, found: &[Discovered]) -> Scan {
     let scan = match looking {
+        ScanKind::Units => return Scan::units(),
         ScanKind::Secondary => Scan::secondary(Place::START, Vec::new()),
         ScanKind::Primary | ScanKind::Both => Scan::primary(0..=u8::MAX),
     };
@@ -287,9 +288,13 @@ fn told(found: &Discovered, known: &Known) -> FoundMeter {
         }
     };
     let identity = &found.identity;
+    let unit = match found.address {
+        MeterAddress::Unit(unit) => Some(unit),
+        _ => None,
+    };
     FoundMeter {
         address: found.address.to_string(),
-        primary: found.primary,
+        primary: found.primary.or(unit),
         own: found.own.map(|own| own.to_string()),
         serial: identity.serial.clone(),
         manufacturer: identity.manufacturer.clone(),

@@ -40,7 +40,11 @@ fn problem(refused: NotScanned) -> Problem {
         NotScanned::NoSuchBus => {
             (Code::NoSuchBus, "The configuration in force has no bus with this id.")
         }
-        NotScanned::Kind => (Code::NoScanHere, "Only an M-Bus can be searched for meters."),
+        NotScanned::Kind => (
+            Code::NoScanHere,
+            "Only an M-Bus can be searched for meters by primary or secondary addresses or both, \
+             and only a Modbus by units.",
+        ),
         NotScanned::Runs => (
             Code::ScanRuns,
             "A scan of this bus is under way already. Go on with that one, or cancel it first.",
@@ -57,7 +61,7 @@ fn problem(refused: NotScanned) -> Problem {
 pub(crate) struct ScanRequest {
     /// `start`, `pause`, `resume`, `cancel`.
     order: String,
-    /// With `start`: `primary`, `secondary`, `both`.
+    /// With `start`: `primary`, `secondary`, `both`; on a Modbus `units`.
     #[serde(default)]
     kind: Option<String>,
 }
@@ -69,12 +73,13 @@ impl ScanRequest {
             ("start", Some(kind)) => {
                 let found = ScanKind::ALL.into_iter().find(|it| it.as_str() == kind);
                 found.map(ScanOrder::Start).ok_or_else(|| {
-                    let why = format!("`{kind}` is no scan: it is primary, secondary or both");
+                    let why =
+                        format!("`{kind}` is no scan: it is primary, secondary, both or units");
                     Problem::malformed(why)
                 })
             }
             ("start", None) => {
-                Err(Problem::malformed("a start needs a kind: primary, secondary or both"))
+                Err(Problem::malformed("a start needs a kind: primary, secondary, both or units"))
             }
             ("pause", None) => Ok(ScanOrder::Pause),
             ("resume", None) => Ok(ScanOrder::Resume),
@@ -94,11 +99,11 @@ impl ScanRequest {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Scan)]
 pub(crate) struct ScanBody {
-    /// `primary`, `secondary`, `both`.
+    /// `primary`, `secondary`, `both`, `units`.
     kind: &'static str,
     /// `running`, `paused`, `done`, `cancelled`, `failed`.
     state: &'static str,
-    /// `primary`, `secondary`: by which addresses it looks now.
+    /// `primary`, `secondary`, `units`: by which addresses it looks now.
     looking: &'static str,
     /// What is asked next: `17`, `67FFFFFF`; `null` at the end.
     place: Option<String>,
@@ -143,7 +148,7 @@ impl ScanBody {
 pub(crate) struct FoundBody {
     /// By which it can be asked: `5`, `67001122KAM0807`.
     address: String,
-    /// Its address on the bus.
+    /// Its address on the bus, or its unit number.
     primary: Option<u8>,
     /// Its own address, if it tells all of it.
     own: Option<String>,

@@ -101,7 +101,7 @@ impl Check<'_> {
             let parsed: Option<Vec<u16>> =
                 read.words.iter().map(|word| u16::try_from(raw(word)?).ok()).collect();
             match parsed {
-                Some(parsed) => words.put(read.function.into(), read.address, &parsed),
+                Some(parsed) => words.put(read.function.into(), read.address, parsed),
                 None => self.at(at, "words are written like \"0x86A0\""),
             }
         }

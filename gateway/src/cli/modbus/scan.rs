@@ -3,6 +3,8 @@
 //! A device is told as soon as it is found. Whoever has seen enough stops the scan (Ctrl-C), and
 //! is told the unit from which it goes on.
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use drivers::BusKind;
 use drivers::modbus::{FoundUnit, ModbusBus, SweepProgress, sweep};
@@ -54,7 +56,7 @@ impl ScanModbus {
         if self.from > self.to {
             bail!("there is no unit from {} to {}", self.from, self.to);
         }
-        let profiles = self.types.load(out);
+        let profiles = Arc::new(self.types.load(out));
         self.wire.expect_unpolled(&self.types, &profiles)?;
         let mut bus = ModbusBus::open(&self.wire.settings(BusKind::Modbus));
         let mut seen = Seen { out, found: 0, asking: None, status: Status::new(), broken: None };

@@ -11,6 +11,7 @@
 //! A person's wish that finds eight others before it is told that the bus is busy.
 
 pub(crate) mod doctor;
+mod lessons;
 mod queue;
 mod survey;
 mod times;
@@ -32,6 +33,7 @@ use crate::board::Board;
 use crate::config::PollEvery;
 use crate::cycle::Cycles;
 use doctor::DoctorsRound;
+use lessons::Lessons;
 use queue::{Next, Queue};
 use survey::Survey;
 pub(crate) use survey::{Kept, ScanNow};
@@ -55,6 +57,14 @@ pub(crate) trait Wire: Send {
 
     /// As [`drivers::Bus::set_keys`].
     fn set_keys(&mut self, _keys: &Arc<Keyring>) {}
+
+    /// As [`drivers::Bus::lessons`].
+    fn lessons(&self) -> Option<String> {
+        None
+    }
+
+    /// As [`drivers::Bus::recall`].
+    fn recall(&mut self, _lessons: &str) {}
 
     /// As [`drivers::Bus::traffic`].
     fn traffic(&self) -> Option<&mbus::Traffic> {
@@ -81,6 +91,14 @@ impl Wire for drivers::Bus {
 
     fn set_keys(&mut self, keys: &Arc<Keyring>) {
         Self::set_keys(self, Arc::clone(keys));
+    }
+
+    fn lessons(&self) -> Option<String> {
+        Self::lessons(self)
+    }
+
+    fn recall(&mut self, lessons: &str) {
+        Self::recall(self, lessons);
     }
 
     fn traffic(&self) -> Option<&mbus::Traffic> {
@@ -199,12 +217,14 @@ pub(crate) async fn poll_bus(
 ) {
     let shutdown = lines.shutdown.clone();
     let doctor = DoctorsRound::begin(&plan, lines.core.clone()).await;
+    let lessons = Lessons::begin(&plan.bus, lines.core.clone(), wire, clock.now().wall).await;
     let survey = lines.survey.take();
-    let mut bus = Poll::new(wire, plan, clock, lines, doctor, survey);
+    let mut bus = Poll::new(wire, plan, clock, lines, (doctor, lessons), survey);
     bus.take_up_scan();
     shutdown.run_until_cancelled(bus.run()).await;
     bus.lines.survey.put(bus.survey.take());
     bus.doctor.keep().await;
+    bus.lessons.keep(bus.wire, bus.clock.now().wall).await;
 }
 
 struct Poll<'a, W> {
@@ -217,6 +237,7 @@ struct Poll<'a, W> {
     waiting: Vec<(usize, Reply)>,
     times: Times,
     doctor: DoctorsRound,
+    lessons: Lessons,
     /// The scan that is under way or was the last.
     survey: Option<Survey>,
     /// When the round under way began.
@@ -232,13 +253,13 @@ impl<'a, W: Wire> Poll<'a, W> {
         plan: Plan,
         clock: Arc<dyn Clock>,
         lines: &'a mut Lines,
-        doctor: DoctorsRound,
+        (doctor, lessons): (DoctorsRound, Lessons),
         survey: Option<Survey>,
     ) -> Self {
         let meters = plan.meters.iter().map(|planned| (planned.poll_every, planned.answered));
         let queue = Queue::new(plan.zone, plan.longest, meters, clock.now().wall);
         let (waiting, times, round) = (Vec::new(), Times::default(), None);
-        Self { wire, plan, clock, lines, queue, waiting, times, doctor, survey, round }
+        Self { wire, plan, clock, lines, queue, waiting, times, doctor, lessons, survey, round }
     }
 
     async fn run(&mut self) {
@@ -438,6 +459,7 @@ impl<'a, W: Wire> Poll<'a, W> {
         let round = begun.elapsed();
         self.show(|bus| bus.round = Some(round));
         self.doctor.round_over(&self.lines.board).await;
+        self.lessons.keep(self.wire, self.clock.now().wall).await;
         self.lines.polled.send(Polled::RoundOver).await.map_err(|_gone| Gone)
     }
 

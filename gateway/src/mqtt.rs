@@ -17,6 +17,7 @@
 
 mod own;
 mod publish;
+mod tidy;
 mod topics;
 
 use std::path::PathBuf;

@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use web_ui::{Live, Site};
 
-use super::{socket, topics};
+use super::{socket, tidy, topics};
 use crate::config;
 use crate::restart::Task;
 
@@ -94,6 +94,9 @@ impl Place {
                     if told.is_none() {
                         tracing::info!(to = %self.name(), "values are published");
                     }
+                    // Ends with the connection beside which it goes on.
+                    let mut others = JoinSet::new();
+                    self.tidy(&mut others).await;
                     let since = Instant::now();
                     let Err(lost) = self.say(client).await else { return };
                     // A broker that lets in and hangs up is not asked every second.
@@ -118,6 +121,11 @@ impl Place {
     }
 
     async fn connect(&self) -> Result<Client, String> {
+        let options = self.options().await?;
+        Client::connect(&options).await.map_err(|why: NotConnected| crate::chain(&why))
+    }
+
+    async fn options(&self) -> Result<Options, String> {
         let config::BrokerLogin { user, password_file, .. } = &self.to.login;
         let password = match password_file {
             None => String::new(),
@@ -127,7 +135,7 @@ impl Place {
         };
         let password = password.trim_end_matches(['\n', '\r']).to_owned();
         let gateway = self.site.borrow().gateway;
-        let options = Options {
+        Ok(Options {
             address: self.address.clone(),
             client_id: format!("fyrhus-{gateway}-{}", self.to.prefix),
             login: user.clone().map(|user| (user, password)),
@@ -135,8 +143,27 @@ impl Place {
                 topic: topics::status(&self.to.prefix),
                 payload: topics::OFFLINE.to_owned(),
             }),
-        };
-        Client::connect(&options).await.map_err(|why: NotConnected| crate::chain(&why))
+        })
+    }
+
+    /// Clears what the broker retains of meters that are gone. If it cannot be done now it is when
+    /// the gateway connects the next time.
+    async fn tidy(&self, others: &mut JoinSet<()>) {
+        // The gateway's own broker retains nothing that it said itself over a restart.
+        if self.to.to == BrokerAt::Own {
+            return;
+        }
+        let Ok(options) = self.options().await else { return };
+        let (site, prefix) = (Arc::clone(&self.site.borrow()), self.to.prefix.clone());
+        let name = self.name();
+        others.spawn(async move {
+            let Ok(client) = Client::connect(&tidy::options(options)).await else { return };
+            match tidy::tidy(client, &site, &prefix).await {
+                Ok(0) => {}
+                Ok(topics) => tracing::info!(to = name, topics, "meters that are gone are cleared"),
+                Err(lost) => tracing::debug!(to = name, error = crate::chain(&lost), "not cleared"),
+            }
+        });
     }
 
     /// Says everything, and then what changes, until the stop.

@@ -143,4 +143,44 @@ fn class(quantity: &str, unit: Unit, medium: Option<Medium>) -> Option<&'static 
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    use std::time::Duration;
+
+    use chrono_tz::Tz;
+    use metering::{GatewayId, MeterId};
+    use uuid::Uuid;
+    use web_ui::{MeterInfo, Site};
+
+    /// A building with these meters.
+    pub(crate) fn site(ids: &[MeterId], names: &[&str]) -> Site {
+        let meter = |(id, name): (&MeterId, &&str)| MeterInfo {
+            id: *id,
+            name: (*name).to_owned(),
+            bus: "a".into(),
+            address: "1".into(),
+            medium: None,
+            profile: None,
+            part_of: None,
+            poll_every: Duration::from_mins(15),
+            simulated: false,
+            outdoor: false,
+        };
+        Site {
+            id: None,
+            gateway: GatewayId::from_uuid(Uuid::from_u128(9)),
+            name: "Kvernhusgata 4".into(),
+            place: None,
+            time_zone: Tz::Europe__Oslo,
+            buses: Vec::new(),
+            meters: ids.iter().zip(names).map(meter).collect(),
+            version: 1,
+            probes: ledger::Settings::WIRED,
+            wrong_profiles: Vec::new(),
+            config_problem: None,
+            commissioning: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{TimeZone as _, Utc};
-use chrono_tz::Tz;
-use metering::{GatewayId, Identity, MeterId, NoReading, Origin, Quality, Quantity};
+use metering::{Identity, MeterId, NoReading, Origin, Quality, Quantity};
 use uuid::Uuid;
 
+use super::testing::site;
 use super::*;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mqtt/topics/golden.txt");
@@ -23,35 +22,6 @@ fn value(register: &str, value: Result<(&str, &str), NoReading>, kind: Kind) -> 
         quality: Quality::Good,
         origin: Origin::Live,
         at: Utc.with_ymd_and_hms(2026, 11, 22, 11, 0, 0).unwrap(),
-    }
-}
-
-fn site(ids: &[MeterId], names: &[&str]) -> Site {
-    let meter = |(id, name): (&MeterId, &&str)| MeterInfo {
-        id: *id,
-        name: (*name).to_owned(),
-        bus: "a".into(),
-        address: "1".into(),
-        medium: None,
-        profile: None,
-        part_of: None,
-        poll_every: Duration::from_mins(15),
-        simulated: false,
-        outdoor: false,
-    };
-    Site {
-        id: None,
-        gateway: GatewayId::from_uuid(Uuid::from_u128(9)),
-        name: "Kvernhusgata 4".into(),
-        place: None,
-        time_zone: Tz::Europe__Oslo,
-        buses: Vec::new(),
-        meters: ids.iter().zip(names).map(meter).collect(),
-        version: 1,
-        probes: ledger::Settings::WIRED,
-        wrong_profiles: Vec::new(),
-        config_problem: None,
-        commissioning: false,
     }
 }
 

@@ -70,7 +70,7 @@ impl control::Answer for BackDoor {
                 let site = self.handles.site.borrow().clone();
                 let profiles = &Arc::clone(&self.profiles.borrow());
                 let (counts, core) = (&self.counts, &self.handles.core);
-                let set = counters::set(counts, profiles, &site, core, &meter, &display);
+                let set = counters::set(counts, profiles, &site, core, "console", &meter, &display);
                 set.await.map_or_else(Reply::Refused, Reply::Counter)
             }
             Request::Enrol { url, code } => {

@@ -8,7 +8,7 @@ use store::Core;
 use web_ui::Site;
 
 /// Sets the counter of the meter that people, or the configuration, call `meter` to `display`, and
-/// writes it into the audit log.
+/// writes into the audit log that `who` did.
 ///
 /// # Errors
 ///
@@ -18,6 +18,7 @@ pub(crate) async fn set(
     profiles: &Profiles,
     site: &Site,
     core: &Core,
+    who: &str,
     meter: &str,
     display: &str,
 ) -> Result<String, String> {
@@ -48,7 +49,7 @@ pub(crate) async fn set(
     let before = before.map_or_else(|reason| reason.as_str().to_owned(), |it| it.to_string());
     let detail = format!("{id}: from {before} to {shown}");
     tracing::info!(meter = %id, before, now = %shown, "a counter was set");
-    if let Err(error) = core.audit("console".into(), "set_counter".into(), detail).await {
+    if let Err(error) = core.audit(who.to_owned(), "set_counter".into(), detail).await {
         tracing::error!(error = crate::chain(&error), "the audit log does not know of it");
     }
     Ok(shown.to_string())

@@ -464,6 +464,18 @@ impl Daemon {
                     let _gone = reply.send(seen);
                 });
             }
+            Wish::SetCounter { meter, display, who, reply } => {
+                let site = self.handles.site.borrow().clone();
+                let profiles = Arc::clone(&self.shelf.watch().borrow());
+                let (counts, core) = (self.counts.clone(), self.core.clone());
+                // Beside the others: it is on the disk before it is told.
+                tokio::spawn(async move {
+                    let meter = meter.to_string();
+                    let set =
+                        counters::set(&counts, &profiles, &site, &core, &who, &meter, &display);
+                    drop(reply.send(set.await));
+                });
+            }
             Wish::SaveSite { text, expected, who, reply } => {
                 let saved = self.in_force.save(text, expected, who).await;
                 if saved.is_ok() {
@@ -522,7 +534,9 @@ async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<
 async fn counts(state: &std::path::Path) -> Counts {
     let file = state.join("pulses.counts");
     let opened = tokio::task::spawn_blocking(move || Counts::open(&file)).await;
-    let (counts, trouble) = opened.unwrap_or_else(|_panicked| (Counts::in_memory(), None));
+    let (counts, trouble) = opened.unwrap_or_else(|panicked| {
+        (Counts::unkept(std::io::ErrorKind::Other), Some(std::io::Error::other(panicked)))
+    });
     if let Some(error) = trouble {
         tracing::error!(error = crate::chain(&error), "the counters of pulses");
     }

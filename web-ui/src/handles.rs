@@ -498,6 +498,17 @@ pub enum Wish {
         /// Whether there is such a battery.
         reply: oneshot::Sender<bool>,
     },
+    /// Set a counter of pulses to what its meter's display shows.
+    SetCounter {
+        /// Whose.
+        meter: MeterId,
+        /// With its unit or without.
+        display: String,
+        /// Who, by name: kept in the audit log.
+        who: String,
+        /// What it shows from now on, or in a sentence why it is as it was.
+        reply: oneshot::Sender<Result<String, String>>,
+    },
     /// Look for meters on a bus, between the polls, or change how that goes.
     Scan {
         /// The [`BusInfo::id`].

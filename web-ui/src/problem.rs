@@ -59,6 +59,7 @@ codes! {
     ConfigChanged = 412 "config_changed" "Somebody else saved first",
     ConfigFailed = 500 "config_failed" "The configuration could not be kept",
     ConfigWrong = 422 "config_wrong" "The configuration has mistakes",
+    CounterWrong = 422 "counter_wrong" "The counter was not set",
     DiskFull = 507 "disk_full" "The disk is full",
     EnrolClock = 409 "enrol_clock" "The clock is not trusted yet",
     EnrolFailed = 502 "enrol_failed" "The enrolment failed",

@@ -28,8 +28,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    analysis, bms, buses, cloud, doctor, flow, health, history, meters, overview, readings, said,
-    scan, session, site, sla, users,
+    analysis, bms, buses, cloud, counter, doctor, flow, health, history, meters, overview, readings,
+    said, scan, session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
@@ -73,6 +73,8 @@ fn table() -> Vec<Route> {
             .answers::<meters::MeterDetail>(200),
         Route::post("/meters/{meter}/battery/seen", May(Ask), "Take notice of a battery that is running low", meters::see_battery)
             .answers::<meters::MeterDetail>(200),
+        Route::post("/meters/{meter}/counter", May(Configure), "Set a counter of pulses to what its meter's display shows", counter::set)
+            .takes::<counter::CounterRequest>().answers::<counter::CounterBody>(200),
         Route::get("/meters/{meter}/history", May(See), "What a register did, period by period", history::history)
             .asks::<history::Question>().answers::<history::History>(200),
         Route::get("/meters/{meter}/history.csv", May(See), "The same as a file", history::csv)

@@ -4,6 +4,7 @@ pub(crate) mod analysis;
 pub(crate) mod bms;
 pub(crate) mod buses;
 pub(crate) mod cloud;
+pub(crate) mod counter;
 pub(crate) mod doctor;
 pub(crate) mod flow;
 pub(crate) mod health;

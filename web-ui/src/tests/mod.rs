@@ -4,6 +4,7 @@ mod analysis;
 mod battery;
 mod bms;
 mod config;
+mod counter;
 mod data;
 mod doctor;
 mod doors;
@@ -218,6 +219,10 @@ async fn daemon(
             }
             Wish::Evidence { month, reply } => {
                 let _ = reply.send(Err(format!("no evidence of {month} is made here")));
+            }
+            Wish::SetCounter { display, who, reply, .. } => {
+                let set = display.parse::<u32>().map(|it| format!("{it}.0 kWh, {who}"));
+                let _ = reply.send(set.map_err(|_| "that is not a display".to_owned()));
             }
             Wish::SeeBattery { reply, .. } => {
                 let _ = reply.send(true);

@@ -58,9 +58,14 @@ impl Broker {
         output.ok()
     }
 
-    /// Says something as a sensor would; waits for the broker to know the user first.
+    /// Says something as the sensor in the kitchen would.
     fn say(&self, payload: &str) -> bool {
-        let more = ["-q", "1", "-t", "zigbee2mqtt/Kitchen", "-m", payload];
+        self.say_on("zigbee2mqtt/Kitchen", payload)
+    }
+
+    /// Waits for the broker to know the user first.
+    fn say_on(&self, topic: &str, payload: &str) -> bool {
+        let more = ["-q", "1", "-t", topic, "-m", payload];
         for _ in 0..600 {
             match self.mosquitto("mosquitto_pub", &self.token, &more) {
                 None => return false,
@@ -147,6 +152,130 @@ async fn a_sensor_is_heard_and_its_faults_are_no_temperatures() {
         !celsius.is_empty() && celsius.iter().all(|it| (15.0..30.0).contains(it)),
         "{stored:?}"
     );
+}
+
+/// What sensors of other makers say, as their makers document it: what it is called, its profile if
+/// it has one, its messages, and a register of which something must be shown.
+struct Other {
+    name: &'static str,
+    address: &'static str,
+    profile: Option<&'static str>,
+    messages: &'static [(&'static str, &'static str)],
+    shown: (&'static str, &'static str),
+}
+
+/// `NOW` stands for the time in seconds since 1970.
+const OTHERS: [Other; 7] = [
+    Other {
+        name: "Shelly, first generation",
+        address: "shellyplug-s-5A7F22",
+        profile: Some("shelly.gen1-relay"),
+        messages: &[("shellies/shellyplug-s-5A7F22/relay/0/energy", "123456")],
+        shown: ("energy", "2057.6"),
+    },
+    Other {
+        name: "Shelly, second generation",
+        address: "shellyplus1pm-a8032ab12cd4",
+        profile: Some("shelly.gen2-relay"),
+        messages: &[(
+            "shellyplus1pm-a8032ab12cd4/events/rpc",
+            r#"{"src":"shellyplus1pm-a8032ab12cd4","method":"NotifyStatus","params":{"ts":NOW.25,"switch:0":{"id":0,"apower":41.5,"aenergy":{"total":1234.567}}}}"#,
+        )],
+        shown: ("energy", "1234.567"),
+    },
+    Other {
+        name: "Tasmota",
+        address: "pump",
+        profile: Some("tasmota.energy"),
+        messages: &[
+            ("tele/pump/LWT", "Online"),
+            ("tele/pump/SENSOR", r#"{"ENERGY":{"Total":154.671,"Power":41}}"#),
+        ],
+        shown: ("energy", "154.671"),
+    },
+    Other {
+        name: "SenML, climate",
+        address: "building/7/room",
+        profile: Some("senml.climate"),
+        messages: &[(
+            "building/7/room",
+            r#"[{"bn":"urn:dev:mac:0024befffe804ff1/","bt":NOW,"n":"temperature","u":"Cel","v":27.2}]"#,
+        )],
+        shown: ("temperature_room", "27.20"),
+    },
+    Other {
+        name: "SenML, electricity",
+        address: "main-board",
+        profile: Some("senml.electricity"),
+        messages: &[("main-board", r#"[{"bt":NOW,"n":"energy","u":"kWh","v":99.5}]"#)],
+        shown: ("energy", "99.500"),
+    },
+    Other {
+        name: "By its announcement",
+        address: "loft",
+        profile: None,
+        messages: &[
+            (
+                "homeassistant/sensor/esp/t/config",
+                r#"{"stat_t":"esp/loft","val_tpl":"{{ value_json.t }}","dev_cla":"temperature","unit_of_meas":"°C","dev":{"name":"loft"}}"#,
+            ),
+            ("esp/loft", r#"{"t":12.34}"#),
+        ],
+        shown: ("temperature_room", "12.34"),
+    },
+    Other {
+        name: "A door by its announcement",
+        address: "front door",
+        profile: None,
+        messages: &[
+            (
+                "homeassistant/binary_sensor/esp/door/config",
+                r#"{"stat_t":"esp/door","dev_cla":"door","dev":{"name":"front door"}}"#,
+            ),
+            ("esp/door", "OFF"),
+        ],
+        shown: ("contact", "1"),
+    },
+];
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "these sensors have clocks of their own")]
+async fn sensors_of_other_makers_are_heard_in_their_own_words() {
+    let home = Home::new().unwrap();
+    let _building = Building::start(&home, BUILDING).unwrap();
+    let mut site = std::fs::read_to_string(home.site()).unwrap();
+    let id = |at: usize| format!("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e{at:02}");
+    for (at, other) in OTHERS.iter().enumerate() {
+        let profile = other.profile.map(|it| format!("profile = \"{it}\"\n")).unwrap_or_default();
+        site += &format!(
+            "\n[[meter]]\nid = \"{}\"\nname = \"{}\"\nbus = \"air\"\naddress = \"{}\"\n{profile}",
+            id(at),
+            other.name,
+            other.address,
+        );
+    }
+    std::fs::write(home.site(), site).unwrap();
+    let broker = Broker::of(&home);
+    let gateway = home.start().await.unwrap();
+    for (at, other) in OTHERS.iter().enumerate() {
+        let (path, (key, value)) = (format!("meters/{}", id(at)), other.shown);
+        // What is said before the gateway has subscribed is heard by nobody, so it is said again.
+        let mut tries = 0;
+        loop {
+            let now = chrono::Utc::now().timestamp().to_string();
+            for (topic, payload) in other.messages {
+                if !broker.say_on(topic, &payload.replace("NOW", &now)) {
+                    return;
+                }
+            }
+            let meter = gateway.get(&path).await.unwrap();
+            if register(&meter, key).is_some_and(|it| it["value"] == value) {
+                break;
+            }
+            tries += 1;
+            assert!(tries < 600, "{}: {meter}", other.name);
+        }
+    }
 }
 
 #[tokio::test]

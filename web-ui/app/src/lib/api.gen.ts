@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'config_changed'
   | 'config_failed'
   | 'config_wrong'
+  | 'counter_wrong'
   | 'disk_full'
   | 'enrol_clock'
   | 'enrol_code'
@@ -307,6 +308,18 @@ export interface Cooled {
   volume_unit: string;
 }
 
+/** What the counter shows from now on. */
+export interface Counter {
+  /** With its unit: `48213.600 kWh`. */
+  counter: string;
+}
+
+/** What the meter's display shows. */
+export interface CounterRequest {
+  /** `48213.6`, or with its unit: `48213.6 kWh`. */
+  display: string;
+}
+
 /** The local day. */
 export interface Day {
   /** `2026-11-21` */
@@ -378,7 +391,7 @@ export interface FoundMeter {
   nearly: string | null;
   /** Its own address, if it tells all of it. */
   own: string | null;
-  /** Its address on the bus. */
+  /** Its address on the bus, or its unit number. */
   primary: number | null;
   /** The id of the profile that fits it. */
   profile: string | null;
@@ -871,9 +884,9 @@ export interface Scan {
   ended: Time | null;
   /** How many meters it has found. */
   found: number;
-  /** `primary`, `secondary`, `both`. */
+  /** `primary`, `secondary`, `both`, `units`. */
   kind: string;
-  /** `primary`, `secondary`: by which addresses it looks now. */
+  /** `primary`, `secondary`, `units`: by which addresses it looks now. */
   looking: string;
   /** How much has been gone through, in thousandths. */
   permille: number;
@@ -890,7 +903,7 @@ export interface Scan {
 
 /** What is wanted of a scan. */
 export interface ScanRequest {
-  /** With `start`: `primary`, `secondary`, `both`. */
+  /** With `start`: `primary`, `secondary`, `both`; on a Modbus `units`. */
   kind?: string | null;
   /** `start`, `pause`, `resume`, `cancel`. */
   order: string;

@@ -33,6 +33,7 @@ use crate::canary::Canary;
 use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
 use crate::config::{self, Machine};
+use crate::counters;
 use crate::cycle::Cycles;
 use crate::housekeeping::{FLOOR_SETTING, Housekeeping, Signer};
 use crate::housing;

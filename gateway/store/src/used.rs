@@ -1,19 +1,22 @@
 //! What a counter used.
 //!
 //! Use is counted between two readings of a series that follow each other, in the quarter hour that
-//! holds the instant half an interval before the second one, but no more than 7.5 minutes.
+//! holds the instant half an interval before the second one, but no more than 7.5 minutes. What was used
+//! while nobody read the meter is spread evenly over that time, and each share says so.
 //!
 //! ```text
 //!        09:45:03        10:00:03                       a meter read every quarter hour:
 //!   ────────┼───────────────┼──────                     the use is of the quarter from 09:45
 //!                   ▲
-//!        17:00:02                       08:00:02        a gap over a night: the use lands in the
-//!   ────────┼──────────  ·  ·  ────────────┼────        quarter that the next reading closes, and
-//!                                       ▲               says that nobody knows its spread
+//!        17:00:02                       08:00:02        a gap over a night: an even share for every
+//!   ────────┼──────────  ·  ·  ────────────┼────        quarter from 17:00 to 08:00, rounded so
+//!            ▲   ▲   ▲    ▲  ▲   ▲   ▲   ▲              that they add up
 //! ```
 //!
-//! So rows of a series add up to the difference of its stands, whatever the length of the rows, and
-//! nothing is made up: a row of which nothing can be said is absent from the answer.
+//! So rows of a series add up to the difference of its stands, whatever the length of the rows, and a
+//! catch-up is never one spike. A share is told as one; a row of which nothing can be said is absent from
+//! the answer. **Never true:** what a counter falls by, since it was reset, overflowed or exchanged, counts
+//! as use.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -45,7 +48,8 @@ pub struct Used {
     pub fell: i64,
     /// How many readings there are.
     pub coverage: Coverage,
-    /// Whether some of it was used before the period: nobody read the meter in between.
+    /// Whether it has a share of what was used while nobody read the meter: when in that time, nobody
+    /// knows.
     pub spread_unknown: bool,
 }
 
@@ -194,17 +198,47 @@ impl Counting {
         let Some((at, stand)) = before else { return };
         let interval = row.first_at.saturating_sub(at).max(0);
         let instant = row.first_at.saturating_sub((interval / 2).min(SLACK_MS));
+        let closed = self.civil.period(Step::Quarter, instant);
+        let from = self.civil.period(Step::Quarter, at.saturating_add(SLACK_MS)).start;
         let difference = i128::from(row.first) - i128::from(stand);
-        let (up, down) = (clamped(difference.max(0)), clamped(-difference.min(0)));
-        if let Some(counted) = self.count(instant, stand, row.first, up, down) {
-            let outside = at < counted.period.start.saturating_sub(SLACK_MS)
-                || row.first_at > counted.period.end.saturating_add(SLACK_MS);
-            counted.spread_unknown |= outside && interval > 0;
-            // What was read right at the end of a period closes it, and lies in the next one.
-            if row.first_at >= counted.period.end && row.remembered == row.n {
-                counted.closed_from_memory = 1;
-            }
+        let gap = from.min(closed.start)..closed.end;
+        let last = if difference < 0 {
+            self.count(instant, stand, row.first, 0, clamped(-difference))
+        } else {
+            self.spread(&gap, stand, difference);
+            self.row_of(instant)
+        };
+        // What was read right at the end of a period closes it, and lies in the next one.
+        if let Some(counted) = last
+            && row.first_at >= counted.period.end
+            && row.remembered == row.n
+        {
+            counted.closed_from_memory = 1;
         }
+    }
+
+    /// Counts `difference` in even shares over `gap`, which is whole quarter hours.
+    fn spread(&mut self, gap: &Range<i64>, stand: i64, difference: i128) {
+        let length = i128::from(gap.end) - i128::from(gap.start);
+        let used_by = |at: i64| {
+            let at = i128::from(at.clamp(gap.start, gap.end)) - i128::from(gap.start);
+            difference.checked_mul(at).and_then(|it| it.checked_div(length)).unwrap_or_default()
+        };
+        let stand_at = |at| clamped(i128::from(stand) + used_by(at));
+        let mut period = self.civil.period(self.step, gap.start.max(self.span.start));
+        while period.start < gap.end.min(self.span.end) {
+            let share = clamped(used_by(period.end) - used_by(period.start));
+            let (from, to) = (stand_at(period.start), stand_at(period.end));
+            let outside = gap.start < period.start || gap.end > period.end;
+            if let Some(counted) = self.count(period.start, from, to, share, 0) {
+                counted.spread_unknown |= outside && difference > 0;
+            }
+            period = self.civil.period(self.step, period.end);
+        }
+    }
+
+    fn row_of(&mut self, instant: i64) -> Option<&mut Counted> {
+        self.rows.get_mut(&self.civil.period(self.step, instant).start)
     }
 
     /// Counts what lies between the first and the last reading of a row.
@@ -263,5 +297,58 @@ impl Counting {
                 spread_unknown: counted.spread_unknown,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metering::Unit;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const QUARTER_MS: i64 = 900_000;
+
+    fn rows(step: Step, from: (i64, i64), to: (i64, i64)) -> Vec<Used> {
+        let civil = Civil::of(chrono_tz::Europe::Oslo);
+        let mut counting = Counting::new(civil, step, i64::MIN..i64::MAX);
+        counting.link(Some(from), &Tally::of(to.0, to.1, false, 1));
+        let litres = Resolution::new(0, Unit::Litre).unwrap();
+        counting.finish(litres, |_| Coverage::NONE)
+    }
+
+    proptest! {
+        /// Whatever the step, the shares of a gap add up to what was used in it, and none of them is a
+        /// spike.
+        #[test]
+        fn shares_add_up_and_none_is_a_spike(
+            at in 1_774_000_000_000..1_775_000_000_000_i64,
+            length in 1..30 * 86_400_000_i64,
+            used in 0..1_000_000_i64,
+        ) {
+            let (from, to) = ((at, 1_000), (at + length, 1_000 + used));
+            let quarters = rows(Step::Quarter, from, to);
+            for step in Step::ALL {
+                let rows = rows(step, from, to);
+                for row in &rows {
+                    let inside = quarters.iter().filter(|it| (row.start_ms..row.end_ms).contains(&it.start_ms));
+                    let sum: i64 = inside.map(|it| it.amount.mantissa()).sum();
+                    prop_assert_eq!(sum, row.amount.mantissa());
+                    prop_assert_eq!(row.closing - row.opening, sum);
+                }
+                prop_assert_eq!(rows.iter().map(|it| it.amount.mantissa()).sum::<i64>(), used);
+                prop_assert!(rows.windows(2).all(|two| two[0].closing == two[1].opening));
+            }
+            let share = used * QUARTER_MS / (length - QUARTER_MS).max(QUARTER_MS);
+            prop_assert!(quarters.iter().all(|it| it.amount.mantissa() <= share + 1));
+            prop_assert!(quarters.iter().all(|it| it.spread_unknown == (quarters.len() > 1 && used > 0)));
+        }
+    }
+
+    #[test]
+    fn a_counter_that_fell_in_a_gap_used_nothing_that_anybody_knows() {
+        let rows = rows(Step::Hour, (1_774_000_800_000, 9_990), (1_774_011_600_000, 4));
+        let told: Vec<_> = rows.iter().map(|row| (row.amount.mantissa(), row.fell)).collect();
+        assert_eq!(told, [(0, 9_986)]);
     }
 }

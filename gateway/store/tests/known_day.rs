@@ -40,7 +40,7 @@ async fn a_day_of_23_hours_is_one_row() {
 }
 
 #[tokio::test]
-async fn what_was_used_in_a_gap_lands_where_the_meter_was_read_again() {
+async fn what_was_used_in_a_gap_is_spread_over_it_and_says_so() {
     let runs = ask(|it| it.used(HEAT, &register("energy"), DAY, Step::Hour)).await;
     let lines: Vec<String> = runs[0]
         .rows
@@ -52,7 +52,15 @@ async fn what_was_used_in_a_gap_lands_where_the_meter_was_read_again() {
         .collect();
     assert_eq!(lines.len(), 23);
     // The last reading before the gap is that of 08:45 after midnight, the next that of 10:00.
-    assert_eq!(lines[7..11], ["7 0.008 GJ ", "8 0.006 GJ ", "9 0.010 GJ unknown", "10 0.008 GJ "]);
+    assert_eq!(
+        lines[7..11],
+        ["7 0.008 GJ ", "8 0.008 GJ unknown", "9 0.008 GJ unknown", "10 0.008 GJ "]
+    );
+    let quarters = ask(|it| it.used(HEAT, &register("energy"), DAY, Step::Quarter)).await;
+    assert_eq!(amounts(&quarters), vec!["0.002 GJ"; 92]);
+    let spread: Vec<_> = (0..).zip(&quarters[0].rows).filter(|it| it.1.spread_unknown).collect();
+    assert!(spread.iter().map(|it| it.0).eq(35..40), "{spread:?}");
+    assert!(quarters[0].rows.windows(2).all(|two| two[0].closing == two[1].opening));
     let day = ask(|it| it.used(HEAT, &register("energy"), DAY, Step::Day)).await;
     assert_eq!(amounts(&day), ["0.184 GJ"]);
 }

@@ -141,14 +141,14 @@ async fn it_is_counted_as_from_memory_and_goes_to_the_cloud_as_such() {
         .unwrap();
     let of_midnight = complete.iter().find(|it| it.start_ms == MIDNIGHT_MS).unwrap();
     assert_eq!((of_midnight.expected, of_midnight.got, of_midnight.from_memory), (1, 1, 1));
-    // The use of the gap's first part is known now: it ends with the hour before midnight.
+    // The use of each part of the gap is known now, ten hours each.
     let rows: Vec<_> = used[0]
         .rows
         .iter()
         .map(|row| ((row.start_ms - MIDNIGHT_MS) / HOUR, row.amount.mantissa()))
         .collect();
-    assert_eq!(rows, [(-1, 50)]);
-    assert!(used[0].rows[0].spread_unknown);
+    assert_eq!(rows, [(-1, 5), (0, 5), (1, 5)]);
+    assert!(used[0].rows.iter().all(|row| row.spread_unknown));
     assert_eq!(used[0].rows[0].coverage.from_memory, 1);
 
     let sent = day.store.outbox().batch(0, 10).await.unwrap().readings;

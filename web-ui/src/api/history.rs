@@ -235,7 +235,7 @@ pub(crate) struct Row {
     from_memory: u32,
     /// Readings that were expected.
     expected: u32,
-    /// Something in it was used during a gap before it, nobody knows when.
+    /// It has an even share of what was used while nobody read the meter: when, nobody knows.
     spread_unknown: bool,
 }
 

@@ -842,7 +842,7 @@ export interface Row {
   mean: number | null;
   /** Of everything else, and of a counter's `drawn` rows: the least that it showed. */
   min: number | null;
-  /** Something in it was used during a gap before it, nobody knows when. */
+  /** It has an even share of what was used while nobody read the meter: when, nobody knows. */
   spread_unknown: boolean;
   start: Time;
 }

@@ -91,6 +91,22 @@ CREATE TABLE proof (
     at_ms  INTEGER NOT NULL,
     bytes  BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE outage (
+    from_ms  INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL CHECK (until_ms > from_ms),
+    cause    TEXT    NOT NULL CHECK (cause IN ('gateway_off', 'power_off', 'clock_wrong', 'disk')),
+    PRIMARY KEY (from_ms, cause)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counter_break (
+    at_ms      INTEGER NOT NULL,
+    kind       TEXT    NOT NULL CHECK (kind IN ('rollover', 'reset', 'swap', 'unit')),
+    old_series INTEGER NOT NULL REFERENCES series (id),
+    old_at_ms  INTEGER NOT NULL,
+    old        INTEGER NOT NULL,
+    new_series INTEGER NOT NULL REFERENCES series (id),
+    new        INTEGER NOT NULL,
+    PRIMARY KEY (old_series, old_at_ms, new_series)
+) STRICT, WITHOUT ROWID;
 
 -- raw-YYYY-MM.db
 

@@ -97,6 +97,12 @@ impl Schedules {
             .fold(0, u32::saturating_add)
     }
 
+    /// Whether the schedule of a meter changed in `span`.
+    pub(crate) fn changes_in(&self, meter: MeterId, span: &Range<i64>) -> bool {
+        let list = self.by_meter.get(&meter).map_or(&[][..], Vec::as_slice);
+        list.iter().any(|(from_ms, _)| span.contains(from_ms))
+    }
+
     pub(crate) fn meters(&self) -> impl Iterator<Item = MeterId> {
         self.by_meter.keys().copied()
     }

@@ -23,6 +23,7 @@ use crate::codec::Entry;
 use crate::error::{Doing, StoreError};
 use crate::files::{self, DirLock, Month};
 use crate::hot::MOST_TELEGRAM_BYTES;
+use crate::outage::{self, Watch};
 use crate::pack::PackedMonths;
 use crate::registry::{Kind, Placing, SeriesInfo, Wanted, write_series};
 use crate::repair;
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) away: bool,
     /// `None` only while the directory is opened anew.
     pub(crate) lock: Option<DirLock>,
+    /// What of the rounds before may turn out to be an outage.
+    pub(crate) watch: Watch,
 }
 
 /// An open raw file.
@@ -93,6 +96,20 @@ impl Engine {
 
     /// Stores a round; returns when it survives a power cut.
     pub(crate) fn commit(&mut self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
+        let asked = round.first().map(|first| first.asked);
+        let stored = self.commit_round(round);
+        let disk = |error: &StoreError| {
+            error.is_full() || error.is_away() || matches!(error, StoreError::Sqlite { .. })
+        };
+        if let Some(asked) = asked
+            && stored.as_ref().err().is_none_or(disk)
+        {
+            self.watch_round(asked, stored.is_ok());
+        }
+        stored
+    }
+
+    fn commit_round(&mut self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
         self.ballast.restore()?;
         let state = self.state();
         let mut placing = Placing::new(Arc::clone(&state.registry));
@@ -107,6 +124,7 @@ impl Engine {
         drop(state);
         let left_out = std::mem::take(&mut placing.left_out);
         self.register(placing)?;
+        self.keep_breaks(&entries);
         let rows = self.store(Month::of(asked.wall_ms()), asked.boot_id, false, &entries)?;
         let stored = Stored { left_out, ..self.count(&rows, &entries) };
         self.fill_gaps(&round);
@@ -332,6 +350,7 @@ impl Engine {
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
         self.be_back()?;
         self.write_tallies()?;
+        outage::say_goodbye(&self.core, self.clock.now().wall_ms())?;
         for raw in self.raws.values() {
             checkpoint(&raw.db)?;
         }

@@ -33,6 +33,7 @@ pub(crate) const CORE: Schema = Schema {
     migrations: &[
         include_str!("../migrations/core/0001_small_durable_things.sql"),
         include_str!("../migrations/core/0002_proofs.sql"),
+        include_str!("../migrations/core/0003_outages_and_counters.sql"),
     ],
     shrinks: true,
 };

@@ -26,6 +26,7 @@ use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
 use crate::error::{DoingWith, StoreError};
 use crate::files::{self, DirLock, Month};
 use crate::hot::Hot;
+use crate::outage::Watch;
 use crate::pack::PackedMonths;
 use crate::registry::{Registry, Written, read_series, write_series};
 use crate::repair::{self, Damage};
@@ -130,6 +131,8 @@ pub(crate) fn open(
     }
     damaged.extend(foreign);
 
+    let alive = state.hot.progress.values().filter_map(|it| it.live_at).max();
+    let watch = Watch::begin(&core, now, alive).or_else(full_is_no_reason)?;
     let report = OpenReport { head: state.head, recovered, damaged };
     let engine = Engine {
         dir: dir.to_owned(),
@@ -148,9 +151,19 @@ pub(crate) fn open(
         in_doubt: false,
         away: false,
         lock: Some(lock),
+        watch,
     };
     report.damaged.iter().for_each(|damage| engine.report(damage));
     Ok((engine, report))
+}
+
+/// A full disk costs the cause of an outage, and keeps no store from being opened.
+fn full_is_no_reason(error: StoreError) -> Result<Watch, StoreError> {
+    if error.is_damage() {
+        return Err(error);
+    }
+    tracing::warn!(error = &error as &dyn std::error::Error, "the start is not written down");
+    Ok(Watch::default())
 }
 
 /// What the memory of a store is made of, apart from its raw files and tallies; and what of it

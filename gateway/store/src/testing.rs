@@ -45,9 +45,14 @@ pub const NEXT_MIDNIGHT_MS: i64 = MIDNIGHT_MS + 23 * 3_600_000;
 pub struct FixedClock(Mutex<Moment>);
 
 impl FixedClock {
-    /// A clock at that wall time, synced, one hour after the boot.
+    /// A clock at that wall time, synced.
     pub fn at(wall_ms: i64) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(moment(wall_ms))))
+        Self::of(moment(wall_ms))
+    }
+
+    /// A clock that shows just that.
+    pub fn of(now: Moment) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(now)))
     }
 
     /// Lets time pass on both clocks.
@@ -75,11 +80,11 @@ impl Clock for FixedClock {
     }
 }
 
-/// A look at a synced clock at that wall time.
+/// A look at a synced clock at that wall time, of a machine that was started in 1970.
 pub fn moment(wall_ms: i64) -> Moment {
     Moment {
         wall: DateTime::from_timestamp_millis(wall_ms).unwrap_or(DateTime::<Utc>::MIN_UTC),
-        boottime: Duration::from_hours(1),
+        boottime: Duration::from_millis(wall_ms.max(0).unsigned_abs()),
         boot_id: 0x5EED,
         trust: Trust::Synced,
     }

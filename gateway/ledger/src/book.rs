@@ -412,9 +412,10 @@ impl<'e> Book<'e> {
         let first = start.with_day(1).unwrap_or(start);
         let goes_on = agreed.end.is_none_or(|end| end > first);
         let later = agreed.start.is_none_or(|agreed| agreed < start);
-        match later && (start == first || !goes_on) {
-            true => Ok(()),
-            false => Err(Refused::WithinMonth(start)),
+        if later && (start == first || !goes_on) {
+            Ok(())
+        } else {
+            Err(Refused::WithinMonth(start))
         }
     }
 

@@ -5,7 +5,7 @@ use documents::{Block, Column, Grid, Paper};
 use ledger::book::Statement;
 use ledger::case::Reason;
 
-use crate::words::Language;
+use crate::words::{Language, duration};
 
 /// What goes with a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn letter(
             language.time(outage.time.from(), zone),
             language.time(outage.time.until(), zone),
             language.number(outage.counted),
-            language.duration(outage.counted),
+            duration(outage.counted),
         ]
     });
     let column =
@@ -75,7 +75,7 @@ pub fn letter(
             say("Sum", "Sum"),
             String::new(),
             language.number(settled.totals.counted),
-            language.duration(settled.totals.counted),
+            duration(settled.totals.counted),
         ]),
     }));
     blocks.extend(exclusions(statement, language));
@@ -144,14 +144,13 @@ fn exclusions(statement: &Statement, language: Language) -> Vec<Block> {
         let names: Vec<_> = told
             .iter()
             .filter(|it| (it.reason == Reason::Ok) == accepted)
-            .map(|it| match accepted {
-                true => format!("{} ({})", it.id, language.ground(it.kind)),
-                false => format!(
-                    "{} ({}: {})",
-                    it.id,
-                    language.ground(it.kind),
-                    language.reason(it.reason)
-                ),
+            .map(|it| {
+                let ground = language.ground(it.kind);
+                if accepted {
+                    format!("{} ({ground})", it.id)
+                } else {
+                    format!("{} ({ground}: {})", it.id, language.reason(it.reason))
+                }
             })
             .collect();
         (!names.is_empty()).then(|| names.join(", "))

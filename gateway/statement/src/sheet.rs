@@ -9,7 +9,7 @@ use ledger::book::{Stage, Statement};
 use ledger::chain::Head;
 use ledger::entry::{PartialMonth, Step};
 
-use crate::words::Language;
+use crate::words::{Language, duration};
 
 /// Where in which ledger a statement stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ pub fn sheet(statement: &Statement, place: Place, language: Language) -> Paper {
         format!("{} {}", language.of("Oppetidsoppgjør", "Uptime statement"), language.month(month));
     let mut blocks = vec![Block::Title(title.clone()), sheet.standing()];
     blocks.push(Block::Facts(sheet.parties()));
-    blocks.extend(sheet.result());
+    blocks.extend(sheet.time_table());
+    blocks.extend(sheet.money_table());
     blocks.extend(sheet.tiers());
     blocks.extend(sheet.outages());
     blocks.extend(sheet.exclusions());
@@ -114,9 +115,9 @@ impl Sheet<'_> {
         facts
     }
 
-    /// The figures, from downtime to the credit.
-    fn result(&self) -> Vec<Block> {
-        let (settled, contract) = (&self.statement.settled, &self.statement.contract);
+    /// The seconds, from downtime to uptime.
+    fn time_table(&self) -> Vec<Block> {
+        let settled = &self.statement.settled;
         let (totals, period) = (settled.totals, self.statement.case.period);
         let (up, of) = (settled.up(), settled.denominator);
         let row =
@@ -125,7 +126,6 @@ impl Sheet<'_> {
             Language::Bokmal => format!("{} døgn à 1 440 min", period.days()),
             Language::English => format!("{} days of 1,440 min", period.days()),
         };
-        let duration = |seconds| self.language.duration(seconds);
         let rows = vec![
             row(self.say("Lengde etter avtalen", "Length by the contract"), of, days),
             row(self.say("Påvist nedetid", "Proven downtime"), totals.down, duration(totals.down)),
@@ -157,6 +157,13 @@ impl Sheet<'_> {
             sum: uptime,
         };
 
+        vec![self.head("Oppetid", "Uptime"), Block::Table(time)]
+    }
+
+    /// The sums, from the fee to what is due.
+    fn money_table(&self) -> Vec<Block> {
+        let (settled, contract) = (&self.statement.settled, &self.statement.contract);
+        let period = self.statement.case.period;
         let tier = i64::from(settled.tier.percent());
         let vat = i64::from(contract.vat_permille);
         let credit = settled.claimable;
@@ -221,12 +228,7 @@ impl Sheet<'_> {
             rows,
             sum: due,
         };
-        vec![
-            self.head("Oppetid", "Uptime"),
-            Block::Table(time),
-            self.head("Kreditt", "Credit"),
-            Block::Table(money),
-        ]
+        vec![self.head("Kreditt", "Credit"), Block::Table(money)]
     }
 
     fn columns(&self, columns: &[(&str, &str, u8, bool)]) -> Vec<Column> {
@@ -261,8 +263,7 @@ impl Sheet<'_> {
             let span = match (from, self.language) {
                 (Some(from), Language::Bokmal) => format!("fra {from} til under {below}"),
                 (Some(from), Language::English) => format!("{from} to under {below}"),
-                (None, Language::Bokmal) => format!("under {below}"),
-                (None, Language::English) => format!("under {below}"),
+                (None, _) => format!("under {below}"),
             };
             rows.push(vec![span, format!("{}\u{a0}%", limit.credit), here(limit.credit)]);
         }
@@ -394,7 +395,7 @@ impl Sheet<'_> {
                 let name =
                     format!("{} ({})", self.language.code(unknown.code), unknown.code.letter());
                 let seconds = self.seconds(unknown.seconds);
-                vec![name, seconds, self.language.duration(unknown.seconds)]
+                vec![name, seconds, duration(unknown.seconds)]
             });
             let columns = self.columns(&[
                 ("Grunn", "Reason", 6, false),

@@ -111,11 +111,6 @@ impl Language {
         self.percent(&format!("{whole}{point}{rest}"))
     }
 
-    /// `1:02:03`
-    pub(crate) fn duration(self, seconds: i64) -> String {
-        format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-    }
-
     /// `30.11.2026`, `30 Nov 2026`
     pub(crate) fn day(self, day: NaiveDate) -> String {
         match self {
@@ -238,6 +233,11 @@ impl Language {
         };
         self.of(bokmal, english)
     }
+}
+
+/// `1:02:03`
+pub(crate) fn duration(seconds: i64) -> String {
+    format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 #[cfg(test)]

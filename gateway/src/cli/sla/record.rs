@@ -383,10 +383,7 @@ fn terms(written: &Written) -> anyhow::Result<Terms> {
         Ok(Limit { below, credit: tier.credit })
     };
     let limits: Vec<Limit> = written.tier.iter().map(limit).collect::<anyhow::Result<_>>()?;
-    let tiers = match limits.is_empty() {
-        true => usual.tiers,
-        false => Tiers::new(limits).context("tier")?,
-    };
+    let tiers = if limits.is_empty() { usual.tiers } else { Tiers::new(limits).context("tier")? };
     let cap = written.liability_cap.as_deref().map(|sum| {
         ore(sum)
             .with_context(|| format!("liability_cap: `{sum}` is not a sum such as \"12000.00\""))

@@ -283,7 +283,8 @@ for (const [device, width] of Object.entries(WIDTHS)) {
         electricity: ['/analysis?medium=electricity&days=90', '.facts'],
         meter: [`/meters/${id}?compare=1`, '.plot'],
         more: ['/more', 'h1'],
-        wall: ['/wall', '.board li'],
+        // Nobody hangs a phone on a wall.
+        ...(width > 700 ? { wall: ['/wall', '.board li'] } : {}),
       };
       for (const [name, [path, there]] of Object.entries(pages)) {
         for (const lang of ['en', 'da', 'nb']) {

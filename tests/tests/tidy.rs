@@ -85,7 +85,11 @@ fn nothing_is_left_to_do_without_a_name() {
 #[test]
 fn no_file_is_about_everything() {
     // Longer ones are split, or stand here with the reason why they are one thing.
-    const LONG: &[&str] = &["web-ui/app/src/lib/api.gen.ts"]; // made from the API's document
+    const LONG: &[&str] = &[
+        "web-ui/app/src/lib/api.gen.ts", // made from the API's document
+        "web-ui/app/src/gateway/Analysis.svelte", // one page: a third of it is its tables
+        "web-ui/app/src/lib/History.svelte", // one panel, with its styles
+    ];
     let long: Vec<_> = files(&[".rs", ".ts", ".svelte"])
         .into_iter()
         .filter(|(path, text)| text.lines().count() > 700 && !LONG.contains(&path.as_str()))

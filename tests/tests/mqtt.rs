@@ -8,6 +8,7 @@
     reason = "a test fails by a panic, in its helpers too, and says what it cannot try"
 )]
 
+use std::fmt::Write as _;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -247,12 +248,12 @@ async fn sensors_of_other_makers_are_heard_in_their_own_words() {
     let id = |at: usize| format!("019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e{at:02}");
     for (at, other) in OTHERS.iter().enumerate() {
         let profile = other.profile.map(|it| format!("profile = \"{it}\"\n")).unwrap_or_default();
-        site += &format!(
-            "\n[[meter]]\nid = \"{}\"\nname = \"{}\"\nbus = \"air\"\naddress = \"{}\"\n{profile}",
-            id(at),
-            other.name,
-            other.address,
-        );
+        let (id, name, address) = (id(at), other.name, other.address);
+        write!(
+            site,
+            "\n[[meter]]\nid = \"{id}\"\nname = \"{name}\"\nbus = \"air\"\naddress = \"{address}\"\n{profile}",
+        )
+        .unwrap();
     }
     std::fs::write(home.site(), site).unwrap();
     let broker = Broker::of(&home);

@@ -28,8 +28,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    analysis, bms, buses, cloud, counter, doctor, flow, health, history, meters, overview, readings,
-    said, scan, session, site, sla, users,
+    analysis, bms, buses, cloud, counter, doctor, flow, health, history, meters, overview,
+    readings, said, scan, session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};

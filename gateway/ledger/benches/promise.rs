@@ -15,9 +15,9 @@ use std::time::Instant;
 
 use chrono_tz::Europe::Oslo;
 use ledger::book::Book;
-use ledger::case::{Case, Down, Exclusion, Ground, Ore, Policy, Status};
+use ledger::case::{Case, Down, Exclusion, Ground, Ore, Status};
 use ledger::chain::{Chain, segment};
-use ledger::entry::{Attempts, BeforeCase, Contract, Entry, Fact, Open};
+use ledger::entry::{Attempts, Contract, Entry, Fact, Open};
 use ledger::{Attempt, Failure, Interval, Month, Outcome, Period, References, Tried, settle};
 
 const ID: [u8; 16] = [7; 16];

@@ -6,7 +6,7 @@ use chrono_tz::Europe::Oslo;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey};
 use ledger::book::{Book, Refused, Stage};
-use ledger::case::{Claim, Ground, Notice, Ore, Policy, Status};
+use ledger::case::{Claim, Ground, Notice, Ore, Status};
 use ledger::chain::{Chain, Head, rotation, segment};
 use ledger::entry::{
     Answer, Attempts, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Invoked, LateNotice,

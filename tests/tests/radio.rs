@@ -247,9 +247,9 @@ async fn a_stick_that_hangs_is_said_and_reset_and_strangers_are_listed() {
 
     // It says nothing for a minute and does not answer: that is said, and a reset helps.
     building.tell("hang stick").unwrap();
-    let down = |bus: &Value| bus["bus"]["state"] == "down" && !bus["bus"]["last_error"].is_null();
-    let bus = until_late(&gateway, "buses/stick", down).await;
-    assert!(bus["bus"]["last_error"]["trouble"]["text"].is_string(), "{bus}");
+    // It may be back before anybody has looked, and what was wrong is kept in mind.
+    let said = |bus: &Value| bus["bus"]["last_error"].to_string().contains("does not answer");
+    until_late(&gateway, "buses/stick", said).await;
     let up = |bus: &Value| bus["bus"]["state"] == "up";
     until_late(&gateway, "buses/stick", up).await;
     gateway.until("it is heard again", &cold, is_heard).await.unwrap();

@@ -29,8 +29,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
     analysis, bms, buses, cloud, counter, doctor, flow, health, history, keys, meters, overview,
-    readings,
-    said, scan, session, site, sla, users,
+    readings, said, scan, session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};

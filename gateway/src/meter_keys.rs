@@ -13,6 +13,7 @@
 
 mod csv;
 mod kem;
+mod orders;
 
 use std::fs;
 use std::io::{self, Read as _};

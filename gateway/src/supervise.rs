@@ -477,6 +477,7 @@ impl Daemon {
                     drop(reply.send(set.await));
                 });
             }
+            Wish::Keys { order, reply } => drop(reply.send(self.meter_keys.obey(order))),
             Wish::SaveSite { text, expected, who, reply } => {
                 let saved = self.in_force.save(text, expected, who).await;
                 if saved.is_ok() {

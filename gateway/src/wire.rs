@@ -165,6 +165,7 @@ fn heard_at(bus: &config::Bus, kind: EarKind, state: &Path) -> EarSettings {
         EarKind::Han => EarSettings::Han(HanSettings {
             port: bus.port.clone(),
             line: (!bus.finds_line).then_some(Line { baud: bus.baud, parity: bus.parity }),
+            kamstrup_energy: bus.energy_step,
         }),
         EarKind::Mqtt => {
             let at = match &bus.port {

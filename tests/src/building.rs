@@ -19,12 +19,18 @@ impl Building {
     /// Starts the building that `plan` describes (`building.toml`) and writes the `site.toml` by
     /// which the gateway of `home` reads it.
     pub fn start(home: &Home, plan: &str) -> anyhow::Result<Self> {
+        Self::with_ptys(home, plan, &[])
+    }
+
+    /// The same, with the buses `ptys` on serial lines and not on TCP ports.
+    pub fn with_ptys(home: &Home, plan: &str, ptys: &[&str]) -> anyhow::Result<Self> {
         let file = home.folder().join("building.toml");
         std::fs::write(&file, plan)?;
         let [file, site, folder] =
             [file, home.site(), home.folder().join("wires")].map(|path| path.display().to_string());
         let places = ["--write-site", &site, "--folder", &folder];
-        let arguments = ["run", &file, "--base-port", "0"].into_iter().chain(places);
+        let ptys = ptys.iter().flat_map(|bus| ["--pty", bus]);
+        let arguments = ["run", &file, "--base-port", "0"].into_iter().chain(places).chain(ptys);
         let log = home.folder().join("building.log");
         let mut program = Program::start("meter-sim", arguments, &log)?;
         let mut ready = program.json_line(READY)?;
@@ -67,6 +73,9 @@ impl Building {
         Ok(())
     }
 }
+
+/// A table of the keys of its meters that encrypt is beside `site.toml`, as a supplier sends it.
+pub const KEYS: &str = "meter-keys.csv";
 
 /// A building with one meter, which is well.
 pub const WELL: &str = r#"

@@ -18,6 +18,7 @@ use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::building::KEYS;
 use crate::paths;
 use crate::process::Program;
 
@@ -78,10 +79,13 @@ impl Site {
         let fresh = !plan.state("gateway").join("site.toml").exists();
         plan.write_files()?;
 
-        tell("The building: meters and sensors on M-Bus, Modbus, 1-Wire, MQTT and pulse inputs");
+        tell(
+            "The building: meters and sensors on M-Bus, Modbus, HAN, radio, 1-Wire, MQTT and pulse inputs",
+        );
         let building = plan.start_building()?;
         if fresh {
             plan.point_at_cloud()?;
+            plan.import_keys()?;
             tell(&format!(
                 "{} days of history, through the store's import",
                 plan.history.num_days()
@@ -184,6 +188,21 @@ impl Plan {
         let site = self.state("gateway").join("site.toml");
         fs::OpenOptions::new().append(true).open(site)?.write_all(cloud.as_bytes())?;
         Ok(())
+    }
+
+    /// The keys of the meters that encrypt, as their supplier has sent them; what he sent is gone
+    /// then.
+    fn import_keys(&self) -> anyhow::Result<()> {
+        let keys = self.state("gateway").join(KEYS);
+        let import = Command::new(paths::binary("fyrhus").map_err(anyhow::Error::msg)?)
+            .args(["keys", "import", "--config"])
+            .arg(self.config("gateway"))
+            .arg(&keys)
+            .output()?;
+        if !import.status.success() {
+            bail!("no keys: {}", String::from_utf8_lossy(&import.stderr));
+        }
+        Ok(fs::remove_file(keys)?)
     }
 
     /// Hourly readings up to the last full hour, then one a minute, so that what was used since

@@ -25,6 +25,7 @@ use metering::{
 };
 use tokio::sync::oneshot;
 
+use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused};
 pub use crate::scan::{FoundMeter, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus};
 use crate::told::{Said, Trouble};
 
@@ -517,6 +518,13 @@ pub enum Wish {
         order: ScanOrder,
         /// How the scan is then.
         reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
+    },
+    /// Keep or forget keys of meters that encrypt, or tell whose are kept.
+    Keys {
+        /// What is wanted.
+        order: KeyOrder,
+        /// Whose keys are kept then.
+        reply: oneshot::Sender<Result<KeysKept, KeysRefused>>,
     },
     /// Check a new text of `site.toml`, keep it as a version and take it over.
     SaveSite {

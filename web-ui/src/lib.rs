@@ -30,6 +30,7 @@ mod figures;
 mod guard;
 mod handles;
 mod live;
+mod meter_keys;
 mod people;
 mod places;
 mod probed;
@@ -65,6 +66,7 @@ pub use handles::{
     Mistake, NotEnrolled, NotRead, NotRecorded, NotSaved, NotScanned, Owed, ScanKind, ScanOrder,
     ScanState, ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
 };
+pub use meter_keys::{KeptKey, KeyOrder, KeysKept, KeysRefused, Secret};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.

@@ -28,7 +28,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    analysis, bms, buses, cloud, counter, doctor, flow, health, history, meters, overview,
+    analysis, bms, buses, cloud, counter, doctor, flow, health, history, keys, meters, overview,
     readings, said, scan, session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
@@ -36,6 +36,7 @@ use crate::session::{Need, admit};
 use crate::{Web, assets, guard, live};
 
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "the one table of routes, a line or two each")]
 fn table() -> Vec<Route> {
     use Act::{Administer, Ask, Configure, Inspect, See};
     use Need::{Login, May, Nobody};
@@ -131,6 +132,14 @@ fn table() -> Vec<Route> {
             .takes::<said::NewCorrection>().answers::<said::Written>(201),
         Route::post("/cloud/enrol", May(Configure), "Enrol with a cloud", cloud::enrol)
             .takes::<cloud::Enrolment>().answers_nothing(),
+        Route::get("/keys", May(Configure), "Whose keys are kept, of meters that encrypt; never the keys", keys::keys)
+            .answers_list::<keys::KeyBody>(),
+        Route::post("/keys/import", May(Configure), "Keep the keys in a supplier's file: CSV or KEM", keys::import)
+            .takes::<keys::KeyFile>().at_most(MOST_KEYS).answers::<keys::ImportedKeys>(200),
+        Route::put("/keys/{meter}", May(Configure), "Keep the keys of a meter, by the number on it", keys::enter)
+            .takes::<keys::KeyEntry>().answers_nothing(),
+        Route::delete("/keys/{meter}", May(Configure), "Forget the keys of a meter", keys::forget)
+            .answers_nothing(),
         Route::get("/site/config", May(Configure), "The newest `site.toml`; its version is the ETag", site::config)
             .answers_text("application/toml"),
         Route::put("/site/config", May(Configure), "Save a `site.toml` and take it over; If-Match names the version that was changed", site::save_config)
@@ -147,6 +156,9 @@ fn table() -> Vec<Route> {
 
 /// No body but a configuration is larger.
 const MOST_BODY: usize = 64 << 10;
+
+/// A file of the keys of some thousand meters, in base64.
+const MOST_KEYS: usize = 4 << 20;
 
 /// A building with a thousand meters has a quarter of this.
 const MOST_CONFIG: usize = 1 << 20;
@@ -291,6 +303,12 @@ impl Route {
             .required(Some(Required::True))
             .content(media_type, text_content());
         self.operation = self.operation.request_body(Some(body.build()));
+        self.serve = self.serve.layer(DefaultBodyLimit::max(most));
+        self
+    }
+
+    /// Of `most` bytes, where others have fewer.
+    fn at_most(mut self, most: usize) -> Self {
         self.serve = self.serve.layer(DefaultBodyLimit::max(most));
         self
     }

@@ -21,6 +21,8 @@ slow METER MS|off          it answers so much later
 late METER MS|off          the same; meant to be longer than the master waits
 swap METER                 another device takes its place
 heal METER                 nothing is wrong any more
+hour METER                 it pushes at once what it pushes once an hour
+hang BUS                   the receiver hangs itself up, until it is reset
 ";
 
 /// Does what `line` says, and tells what was done.
@@ -34,6 +36,12 @@ pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> 
     };
     let (id, change): (MeterId, Change) = match word {
         "swap" => (meter(rest)?, Change::Swap),
+        "hour" => (meter(rest)?, Change::Hour),
+        "hang" => {
+            let receiver = simulator.receiver(rest);
+            receiver.ok_or_else(|| CommandError::NoReceiver(rest.to_owned()))?.hang();
+            return Ok(Done { command: word.to_owned(), meter: None });
+        }
         "heal" => (meter(rest)?, Change::Faults(Box::new(|faults| *faults = Faults::default()))),
         "silence" | "noise" | "half" | "duplicate" | "foreign" | "refuse" => {
             let (name, value) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -71,14 +79,16 @@ pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> 
     if let Some(handle) = simulator.handle(id) {
         match change {
             Change::Swap => handle.swap(simulator.now()),
+            Change::Hour => handle.hour(),
             Change::Faults(change) => handle.set(change),
         }
     }
-    Ok(Done { command: word.to_owned(), meter: id })
+    Ok(Done { command: word.to_owned(), meter: Some(id) })
 }
 
 enum Change {
     Swap,
+    Hour,
     Faults(Box<dyn FnOnce(&mut Faults)>),
 }
 
@@ -87,8 +97,8 @@ enum Change {
 pub struct Done {
     /// Its first word.
     pub command: String,
-    /// To which meter.
-    pub meter: MeterId,
+    /// To which meter, if to one.
+    pub meter: Option<MeterId>,
 }
 
 /// Why a command did nothing.
@@ -97,12 +107,16 @@ pub enum CommandError {
     /// No such word.
     #[error(
         "`{0}` is no command: write silence, noise, half, duplicate, foreign or refuse METER \
-         on|off, slow or late METER MILLISECONDS|off, swap METER or heal METER"
+         on|off, slow or late METER MILLISECONDS|off, swap METER, heal METER, hour METER or hang \
+         BUS"
     )]
     Unknown(String),
     /// No such meter.
     #[error("there is no meter `{0}`")]
     NoMeter(String),
+    /// No such receiver.
+    #[error("there is no bus `{0}` with a receiver of radio")]
+    NoReceiver(String),
     /// A switch that is neither.
     #[error("`{0}` needs a meter and then on or off")]
     OnOff(String),

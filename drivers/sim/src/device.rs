@@ -39,6 +39,20 @@ pub enum Device {
     Outdoor,
     /// MQTT, a Zigbee sensor of a room behind `Zigbee2MQTT`.
     ZigbeeRoom,
+    /// HAN, an Aidon of the Norwegian kind: lists of structures, with scales.
+    Aidon,
+    /// HAN, a Kaifa of the Norwegian kind: lists by place.
+    Kaifa,
+    /// HAN, a Kamstrup OMNIPOWER; sealed it pushes as in Denmark.
+    Kamstrup,
+    /// P1, lines of text as in Sweden.
+    P1,
+    /// Radio, a cold water meter.
+    RadioWater,
+    /// Radio, the same behind the boiler.
+    RadioHotWater,
+    /// Radio, a heat meter.
+    RadioHeat,
     /// 1-Wire, a thermometer.
     Ds18b20,
     /// Pulses, an electricity meter with an S0 output: 1000 to a kilowatt hour.
@@ -53,14 +67,20 @@ impl Device {
     /// What it counts.
     pub const fn medium(self) -> Medium {
         match self {
-            Self::HeatMain | Self::Heat => Medium::Heat,
+            Self::HeatMain | Self::Heat | Self::RadioHeat => Medium::Heat,
             Self::Cooling => Medium::Cooling,
-            Self::ColdWater | Self::S0Water => Medium::Water,
-            Self::HotWater => Medium::HotWater,
+            Self::ColdWater | Self::S0Water | Self::RadioWater => Medium::Water,
+            Self::HotWater | Self::RadioHotWater => Medium::HotWater,
             Self::Gas => Medium::Gas,
-            Self::Sdm630 | Self::Iem3155 | Self::Em340 | Self::B23 | Self::S0Electricity => {
-                Medium::Electricity
-            }
+            Self::Sdm630
+            | Self::Iem3155
+            | Self::Em340
+            | Self::B23
+            | Self::S0Electricity
+            | Self::Aidon
+            | Self::Kaifa
+            | Self::Kamstrup
+            | Self::P1 => Medium::Electricity,
             Self::Room | Self::ZigbeeRoom | Self::Outdoor | Self::Ds18b20 | Self::Forecast => {
                 Medium::Climate
             }
@@ -90,6 +110,16 @@ impl Device {
         self.speaks(BusKind::Mbus)
     }
 
+    /// Whether it speaks when it wants to, and never answers.
+    pub const fn speaks_unasked(self) -> bool {
+        self.speaks(BusKind::Han) || self.speaks(BusKind::Wmbus)
+    }
+
+    /// Whether the energies that it tells are those of the last full hour.
+    pub const fn freezes_energies(self) -> bool {
+        matches!(self, Self::Aidon | Self::Kaifa | Self::Kamstrup)
+    }
+
     /// Whether it can be on a bus of this kind.
     pub const fn speaks(self, kind: BusKind) -> bool {
         match self {
@@ -99,6 +129,10 @@ impl Device {
             | Self::ColdWater
             | Self::HotWater
             | Self::Gas => matches!(kind, BusKind::Mbus),
+            Self::Aidon | Self::Kaifa | Self::Kamstrup | Self::P1 => matches!(kind, BusKind::Han),
+            Self::RadioWater | Self::RadioHotWater | Self::RadioHeat => {
+                matches!(kind, BusKind::Wmbus)
+            }
             Self::ZigbeeRoom => matches!(kind, BusKind::Mqtt),
             Self::Ds18b20 => matches!(kind, BusKind::OneWire),
             Self::S0Electricity | Self::S0Water => matches!(kind, BusKind::Pulse),
@@ -118,8 +152,11 @@ impl Device {
     pub fn figures(self) -> &'static [Figure] {
         match self {
             Self::HeatMain => &HEAT_MAIN,
-            Self::Heat | Self::Cooling => &HEAT,
-            Self::ColdWater | Self::HotWater => &WATER,
+            Self::Heat | Self::Cooling | Self::RadioHeat => &HEAT,
+            Self::ColdWater | Self::HotWater | Self::RadioWater | Self::RadioHotWater => &WATER,
+            Self::Aidon | Self::Kamstrup => &HAN_TENS,
+            Self::Kaifa => &HAN,
+            Self::P1 => &P1,
             Self::Gas => &GAS,
             Self::Sdm630 => &SDM630,
             Self::Iem3155 => &IEM3155,
@@ -242,6 +279,24 @@ const B23: [Figure; 3] = [
     figure("energy_export_total", Measure::Export, Unit::KilowattHour, 2),
     figure("power_total", Measure::Power, Unit::Watt, 2),
 ];
+const HAN: [Figure; 4] = [
+    figure("energy_import_total", Measure::Energy, Unit::WattHour, 0),
+    figure("energy_export_total", Measure::Export, Unit::WattHour, 0),
+    figure("power_import_total", Measure::PowerIn, Unit::Watt, 0),
+    figure("power_export_total", Measure::PowerOut, Unit::Watt, 0),
+];
+const HAN_TENS: [Figure; 4] = [
+    figure("energy_import_total", Measure::Energy, Unit::WattHour, -1),
+    figure("energy_export_total", Measure::Export, Unit::WattHour, -1),
+    figure("power_import_total", Measure::PowerIn, Unit::Watt, 0),
+    figure("power_export_total", Measure::PowerOut, Unit::Watt, 0),
+];
+const P1: [Figure; 4] = [
+    figure("energy_import_total", Measure::Energy, Unit::KilowattHour, 3),
+    figure("energy_export_total", Measure::Export, Unit::KilowattHour, 3),
+    figure("power_import_total", Measure::PowerIn, Unit::Kilowatt, 3),
+    figure("power_export_total", Measure::PowerOut, Unit::Kilowatt, 3),
+];
 const ROOM: [Figure; 3] = [
     figure("temperature_room", Measure::Temperature, Unit::Celsius, 1),
     figure("humidity_room", Measure::Humidity, Unit::Percent, 1),
@@ -269,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) const ALL: [Device; 17] = [
+    pub(crate) const ALL: [Device; 24] = [
         Device::HeatMain,
         Device::Heat,
         Device::Cooling,
@@ -283,6 +338,13 @@ mod tests {
         Device::Room,
         Device::Outdoor,
         Device::ZigbeeRoom,
+        Device::Aidon,
+        Device::Kaifa,
+        Device::Kamstrup,
+        Device::P1,
+        Device::RadioWater,
+        Device::RadioHotWater,
+        Device::RadioHeat,
         Device::Ds18b20,
         Device::S0Electricity,
         Device::S0Water,

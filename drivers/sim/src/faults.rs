@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::dice::Dice;
 
@@ -54,6 +54,8 @@ struct Switches {
     faults: watch::Sender<Faults>,
     counts: watch::Sender<Counts>,
     installed: watch::Sender<Installed>,
+    /// Its list of the hour is wanted at once.
+    hour: Notify,
 }
 
 /// Which device is in the meter's place.
@@ -71,6 +73,7 @@ impl Handle {
             faults: watch::Sender::default(),
             counts: watch::Sender::default(),
             installed: watch::Sender::default(),
+            hour: Notify::new(),
         }))
     }
 
@@ -96,6 +99,15 @@ impl Handle {
     /// Questions and answers so far, and a way to wait for more of them.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.0.counts.subscribe()
+    }
+
+    /// Has a meter at a customer port push now what it otherwise pushes once an hour.
+    pub fn hour(&self) {
+        self.0.hour.notify_one();
+    }
+
+    pub(crate) async fn hour_wanted(&self) {
+        self.0.hour.notified().await;
     }
 
     pub(crate) fn installed(&self) -> Installed {

@@ -16,7 +16,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::building::Building;
 use crate::meter::Meter;
-use crate::place::Sight;
+use crate::place::{Measure, Sight};
 use crate::plan::Plan;
 
 /// Writes what every meter of `plan` showed at `from`, and each `step` later, up to and without
@@ -36,7 +36,7 @@ pub fn write_history(
     let meters: Vec<(String, Meter)> = plan
         .meters
         .iter()
-        .filter(|meter| meter.device.tells_its_display())
+        .filter(|meter| meter.device.tells_its_display() && !meter.stranger)
         .map(|meter| (meter.id.to_string(), Meter::new(plan, meter, &building)))
         .collect();
 
@@ -48,6 +48,10 @@ pub fn write_history(
         let sight = Sight::of(&building, at);
         for (id, meter) in &meters {
             for figure in meter.plan.device.figures() {
+                let counts = matches!(figure.measure, Measure::Energy | Measure::Export);
+                if counts && meter.plan.device.freezes_energies() && at.timestamp() % 3_600 != 0 {
+                    continue;
+                }
                 let Some(shown) = meter.shows(&sight, figure.measure) else { continue };
                 let (value, unit) = (shown.decimal(), figure.unit);
                 // Writing to a text does not fail.
@@ -87,7 +91,8 @@ mod tests {
         assert_eq!(energy.len(), 1);
         assert!(energy[0].ends_with(",kWh"));
         assert!(rows.iter().skip(1).all(|row| row.split(',').count() == 5));
-        let told = plan.meters.iter().filter(|it| it.device.tells_its_display());
+        let told = plan.meters.iter();
+        let told = told.filter(|it| it.device.tells_its_display() && !it.stranger);
         let registers: usize = told.map(|it| it.device.figures().len()).sum();
         assert_eq!(rows.len() - 1, 2 * registers);
     }

@@ -9,6 +9,7 @@
 //!                     ▼
 //!  Place, Device ─▶ meter ─▶ M-Bus telegrams ──┬▶ line ─▶ TCP port or pty
 //!                     │      Modbus registers ─┘    ▲
+//!                     ├────▶ HAN lists, radio frames ──▶ outlet ──▶ TCP port or pty
 //!                     ├────▶ 1-Wire folder, pulses, weather service
 //!                     ▼                             │
 //!                  history (CSV)                 Handle: faults, counts
@@ -38,6 +39,7 @@ mod dice;
 mod faults;
 mod flows;
 mod forecast;
+mod han;
 mod history;
 mod line;
 mod mbus;
@@ -45,10 +47,13 @@ mod meter;
 mod modbus;
 mod mqtt;
 mod onewire;
+mod outlet;
 mod people;
 mod place;
 mod plan;
 mod pulses;
+mod radio;
+mod receiver;
 mod registers;
 mod replay;
 mod simulator;
@@ -62,7 +67,7 @@ pub use device::{Device, Figure};
 pub use faults::{Counts, Faults, Handle};
 pub use history::write_history;
 pub use place::{Measure, Place};
-pub use plan::{BusKind, BusPlan, MeterPlan, Plan, PlanError};
+pub use plan::{BusKind, BusPlan, MeterPlan, Plan, PlanError, ReceiverKind};
 pub use replay::{CaptureError, Captured, Replay};
 pub use simulator::{Options, Port, Simulator, SimulatorError};
-pub use site::{broker_users, site_toml};
+pub use site::{broker_users, meter_keys, site_toml};

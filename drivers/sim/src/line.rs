@@ -125,7 +125,7 @@ impl Line {
                     let began = if now.duration_since(due) < TIMER { due } else { now };
                     tokio::select! {
                         () = self.stop.cancelled() => return Ok(()),
-                        said = self.say(&mut stream, &utterance.bytes, began) => said?,
+                        said = say(&mut stream, &utterance.bytes, began, self.baud) => said?,
                     }
                     utterance.speaker.answered();
                 }
@@ -143,38 +143,38 @@ impl Line {
             Party::Modbus(units) => units.hear(heard, now),
         }
     }
+}
 
-    /// Writes `bytes`, the first of which begins at `began`, at the speed of the line: each once
-    /// its last bit would have passed, to half a tick of the timer.
-    async fn say(
-        &self,
-        stream: &mut (impl AsyncWrite + Unpin),
-        bytes: &[u8],
-        began: Instant,
-    ) -> io::Result<()> {
-        let Some(baud) = self.baud else {
-            stream.write_all(bytes).await?;
-            return stream.flush().await;
-        };
-        let passes = |count| began + wire_time(count, baud);
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let said = bytes.len() - rest.len();
-            // The timer is late, by a tick at most: half of it too early and half of it too late is
-            // right in the mean.
-            let next = passes(said + 1);
-            sleep_until(next.checked_sub(TIMER / 4).unwrap_or(next)).await;
-            let passed = (1..=rest.len())
-                .take_while(|count| passes(said + count) <= Instant::now())
-                .count()
-                .max(1);
-            let (due, later) = rest.split_at_checked(passed).unwrap_or((rest, &[]));
-            stream.write_all(due).await?;
-            stream.flush().await?;
-            rest = later;
-        }
-        Ok(())
+/// Writes `bytes`, the first of which begins at `began`, at the speed of the line: each once its
+/// last bit would have passed, to half a tick of the timer. As fast as possible without a speed.
+pub(crate) async fn say(
+    stream: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    began: Instant,
+    baud: Option<u32>,
+) -> io::Result<()> {
+    let Some(baud) = baud else {
+        stream.write_all(bytes).await?;
+        return stream.flush().await;
+    };
+    let passes = |count| began + wire_time(count, baud);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let said = bytes.len() - rest.len();
+        // The timer is late, by a tick at most: half of it too early and half of it too late is
+        // right in the mean.
+        let next = passes(said + 1);
+        sleep_until(next.checked_sub(TIMER / 4).unwrap_or(next)).await;
+        let passed = (1..=rest.len())
+            .take_while(|count| passes(said + count) <= Instant::now())
+            .count()
+            .max(1);
+        let (due, later) = rest.split_at_checked(passed).unwrap_or((rest, &[]));
+        stream.write_all(due).await?;
+        stream.flush().await?;
+        rest = later;
     }
+    Ok(())
 }
 
 /// The runtime's timers count in milliseconds, and are a little late.

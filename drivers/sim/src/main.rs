@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Parser, Subcommand};
 use meter_sim::{Captured, Options, Plan, Port, Replay, Simulator};
-use meter_sim::{HELP, broker_users, command, site_toml, write_history};
+use meter_sim::{HELP, broker_users, command, meter_keys, site_toml, write_history};
 use metering::Clock;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::{FastClock, SystemClock};
 
-/// A simulated building whose meters speak M-Bus and Modbus.
+/// A simulated building whose meters speak M-Bus, Modbus and more.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -168,6 +168,11 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
         if let Some(users) = broker_users(&simulator) {
             let path = path.with_file_name("mqtt-users.toml");
             std::fs::write(&path, users)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        if let Some(keys) = meter_keys(&simulator) {
+            let path = path.with_file_name("meter-keys.csv");
+            std::fs::write(&path, keys)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
     }

@@ -46,6 +46,14 @@ impl Meter {
         60_000_000 + self.dice.of("serial").below(exchanges, 39_999_999)
     }
 
+    /// Sixteen bytes that its maker gave it, and that whoever reads it is told: `encryption`,
+    /// `authentication`.
+    pub(crate) fn key(&self, purpose: &str) -> [u8; 16] {
+        let dice = self.dice.of("key").of(purpose);
+        let [high, low] = [0, 1].map(|index| u128::from(dice.number(index)));
+        (high << 64 | low).to_be_bytes()
+    }
+
     /// Chance that belongs to this meter alone.
     pub(crate) const fn dice(&self) -> Dice {
         self.dice
@@ -68,7 +76,12 @@ impl Meter {
         if !counted {
             let shared = matches!(
                 measure,
-                Measure::Power | Measure::PhasePower(_) | Measure::Flow | Measure::Current(_)
+                Measure::Power
+                    | Measure::PowerIn
+                    | Measure::PowerOut
+                    | Measure::PhasePower(_)
+                    | Measure::Flow
+                    | Measure::Current(_)
             );
             return Some(if shared { self.through(there) } else { there });
         }

@@ -7,6 +7,7 @@ use crate::building::{Building, thousandths};
 use crate::device::Device;
 use crate::dice::Dice;
 use crate::flows::{Circuit, Rates, Stream};
+use crate::plan::BusKind;
 
 /// What a meter can show. Its amounts are thousandths of the unit named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub enum Measure {
     Volume,
     /// W; negative while more goes out than comes in.
     Power,
+    /// W that come in; none while more goes out.
+    PowerIn,
+    /// W that go out; none while more comes in.
+    PowerOut,
     /// W of conductor 1, 2 or 3.
     PhasePower(u8),
     /// Litres an hour.
@@ -160,6 +165,8 @@ impl<'a> Sight<'a> {
                 Some(export.map_or(0, |export| self.building.counted(export, self.at)))
             }
             Measure::Power => Some(thousandths(power)),
+            Measure::PowerIn => Some(thousandths(power.max(0.0))),
+            Measure::PowerOut => Some(thousandths((-power).max(0.0))),
             Measure::PhasePower(phase) => Some(thousandths(phase_power(phase))),
             Measure::Voltage(phase) => Some(thousandths(volts(phase))),
             Measure::Current(phase) => {
@@ -254,11 +261,15 @@ impl Place {
         use Device as D;
         match self.kind() {
             Kind::Circuit { .. } if matches!(self, Self::Cooling) => matches!(device, D::Cooling),
-            Kind::Circuit { .. } => matches!(device, D::HeatMain | D::Heat),
+            Kind::Circuit { .. } => matches!(device, D::HeatMain | D::Heat | D::RadioHeat),
             Kind::Pipe(_) if matches!(self, Self::Gas) => matches!(device, D::Gas),
-            Kind::Pipe(_) => matches!(device, D::ColdWater | D::HotWater | D::S0Water),
+            Kind::Pipe(_) => matches!(
+                device,
+                D::ColdWater | D::HotWater | D::S0Water | D::RadioWater | D::RadioHotWater
+            ),
             Kind::Wire { .. } => {
                 matches!(device, D::Sdm630 | D::Iem3155 | D::Em340 | D::B23 | D::S0Electricity)
+                    || device.speaks(BusKind::Han)
             }
             Kind::Air if matches!(self, Self::Outdoors) => {
                 matches!(device, D::Outdoor | D::Ds18b20 | D::Forecast)

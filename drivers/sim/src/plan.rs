@@ -5,7 +5,8 @@
 //!
 //! [[bus]]
 //! id = "riser"
-//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu | mqtt | onewire | pulse | weather
+//! kind = "mbus"              # mbus | modbus-tcp | modbus-rtu | han | wmbus | mqtt | onewire | pulse |
+//!                            # weather
 //! baud = 2400                # optional: answers take as long as on such a wire
 //!
 //! [[meter]]
@@ -58,6 +59,22 @@ pub struct BusPlan {
     pub baud: Option<u32>,
     /// How often its meters are to be read, for the site's configuration.
     pub poll_every_secs: Option<u32>,
+    /// On a wire of radio, what hears its meters.
+    pub receiver: Option<ReceiverKind>,
+}
+
+/// What hears meters by radio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiverKind {
+    /// A stick of IMST.
+    Im871a,
+    /// A stick of Amber's, now Würth's.
+    Amb8465,
+    /// A stick with culfw.
+    Cul,
+    /// A program that says a line of text for each frame.
+    Lines,
 }
 
 /// What is spoken on a bus.
@@ -70,6 +87,10 @@ pub enum BusKind {
     ModbusTcp,
     /// Modbus RTU behind a transparent converter, or on a serial line.
     ModbusRtu,
+    /// The customer port of an electricity meter.
+    Han,
+    /// A receiver of wireless M-Bus.
+    Wmbus,
     /// Sensors that are clients of the gateway's own broker.
     Mqtt,
     /// Thermometers in a folder.
@@ -105,6 +126,10 @@ pub struct MeterPlan {
     /// How much of what there is at its place runs through it, in thousandths: in a large load
     /// many meters share a place.
     pub share: u32,
+    /// Whether it encrypts what it says, with a key of its own.
+    pub sealed: bool,
+    /// Whether it is a neighbour's: heard, and not in the site's configuration.
+    pub stranger: bool,
 }
 
 impl Plan {
@@ -132,6 +157,9 @@ impl Plan {
             if bus.baud.is_some_and(|baud| !(300..=115_200).contains(&baud)) {
                 return Err(PlanError::Baud(bus.id.clone()));
             }
+            if bus.receiver.is_some() != (bus.kind == BusKind::Wmbus) {
+                return Err(PlanError::Receiver(bus.id.clone()));
+            }
         }
 
         let mut names = HashSet::new();
@@ -153,12 +181,14 @@ impl Plan {
             let address = match (meter.address, bus.kind) {
                 (None, BusKind::Mbus) if meter.secondary => 0,
                 (Some(address @ 0..=250), BusKind::Mbus) => address,
-                (None, BusKind::Mqtt | BusKind::OneWire | BusKind::Weather) => 0,
+                (None, BusKind::Mqtt | BusKind::OneWire | BusKind::Weather | BusKind::Wmbus) => 0,
+                (None, BusKind::Han) if units.insert((&meter.bus, 0)) => 0,
                 (Some(line), BusKind::Pulse) if units.insert((&meter.bus, line)) => line,
-                (_, BusKind::Mqtt | BusKind::OneWire | BusKind::Pulse | BusKind::Weather) => {
-                    return Err(PlanError::Address(name()));
+                (Some(unit @ 1..=247), BusKind::ModbusTcp | BusKind::ModbusRtu)
+                    if units.insert((&meter.bus, unit)) =>
+                {
+                    unit
                 }
-                (Some(unit @ 1..=247), _) if units.insert((&meter.bus, unit)) => unit,
                 _ => return Err(PlanError::Address(name())),
             };
             let part_of = match &meter.part_of {
@@ -169,6 +199,12 @@ impl Plan {
                     Some(meter_id(dice, &main.bus, &main.name))
                 }
             };
+            if (meter.sealed || meter.stranger) && !meter.device.speaks_unasked() {
+                return Err(PlanError::Unasked(name()));
+            }
+            if !(1..=1_000).contains(&meter.share) {
+                return Err(PlanError::Share(name()));
+            }
             meters.push(MeterPlan {
                 id: meter_id(dice, &meter.bus, &meter.name),
                 name: name(),
@@ -179,7 +215,9 @@ impl Plan {
                 place: meter.place,
                 medium: meter.medium,
                 part_of,
-                share: 1_000,
+                share: meter.share,
+                sealed: meter.sealed,
+                stranger: meter.stranger,
             });
         }
         Ok(Self { seed, name: file.name, place: file.place, buses: file.buses, meters })
@@ -206,6 +244,7 @@ impl Plan {
                         kind,
                         baud: None,
                         poll_every_secs: Some(60),
+                        receiver: None,
                     });
                 }
                 let name = format!("{prefix} {}", number + 1);
@@ -220,6 +259,8 @@ impl Plan {
                     medium: None,
                     part_of: None,
                     share: 20,
+                    sealed: false,
+                    stranger: false,
                 });
             }
         };
@@ -295,6 +336,16 @@ struct MeterEntry {
     place: Place,
     medium: Option<Medium>,
     part_of: Option<String>,
+    #[serde(default = "all")]
+    share: u32,
+    #[serde(default)]
+    sealed: bool,
+    #[serde(default)]
+    stranger: bool,
+}
+
+const fn all() -> u32 {
+    1_000
 }
 
 /// Why a `building.toml` describes no building.
@@ -309,6 +360,9 @@ pub enum PlanError {
     /// A wire of no such speed.
     #[error("bus `{0}`: baud is 300 to 115200, or left out for as fast as possible")]
     Baud(String),
+    /// A receiver where there is no radio, or none where there is.
+    #[error("bus `{0}`: a bus of kind wmbus has a receiver, and no other has one")]
+    Receiver(String),
     /// A meter without a name of its own.
     #[error("meter `{0}`: a name is not empty, and no two meters have the same")]
     Name(String),
@@ -321,11 +375,19 @@ pub enum PlanError {
     /// A meter that cannot measure what there is at its place.
     #[error("meter `{0}`: its device cannot measure what there is at its place")]
     WrongPlace(String),
+    /// A meter that is asked, and so neither encrypts here nor is a stranger.
+    #[error(
+        "meter `{0}`: only what speaks unasked, at a customer port or by radio, can be sealed or a stranger"
+    )]
+    Unasked(String),
+    /// More than there is, or nothing.
+    #[error("meter `{0}`: share is 1 to 1000, in thousandths")]
+    Share(String),
     /// A meter that cannot be addressed.
     #[error(
         "meter `{0}`: an M-Bus meter needs address = 0 to 250 or secondary = true, a Modbus meter \
-         an address of its own from 1 to 247, one with pulses a line of its own; on a 1-Wire and \
-         of a weather service there is none"
+         an address of its own from 1 to 247, one with pulses a line of its own; on a 1-Wire, by \
+         radio, at a customer port and of a weather service there is none"
     )]
     Address(String),
     /// A part of a meter that is not there.
@@ -368,7 +430,8 @@ mod tests {
         );
         let address = "meter `m`: an M-Bus meter needs address = 0 to 250 or secondary = true, a \
                        Modbus meter an address of its own from 1 to 247, one with pulses a line \
-                       of its own; on a 1-Wire and of a weather service there is none";
+                       of its own; on a 1-Wire, by radio, at a customer port and of a weather \
+                       service there is none";
         check(&meter("a", water), address);
         check(&meter("a", &format!("{water}address = 251")), address);
         check(&meter("b", "device = \"room\"\nplace = \"flat\"\naddress = 1"), address);

@@ -5,11 +5,13 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Utc};
 use metering::{Clock, MeterId};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,14 +19,18 @@ use crate::building::Building;
 use crate::device::Device;
 use crate::faults::Handle;
 use crate::forecast::Service;
+use crate::han::{self, CustomerPort};
 use crate::line::{Line, Party, Pty, listen};
 use crate::mbus::{self, Slave, Slaves};
 use crate::meter::Meter;
 use crate::modbus::{Framing, Units};
 use crate::mqtt;
 use crate::onewire;
+use crate::outlet::{self, Outlet};
 use crate::plan::{BusKind, BusPlan, Plan};
 use crate::pulses::Chip;
+use crate::radio::Air;
+use crate::receiver::Receiver;
 
 /// How a building is put on the wires.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +56,7 @@ pub struct Simulator {
     /// Whether the folder is ours to remove.
     is_own_folder: bool,
     broker_password: String,
+    receivers: HashMap<String, Arc<Receiver>>,
 }
 
 /// Where a bus can be reached.
@@ -87,6 +94,10 @@ impl Simulator {
             .iter()
             .map(|meter| (meter.id, Arc::new(Meter::new(&plan, meter, &building))))
             .collect();
+        let receivers = plan.buses.iter().filter_map(|bus| {
+            bus.receiver.map(|kind| (bus.id.clone(), Arc::new(Receiver::new(kind))))
+        });
+        let receivers = receivers.collect();
         let mut simulator = Self {
             plan,
             ports: Vec::new(),
@@ -97,6 +108,7 @@ impl Simulator {
             is_own_folder: options.folder.is_none(),
             folder: options.folder.clone().unwrap_or_else(own_folder),
             broker_password: uuid::Uuid::now_v7().simple().to_string(),
+            receivers,
         };
         for (index, bus) in simulator.plan.buses.clone().iter().enumerate() {
             let port = simulator.open(index, bus, options).await?;
@@ -123,6 +135,7 @@ impl Simulator {
                 self.tasks.spawn(service.serve(listener, self.tasks.clone()));
                 return Ok(Port::Tcp(address.port()));
             }
+            BusKind::Han | BusKind::Wmbus => return self.open_outlet(index, bus, options).await,
             BusKind::Mbus | BusKind::ModbusTcp | BusKind::ModbusRtu => {}
         }
         let line = Line {
@@ -144,6 +157,47 @@ impl Simulator {
         let (listener, address) = self.listen(index, bus, options).await?;
         self.tasks.spawn(line.serve_port(listener, self.tasks.clone()));
         Ok(Port::Tcp(address.port()))
+    }
+
+    /// A wire on which the meters speak unasked.
+    async fn open_outlet(
+        &self,
+        index: usize,
+        bus: &BusPlan,
+        options: &Options,
+    ) -> Result<Port, SimulatorError> {
+        let said = broadcast::Sender::new(outlet::UNHEARD);
+        let (meters, clock, stop) = (self.on(bus), Arc::clone(&self.clock), self.stop.clone());
+        let receiver = self.receivers.get(&bus.id).cloned();
+        let own = receiver.as_ref().map(|it| it.baud());
+        let baud = own.or_else(|| meters.first().map(|it| han::baud(it.plan.device)));
+        let outlet = Outlet {
+            said: said.clone(),
+            receiver: receiver.clone(),
+            baud: bus.baud.or(baud),
+            stop: stop.clone(),
+        };
+        if let Some(receiver) = receiver {
+            self.tasks.spawn(Air { meters, receiver, said, clock, stop }.serve());
+        } else if let Some(meter) = meters.into_iter().next() {
+            let port = CustomerPort { meter, said, clock, stop, counter: AtomicU32::new(0) };
+            self.tasks.spawn(port.serve());
+        }
+        if options.ptys.contains(&bus.id) {
+            let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
+            let pty = Pty::open().map_err(failed)?;
+            let path = pty.path().to_owned();
+            self.tasks.spawn(outlet.serve_pty(pty));
+            return Ok(Port::Pty(path));
+        }
+        let (listener, address) = self.listen(index, bus, options).await?;
+        self.tasks.spawn(outlet.serve_port(listener, self.tasks.clone()));
+        Ok(Port::Tcp(address.port()))
+    }
+
+    /// The receiver of radio on a bus.
+    pub(crate) fn receiver(&self, bus: &str) -> Option<&Receiver> {
+        self.receivers.get(bus).map(|it| &**it)
     }
 
     /// The bus's TCP port.
@@ -274,9 +328,20 @@ impl Simulator {
         let meter = self.meters.get(&id)?;
         Some(match meter.plan.device {
             Device::Ds18b20 => onewire::number(meter),
-            device if device.is_mbus() => mbus::secondary(meter).to_string(),
+            device if device.is_mbus() || device.speaks(BusKind::Wmbus) => {
+                mbus::secondary(meter).to_string()
+            }
+            device if device.speaks(BusKind::Han) => han::number(meter),
             _ => meter.serial().to_string(),
         })
+    }
+
+    /// The keys of a meter that encrypts: of encryption, and of authentication if it has one.
+    pub(crate) fn keys(&self, id: MeterId) -> Option<([u8; 16], Option<[u8; 16]>)> {
+        let meter = self.meters.get(&id).filter(|meter| meter.plan.sealed)?;
+        let authenticates = meter.plan.device.speaks(BusKind::Han);
+        let authentication = authenticates.then(|| meter.key("authentication"));
+        Some((meter.key("encryption"), authentication))
     }
 
     /// How long the M-Bus device in a meter's place takes before it answers; `None` where the line

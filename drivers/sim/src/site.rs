@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::device::Device;
 use crate::mqtt;
-use crate::plan::BusKind;
+use crate::plan::{BusKind, ReceiverKind};
 use crate::pulses;
 use crate::simulator::{Port, Simulator};
 
@@ -22,6 +22,8 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         kind: match bus.kind {
             BusKind::Mbus => "mbus",
             BusKind::ModbusTcp | BusKind::ModbusRtu => "modbus",
+            BusKind::Han => "han",
+            BusKind::Wmbus => "wmbus",
             BusKind::Mqtt => "mqtt",
             BusKind::OneWire => "onewire",
             BusKind::Pulse => "pulse",
@@ -38,21 +40,38 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         },
         baud: bus.baud,
         poll_every_secs: bus.poll_every_secs,
+        receiver: bus.receiver,
+        energy_step_wh: plan
+            .meters
+            .iter()
+            .any(|it| it.bus == bus.id && it.sealed && it.device == Device::Kamstrup)
+            .then_some(10),
+        mode: match bus.receiver {
+            Some(ReceiverKind::Amb8465) => Some("c+t"),
+            Some(ReceiverKind::Im871a | ReceiverKind::Cul) => Some("c"),
+            Some(ReceiverKind::Lines) | None => None,
+        },
         contact: (bus.kind == BusKind::Weather).then_some("drift@example.no"),
         consent: (bus.kind == BusKind::Weather).then_some(true),
     });
-    let meters = plan.meters.iter().map(|meter| MeterEntry {
+    let known = plan.meters.iter().filter(|meter| !meter.stranger);
+    let meters = known.map(|meter| MeterEntry {
         id: meter.id.to_string(),
         name: &meter.name,
         bus: &meter.bus,
         address: match meter.device {
-            _ if meter.secondary => None,
+            device if meter.secondary || device.speaks_unasked() => None,
             Device::Forecast => None,
             Device::ZigbeeRoom => Some(Address::Text(meter.name.clone())),
             Device::Ds18b20 => simulator.plate(meter.id).map(Address::Text),
             _ => Some(Address::Number(meter.address)),
         },
-        secondary: if meter.secondary { simulator.plate(meter.id) } else { None },
+        secondary: if meter.secondary || meter.device.speaks(BusKind::Wmbus) {
+            simulator.plate(meter.id)
+        } else {
+            None
+        },
+        serial: if meter.device.speaks(BusKind::Han) { simulator.plate(meter.id) } else { None },
         coordinates: (meter.device == Device::Forecast).then_some("63.43, 10.39, 12"),
         pulses_per_unit: pulses::per_unit(meter.device),
         profile: meter.device.profile(),
@@ -106,6 +125,27 @@ pub fn broker_users(simulator: &Simulator) -> Option<String> {
     ))
 }
 
+/// The keys of the meters that encrypt, as a supplier sends them: a table, which `fyrhus keys
+/// import` takes. `None` if there are none.
+pub fn meter_keys(simulator: &Simulator) -> Option<String> {
+    let hex = |key: [u8; 16]| key.map(|byte| format!("{byte:02X}")).concat();
+    let rows = simulator.plan().meters.iter().filter(|meter| !meter.stranger).filter_map(|meter| {
+        let (encryption, authentication) = simulator.keys(meter.id)?;
+        let number: String = simulator.plate(meter.id)?;
+        // Of a radio meter: number and maker, without version and medium.
+        let is_radio = meter.device.speaks(BusKind::Wmbus);
+        let number = if is_radio { number.get(..11)?.to_owned() } else { number };
+        Some(format!(
+            "{number};{};{}\n",
+            hex(encryption),
+            authentication.map_or_else(String::new, hex)
+        ))
+    });
+    let rows: Vec<String> = rows.collect();
+    (!rows.is_empty())
+        .then(|| format!("Serial number;AES key;Authentication key\n{}", rows.concat()))
+}
+
 #[derive(Serialize)]
 struct BrokerEntry {
     plain: String,
@@ -132,6 +172,9 @@ struct BusEntry<'a> {
     port: String,
     baud: Option<u32>,
     poll_every_secs: Option<u32>,
+    receiver: Option<ReceiverKind>,
+    energy_step_wh: Option<u32>,
+    mode: Option<&'a str>,
     contact: Option<&'a str>,
     consent: Option<bool>,
 }
@@ -150,6 +193,7 @@ struct MeterEntry<'a> {
     bus: &'a str,
     address: Option<Address>,
     secondary: Option<String>,
+    serial: Option<String>,
     coordinates: Option<&'a str>,
     pulses_per_unit: Option<&'a str>,
     profile: Option<&'a str>,

@@ -6,6 +6,7 @@
 //! | heat, cooling | KAM 08, heat or cooling | both in one telegram |
 //! | cold and hot water | KAW 17, water or warm water | fabrication number, volume (BCD, litres), flow, volume at the due date |
 //! | gas | ELS 50, gas | fabrication number, volume (BCD, 10 litres), volume at the due date |
+//! | heat and water by radio | KAM 35, KAM 1B | the same as on the wire, in one telegram |
 //!
 //! They are like those of a Kamstrup MULTICAL 601 and of common water and gas modules, and written
 //! with the encoder of `mbus-rs`. The due date is the first of the month, by civil time.
@@ -31,6 +32,9 @@ pub(crate) const fn plate(device: Device) -> (&'static str, u8, u8) {
         Device::Cooling => ("KAM", 0x08, 0x0A),
         Device::HotWater => ("KAW", 0x17, 0x06),
         Device::Gas => ("ELS", 0x50, 0x03),
+        Device::RadioHeat => ("KAM", 0x35, 0x04),
+        Device::RadioHotWater => ("KAM", 0x1B, 0x06),
+        Device::RadioWater => ("KAM", 0x1B, 0x16),
         _ => ("KAW", 0x17, 0x07),
     }
 }
@@ -72,6 +76,17 @@ pub(crate) fn write(
         }
     });
     frame.ok().map(<[u8]>::to_vec)
+}
+
+/// Everything that a meter says, as records alone.
+pub(crate) fn write_records(
+    meter: &Meter,
+    w: &mut Writer<'_>,
+    at: DateTime<Utc>,
+) -> Result<(), Full> {
+    let mut body = Body { meter, w };
+    body.current(at)?;
+    body.due(at)
 }
 
 struct Body<'a, 'b, 'c> {
@@ -138,7 +153,8 @@ impl Body<'_, '_, '_> {
     }
 
     const fn is_thermal(&self) -> bool {
-        matches!(self.meter.plan.device, Device::HeatMain | Device::Heat | Device::Cooling)
+        let device = self.meter.plan.device;
+        matches!(device, Device::HeatMain | Device::Heat | Device::Cooling | Device::RadioHeat)
     }
 }
 

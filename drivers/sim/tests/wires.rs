@@ -456,11 +456,12 @@ async fn the_sites_configuration_names_every_meter_once() {
     let simulator = Simulator::start(plan, &options, Arc::new(Stopped(now()))).await.unwrap();
     let site: toml::Table = site_toml(&simulator).unwrap().parse().unwrap();
     let meters = site["meter"].as_array().unwrap();
-    assert_eq!(meters.len(), simulator.plan().meters.len());
+    let known = simulator.plan().meters.iter().filter(|meter| !meter.stranger);
+    assert_eq!(meters.len(), known.count());
     let mut ids: Vec<&str> = meters.iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert!(meters.iter().all(|it| it["simulated"].as_bool() == Some(true)));
     for meter in meters {
-        let places = ["address", "secondary", "coordinates"];
+        let places = ["address", "secondary", "coordinates", "serial"];
         assert_eq!(places.iter().filter(|it| meter.contains_key(it)).count(), 1, "{meter}");
         if let Some(main) = meter.get("part_of") {
             assert!(ids.contains(&main.as_str().unwrap()));
@@ -558,4 +559,82 @@ async fn captures_are_served_as_they_are() {
         served += 1;
     }
     assert!(served > 20, "{served} captures");
+}
+
+/// A port on which a meter pushes, and a receiver, of those who listen there by the bytes.
+const UNASKED: &str = r#"
+name = "Test house"
+
+[[bus]]
+id = "han"
+kind = "han"
+
+[[bus]]
+id = "stick"
+kind = "wmbus"
+receiver = "im871a"
+
+[[meter]]
+name = "mains"
+bus = "han"
+device = "kaifa"
+place = "electricity-main"
+
+[[meter]]
+name = "flat"
+bus = "stick"
+device = "radio-water"
+place = "cold-flats"
+share = 100
+
+[[meter]]
+name = "neighbour"
+bus = "stick"
+device = "radio-water"
+place = "cold-2"
+stranger = true
+"#;
+
+#[tokio::test]
+async fn a_meter_pushes_unasked_and_a_stick_hears_once_it_is_told_to() {
+    let plan = Plan::parse(UNASKED, 1).unwrap();
+    let clock = Arc::new(Stopped(now()));
+    let simulator = Simulator::start(plan, &Options::default(), clock).await.unwrap();
+    let mut port = connect(&simulator, "han").await;
+    command(&simulator, "hour mains").unwrap();
+    // Its clock stands still: it pushes what it is told to, and nothing else.
+    let head = read(&mut port, 3).await;
+    assert_eq!(head[..2], [0x7E, 0xA0], "{head:02x?}");
+    let whole = read(&mut port, usize::from(head[2]) - 1).await;
+    let energy = u32::try_from(shown_at(&simulator, "mains", "2024-02-29T12:00:00Z")).unwrap();
+    let sent = energy.to_be_bytes();
+    assert!(whole.windows(4).any(|it| it == sent), "{sent:02x?} in {whole:02x?}");
+    assert_eq!(whole.last(), Some(&0x7E));
+
+    let mut stick = connect(&simulator, "stick").await;
+    stick.write_all(&[0xA5, 0x81, 0x01, 0x00, 0x24, 0x89]).await.unwrap();
+    assert_eq!(read(&mut stick, 4).await, [0xA5, 0x01, 0x02, 0x00]);
+    let mode_c = [0xA5, 0x81, 0x03, 0x07, 0, 3, 0, 6, 0x18, 0, 1, 0x99, 0xB2];
+    stick.write_all(&mode_c).await.unwrap();
+    assert_eq!(read(&mut stick, 5).await, [0xA5, 0x01, 0x04, 0x01, 0x00]);
+    let head = read(&mut stick, 4).await;
+    assert_eq!(head[..3], [0xA5, 0xC2, 0x03], "a frame, with strength and checksum");
+    // Behind control and maker: the number, its last digits first.
+    let frame = read(&mut stick, usize::from(head[3]) + 3).await;
+    let digits: Vec<_> = frame[3..7].iter().rev().map(|byte| format!("{byte:02X}")).collect();
+    let number = digits.concat();
+    let plates = ["flat", "neighbour"].map(|name| {
+        let plate = simulator.plate(meter(&simulator, name)).unwrap();
+        plate.get(..8).unwrap().to_owned()
+    });
+    assert!(plates.contains(&number), "{number} of {plates:?}");
+    let site = site_toml(&simulator).unwrap();
+    assert!(site.contains(&plates[0]) && !site.contains(&plates[1]), "{site}");
+    simulator.stop().await;
+}
+
+/// What a meter's first counter showed at `at`.
+fn shown_at(simulator: &Simulator, name: &str, at: &str) -> i64 {
+    let shows = simulator.shows(meter(simulator, name), at.parse().unwrap());
+    shows.first().unwrap().1.mantissa()
 }

@@ -19,6 +19,8 @@ pub struct HanSettings {
     pub port: PortSettings,
     /// How its line is set; `None` finds it.
     pub line: Option<Line>,
+    /// As [`Rules::kamstrup_energy`].
+    pub kamstrup_energy: Option<i8>,
 }
 
 /// The ear at one customer port.
@@ -38,16 +40,17 @@ pub struct HanEar {
 impl HanEar {
     /// An ear for the first of `meters`: there is one meter at a port.
     pub fn open(settings: HanSettings, meters: Vec<Meter>, keys: &Keyring) -> Self {
-        let HanSettings { port, line } = settings;
+        let HanSettings { port, line, kamstrup_energy } = settings;
         let meter = meters.into_iter().next();
-        let rules = Self::rules(meter.as_ref(), keys);
+        let rules = Rules { kamstrup_energy, ..Self::rules(meter.as_ref(), keys) };
         let listener = Listener::new(port, line, rules, Patience::default());
         Self { listener, meter, known: None, counter: None }
     }
 
     /// Opens what is heard from now on with `keys`: those that are kept under the meter's number.
     pub fn set_keys(&mut self, keys: &Keyring) {
-        let rules = Self::rules(self.meter.as_ref(), keys);
+        let kamstrup_energy = self.listener.rules().kamstrup_energy;
+        let rules = Rules { kamstrup_energy, ..Self::rules(self.meter.as_ref(), keys) };
         if *self.listener.rules() != rules {
             self.counter = None;
             self.listener.set_rules(rules);

@@ -54,6 +54,10 @@ pub(super) fn ping() -> Step {
     request(VERSION, &[])
 }
 
+pub(super) fn reset() -> Step {
+    request(RESET, &[])
+}
+
 fn request(command: u8, payload: &[u8]) -> Step {
     let mut send = vec![START, command, u8::try_from(payload.len()).unwrap_or(u8::MAX)];
     send.extend_from_slice(payload);

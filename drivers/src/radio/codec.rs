@@ -79,6 +79,18 @@ impl Codec {
         }
     }
 
+    /// What makes one that does not answer begin anew, if it hears that at all; it is not waited
+    /// for an answer.
+    pub(super) fn reset(&self) -> Option<Step> {
+        let step = match self.kind {
+            ReceiverKind::Im871a => im871a::reset(),
+            ReceiverKind::Amb8465 => amb8465::reset(),
+            ReceiverKind::Cul => cul::reset(),
+            ReceiverKind::Lines => return None,
+        };
+        Some(Step { reply: None, ..step })
+    }
+
     /// Takes `bytes` in and tells of everything that is now whole.
     pub(super) fn push(&mut self, bytes: &[u8], each: &mut dyn FnMut(Said)) {
         self.waiting.extend_from_slice(bytes);

@@ -25,6 +25,11 @@ pub(super) fn ping() -> Step {
     Step { send: b"V\r\n".to_vec(), reply: Some(u16::from(b'V')) }
 }
 
+/// It boots again.
+pub(super) fn reset() -> Step {
+    Step { send: b"B00\r\n".to_vec(), reply: None }
+}
+
 /// What a line says.
 pub(super) fn said(line: &str) -> Said {
     if let Some(hex) = line.strip_prefix('b') {

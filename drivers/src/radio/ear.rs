@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::mbus::radio::{Format, Link, Listener, Scratch, State};
+use ::mbus::radio::{Format, Link, Listener, Piece, Pieces, Scratch, State};
 use ::mbus::{Header, Selection, Status};
 use metering::{Clock, Moment};
 
@@ -36,6 +36,8 @@ pub struct RadioEar {
     keys: Arc<Keyring>,
     /// Of the compact frames of all meters that are heard: one for each type of meter.
     formats: Box<[Format]>,
+    /// Of the message that comes in several frames at the moment.
+    pieces: Pieces<Box<[u8]>>,
     scratch: Box<Scratch>,
 }
 
@@ -58,7 +60,8 @@ impl RadioEar {
         keys: Arc<Keyring>,
     ) -> Self {
         let formats = vec![Format::EMPTY; MOST_FORMATS].into_boxed_slice();
-        Self { receiver, meters, profiles, keys, formats, scratch: Box::default() }
+        let pieces = Pieces::new(vec![0; LONGEST_MESSAGE].into_boxed_slice());
+        Self { receiver, meters, profiles, keys, formats, pieces, scratch: Box::default() }
     }
 
     /// Opens what is heard from now on with `keys`.
@@ -68,35 +71,48 @@ impl RadioEar {
 
     /// As [`Ear::hear`](crate::Ear::hear).
     pub async fn hear(&mut self, clock: &dyn Clock) -> Heard {
-        match self.receiver.next().await {
-            Event::Frame(frame) => self.frame(frame, clock.now()),
-            Event::Noise => Heard::Noise,
-            Event::Down(error) => Heard::Trouble(Plaint { index: None, error }),
-            Event::Up => Heard::Well,
+        loop {
+            return match self.receiver.next().await {
+                Event::Frame(frame) => match self.frame(frame, clock.now()) {
+                    Some(heard) => heard,
+                    None => continue,
+                },
+                Event::Noise => Heard::Noise,
+                Event::Down(error) => Heard::Trouble(Plaint { index: None, error }),
+                Event::Up => Heard::Well,
+            };
         }
     }
 
-    fn frame(&mut self, frame: Frame, at: Moment) -> Heard {
-        let Self { meters, profiles, keys, formats, scratch, .. } = self;
+    /// What a frame says; `None` if it is a piece of a message that is not whole yet.
+    fn frame(&mut self, frame: Frame, at: Moment) -> Option<Heard> {
+        let Self { meters, profiles, keys, formats, pieces, scratch, .. } = self;
         let Frame { bytes, rssi_dbm } = frame;
-        let heard = Listener::resume(formats).hear(&bytes, &**keys, scratch);
+        let mut listener = Listener::resume(formats);
+        let heard = listener.hear(&bytes, &**keys, scratch);
+        let heard = match pieces.take(&heard, at.boottime) {
+            Piece::None => heard,
+            Piece::More => return None,
+            Piece::Last => listener.hear_whole(pieces, &**keys, scratch)?,
+            Piece::Lost => return Some(Heard::Noise),
+        };
         let (Some(Link::Radio(_)), Some(sender)) = (heard.envelope.link, heard.envelope.meter)
         else {
-            return Heard::Noise;
+            return Some(Heard::Noise);
         };
         let state = heard.envelope.encryption.map(|it| it.state);
         let chosen = meters.iter().enumerate().find(|(_, meter)| {
             matches!(meter.address, MeterAddress::Secondary(it) if it.matches_address(&sender))
         });
         let Some((index, meter)) = chosen else {
-            return Heard::Stranger(Stranger {
+            return Some(Heard::Stranger(Stranger {
                 name: Selection::of(sender).to_string(),
                 identity: identity_of(sender),
                 medium: Some(medium(sender.medium)),
                 rssi_dbm,
                 sealed: !matches!(state, None | Some(State::Decrypted | State::PlainMarked)),
                 at,
-            });
+            }));
         };
         let address = meter.address;
         let content = heard.content.map_err(|error| {
@@ -109,7 +125,7 @@ impl RadioEar {
         let readout = content.and_then(|content| {
             readout_of(Some(header), content, Came { bytes: bytes.clone(), at }, meter, profiles)
         });
-        match readout {
+        Some(match readout {
             Ok(mut readout) => {
                 readout.odd.extend(rssi_dbm.map(|dbm| OddRecord {
                     telegram: 0,
@@ -121,9 +137,12 @@ impl RadioEar {
                 Heard::Meter { index, readout: Box::new(readout), once: false }
             }
             Err(error) => Heard::Trouble(Plaint { index: Some(index), error }),
-        }
+        })
     }
 }
+
+/// Eight frames: meters that send more of one message are not read by radio in buildings.
+const LONGEST_MESSAGE: usize = 2_048;
 
 /// Types of meters in one place whose compact frames can be read: 17 KB.
 const MOST_FORMATS: usize = 64;

@@ -19,6 +19,7 @@ const RADIO: u8 = 2;
 
 const PING: u8 = 0x01;
 const SET_CONFIG: u8 = 0x03;
+const RESET: u8 = 0x07;
 const FRAME_HEARD: u8 = 0x03;
 
 const HAS_TIME: u8 = 0x20;
@@ -39,6 +40,10 @@ pub(super) fn setup(mode: RadioMode) -> Vec<Step> {
 
 pub(super) fn ping() -> Step {
     request(PING, &[])
+}
+
+pub(super) fn reset() -> Step {
+    request(RESET, &[])
 }
 
 /// Something for its management, which answers under the next number.

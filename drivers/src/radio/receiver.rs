@@ -3,7 +3,7 @@
 //! ```text
 //! open ──▶ set up, step by step ──▶ frames ──▶ Event::Frame
 //!   ▲          │ no answer            │ nothing for a minute: it is asked whether it is there
-//!   └──────────┴──────────────────────┘ no answer: Event::Down, once, and set up anew
+//!   └──────────┴──────────────────────┘ no answer: Event::Down, once; reset, and set up anew
 //! ```
 //!
 //! A receiver that has lost its power, or has hung itself up, hears nothing and does not say so: in
@@ -56,6 +56,8 @@ pub struct Receiver {
     /// When something came last.
     last: Instant,
     is_down: bool,
+    /// Whether it did not answer before its port was opened anew.
+    is_mute: bool,
     patience: ReceiverPatience,
 }
 
@@ -111,6 +113,7 @@ impl Receiver {
             tries: 0,
             last: Instant::now(),
             is_down: false,
+            is_mute: false,
             patience,
         }
     }
@@ -137,6 +140,11 @@ impl Receiver {
         if self.port.open().await? {
             self.codec.clear();
             self.steps = self.codec.setup(self.mode).into();
+            if std::mem::take(&mut self.is_mute)
+                && let Some(reset) = self.codec.reset()
+            {
+                self.steps.push_front(reset);
+            }
             (self.asked, self.tries, self.last) = (None, 0, Instant::now());
         }
         self.say().await?;
@@ -160,6 +168,7 @@ impl Receiver {
             }
             if self.tries == MOST_TRIES {
                 self.port.close();
+                self.is_mute = true;
                 return Err(PortFault::Mute(self.patience.reply * MOST_TRIES));
             }
             self.port.write(&step.send).await?;

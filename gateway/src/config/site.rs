@@ -66,6 +66,8 @@ pub struct Bus {
     pub parity: Parity,
     /// Whether the file leaves `baud` and `parity` to be found by listening.
     pub finds_line: bool,
+    /// Of a customer port, what one step of energy is, as a power of ten of 1 Wh.
+    pub energy_step: Option<i8>,
     /// Of a wire of radio, the receiver.
     pub radio: Option<Radio>,
     /// How long a meter may take to begin its answer; the bus has a formula where this is `None`.

@@ -52,6 +52,9 @@ pub(crate) struct BusBody {
     meters: usize,
     /// Of these, how many do not answer.
     silent: usize,
+    /// How many meters are heard on it that are not in the configuration; `null` where nobody can
+    /// be heard. They are told with the bus.
+    strangers: Option<usize>,
     /// The scan that is under way or was the last; `null` before the first.
     scan: Option<ScanBody>,
 }
@@ -91,6 +94,7 @@ impl BusBody {
             round_ms: ms(told.and_then(|told| told.round)),
             meters: meters().count(),
             silent: silent.count(),
+            strangers: told.and_then(|told| told.strangers.as_ref()).map(|all| all.heard.len()),
             scan: told.and_then(|told| told.scan.as_deref()).map(ScanBody::of),
         }
     }

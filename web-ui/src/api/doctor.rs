@@ -1,5 +1,5 @@
-//! `GET /api/v1/buses/{bus}`: what the wire doctor has seen, what is most likely wrong, and what
-//! a scan has found.
+//! `GET /api/v1/buses/{bus}`: what the wire doctor has seen, what is most likely wrong, what
+//! a scan has found, and who else is heard.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::Web;
 use crate::api::buses::BusBody;
 use crate::api::scan::FoundBody;
+use crate::api::strangers::StrangerBody;
 use crate::handles::{BusFinding, BusHealth, MeterHealth};
 use crate::problem::{Code, Problem};
 use crate::wire::Time;
@@ -32,7 +33,10 @@ pub(crate) async fn bus(
     let found = scan.into_iter().flat_map(|scan| &scan.found);
     let found = found.map(|found| FoundBody::of(found, &web)).collect();
     let several = scan.map(|scan| scan.several.clone()).unwrap_or_default();
-    body.map(|bus| Json(BusDetail { bus, health, found, several }))
+    let strangers = told.and_then(|told| told.strangers.as_ref());
+    let strangers = strangers.map(|all| all.heard.iter().map(StrangerBody::of).collect());
+    let strangers = strangers.unwrap_or_default();
+    body.map(|bus| Json(BusDetail { bus, health, found, several, strangers }))
         .ok_or_else(|| Problem::new(Code::NoSuchBus, "The configuration has no bus with this id."))
 }
 
@@ -46,6 +50,8 @@ pub(crate) struct BusDetail {
     found: Vec<FoundBody>,
     /// Where several meters answered it at once and could not be told apart.
     several: Vec<String>,
+    /// Who is heard and is not in the configuration.
+    strangers: Vec<StrangerBody>,
 }
 
 /// How a wire is. Counts are kept over restarts.

@@ -8,6 +8,7 @@ mod counter;
 mod data;
 mod doctor;
 mod doors;
+mod keys;
 mod login;
 mod requests;
 mod roles;
@@ -28,7 +29,9 @@ use http_body_util::BodyExt;
 use ledger::book::Book;
 use ledger::chain::Chain;
 use ledger::entry::{Entry, Fact};
-use metering::{Clock, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit};
+use metering::{
+    Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit,
+};
 use serde_json::Value;
 use store::testing::{self, FixedClock, KnownDay, ScratchDir};
 use store::{Kind, Store, StoreError};
@@ -36,6 +39,7 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::handles::*;
+use crate::meter_keys::*;
 use crate::people::{self, Person};
 use crate::told::*;
 use crate::{Handles, Listener, WebUi};
@@ -224,6 +228,9 @@ async fn daemon(
                 let set = display.parse::<u32>().map(|it| format!("{it}.0 kWh, {who}"));
                 let _ = reply.send(set.map_err(|_| "that is not a display".to_owned()));
             }
+            Wish::Keys { order, reply } => {
+                let _ = reply.send(keys_kept(&order));
+            }
             Wish::SeeBattery { reply, .. } => {
                 let _ = reply.send(true);
             }
@@ -246,6 +253,26 @@ async fn recorded(core: &store::Core, fact: Fact) -> Result<u64, NotRecorded> {
     chain.push(&bytes).unwrap();
     core.append_chain(seq - 1, bytes).await.unwrap();
     Ok(seq)
+}
+
+/// Of one meter the keys are kept; a file has one more.
+fn keys_kept(order: &KeyOrder) -> Result<KeysKept, KeysRefused> {
+    let meters = vec![KeptKey { meter: "67001122KAM".to_owned(), authentication: false }];
+    let kept = |new, replaced| Ok(KeysKept { meters, new, replaced });
+    match order {
+        KeyOrder::Enter { meter, .. } if meter.len() < 4 => Err(KeysRefused::Number),
+        KeyOrder::Enter { encryption, .. } if encryption.0.len() != 32 => Err(KeysRefused::Key),
+        KeyOrder::Import { file, password: None } if file.0.starts_with(b"PK") => {
+            Err(KeysRefused::Password)
+        }
+        KeyOrder::Import { file, .. } if file.0.is_empty() => {
+            Err(KeysRefused::File("the file has no key".to_owned()))
+        }
+        KeyOrder::Forget { meter } if meter != "67001122KAM" => Err(KeysRefused::Unknown),
+        KeyOrder::Tell | KeyOrder::Forget { .. } => kept(0, 0),
+        KeyOrder::Enter { .. } => kept(0, 1),
+        KeyOrder::Import { .. } => kept(1, 0),
+    }
 }
 
 /// On `riser-a` a scan is under way, and on no other bus.
@@ -371,6 +398,23 @@ fn site() -> Site {
     }
 }
 
+/// A neighbour's meter.
+fn stranger() -> HeardStranger {
+    HeardStranger {
+        name: "67001199KAM1B16".to_owned(),
+        identity: Identity {
+            serial: "67001199".to_owned(),
+            manufacturer: "KAM".to_owned(),
+            version: "27".to_owned(),
+        },
+        medium: Some(Medium::Water),
+        rssi_dbm: Some(-71),
+        sealed: true,
+        at: "2026-11-21T12:59:40Z".parse().unwrap(),
+        count: 12,
+    }
+}
+
 /// A wire on which two meters have one address.
 fn health() -> BusHealth {
     let count = |name, count| (name, count);
@@ -418,7 +462,7 @@ fn status_of_a_good_day() -> Status {
             p95: Some(Duration::from_millis(270)),
             round: Some(Duration::from_millis(4_100)),
             health: Some(Arc::new(health())),
-            strangers: None,
+            strangers: Some(Arc::new(Strangers { heard: vec![stranger()], forgotten: 0 })),
             scan: Some(Arc::new(scan())),
         }],
         store: StoreStatus {

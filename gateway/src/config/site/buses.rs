@@ -158,6 +158,7 @@ impl Buses {
             baud: baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(kind.default_baud()),
             parity: parity?.parse().ok()?,
             finds_line: !section.has(&BAUD) && !section.has(&PARITY),
+            energy_step: heard::energy_step(check, section, kind),
             radio: radio.ok()?,
             answer_within,
             pause_after_connect: Duration::from_millis(pause_after_connect?),

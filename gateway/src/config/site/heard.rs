@@ -5,7 +5,9 @@ use drivers::{EarKind, MeterAddress, PortSettings};
 
 use super::WireKind;
 use super::buses::KnownBus;
-use super::keys::{ADDRESS, ANSWER_WITHIN, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY};
+use super::keys::{
+    ADDRESS, ANSWER_WITHIN, ENERGY_STEP, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY,
+};
 use crate::config::check::{Check, Section};
 
 /// A receiver and what it listens for.
@@ -53,6 +55,20 @@ pub(super) fn radio(
         check.mistake(section.place(&MODE), advice.to_owned());
     }
     Ok(Some(Radio { receiver, mode }))
+}
+
+/// What one step of the energy registers is at a customer port, as a power of ten of 1 Wh.
+pub(super) fn energy_step(
+    check: &mut Check<'_>,
+    section: Section<'_>,
+    kind: WireKind,
+) -> Option<i8> {
+    let step = check.number(section, &ENERGY_STEP)?;
+    if kind != WireKind::Listened(EarKind::Han) {
+        let advice = "`energy_step_wh` belongs to kind = \"han\": leave it out";
+        check.mistake(section.place(&ENERGY_STEP), advice.to_owned());
+    }
+    i8::try_from(step.ilog10()).ok()
 }
 
 /// Says what of a bus's section does not fit a wire that is listened to.

@@ -57,6 +57,7 @@ pub(super) static BUS: Table = Table {
         &MAX_UNIT_LOADS,
         &RECEIVER,
         &MODE,
+        &ENERGY_STEP,
         &CONTACT,
         &CONSENT,
         &USER,
@@ -184,6 +185,15 @@ pub(super) static MODE: Key = Key {
     without: Without::Word("c+t"),
     says: "Wireless M-Bus: which mode of its meters the receiver listens for. `c+t` is both on an \
            amb8465, and `t` on a receiver that hears one at a time.",
+};
+
+pub(super) static ENERGY_STEP: Key = Key {
+    name: "energy_step_wh",
+    takes: Takes::OneNumber(&[1, 10, 100, 1_000]),
+    without: Without::Told("what the telegram or the maker's list tells"),
+    says: "HAN: what one step of the energy registers of a Kamstrup is, in Wh: 1 in Sweden, and \
+           in Denmark what the meter was set to, since its telegrams do not tell. Without it those \
+           energies are noted and are no values. A Norwegian one counts 10 Wh by its list.",
 };
 
 pub(super) static METER: Table = Table {

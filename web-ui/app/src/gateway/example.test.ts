@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { exampleMeter, exampleSite, lastBus, newId } from './example';
+import { exampleMeter, exampleSite, heardMeter, lastBus, newId, take, taken } from './example';
 
 test('an id is of version 7, begins with its time and is nobody else’s', () => {
   const now = Date.parse('2026-11-21T13:30:00Z');
@@ -24,4 +24,14 @@ test('a new meter hangs on the bus that was written last', () => {
   expect(lastBus(text)).toBe('cellar');
   expect(lastBus('')).toBe('bus-1');
   expect(exampleMeter(0, 'Meter', lastBus(text))).toContain('bus = "cellar"');
+});
+
+test('a meter that is heard is taken by what it is known by, once', () => {
+  const heard = (kind: string) => heardMeter(0, 'New', 'air', kind, '67001122KAM1B16');
+  expect(heard('wmbus')).toContain('bus = "air"\nsecondary = "67001122KAM1B16"\n');
+  expect(heard('mqtt')).toContain('address = "67001122KAM1B16"\n');
+  const section = heard('wmbus');
+  take(section);
+  expect(taken()).toBe(section);
+  expect(taken()).toBeNull();
 });

@@ -37,6 +37,35 @@ address = 1
 `;
 }
 
+/** A meter that is heard, by what it is known by on a bus of its kind. */
+export function heardMeter(
+  now: number,
+  name: string,
+  bus: string,
+  kind: string,
+  known: string,
+): string {
+  const key = kind === 'mqtt' ? 'address' : 'secondary';
+  return exampleMeter(now, name, bus).replace(
+    /^address = 1$/m,
+    `${key} = ${JSON.stringify(known)}`,
+  );
+}
+
+let chosen: string | null = null;
+
+/** A section for the configuration's page to begin with. */
+export function take(section: string): void {
+  chosen = section;
+}
+
+/** The section that was chosen, once. */
+export function taken(): string | null {
+  const section = chosen;
+  chosen = null;
+  return section;
+}
+
 /** The id of the last bus of a configuration, where a new meter most likely hangs. */
 export function lastBus(text: string): string {
   const ids = [...text.matchAll(/^\[\[bus\]\](?:\n(?!\[).*)*?\nid *= *"([^"]*)"/gm)];

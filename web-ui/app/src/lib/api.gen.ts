@@ -17,6 +17,11 @@ export type ProblemCode =
   | 'enrol_unreachable'
   | 'host'
   | 'if_match_missing'
+  | 'key_file'
+  | 'key_number'
+  | 'key_password'
+  | 'key_wrong'
+  | 'keys_failed'
   | 'last_owner'
   | 'ledger_broken'
   | 'ledger_failed'
@@ -33,6 +38,7 @@ export type ProblemCode =
   | 'no_scan_here'
   | 'no_statement'
   | 'no_such_bus'
+  | 'no_such_key'
   | 'no_such_meter'
   | 'no_such_register'
   | 'no_such_route'
@@ -235,6 +241,8 @@ export interface Bus {
   silent: number;
   /** `up`, `down`, `starting`. */
   state: string;
+  /** How many meters are heard on it that are not in the configuration; `null` where nobody can be heard. They are told with the bus. */
+  strangers: number | null;
 }
 
 /** A bus and its wire. */
@@ -245,6 +253,8 @@ export interface BusDetail {
   health: Health | null;
   /** Where several meters answered it at once and could not be told apart. */
   several: string[];
+  /** Who is heard and is not in the configuration. */
+  strangers: Stranger[];
 }
 
 /** What went wrong last on a bus. */
@@ -456,10 +466,42 @@ export interface Identity {
   version: string;
 }
 
+/** What a file of keys brought. */
+export interface ImportedKeys {
+  /** Meters that had none. */
+  new: number;
+  /** Meters whose keys were others before, or the same. */
+  replaced: number;
+}
+
 /** A document that is kept. */
 export interface KeptProof {
   /** In hex: an entry names it so. */
   sha256: string;
+}
+
+/** That a meter's keys are kept. No answer has a key in it. */
+export interface Key {
+  /** Whether the authentication key is kept, too. */
+  authentication: boolean;
+  /** Its number, as it was entered: `67001122KAM`. */
+  meter: string;
+}
+
+/** The keys of a meter, as its supplier gives them out. */
+export interface KeyEntry {
+  /** The same; of an electricity meter alone. */
+  authentication?: string | null;
+  /** 32 hex digits. */
+  encryption: string;
+}
+
+/** A supplier's file of keys: a table (CSV), or a KEM file. */
+export interface KeyFile {
+  /** As it came, in base64. */
+  file: string;
+  /** Of a KEM file. */
+  password?: string | null;
 }
 
 /** Meters whose newest values a page does not know yet. */
@@ -1222,6 +1264,23 @@ export interface Store {
   stored: number;
   /** In English; `null` if all is well. */
   trouble: string | null;
+}
+
+/** A meter that is heard and not in the configuration. */
+export interface Stranger {
+  /** When it was heard last. */
+  at: Time;
+  /** How often it was heard since the daemon started. */
+  count: number;
+  /** Its maker's three letters; empty if it tells none. */
+  manufacturer: string;
+  medium: string | null;
+  /** By which it would be configured: `67001122KAM1B16`, a topic. */
+  name: string;
+  /** How strong it came in last, if the receiver tells. */
+  rssi_dbm: number | null;
+  /** Whether it takes a key that is not here to read it. */
+  sealed: boolean;
 }
 
 /** Where the sync to the cloud stands. */

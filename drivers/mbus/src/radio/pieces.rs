@@ -366,18 +366,18 @@ mod tests {
     fn a_piece_is_of_the_message_before_it_by_its_number() {
         use Piece::{Last, Lost, More};
         #[track_caller]
-        fn check_numbers(accesses: [u8; 3], expected: &[Piece; 3]) {
+        fn check_numbers(accesses: [u8; 3], expected: [Piece; 3]) {
             let pieces = numbered_pieces_of(0x78, Security::Plain, &accesses);
             let frames: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             let records = if expected[2] == Last { Ok(20) } else { Err("no message") };
-            check(&frames, 500, expected, records);
+            check(&frames, 500, &expected, records);
         }
-        check_numbers([7, 7, 7], &[More, More, Last]);
-        check_numbers([254, 255, 0], &[More, More, Last]);
+        check_numbers([7, 7, 7], [More, More, Last]);
+        check_numbers([254, 255, 0], [More, More, Last]);
         // The last piece of the next message: its number is the next to that of this one.
-        check_numbers([7, 7, 8], &[More, More, Lost]);
-        check_numbers([7, 8, 12], &[More, More, Lost]);
-        check_numbers([7, 9, 9], &[More, Lost, Lost]);
+        check_numbers([7, 7, 8], [More, More, Lost]);
+        check_numbers([7, 8, 12], [More, More, Lost]);
+        check_numbers([7, 9, 9], [More, Lost, Lost]);
         let none = pieces_of(0x78, Security::Plain);
         let seven = numbered_pieces_of(0x78, Security::Plain, &[7; 3]);
         check(&[&seven[0], &none[1], &seven[2]], 500, &[More, Lost, Lost], Err("no message"));

@@ -151,13 +151,12 @@ struct Period {
     /// One, or of each device if the meter was exchanged in it.
     amounts: Vec<Quantity>,
     coverage: Coverage,
-    /// Some of it was used in a gap before it.
-    spread_unknown: bool,
+    /// Some of it is a share of what was used in a gap.
+    in_gap: bool,
 }
 
 impl Period {
-    const NONE: Self =
-        Self { amounts: Vec::new(), coverage: Coverage::NONE, spread_unknown: false };
+    const NONE: Self = Self { amounts: Vec::new(), coverage: Coverage::NONE, in_gap: false };
 
     fn add(&mut self, row: &Used) {
         self.amounts.push(row.amount);
@@ -166,17 +165,17 @@ impl Period {
             self.coverage.from_memory.saturating_add(row.coverage.from_memory);
         // What is expected is expected of the meter, whichever device it is.
         self.coverage.expected = self.coverage.expected.max(row.coverage.expected);
-        self.spread_unknown |= row.spread_unknown;
+        self.in_gap |= row.in_gap;
     }
 
     /// Whether the amount is that of this period, and of all of it.
     ///
-    /// A meter that is read less often than once in a period has all of its use in those that end
-    /// with a reading, and nothing is missing. Where readings are expected in the period itself,
-    /// use from before it came out of a gap, which a reading out of turn may have ended.
+    /// A meter that is read less often than once in a period has an even share of its use in each, and
+    /// nothing is missing. Where a reading that was planned is, a share is not what was used just then,
+    /// though a reading out of turn may have made up the number.
     const fn is_whole(&self) -> bool {
         let Coverage { got, expected, .. } = self.coverage;
-        got >= expected && !(self.spread_unknown && expected > 0)
+        got >= expected && !self.in_gap
     }
 }
 
@@ -317,11 +316,22 @@ mod tests {
     }
 
     /// A row of a litre.
-    fn row(start_ms: i64, got: u32, expected: u32, spread_unknown: bool) -> Used {
+    fn row(start_ms: i64, got: u32, expected: u32, in_gap: bool) -> Used {
         let (amount, coverage) =
             (amount(1, 0, Unit::Litre), Coverage { got, expected, ..Coverage::NONE });
         let end_ms = start_ms + 3_600_000;
-        Used { start_ms, end_ms, opening: 0, closing: 1, amount, fell: 0, coverage, spread_unknown }
+        let spread_unknown = true;
+        Used {
+            start_ms,
+            end_ms,
+            opening: 0,
+            closing: 1,
+            amount,
+            fell: 0,
+            coverage,
+            spread_unknown,
+            in_gap,
+        }
     }
 
     fn used(rows: &[Used]) -> UsedBy {
@@ -351,7 +361,8 @@ mod tests {
         let litres = Resolution::new(0, Unit::Litre).unwrap();
         let missing = |row| used(&[row]).at(0, litres).1;
         assert!(missing(row(0, 4, 4, true)), "a reading out of turn made up the number");
-        assert!(!missing(row(0, 0, 0, true)), "it is read every six hours");
+        assert!(!missing(row(0, 0, 0, false)), "it is read every six hours");
+        assert!(!missing(row(0, 1, 1, false)), "and this is one of them");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct Used {
     /// Whether it has a share of what was used while nobody read the meter: when in that time, nobody
     /// knows.
     pub spread_unknown: bool,
+    /// Whether a reading that was planned is missing in that time. A meter that is read once a day has
+    /// shares, and nothing is missing.
+    pub in_gap: bool,
 }
 
 impl Snapshot<'_> {
@@ -85,7 +88,10 @@ impl Snapshot<'_> {
         let tallied = self.tallied()?;
         let tallies = tallied.tallies(info.series, step, span)?;
         let newest_era = self.state.hot.progress.get(&info.series).map_or(0, |it| it.era);
-        let mut counting = Counting::new(self.civil, step, span.clone());
+        let planned = |between: &Range<i64>| {
+            self.state.schedules.expected(self.civil, info.meter, between) > 0
+        };
+        let mut counting = Counting::new(self.civil, step, span.clone(), planned);
         let mut stand = None;
         for era in 0..=newest_era {
             let before = tallied.beside_row(info.series, step, era, from, Side::Before)?;
@@ -168,11 +174,13 @@ fn end_of(
 }
 
 /// Counts use into periods.
-struct Counting {
+struct Counting<P> {
     civil: Civil,
     step: Step,
     span: Range<i64>,
     rows: BTreeMap<i64, Counted>,
+    /// Whether a reading was planned in that time.
+    planned: P,
 }
 
 struct Counted {
@@ -182,15 +190,16 @@ struct Counted {
     up: i64,
     down: i64,
     spread_unknown: bool,
+    in_gap: bool,
     closed_from_memory: u32,
 }
 
 /// A reading closes a quarter hour that ended at most so long before it.
 const SLACK_MS: i64 = 450_000;
 
-impl Counting {
-    const fn new(civil: Civil, step: Step, span: Range<i64>) -> Self {
-        Self { civil, step, span, rows: BTreeMap::new() }
+impl<P: Fn(&Range<i64>) -> bool> Counting<P> {
+    const fn new(civil: Civil, step: Step, span: Range<i64>, planned: P) -> Self {
+        Self { civil, step, span, rows: BTreeMap::new(), planned }
     }
 
     /// Counts what lies between the stand before a row and the row's first reading.
@@ -202,10 +211,16 @@ impl Counting {
         let from = self.civil.period(Step::Quarter, at.saturating_add(SLACK_MS)).start;
         let difference = i128::from(row.first) - i128::from(stand);
         let gap = from.min(closed.start)..closed.end;
+        let between = at.saturating_add(SLACK_MS)..row.first_at.saturating_sub(SLACK_MS);
+        let missed = !between.is_empty() && (self.planned)(&between);
         let last = if difference < 0 {
-            self.count(instant, stand, row.first, 0, clamped(-difference))
+            let mut last = self.count(instant, stand, row.first, 0, clamped(-difference));
+            if let Some(counted) = &mut last {
+                counted.in_gap |= missed;
+            }
+            last
         } else {
-            self.spread(&gap, stand, difference);
+            self.spread(&gap, stand, difference, missed);
             self.row_of(instant)
         };
         // What was read right at the end of a period closes it, and lies in the next one.
@@ -218,7 +233,7 @@ impl Counting {
     }
 
     /// Counts `difference` in even shares over `gap`, which is whole quarter hours.
-    fn spread(&mut self, gap: &Range<i64>, stand: i64, difference: i128) {
+    fn spread(&mut self, gap: &Range<i64>, stand: i64, difference: i128, missed: bool) {
         let length = i128::from(gap.end) - i128::from(gap.start);
         let used_by = |at: i64| {
             let at = i128::from(at.clamp(gap.start, gap.end)) - i128::from(gap.start);
@@ -232,6 +247,7 @@ impl Counting {
             let outside = gap.start < period.start || gap.end > period.end;
             if let Some(counted) = self.count(period.start, from, to, share, 0) {
                 counted.spread_unknown |= outside && difference > 0;
+                counted.in_gap |= outside && missed;
             }
             period = self.civil.period(self.step, period.end);
         }
@@ -267,6 +283,7 @@ impl Counting {
             up: 0,
             down: 0,
             spread_unknown: false,
+            in_gap: false,
             closed_from_memory: 0,
         });
         counted.closing = to;
@@ -295,6 +312,7 @@ impl Counting {
                     ..coverage
                 },
                 spread_unknown: counted.spread_unknown,
+                in_gap: counted.in_gap,
             })
             .collect()
     }
@@ -311,7 +329,7 @@ mod tests {
 
     fn rows(step: Step, from: (i64, i64), to: (i64, i64)) -> Vec<Used> {
         let civil = Civil::of(chrono_tz::Europe::Oslo);
-        let mut counting = Counting::new(civil, step, i64::MIN..i64::MAX);
+        let mut counting = Counting::new(civil, step, i64::MIN..i64::MAX, |_| false);
         counting.link(Some(from), &Tally::of(to.0, to.1, false, 1));
         let litres = Resolution::new(0, Unit::Litre).unwrap();
         counting.finish(litres, |_| Coverage::NONE)

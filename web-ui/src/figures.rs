@@ -229,13 +229,12 @@ impl UsedBy {
     }
 
     /// The amount of the period that starts at `start_ms`, if at least 95 % of its readings came and
-    /// none of it was used before.
+    /// none of it is a share of a gap.
     pub(crate) fn nearly_whole(&self, start_ms: i64, wanted: Resolution) -> Option<i64> {
         let period = self.periods.get(&start_ms)?;
         let Coverage { got, expected, .. } = period.coverage;
         let enough = u64::from(got) * 100 >= u64::from(expected) * 95;
-        let foreign = period.spread_unknown && expected > 0;
-        let amount = sum(&period.amounts, wanted).filter(|_| enough && !foreign);
+        let amount = sum(&period.amounts, wanted).filter(|_| enough && !period.in_gap);
         amount.map(Quantity::mantissa)
     }
 

@@ -28,8 +28,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::api::{
-    analysis, bms, buses, cloud, counter, doctor, flow, health, history, keys, meters, overview,
-    readings, said, scan, session, site, sla, users,
+    account, analysis, bms, buses, cloud, counter, doctor, flow, health, history, keys, meters,
+    overview, readings, said, scan, session, site, sla, users,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::{Need, admit};
@@ -82,6 +82,8 @@ fn table() -> Vec<Route> {
             .asks::<history::Question>().answers_text("text/csv"),
         Route::get("/meters/{meter}/readings", May(See), "What a register showed, reading by reading", readings::readings)
             .asks::<readings::Question>().answers::<readings::Readings>(200),
+        Route::get("/account", May(See), "What was expected, what came, and why the rest did not", account::account)
+            .asks::<account::Question>().answers::<account::AccountBody>(200),
         Route::get("/live", May(See), "What changes, as server-sent events `live` and `status`", live::live)
             .answers_text("text/event-stream").mentions::<live::LiveEvent>(),
 

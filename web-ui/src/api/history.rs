@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use documents::{Cell, Table};
 use metering::{MeterId, Quantity, Register, Resolution};
 use serde::{Deserialize, Serialize};
-use store::{Gap, Kind, Level, Point, Run, Snapshot, Step, StoreError, Used};
+use store::{CounterBreak, Gap, Kind, Level, Point, Run, Snapshot, Step, StoreError, Used};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Web;
@@ -119,7 +119,9 @@ impl Rows {
 /// More than a screen has pixels.
 const MOST_ROWS: u32 = 4_000;
 
-fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Step>, D::Error> {
+pub(crate) fn step<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Step>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Word {
@@ -136,7 +138,7 @@ fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Step
     }))
 }
 
-const fn step_code(step: Step) -> &'static str {
+pub(crate) const fn step_code(step: Step) -> &'static str {
     match step {
         Step::Quarter => "quarter",
         Step::Hour => "hour",
@@ -200,6 +202,25 @@ pub(crate) struct History {
     runs: Vec<RunBody>,
     /// When nothing was read, and why.
     gaps: Vec<GapBody>,
+    /// What a counter did that is no use, by time.
+    breaks: Vec<Break>,
+}
+
+/// A counter ran over, was set back, or goes on in another device or unit. None of it is use.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CounterBreak)]
+pub(crate) struct Break {
+    at: Time,
+    /// `rollover`, `reset`, `swap`, `unit`
+    kind: &'static str,
+    /// The last figure before it.
+    old: Amount,
+    old_at: Time,
+    /// Of the device that showed it; empty if it does not tell.
+    old_serial: String,
+    /// The first figure after it.
+    new: Amount,
+    new_serial: String,
 }
 
 /// Rows that count the same steps: 3 with 3 decimals in GJ are 0.003 GJ.
@@ -288,6 +309,7 @@ impl History {
             None => None,
         };
         let gaps = store.gaps(meter, span.clone())?;
+        let breaks = store.counter_breaks(meter, register, span)?;
         Ok(Self {
             meter: meter.to_string(),
             register: point.register.to_string(),
@@ -296,6 +318,7 @@ impl History {
             total: total.map(Amount::of),
             runs,
             gaps: gaps.iter().map(GapBody::of).collect(),
+            breaks: breaks.into_iter().map(Break::of).collect(),
         })
     }
 
@@ -375,6 +398,20 @@ impl RunBody {
         cells.push(Cell::Figure(row.expected.to_string()));
         cells.push(Cell::Figure(row.spread_unknown.to_string()));
         cells
+    }
+}
+
+impl Break {
+    fn of(it: CounterBreak) -> Self {
+        Self {
+            at: Time::of_ms(it.at_ms),
+            kind: it.kind.as_str(),
+            old: Amount::of(it.old),
+            old_at: Time::of_ms(it.old_at_ms),
+            old_serial: it.old_serial,
+            new: Amount::of(it.new),
+            new_serial: it.new_serial,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/api/v1`, one file for each resource: its handlers, its wire structs, and how these are made.
 
+pub(crate) mod account;
 pub(crate) mod analysis;
 pub(crate) mod bms;
 pub(crate) mod buses;

@@ -11,9 +11,10 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Timelike};
 use energy::{Comparison, HOURS};
 use metering::{Medium, MeterId, Moment, Register, Resolution, Unit};
 use serde::Serialize;
-use store::{Snapshot, Step, StoreError};
+use store::{Account, Snapshot, Step, StoreError};
 use utoipa::ToSchema;
 
+use crate::api::account::{self, Cause};
 use crate::api::meters::state_of;
 use crate::doors::Doors;
 use crate::figures::{self, Measure, UsedBy};
@@ -171,6 +172,8 @@ pub(crate) struct CompletenessBody {
     got: u32,
     missing: u32,
     from_memory: u32,
+    /// Why they are missing, the most frequent first.
+    causes: Vec<Cause>,
     /// Those that have ended.
     quarters: Vec<Quarter>,
 }
@@ -375,22 +378,22 @@ impl Board<'_> {
         let now_ms = self.now.wall_ms();
         let so_far = today.span_ms.start..now_ms.max(today.span_ms.start);
         let mut quarters: HashMap<i64, Quarter> = HashMap::new();
-        for row in self.store.completeness(so_far, Step::Quarter)? {
-            let seen = self.seen.iter().any(|meter| meter.id == row.meter);
-            if !seen || row.end_ms > now_ms {
-                continue;
-            }
-            let quarter = quarters.entry(row.start_ms).or_insert_with(|| Quarter {
-                start: Time::of_ms(row.start_ms),
+        let seen = |meter| self.seen.iter().any(|it| it.id == meter);
+        let mut accounts = account::accounts(self.store, so_far, Step::Quarter, seen)?;
+        accounts.retain(|account| account.end_ms <= now_ms && account.expected > 0);
+        for account in &accounts {
+            let quarter = quarters.entry(account.start_ms).or_insert_with(|| Quarter {
+                start: Time::of_ms(account.start_ms),
                 expected: 0,
                 got: 0,
                 from_memory: 0,
             });
-            quarter.expected += row.expected;
+            quarter.expected += account.expected;
             // What came besides makes up for no other meter's absence.
-            quarter.got += row.got.min(row.expected);
-            quarter.from_memory += row.from_memory;
+            quarter.got += account.got();
+            quarter.from_memory += account.from_memory;
         }
+        let causes = Account::sum(&accounts).as_ref().map_or_else(Vec::new, account::causes);
         let mut quarters: Vec<Quarter> = quarters.into_values().collect();
         quarters.sort_by_key(|quarter| quarter.start);
         let sum = |of: fn(&Quarter) -> u32| quarters.iter().map(of).sum();
@@ -400,6 +403,7 @@ impl Board<'_> {
             got,
             missing: expected.saturating_sub(got),
             from_memory: sum(|it| it.from_memory),
+            causes,
             quarters,
         })
     }

@@ -334,6 +334,37 @@ async fn a_gap_is_told_with_its_cause_and_what_was_used_in_it_is_spread_and_mark
 }
 
 #[tokio::test]
+async fn the_account_closes_by_meter_bus_site_and_register() {
+    let gateway = Gateway::over(testing::known_day().await.unwrap());
+    let cookie = gateway.visitor(Role::Wall).await;
+    let span = "from=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z";
+    for (by, step, count) in
+        [("meter", "day", 2), ("site", "hour", 23), ("site", "day", 1), ("bus", "quarter", 92)]
+    {
+        let path = format!("/account?{span}&step={step}&by={by}");
+        let account = gateway.get(&path, &cookie).await.json();
+        let periods = account["accounts"].as_array().unwrap();
+        assert!(periods.len() >= count, "{by} {step}: {account}");
+        let sum = |of: &dyn Fn(&Value) -> u64| periods.iter().map(of).sum::<u64>();
+        let missing = |it: &Value| {
+            it["missing"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it["count"].as_u64().unwrap())
+                .sum::<u64>()
+        };
+        assert_eq!(sum(&|it| it["expected"].as_u64().unwrap()), 184, "{by} {step}");
+        assert_eq!(sum(&|it| it["received"].as_u64().unwrap()), 180, "{by} {step}");
+        assert_eq!(sum(&missing), 4, "{by} {step}");
+    }
+    let path = format!("/account?{span}&step=day&meter={HEAT}&register=flow_temperature");
+    let account = gateway.get(&path, &cookie).await.json();
+    assert_eq!(account["accounts"][0]["missing"], json!([{"cause": "silent", "count": 4}]));
+    assert_eq!(account["accounts"][0]["expected"], 92);
+}
+
+#[tokio::test]
 async fn an_answer_too_many_hides_no_absence() {
     let gateway = Gateway::over(testing::known_day().await.unwrap());
     let cookie = gateway.visitor(Role::Wall).await;

@@ -112,6 +112,36 @@ export type SaidKind =
   | 'unread'
   | 'value';
 
+/** What was expected and what came. */
+export interface Account {
+  /** By what was asked for, and by time. A period without anything expected is not there. */
+  accounts: AccountPeriod[];
+  /** `quarter`, `hour`, `day`, `month`. */
+  step: string;
+}
+
+/** The account of one period. */
+export interface AccountPeriod {
+  /** What a person put in. */
+  corrected: number;
+  end: Time;
+  /** What the schedule of that time planned: the sum of those below but `unplanned`. */
+  expected: number;
+  /** What the meter remembered and told later. */
+  from_memory: number;
+  /** What came after its quarter hour, before the next was planned. */
+  late: number;
+  /** The rest, by cause. */
+  missing: Cause[];
+  /** The meter's id or the bus's; empty for the site. */
+  of: string;
+  /** What came when it was asked for. */
+  received: number;
+  start: Time;
+  /** What came beyond it. */
+  unplanned: number;
+}
+
 /** An exact amount: `1396.317 MWh`. */
 export interface Amount {
   /** The ASCII code of the unit: `kWh`, `m3`, `C`; `1` for a bare number. */
@@ -263,6 +293,13 @@ export interface BusError {
   trouble: Trouble;
 }
 
+/** Why something is missing. */
+export interface Cause {
+  /** `silent`, `bus_down`, ..., `gateway_off`, `power_off`, `clock_wrong`, `disk`, `configuration_changed`, `never_asked`. */
+  cause: string;
+  count: number;
+}
+
 /** What the label or the terminal says, and who the owner will be. */
 export interface Claim {
   /** Capitals, spaces and dashes do not matter. */
@@ -287,6 +324,8 @@ export interface Comparison {
 
 /** How many of the answers that were expected today have come. */
 export interface Completeness {
+  /** Why they are missing, the most frequent first. */
+  causes: Cause[];
   expected: number;
   from_memory: number;
   /** Those from the meters' memory among them. */
@@ -322,6 +361,21 @@ export interface Cooled {
 export interface Counter {
   /** With its unit: `48213.600 kWh`. */
   counter: string;
+}
+
+/** A counter ran over, was set back, or goes on in another device or unit. None of it is use. */
+export interface CounterBreak {
+  at: Time;
+  /** `rollover`, `reset`, `swap`, `unit` */
+  kind: string;
+  /** The first figure after it. */
+  new: Amount;
+  new_serial: string;
+  /** The last figure before it. */
+  old: Amount;
+  old_at: Time;
+  /** Of the device that showed it; empty if it does not tell. */
+  old_serial: string;
 }
 
 /** What the meter's display shows. */
@@ -437,6 +491,8 @@ export interface Health {
 
 /** What a register did. */
 export interface History {
+  /** What a counter did that is no use, by time. */
+  breaks: CounterBreak[];
   /** When nothing was read, and why. */
   gaps: Gap[];
   /** `counter`, `gauge`, `flag`. */

@@ -37,6 +37,11 @@ export type Run = With<gen.Run, { rows: HistoryRow[] }>;
 export type History = With<
   Pick<gen.History, 'kind' | 'total' | 'runs' | 'gaps'>,
   { kind: Kind; runs: Run[] }
->;
+> & {
+  /** The gateway alone tells them. */
+  breaks?: Break[];
+};
+
+export type Break = With<gen.CounterBreak, { kind: 'rollover' | 'reset' | 'swap' | 'unit' }>;
 
 export type { Amount, Gap } from './api.gen';

@@ -3,8 +3,10 @@ import type { Problem } from './api';
 import type { ProblemCode, RegisterWords, Trouble, TroubleCode, Words } from './api.gen';
 import { setBits } from './flags';
 import { now } from './now.svelte';
+import { figure, unitSymbol } from './number';
 import { hasText, lang, t, tCode, type Params, type TextKey } from './text.svelte';
 import * as time from './time';
+import type { Amount, Break } from './wire';
 import { zone } from './zone.svelte';
 
 /** The parts of a register's canonical text that follow its quantity. */
@@ -113,6 +115,18 @@ export function reasonText(reason: string): string {
  */
 export function silenceCause(reason: string | null): string {
   return reason === null || reason === 'silent' || reason === 'not_asked' ? '' : reasonText(reason);
+}
+
+/** Why something that was expected is missing. */
+export function causeText(cause: string): string {
+  const key = `missing.${cause}`;
+  return hasText(key) ? t(key) : reasonText(cause);
+}
+
+/** What a counter did that is no use. */
+export function breakText(it: Break): string {
+  const told = ({ value, unit }: Amount) => `${figure(value, lang())} ${unitSymbol(unit)}`.trim();
+  return t(`break.${it.kind}`, { old: told(it.old), new: told(it.new) });
 }
 
 /** What went wrong, as a sentence. Every code of the server has a text, or this does not compile. */

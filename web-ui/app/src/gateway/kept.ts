@@ -34,11 +34,19 @@ export function kept<T>(name: KeptName): T | null {
 
 /** From when the overview is. */
 export function keptAt(): number | null {
-  const at = Number(localStorage.getItem(place('at')));
-  return at > 0 ? at : null;
+  try {
+    const at = Number(localStorage.getItem(place('at')));
+    return at > 0 ? at : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Nothing stays behind. */
 export function forget(): void {
-  for (const name of [...NAMES, 'at'] as const) localStorage.removeItem(place(name));
+  try {
+    for (const name of [...NAMES, 'at'] as const) localStorage.removeItem(place(name));
+  } catch {
+    // A browser that keeps nothing has nothing to forget.
+  }
 }

@@ -259,7 +259,7 @@ test(
       // Whoever logs out leaves nothing behind.
       await page.goto('/setup');
       await page.getByRole('button', { name: 'Logg ut' }).click();
-      await page.getByLabel('Passord').waitFor();
+      await page.getByRole('button', { name: 'Logg inn' }).waitFor();
       const left = await page.evaluate(() =>
         Object.keys(localStorage).filter((key) => key.startsWith('fyrhus.last')),
       );

@@ -120,7 +120,8 @@ export async function fits(page, where) {
     const limit = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth > limit) {
       const all = [...document.querySelectorAll('body *')];
-      return told(all.filter((element) => right(element) > limit + 1));
+      const wide = all.filter((it) => !it.closest('.scroll') && right(it) > limit + 1);
+      return wide.length > 0 ? told(wide) : ['the page, by nothing that is seen'];
     }
     // What is scrolled to inside a panel may be wider than it.
     const inside = [...document.querySelectorAll('.panel *')];

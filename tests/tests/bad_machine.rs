@@ -111,7 +111,9 @@ async fn a_full_disk_makes_readings_late_and_loses_none() {
     let status = gateway.until("the disk is full", "status", trouble).await.unwrap();
     let said = status["store"]["trouble"].as_str().unwrap();
     assert!(said.contains("is full: nothing stored earlier is lost"), "{said}");
-    assert!(home.log().contains(said), "{}", home.log());
+    // The pages say as well how much waits.
+    let (why, waits) = said.split_once("; ").unwrap();
+    assert!(home.log().contains(why) && waits.contains("in memory"), "{said}\n{}", home.log());
     let overview = gateway.get("overview").await.unwrap();
     let codes: Vec<_> =
         overview["look_at"].as_array().unwrap().iter().map(|it| &it["code"]).collect();

@@ -284,6 +284,8 @@ fn told(found: &Discovered, known: &Known) -> FoundMeter {
             MeterAddress::Secondary(wanted) => {
                 found.selection().is_some_and(|own| wanted.overlaps(&own))
             }
+            // A unit has no name of its own: who answers there is whom the configuration means.
+            MeterAddress::Unit(_) => found.address == *address,
             other => found.primary.map(MeterAddress::Primary) == Some(*other) && same_device,
         }
     };

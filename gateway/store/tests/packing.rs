@@ -207,6 +207,7 @@ async fn a_file_of_the_version_before_is_read_and_packed() {
         .unwrap()
         .execute_batch(
             "DROP TABLE chunk; DROP TABLE block; DROP TABLE packed_meter; DROP TABLE set_aside;
+             DROP TABLE seal;
              CREATE INDEX spool_by_time ON spool (ts); PRAGMA user_version = 1;",
         )
         .unwrap();

@@ -11,10 +11,16 @@ demo: tools web
 	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
 	target/release/demo $(ARGS)
 
+# The same random cases for the same tree, so that what fails is the change; `PROPTEST_RNG_SEED= make test`
+# and `make proof` draw new ones.
+test: export PROPTEST_RNG_SEED ?= 20261121
+# Most tests wait for wires and silence, so many of them share two cores well.
+test: export RUST_TEST_THREADS ?= 4
+
 ## Everything that has to pass: format, lints, Rust, front end, browser. One build profile.
 test: tools web check
 	cd web-ui/app && npm run test
-	cargo build --workspace --bins
+	cargo build --workspace --bins --tests
 	WEB_UI_REQUIRED=1 cargo test --workspace --no-fail-fast
 	tests/browser/run.sh
 

@@ -32,6 +32,8 @@ need npm npm "fetches the web pages' libraries, once"
 need git git "tells which files are part of the project"
 need chromium chromium "shows the pages to the browser tests"
 need systemd-analyze systemd "reads the systemd units in the tests"
+need openssl openssl "tries which versions of TLS the portfolio speaks, in the tests"
+need tinyproxy tinyproxy-bin "stands between gateway and portfolio in the tests"
 need mosquitto_sub mosquitto-clients "speaks MQTT with the gateway in the tests"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || {
     missing+=(postgresql)

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cloud_sync::{Identity, enrol};
+use cloud_sync::{Identity, Way, enrol};
 use metering::{
     Clock, GatewayId, MeterId, Origin, PointId, Quality, Register, Resolution, SeriesId, SiteId,
     Unit,
@@ -137,6 +137,7 @@ async fn through_https(server: &OwnPostgres, name: &str, receivers: usize) -> f6
             password_file: None,
             authority: None,
         }),
+        probe: false,
         log_filter: String::new(),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -173,7 +174,7 @@ impl Gateway {
     async fn new(config: &Config, base: &str, clock: &dyn Clock) -> Self {
         let id = GatewayId::from_uuid(Uuid::now_v7());
         let made = enrol_code(config, clock, id.to_string(), None).await.unwrap();
-        let identity = enrol(base, &made.code, id, clock).await.unwrap();
+        let identity = enrol(base, &made.code, id, clock, &Way::default()).await.unwrap();
         let client = client(&identity);
         let table = client.post(identity.url().join(path::SERIES).unwrap());
         let taught = table.body(table_of(id).write().unwrap()).send().await.unwrap();

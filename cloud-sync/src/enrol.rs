@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{Clock, GatewayId, Trust};
-use reqwest::Url;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -22,9 +21,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sync_wire::{Certificate, Enrol, EnrolCode, InvalidEnrolCode, Refusal, path};
 use tokio::time;
+use url::Url;
 
 use crate::identity::{Identity, fresh_key, provider};
 use crate::post::{Post, SyncError};
+use crate::way::Way;
 
 /// Why a gateway was not enrolled, in one sentence for whoever typed the code.
 #[derive(Debug, thiserror::Error)]
@@ -60,11 +61,19 @@ impl EnrolError {
 
     /// Whether the portfolio, or whoever is at its address, could not be talked to.
     pub const fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Sync(SyncError::Unreachable { .. } | SyncError::NotPortfolio { .. }))
+        matches!(
+            self,
+            Self::Sync(
+                SyncError::Unreachable { .. }
+                    | SyncError::NotPortfolio { .. }
+                    | SyncError::BusyOnTheWay { .. }
+                    | SyncError::Way(_)
+            )
+        )
     }
 }
 
-/// Joins the portfolio at `url` with a one-time code: makes a key, and has it certified.
+/// Joins the portfolio at `url`, by `way`, with a one-time code: makes a key, and has it certified.
 ///
 /// An answer that was lost on its way is asked for again, with the same key: the code is good for
 /// that.
@@ -81,6 +90,7 @@ pub async fn enrol(
     code: &str,
     gateway: GatewayId,
     clock: &dyn Clock,
+    way: &Way,
 ) -> Result<Identity, EnrolError> {
     let url = address(url)?;
     let code: EnrolCode = code.parse()?;
@@ -90,13 +100,12 @@ pub async fn enrol(
 
     let (key, request) = fresh_key().map_err(SyncError::Key)?;
     let message = Enrol { secret: code.secret(), gateway, request }.write();
-    let post = Post::new(pinned(&code).map_err(SyncError::Identity)?, &url)?;
-    let mut place = url.clone();
-    place.set_path(path::ENROL);
+    let config = pinned(&code).map_err(SyncError::Identity)?;
+    let mut post = Post::new(config, &url, way.clone());
     let asked = async {
         let mut tries = 0;
         loop {
-            match post.post(place.clone(), message.clone(), Certificate::read).await {
+            match post.post(path::ENROL, message.clone(), Certificate::read).await {
                 Err(SyncError::Unreachable { .. }) if tries < TRIES => {
                     tries += 1;
                     time::sleep(BETWEEN).await;
@@ -107,12 +116,11 @@ pub async fn enrol(
     };
     let answer = time::timeout(WITHIN, asked).await;
     let answer = answer.unwrap_or_else(|_elapsed| Err(SyncError::too_late(&url, WITHIN)))?;
-    let Certificate { certificate, authority } = answer;
-    if !code.believes(&authority) {
+    if !code.believes(&answer.authority) {
         let host = url.host_str().unwrap_or_default().to_owned();
         return Err(SyncError::WrongAuthority { host }.into());
     }
-    let identity = Identity::new(gateway, url, &key, certificate, authority);
+    let identity = Identity::new(gateway, url, &key, answer);
     Ok(identity.map_err(SyncError::Identity)?)
 }
 

@@ -6,7 +6,8 @@
 //!  url https://portfolio.example:9443
 //!  -----BEGIN PRIVATE KEY----- …
 //!  -----BEGIN CERTIFICATE----- …        the gateway's
-//!  -----BEGIN CERTIFICATE----- …        the portfolio's authority, the only one believed
+//!  -----BEGIN CERTIFICATE----- …        the portfolio's authority, the only one believed, and
+//!  …                                    the one after it, once it was announced
 //! ```
 //!
 //! The key was made here and leaves the machine for nobody. A certificate lasts for ninety days, and
@@ -19,12 +20,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use metering::{GatewayId, SeriesId};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use reqwest::Url;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sync_wire::path;
+use sync_wire::{Certificate, path};
+use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A key, a certificate for it, and whom to believe.
@@ -34,7 +35,7 @@ pub struct Identity {
     url: Url,
     key: String,
     certificate: CertificateDer<'static>,
-    authority: CertificateDer<'static>,
+    authorities: Vec<CertificateDer<'static>>,
     begins_ms: i64,
     ends_ms: i64,
 }
@@ -63,10 +64,11 @@ impl Identity {
         gateway: GatewayId,
         url: Url,
         key: &KeyPair,
-        certificate: Vec<u8>,
-        authority: Vec<u8>,
+        given: Certificate,
     ) -> Result<Self, IdentityError> {
-        Self::of_parts(gateway, url, key.serialize_pem(), certificate.into(), authority.into())
+        let Certificate { certificate, authority, others } = given;
+        let authorities = [authority].into_iter().chain(others).map(Into::into).collect();
+        Self::of_parts(gateway, url, key.serialize_pem(), certificate.into(), authorities)
     }
 
     fn of_parts(
@@ -74,13 +76,13 @@ impl Identity {
         url: Url,
         key: String,
         certificate: CertificateDer<'static>,
-        authority: CertificateDer<'static>,
+        authorities: Vec<CertificateDer<'static>>,
     ) -> Result<Self, IdentityError> {
         let (_, parsed) =
             X509Certificate::from_der(&certificate).map_err(|_| IdentityError::Certificate)?;
         let begins_ms = parsed.validity().not_before.timestamp().saturating_mul(1_000);
         let ends_ms = parsed.validity().not_after.timestamp().saturating_mul(1_000);
-        let identity = Self { gateway, url, key, certificate, authority, begins_ms, ends_ms };
+        let identity = Self { gateway, url, key, certificate, authorities, begins_ms, ends_ms };
         identity.client_config()?;
         Ok(identity)
     }
@@ -125,7 +127,9 @@ impl Identity {
     /// [`IdentityError::Mismatch`], which an identity that exists has passed already.
     pub fn client_config(&self) -> Result<ClientConfig, IdentityError> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.authority.clone()).map_err(IdentityError::Mismatch)?;
+        for authority in &self.authorities {
+            roots.add(authority.clone()).map_err(IdentityError::Mismatch)?;
+        }
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())
             .map_err(|_| IdentityError::Text("the key"))?;
         ClientConfig::builder_with_provider(provider())
@@ -139,8 +143,9 @@ impl Identity {
     /// To be kept where nobody else can read it: it holds the key.
     pub fn to_text(&self) -> String {
         let Self { gateway, url, key, .. } = self;
-        let (certificate, authority) = (pem(&self.certificate), pem(&self.authority));
-        format!("{MAGIC}\ngateway {gateway}\nurl {url}\n{key}{certificate}{authority}")
+        let certificate = pem(&self.certificate);
+        let authorities: String = self.authorities.iter().map(|it| pem(it)).collect();
+        format!("{MAGIC}\ngateway {gateway}\nurl {url}\n{key}{certificate}{authorities}")
     }
 
     /// What [`to_text`](Self::to_text) wrote.
@@ -161,13 +166,11 @@ impl Identity {
         let key = KeyPair::from_pem(text).map_err(|_| IdentityError::Text("the key"))?;
         let mut certificates = CertificateDer::pem_slice_iter(text.as_bytes()).flatten();
         let certificate = certificates.next().ok_or(IdentityError::Text("the certificate"))?;
-        let authority =
-            certificates.next().ok_or(IdentityError::Text("the portfolio's certificate"))?;
-        Self::of_parts(gateway, url, key.serialize_pem(), certificate, authority)
-    }
-
-    pub(crate) fn authority(&self) -> &CertificateDer<'static> {
-        &self.authority
+        let authorities: Vec<_> = certificates.collect();
+        if authorities.is_empty() {
+            return Err(IdentityError::Text("the portfolio's certificate"));
+        }
+        Self::of_parts(gateway, url, key.serialize_pem(), certificate, authorities)
     }
 }
 

@@ -13,6 +13,8 @@
 //! its numbers what it has.
 //!
 //! [`enrol`] makes an [`Identity`] of a one-time code; [`Uploader`] sends with it, and renews it.
+//! Both go by a [`Way`], which counts their bytes; a [`Budget`] makes a month's bytes last.
+//! [`BookKeeper`] has the two books of the promise of uptime change hands.
 //!
 //! **Invariant:** a reading is acknowledged in the store after the portfolio's 200, which follows
 //! its commit. Nothing here deletes a reading.
@@ -20,16 +22,23 @@
 //! **Invariant:** an answer that is not in the portfolio's own words changes nothing: a proxy or a
 //! login page between the two can delay the sync, and do no more.
 
+mod accounts;
 mod backoff;
+mod books;
+mod budget;
 mod building;
 mod enrol;
 mod identity;
 mod post;
 mod upload;
+mod way;
 
 pub use backoff::Backoff;
+pub use books::{BookKeeper, Seen, Shown};
+pub use budget::Budget;
 pub use building::{Building, BuildingMeter};
 pub use enrol::{EnrolError, enrol};
 pub use identity::{Identity, IdentityError};
 pub use post::SyncError;
 pub use upload::{Pace, SyncStatus, Uploader};
+pub use way::{Counted, InvalidProxy, NoWay, Proxy, Traffic, Way};

@@ -7,14 +7,26 @@
 //! | 16 min       | before an idle connection is closed: one sync of a gateway on a SIM    |
 
 use std::error::Error;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, header, redirect};
-use rustls::{AlertDescription, CertificateError, ClientConfig};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use rustls::{AlertDescription, CertificateError, ClientConfig, HandshakeKind};
+use rustls_pki_types::ServerName;
 use sync_wire::{MEDIA_TYPE, Malformed, Refusal};
+use tokio::task::JoinHandle;
+use tokio::time::{self, Instant};
+use tokio_rustls::TlsConnector;
+use url::Url;
 
 use crate::identity::{Identity, IdentityError};
+use crate::way::{NoWay, Way};
 
 /// Why the portfolio does not have what was sent, in one sentence for the page and the log.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +42,16 @@ pub enum SyncError {
         acked: u64,
         /// What the store says.
         head: u64,
+    },
+    /// Who stands before the portfolio is busy, and may have said for how long.
+    #[error("what stands before the portfolio at {host} is busy (HTTP status {status})")]
+    BusyOnTheWay {
+        /// Where.
+        host: String,
+        /// 429 or 503.
+        status: u16,
+        /// When to come back.
+        retry_after_secs: Option<u32>,
     },
     /// The portfolio's certificate is out of its time, or our clock is wrong.
     #[error(
@@ -91,6 +113,9 @@ pub enum SyncError {
         /// Whose.
         host: String,
     },
+    /// The proxy does not let us through.
+    #[error(transparent)]
+    Way(NoWay),
     /// The portfolio answers under another name.
     #[error(
         "the portfolio's certificate is not made out to {host}; use a name that stands in `names` \
@@ -110,12 +135,12 @@ impl SyncError {
 
     /// What the portfolio asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(Refusal::Busy { retry_after_secs }) => {
-                Some(Duration::from_secs((*retry_after_secs).into()))
-            }
+        let secs = match self {
+            Self::Refused(refusal) => refusal.retry_after_secs(),
+            Self::BusyOnTheWay { retry_after_secs, .. } => *retry_after_secs,
             _ => None,
-        }
+        };
+        secs.map(|secs| Duration::from_secs(secs.into()))
     }
 
     /// Whether the portfolio itself spoke: then it is there, whatever it said.
@@ -137,60 +162,179 @@ impl SyncError {
 }
 
 /// Posts messages, over one connection that is kept.
-#[derive(Clone, Debug)]
+///
+/// Dropped, it closes the connection.
 pub(crate) struct Post {
-    client: Client,
+    url: Url,
+    way: Way,
+    tls: TlsConnector,
+    kept: Option<Open>,
+}
+
+/// A connection that the portfolio answers on.
+struct Open {
+    requests: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    used: Instant,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// An answer before it is understood.
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<u32>,
+    body: Vec<u8>,
 }
 
 impl Post {
-    pub(crate) fn as_gateway(identity: &Identity) -> Result<Self, SyncError> {
-        Self::new(identity.client_config()?, identity.url())
+    pub(crate) fn as_gateway(identity: &Identity, way: Way) -> Result<Self, SyncError> {
+        Ok(Self::new(identity.client_config()?, identity.url(), way))
     }
 
-    pub(crate) fn new(config: ClientConfig, url: &Url) -> Result<Self, SyncError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(config)
-            .https_only(true)
-            .redirect(redirect::Policy::none())
-            .http1_only()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(IDLE)
-            .tcp_keepalive(KEEP_ALIVE)
-            .user_agent(concat!("fyrhus/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|cause| unreachable_or_wrong(url, &cause))?;
-        Ok(Self { client })
+    /// To the portfolio at `url`. The same `config` for each connection: they resume each other.
+    pub(crate) fn new(config: ClientConfig, url: &Url, way: Way) -> Self {
+        Self { url: url.clone(), way, tls: TlsConnector::from(Arc::new(config)), kept: None }
     }
 
-    /// Posts `message` and reads the answer with `read`, if the portfolio took it.
+    /// Posts `message` to `path` and reads the answer with `read`, if the portfolio took it.
+    ///
+    /// A connection that was closed while nobody used it is no failure: every message may come
+    /// twice, so it goes again over a new one.
     pub(crate) async fn post<T>(
-        &self,
-        url: Url,
+        &mut self,
+        path: &str,
         message: Vec<u8>,
         read: impl FnOnce(&[u8]) -> Result<T, Malformed>,
     ) -> Result<T, SyncError> {
-        let request =
-            self.client.post(url.clone()).header(header::CONTENT_TYPE, MEDIA_TYPE).body(message);
-        let failed = |cause: reqwest::Error| unreachable_or_wrong(&url, &cause);
-        let mut response = request.send().await.map_err(failed)?;
-
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > ANSWER_BYTES {
-                return Err(not_portfolio(&url, status));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let message = Bytes::from(message);
+        let answer = match self.kept.take().filter(|open| open.used.elapsed() < IDLE) {
+            Some(open) => match self.ask(open, path, message.clone()).await {
+                Err(Failed::Closed(_)) => self.ask_anew(path, message).await,
+                answer => answer,
+            },
+            None => self.ask_anew(path, message).await,
+        };
+        let Answer { status, retry_after, body } = answer.map_err(|failed| match failed {
+            Failed::Closed(error) => unreachable_or_wrong(&self.url, &*error),
+            Failed::Said(error) => error,
+        })?;
         if status == StatusCode::OK {
-            return read(&body).map_err(|_| not_portfolio(&url, status));
+            return read(&body).map_err(|_| not_portfolio(&self.url, status));
         }
         match Refusal::read(&body) {
             Ok(refusal) if refusal.status() == status.as_u16() => Err(refusal.into()),
-            _ => Err(not_portfolio(&url, status)),
+            // What stands before the portfolio is busy for it: a load balancer, a proxy.
+            _ if is_busy(status) => Err(SyncError::BusyOnTheWay {
+                host: host(&self.url),
+                status: status.as_u16(),
+                retry_after_secs: retry_after,
+            }),
+            _ => Err(not_portfolio(&self.url, status)),
         }
+    }
+
+    async fn ask_anew(&mut self, path: &str, message: Bytes) -> Result<Answer, Failed> {
+        let open = match time::timeout(CONNECT, self.open()).await {
+            Ok(open) => open?,
+            Err(_elapsed) => {
+                let why = format!("no connection within {} s", CONNECT.as_secs());
+                return Err(Failed::Said(SyncError::Unreachable { host: host(&self.url), why }));
+            }
+        };
+        self.ask(open, path, message).await
+    }
+
+    async fn open(&self) -> Result<Open, Failed> {
+        let told = |no_way| Failed::Said(no_connection(&self.url, no_way));
+        let places = self.way.find(&self.url).await.map_err(told)?;
+        let stream = self.way.connect(&places, &self.url).await.map_err(told)?;
+        let name = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(name).map_err(|error| Failed::Closed(error.into()))?;
+        let stream = self.tls.connect(name, stream).await;
+        let stream = stream.map_err(|error| Failed::Closed(error.into()))?;
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        self.way.traffic().shaken(resumed);
+        let (requests, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failed::Closed(error.into()))?;
+        let driver = tokio::spawn(async move {
+            // Whoever asks over it hears of its end.
+            drop(connection.await);
+        });
+        Ok(Open { requests, driver, used: Instant::now() })
+    }
+
+    async fn ask(&mut self, mut open: Open, path: &str, message: Bytes) -> Result<Answer, Failed> {
+        let asked = time::timeout(ANSWER, open.ask(&self.url, path, message)).await;
+        let answer = asked.map_err(|_| Failed::Said(SyncError::too_late(&self.url, ANSWER)))??;
+        open.used = Instant::now();
+        self.kept = Some(open);
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Post {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Post").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// The connection ended before it.
+    Closed(Box<dyn Error + Send + Sync>),
+    /// Something that another connection does not mend.
+    Said(SyncError),
+}
+
+impl Open {
+    async fn ask(&mut self, url: &Url, path: &str, message: Bytes) -> Result<Answer, Failed> {
+        let closed = |error: hyper::Error| Failed::Closed(error.into());
+        self.requests.ready().await.map_err(closed)?;
+        let request = Request::post(path)
+            .header(header::HOST, host(url))
+            .header(header::CONTENT_TYPE, MEDIA_TYPE)
+            .header(header::USER_AGENT, concat!("fyrhus/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(message))
+            .map_err(|error| Failed::Closed(error.into()))?;
+        let response = self.requests.send_request(request).await.map_err(closed)?;
+        let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after = retry_after.and_then(|secs| secs.to_str().ok()?.parse().ok());
+        let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
+            Ok(_too_long) => Failed::Said(not_portfolio(url, status)),
+            Err(error) => Failed::Closed(error),
+        })?;
+        Ok(Answer { status, retry_after, body: body.to_bytes().to_vec() })
+    }
+}
+
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// What it means that there is no connection.
+fn no_connection(url: &Url, no_way: NoWay) -> SyncError {
+    match no_way {
+        NoWay::Tcp(cause) => SyncError::Unreachable { host: host(url), why: nobody(&cause) },
+        NoWay::Name(..) => SyncError::Unreachable { host: host(url), why: no_way.to_string() },
+        NoWay::Proxy { .. } | NoWay::Login { .. } => SyncError::Way(no_way),
+    }
+}
+
+/// What the system says when nobody takes a connection.
+fn nobody(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "nothing listens there; are address and port right, and does it run?".to_owned()
+        }
+        _ => cause.to_string(),
     }
 }
 
@@ -198,8 +342,8 @@ fn not_portfolio(url: &Url, status: StatusCode) -> SyncError {
     SyncError::NotPortfolio { host: host(url), status: status.as_u16() }
 }
 
-/// What a failed request means, from its chain of causes.
-fn unreachable_or_wrong(url: &Url, cause: &reqwest::Error) -> SyncError {
+/// What the end of a connection means, from its chain of causes.
+fn unreachable_or_wrong(url: &Url, cause: &(dyn Error + Send + Sync + 'static)) -> SyncError {
     let host = host(url);
     let mut why = String::new();
     let mut next: Option<&(dyn Error + 'static)> = Some(cause);
@@ -207,19 +351,8 @@ fn unreachable_or_wrong(url: &Url, cause: &reqwest::Error) -> SyncError {
         if let Some(wrong) = tls_error(error).and_then(|tls| judged(tls, &host)) {
             return wrong;
         }
-        why = match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(io::ErrorKind::ConnectionRefused) => {
-                "nothing listens there; are address and port right, and does it run?".to_owned()
-            }
-            _ => error.to_string(),
-        };
+        why = error.downcast_ref::<io::Error>().map_or_else(|| error.to_string(), nobody);
         next = error.source();
-    }
-    if cause.is_timeout() {
-        why = no_answer(ANSWER);
-        if cause.is_connect() {
-            why = format!("no connection within {} s", CONNECT.as_secs());
-        }
     }
     SyncError::Unreachable { host, why }
 }
@@ -274,9 +407,6 @@ fn host(url: &Url) -> String {
 const CONNECT: Duration = Duration::from_secs(15);
 const ANSWER: Duration = Duration::from_secs(90);
 const IDLE: Duration = Duration::from_mins(16);
-
-/// Keeps the connection alive in the tables of a mobile network's routers.
-const KEEP_ALIVE: Duration = Duration::from_mins(4);
 
 /// No answer of a portfolio is longer.
 const ANSWER_BYTES: usize = 64 * 1024;

@@ -4,36 +4,46 @@
 //!  wait for an identity ──▶ renew it, when it is time
 //!        ▲                      │
 //!        │                      ▼
-//!        │        names ──▶ batch ──▶ batch … ──▶ caught up ──▶ wait for the next round
+//!        │        names ──▶ batch ──▶ batch … ──▶ caught up ──▶ accounts ──▶ wait for the next round
 //!        │                    │
 //!        └── back off ◀───────┘ no, or no answer
 //! ```
 //!
-//! While it is far behind it sends what the meters show now ahead of the batches, once a minute.
+//! While it is far behind it sends what the meters show now ahead of the batches, every few seconds
+//! where bytes cost nothing.
 //!
 //! A batch that the portfolio calls malformed is halved until the one reading is found that it
 //! means. That one is put aside: its number goes as a gap, the reading stays in the store, and the
-//! log and the portfolio both say so.
+//! log and the portfolio both say so. A table of names is halved in the same way; of a series that
+//! the portfolio cannot read all readings are put aside, for a day.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metering::{Clock, GatewayId, Quantity, SeriesId};
-use store::{LossReason, Outbox, OutboxReading, OutboxState, Readers};
+use store::{LossReason, Outbox, OutboxReading, OutboxState, Readers, Snapshot};
 use sync_wire::{
-    Ack, Batch, Certificate, Gap, GapReason, Latest, Newest, Refusal, Renew, SyncReading, limits,
-    path,
+    Accounts, Ack, Batch, Certificate, Gap, GapReason, Latest, Newest, Refusal, Renew, SyncReading,
+    Wishes, limits, path,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{self, Told};
 use crate::backoff::Backoff;
+use crate::budget::Budget;
 use crate::building::Building;
 use crate::identity::{Identity, fresh_key};
 use crate::post::{Post, SyncError};
+use crate::way::Way;
+
+mod aside;
+mod names;
+
+use aside::Unread;
 
 /// Everything that the loop needs.
 #[derive(Debug)]
@@ -53,6 +63,10 @@ pub struct Uploader {
     pub clock: Arc<dyn Clock>,
     /// How often.
     pub pace: Pace,
+    /// By which way, and what went over it.
+    pub way: Way,
+    /// What may go over it in this month; `None` where bytes cost nothing.
+    pub budget: watch::Receiver<Option<Budget>>,
     /// A word here begins the next round at once: somebody is looking.
     pub hurry: Arc<Notify>,
 }
@@ -64,15 +78,28 @@ pub struct Pace {
     pub every: Duration,
     /// Over how long gateways that were away together spread their catching up.
     pub spread: Duration,
+    /// While it catches up, between two messages of what the meters show now.
+    pub latest: Duration,
+    /// How often it tells what was expected and what came; `None`: never.
+    pub accounts: Option<Duration>,
 }
 
 impl Pace {
     /// On a line that costs nothing by the byte.
-    pub const WIRED: Self = Self { every: Duration::from_mins(1), spread: Duration::from_mins(15) };
+    pub const WIRED: Self = Self {
+        every: Duration::from_mins(1),
+        spread: Duration::from_mins(15),
+        latest: Duration::from_secs(2),
+        accounts: Some(Duration::from_hours(1)),
+    };
 
     /// On a SIM card.
-    pub const METERED: Self =
-        Self { every: Duration::from_mins(15), spread: Duration::from_mins(15) };
+    pub const METERED: Self = Self {
+        every: Duration::from_mins(15),
+        spread: Duration::from_mins(15),
+        latest: Duration::from_mins(1),
+        accounts: Some(Duration::from_hours(6)),
+    };
 }
 
 /// How far the sync is.
@@ -94,13 +121,10 @@ pub struct SyncStatus {
     pub last_error: Option<String>,
     /// How many readings were put aside since the start.
     pub parked: u64,
+    /// Until when the month's budget keeps the next ones here, in milliseconds since 1970; `None`
+    /// when it does not.
+    pub saves_until_ms: Option<i64>,
 }
-
-/// A portfolio that calls more than this malformed within an hour is itself at fault.
-const PARKED_AN_HOUR: u32 = 100;
-
-/// Between two messages ahead of the batches.
-const LATEST_EVERY: Duration = Duration::from_mins(1);
 
 /// After how long out of reach a gateway takes part in the spread.
 const LONG_ABSENCE: Duration = Duration::from_mins(15);
@@ -134,7 +158,7 @@ impl Uploader {
                 continue;
             };
 
-            let mut link = match Link::new(identity) {
+            let mut link = match Link::new(identity, self.way.clone()) {
                 Ok(link) => link,
                 Err(error) => {
                     self.tell(Some(&error));
@@ -150,7 +174,13 @@ impl Uploader {
                     Ok(()) => {
                         backoff.worked();
                         self.tell(None);
-                        self.pace.every
+                        match self.saves_until_ms() {
+                            Some(ms) => {
+                                let wait = Budget::wait(ms, self.clock.now().wall_ms());
+                                wait.max(self.pace.every)
+                            }
+                            None => self.pace.every,
+                        }
                     }
                     Err(error) => {
                         if error.is_contact() {
@@ -191,8 +221,10 @@ impl Uploader {
         renewed: &mut Option<Instant>,
     ) -> Result<(), SyncError> {
         // Once a day is enough: where the two clocks are months apart a new certificate is old too.
-        let may_renew = renewed.is_none_or(|at| at.elapsed() >= Duration::from_hours(24));
-        if may_renew && self.clock.now().wall_ms() >= link.identity.renew_from_ms() {
+        let is_due = self.clock.now().wall_ms() >= link.identity.renew_from_ms();
+        let rest = if is_due { Duration::from_hours(24) } else { Duration::from_hours(1) };
+        let may_renew = renewed.is_none_or(|at| at.elapsed() >= rest);
+        if may_renew && (is_due || link.wishes.has(Wishes::RENEW)) {
             match self.renew(link).await {
                 Ok(identity) => {
                     *renewed = Some(Instant::now());
@@ -206,8 +238,14 @@ impl Uploader {
                 Err(error) => return Err(error),
             }
         }
+        if self.saves_until_ms().is_some() {
+            return Ok(());
+        }
+        if link.unread.meters_again() {
+            link.named = false;
+        }
         if !link.named {
-            self.send_names(link, &[]).await?;
+            self.send_names(link, &[], None).await?;
             link.named = true;
         }
         self.be_patient(link, unreachable_since).await?;
@@ -216,6 +254,7 @@ impl Uploader {
             let OutboxState { acked, head, .. } = self.outbox.state();
             let batch = self.outbox.batch(acked, link.most).await?;
             if batch.readings.is_empty() && batch.lost.is_none() {
+                self.send_accounts(link).await;
                 return Ok(());
             }
             if head.saturating_sub(acked) > limits::READINGS as u64 {
@@ -223,7 +262,16 @@ impl Uploader {
             }
             self.send(link, acked, head, batch).await?;
             self.tell(None);
+            if self.saves_until_ms().is_some() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Until when the month's budget keeps what there is here.
+    fn saves_until_ms(&self) -> Option<i64> {
+        let budget = (*self.budget.borrow())?;
+        budget.opens_ms(self.way.traffic().bytes(), self.clock.now().wall_ms())
     }
 
     /// Gateways that lost the portfolio together are there again together. What their meters show
@@ -235,12 +283,18 @@ impl Uploader {
     ) -> Result<(), SyncError> {
         let Some(since) = *unreachable_since else { return Ok(()) };
         if since.elapsed() >= LONG_ABSENCE {
-            self.send_latest(link).await?;
-            self.tell(None);
-            let wait = share_of(self.pace.spread, link.identity.gateway());
-            tokio::select! {
-                () = time::sleep(wait) => {}
-                () = self.hurry.notified() => {}
+            let turn = Instant::now() + share_of(self.pace.spread, link.identity.gateway());
+            loop {
+                self.send_latest(link).await?;
+                self.tell(None);
+                let next = (Instant::now() + self.pace.latest).min(turn);
+                tokio::select! {
+                    () = time::sleep_until(next) => {}
+                    () = self.hurry.notified() => break,
+                }
+                if Instant::now() >= turn || self.saves_until_ms().is_some() {
+                    break;
+                }
             }
         }
         *unreachable_since = None;
@@ -259,11 +313,10 @@ impl Uploader {
         let count = readings.len();
         // While a malformed reading is looked for, it is asked about alone.
         let lost = lost.filter(|_| readings.is_empty() || link.most > 1);
-        let gaps: Vec<Gap> = lost
-            .map(|lost| Gap { from: lost.from, to: lost.to, reason: reason(lost.reason) })
-            .into_iter()
-            .collect();
+        let lost =
+            lost.map(|lost| Gap { from: lost.from, to: lost.to, reason: reason(lost.reason) });
         let readings = readings.iter().map(wire).collect();
+        let (readings, gaps, aside) = aside::sorted_out(readings, lost, &link.unread.aside());
         let (gateway, epoch) = (link.identity.gateway(), self.outbox.epoch());
         let made = Batch::new(gateway, epoch, head, acked, readings, gaps);
         // The outbox hands out numbers without a hole; one in it is a defect, and nothing is sent.
@@ -277,13 +330,16 @@ impl Uploader {
         };
 
         let to = made.to();
-        match link.post(path::BATCH, message, Ack::read).await {
+        match link.acknowledged(path::BATCH, message).await {
             Ok(Ack { acked: confirmed }) => {
                 self.heard();
                 if confirmed < to {
                     return Err(self.ahead_or(confirmed, Refusal::Behind { acked: confirmed }));
                 }
                 self.confirm(confirmed).await?;
+                if aside > 0 {
+                    self.status.send_modify(|status| status.parked += aside);
+                }
                 link.most = (2 * link.most).min(limits::READINGS);
                 link.taught.clear();
                 link.went_back = 0;
@@ -312,11 +368,13 @@ impl Uploader {
             }
             Refusal::Behind { acked } => {
                 link.went_back += 1;
+                link.accounts.forget();
                 self.go_on_behind(acked).await
             }
             Refusal::OtherEpoch { epoch, acked } if epoch == self.outbox.epoch() => {
                 tracing::info!("the portfolio begins anew with this database");
                 link.went_back += 1;
+                link.accounts.forget();
                 self.go_on_behind(acked).await
             }
             Refusal::UnknownSeries { series } => {
@@ -325,7 +383,14 @@ impl Uploader {
                 if !series.iter().any(|series| link.taught.insert(*series)) {
                     return Err(Refusal::UnknownSeries { series }.into());
                 }
-                self.send_names(link, &series).await
+                let mut told = batch.readings().iter().map(|reading| reading.series);
+                let known = told.find(|told| !series.contains(told));
+                let told = self.send_names(link, &series, known).await;
+                if told.is_err() {
+                    // Not known, so that it is told again when the portfolio can read it.
+                    link.taught.clear();
+                }
+                told
             }
             Refusal::Malformed { sentence } => match batch.readings() {
                 [] => Err(Refusal::Malformed { sentence }.into()),
@@ -366,61 +431,18 @@ impl Uploader {
         if acked > head { SyncError::Ahead { acked, head } } else { refusal.into() }
     }
 
-    /// Puts one reading aside: the portfolio gets a gap in its place.
-    async fn park(
-        &self,
-        link: &mut Link,
-        reading: SyncReading,
-        sentence: String,
-    ) -> Result<(), SyncError> {
-        link.parked.retain(|at| at.elapsed() < Duration::from_hours(1));
-        if link.parked.len() >= PARKED_AN_HOUR as usize {
-            return Err(SyncError::Parking { sentence });
-        }
-        let SyncReading { seq, series, at_ms, .. } = reading;
-        let (gateway, epoch) = (link.identity.gateway(), self.outbox.epoch());
-        let head = self.outbox.state().head;
-        let gap = Gap { from: seq, to: seq, reason: GapReason::Parked };
-        let message = Batch::new(gateway, epoch, head, seq - 1, Vec::new(), vec![gap])
-            .ok()
-            .and_then(|batch| batch.write().ok());
-        let Some(message) = message else {
-            return Err(SyncError::Parking { sentence });
-        };
-        let Ack { acked } = link.post(path::BATCH, message, Ack::read).await?;
-        self.confirm(acked).await?;
-        link.parked.push(Instant::now());
-        self.status.send_modify(|status| status.parked += 1);
-        tracing::error!(
-            seq, %series, at_ms, because = sentence,
-            "a reading was put aside: the portfolio cannot read it, it stays in the store",
-        );
-        Ok(())
-    }
-
-    /// Tells what meters are called and what `series` mean.
-    async fn send_names(&self, link: &Link, series: &[SeriesId]) -> Result<(), SyncError> {
-        let building = Arc::clone(&self.building.borrow());
-        let infos = self.outbox.series(series);
-        for table in building.tables(link.identity.gateway(), self.outbox.epoch(), &infos) {
-            let Ok(message) = table.write() else {
-                // 250 names of 256 bytes fit; nothing else in a table can grow.
-                continue;
-            };
-            link.post(path::SERIES, message, Ack::read).await?;
-            self.heard();
-        }
-        Ok(())
-    }
-
-    /// Tells what the meters show now, at most once a minute.
+    /// Tells what the meters show now and have not shown before, if it is time for that.
     async fn send_latest(&self, link: &mut Link) -> Result<(), SyncError> {
-        if link.latest_sent.is_some_and(|sent| sent.elapsed() < LATEST_EVERY) {
+        if link.latest_sent.is_some_and(|sent| sent.elapsed() < self.pace.latest) {
             return Ok(());
         }
         let latest = self.readers.ask(|snapshot| Ok(snapshot.latest_all())).await?;
+        let unread = link.unread.aside();
+        let told = |series: SeriesId| link.latest_told.get(&series).copied();
         let newest: Vec<Newest> = latest
             .into_iter()
+            .filter(|latest| !unread.contains(&latest.series.series))
+            .filter(|latest| told(latest.series.series) != Some(latest.at_ms))
             .take(limits::READINGS)
             .map(|latest| Newest {
                 series: latest.series.series,
@@ -430,9 +452,15 @@ impl Uploader {
                 origin: latest.origin,
             })
             .collect();
-        let series: Vec<SeriesId> = newest.iter().map(|newest| newest.series).collect();
-        if link.latest_sent.is_none() {
-            self.send_names(link, &series).await?;
+        link.latest_sent = Some(Instant::now());
+        if newest.is_empty() {
+            return Ok(());
+        }
+        let fresh = newest.iter().map(|newest| newest.series);
+        let fresh: Vec<_> = fresh.filter(|series| told(*series).is_none()).collect();
+        let told: Vec<_> = newest.iter().map(|newest| (newest.series, newest.at_ms)).collect();
+        if !fresh.is_empty() {
+            self.send_names(link, &fresh, None).await?;
         }
         let message = Latest {
             gateway: link.identity.gateway(),
@@ -442,28 +470,52 @@ impl Uploader {
         }
         .write();
         if let Ok(message) = message {
-            link.post(path::LATEST, message, Ack::read).await?;
+            link.acknowledged(path::LATEST, message).await?;
+            link.latest_told.extend(told);
             self.heard();
         }
-        link.latest_sent = Some(Instant::now());
         Ok(())
     }
 
+    /// Tells what was expected, what came and why the rest did not, where that is news. No reading waits
+    /// for it: what goes wrong is tried again the next time.
+    async fn send_accounts(&self, link: &mut Link) {
+        let now = self.clock.now();
+        let Some(from_ms) = link.accounts.look(now, self.pace.accounts) else { return };
+        let head = self.outbox.state().head;
+        let question = move |store: &Snapshot<'_>| accounts::since(store, from_ms, now.wall_ms());
+        let days = match self.readers.ask(question).await {
+            Ok(days) => days,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "no accounts for the portfolio");
+                return;
+            }
+        };
+        let (gateway, epoch) = (link.identity.gateway(), self.outbox.epoch());
+        for days in link.accounts.news(days) {
+            let message = Accounts { gateway, epoch, head, days };
+            // As many days as may be in a message fit into it.
+            let Ok(bytes) = message.write() else { return };
+            if let Err(error) = link.acknowledged(path::ACCOUNTS, bytes).await {
+                tracing::debug!(error = &error as &dyn Error, "accounts not told");
+                return;
+            }
+            self.heard();
+            link.accounts.told(&message.days);
+        }
+    }
+
     /// A certificate for a fresh key, by the word of the one before.
-    async fn renew(&self, link: &Link) -> Result<Identity, SyncError> {
+    ///
+    /// The authorities come with it: whoever answers here is believed already, and tells in time
+    /// whom to believe next.
+    async fn renew(&self, link: &mut Link) -> Result<Identity, SyncError> {
         let (key, request) = fresh_key().map_err(SyncError::Key)?;
         let message = Renew { request }.write();
-        let Certificate { certificate, .. } =
-            link.post(path::RENEW, message, Certificate::read).await?;
+        let given = link.post.post(path::RENEW, message, Certificate::read).await?;
         self.heard();
         let identity = &link.identity;
-        let renewed = Identity::new(
-            identity.gateway(),
-            identity.url().clone(),
-            &key,
-            certificate,
-            identity.authority().to_vec(),
-        )?;
+        let renewed = Identity::new(identity.gateway(), identity.url().clone(), &key, given)?;
         tracing::info!(ends_ms = renewed.ends_ms(), "certificate renewed");
         Ok(renewed)
     }
@@ -478,6 +530,7 @@ impl Uploader {
         let OutboxState { acked, head, .. } = self.outbox.state();
         let identity = self.identity.borrow().clone();
         let sentence = error.map(ToString::to_string);
+        let saves_until_ms = identity.is_some().then(|| self.saves_until_ms()).flatten();
         self.status.send_if_modified(|status| {
             let before = status.clone();
             status.enrolled = identity.is_some();
@@ -486,6 +539,7 @@ impl Uploader {
             status.head = head;
             status.backlog = head - acked.min(head);
             status.last_error = sentence;
+            status.saves_until_ms = saves_until_ms;
             if status.last_error != before.last_error {
                 if let Some(error) = error {
                     tracing::warn!(error = error as &dyn Error, "the sync waits");
@@ -507,37 +561,48 @@ struct Link {
     named: bool,
     /// Series that were told since the last batch went through.
     taught: BTreeSet<SeriesId>,
+    /// Whether the portfolio has read what a series means.
+    reads_series: bool,
+    unread: Unread,
     /// How often we were sent back since then.
     went_back: u32,
     /// How many readings go into the next batch.
     most: usize,
     latest_sent: Option<Instant>,
+    /// How new it was what was sent then. As many as there are series.
+    latest_told: BTreeMap<SeriesId, i64>,
+    accounts: Told,
     /// When readings were put aside.
     parked: Vec<Instant>,
+    /// What the portfolio said last that it would like.
+    wishes: Wishes,
 }
 
 impl Link {
-    fn new(identity: Arc<Identity>) -> Result<Self, SyncError> {
-        let post = Post::as_gateway(&identity)?;
+    fn new(identity: Arc<Identity>, way: Way) -> Result<Self, SyncError> {
+        let post = Post::as_gateway(&identity, way)?;
         Ok(Self {
             identity,
             post,
             named: false,
             taught: BTreeSet::new(),
+            reads_series: false,
+            unread: Unread::default(),
             went_back: 0,
             most: limits::READINGS,
             latest_sent: None,
+            latest_told: BTreeMap::new(),
+            accounts: Told::default(),
             parked: Vec::new(),
+            wishes: Wishes::default(),
         })
     }
 
-    async fn post<T>(
-        &self,
-        path: &str,
-        message: Vec<u8>,
-        read: impl FnOnce(&[u8]) -> Result<T, sync_wire::Malformed>,
-    ) -> Result<T, SyncError> {
-        self.post.post(self.identity.at(path), message, read).await
+    /// Posts what is answered with how far we are.
+    async fn acknowledged(&mut self, path: &str, message: Vec<u8>) -> Result<Ack, SyncError> {
+        let (ack, wishes) = self.post.post(path, message, Ack::read_with).await?;
+        self.wishes = wishes;
+        Ok(ack)
     }
 }
 

@@ -146,6 +146,7 @@ impl ReadError {
     /// What the store keeps in place of the readings that are now missing.
     pub const fn no_reading(&self) -> NoReading {
         match self {
+            Self::Garbled { cause: Garble::HeldDown, .. } => NoReading::BusShort,
             Self::Garbled { .. } | Self::Locked { .. } => NoReading::Garbled,
             Self::Misfit { .. } | Self::Unsettled { .. } => NoReading::NotAsked,
             Self::Port { .. } => NoReading::BusDown,
@@ -177,6 +178,12 @@ pub enum Garble {
         /// How often this has happened.
         times: u64,
     },
+    /// Nothing but zeros came, one for each time that it was asked: no meter can say so.
+    #[error(
+        "the wire is held down: a short circuit, a meter that does not let go of it, or a level \
+         converter at the limit of its current"
+    )]
+    HeldDown,
     /// A frame, but not the one that was asked for.
     #[error("a frame came that nobody asked for: {0}; is there a second master on the line?")]
     Foreign(String),

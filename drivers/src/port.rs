@@ -58,6 +58,11 @@ pub enum PortFault {
          `password_file` names"
     )]
     Login,
+    /// The broker does not give the topics.
+    #[error(
+        "the broker does not let this user hear what is said under `topic`; give it a rule for that"
+    )]
+    NotAllowed,
     /// What answers is no MQTT broker, or one that takes nobody.
     #[error("what answers there is no MQTT 3.1.1 broker that takes us just now")]
     NoBroker,

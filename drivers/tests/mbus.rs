@@ -20,6 +20,7 @@ use slave::{Act, KAM, Slave, behind_datagrams, meter, read, said, serve, setting
 use support::Noon;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time;
 
@@ -128,13 +129,13 @@ async fn a_fault_that_stays_is_an_absence_with_its_reason() {
 
 /// A converter in somebody else's hands takes a moment of everybody's time, and no more.
 #[tokio::test]
-async fn who_never_ends_is_given_up_within_seconds() {
-    let begun = time::Instant::now();
+async fn who_never_ends_is_given_up() {
     let mut checks = JoinSet::new();
     checks.spawn(check(false, vec![Act::Babble], "garbled"));
     checks.spawn(check(false, vec![Act::Drip], "garbled"));
-    checks.join_all().await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Some seconds; a machine with much else to do takes longer.
+    let given_up = time::timeout(Duration::from_mins(1), checks.join_all()).await;
+    assert!(given_up.is_ok(), "they are still listened to");
 }
 
 #[tokio::test]
@@ -187,15 +188,18 @@ async fn a_question_that_was_dropped_does_not_answer_the_next() {
 /// answer behind from then on.
 #[tokio::test]
 async fn what_comes_between_two_questions_answers_neither() {
+    static SAID: Notify = Notify::const_new();
     for on_pty in [false, true] {
-        let script = vec![Act::Says(&[1, 1]), Act::Says(&[2]), Act::Says(&[3])];
+        let script =
+            vec![Act::Says(&[1, 1], &SAID), Act::Says(&[2], &SAID), Act::Says(&[3], &SAID)];
         let slave = slave(on_pty, script).await;
         let mut bus = Bus::open(&slave.settings, Arc::new(Profiles::default()));
         let meter = meter(MeterAddress::Primary(5));
         for number in 1..=3 {
             let readout = read(&mut bus, &meter).await.unwrap();
             assert_eq!(readout.telegrams, [said(number, 5, KAM)], "on_pty {on_pty}");
-            // What was said behind the answer is in the system's buffer by then.
+            // What was said behind the answer has to come through the system's buffers.
+            SAID.notified().await;
             time::sleep(Duration::from_millis(20)).await;
         }
     }

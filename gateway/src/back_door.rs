@@ -1,23 +1,23 @@
 //! What the commands of `fyrhus` may ask of the running daemon: whoever may read its keys, and
 //! nobody over the network.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use drivers::pulse::Counts;
 use tokio::sync::{oneshot, watch};
-use web_ui::{Handles, Wish};
+use web_ui::{Handles, NewFigure, Wish};
 
+use crate::config::Machine;
 use crate::control::{self, Reply, Request};
 use crate::restart::Task;
 use crate::scribe::Scribe;
-use crate::{cloud, counters};
+use crate::{cloud, counters, diagnosis};
 
 /// What the commands need of the daemon.
 #[derive(Debug)]
 pub(crate) struct BackDoor {
     pub(crate) scribe: Scribe,
-    pub(crate) state: PathBuf,
+    pub(crate) machine: Machine,
     pub(crate) handles: Handles,
     pub(crate) counts: Counts,
     pub(crate) profiles: watch::Receiver<Arc<drivers::Profiles>>,
@@ -29,7 +29,7 @@ impl Task for BackDoor {
     }
 
     async fn live(&mut self) {
-        let state = self.state.clone();
+        let state = self.machine.state.clone();
         if let Err(error) = control::serve(&state, self).await {
             let error: &dyn std::error::Error = &error;
             tracing::error!(error, "commands cannot reach the gateway");
@@ -46,6 +46,10 @@ impl control::Answer for BackDoor {
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
             }
+            Request::Diagnose => {
+                let now = self.handles.clock.now().wall;
+                Reply::Diagnosis(diagnosis::made(&self.machine, Some(&self.handles), now).await)
+            }
             Request::Record { fact } => {
                 let fact = data_encoding::HEXLOWER.decode(fact.as_bytes()).ok();
                 let Some(fact) = fact.and_then(|fact| ledger::entry::Fact::from_bytes(&fact))
@@ -57,6 +61,10 @@ impl control::Answer for BackDoor {
                     Err(error) => Reply::Refused(crate::chain(&error)),
                 }
             }
+            Request::ChangeKey => match self.scribe.change_key().await {
+                Ok(seq) => Reply::Recorded(seq),
+                Err(error) => Reply::Refused(crate::chain(&error)),
+            },
             Request::KeepProof { bytes } => {
                 let Ok(bytes) = data_encoding::HEXLOWER.decode(bytes.as_bytes()) else {
                     return Reply::Refused("a document is sent in hex".to_owned());
@@ -72,6 +80,27 @@ impl control::Answer for BackDoor {
                 let (counts, core) = (&self.counts, &self.handles.core);
                 let set = counters::set(counts, profiles, &site, core, "console", &meter, &display);
                 set.await.map_or_else(Reply::Refused, Reply::Counter)
+            }
+            Request::Correct { meter, register, at_ms, display, why } => {
+                let (reply, answer) = oneshot::channel();
+                let who = "console".to_owned();
+                let figure = NewFigure { meter, register, at_ms, display, who, why };
+                let wish = Wish::Correct { figure: Box::new(figure), reply };
+                if self.handles.wishes.send(wish).await.is_err() {
+                    return Reply::Refused("the gateway is stopping".to_owned());
+                }
+                match answer.await {
+                    Ok(Ok(made)) => Reply::Corrected {
+                        old: match made.old {
+                            Some(Ok(old)) => old.to_string(),
+                            Some(Err(reason)) => format!("nothing ({})", reason.as_str()),
+                            None => "nothing".to_owned(),
+                        },
+                        new: made.new.to_string(),
+                    },
+                    Ok(Err(error)) => Reply::Refused(error.why),
+                    Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
+                }
             }
             Request::Enrol { url, code } => {
                 let (reply, answer) = oneshot::channel();

@@ -10,12 +10,16 @@
 //! one at which it is well again nothing changes, so that a meter at the limit is told once and not
 //! at each answer. What is kept is one setting for each meter; it is written when something changes.
 //!
+//! That it was told, and that it was replaced, goes into the ledger of the promise of uptime too: what
+//! a battery silences is no downtime, and to replace it is the customer's part.
+//!
 //! **Never true:** a meter that says nothing of its battery has one that is well.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+use ledger::entry::{Battery, BatteryEvent, Fact};
 use metering::{Clock, MeterId, Quantity, Unit};
 use serde::{Deserialize, Serialize};
 use store::Core;
@@ -24,6 +28,7 @@ use web_ui::{BatterySign, Live, LiveMeter, LowBattery, SaidKind};
 
 use crate::board::Board;
 use crate::restart::Task;
+use crate::scribe::Scribe;
 
 /// Those that are low; its clones are the same ones.
 #[derive(Clone, Debug)]
@@ -32,6 +37,8 @@ pub(crate) struct Batteries {
     board: Board,
     core: Core,
     clock: Arc<dyn Clock>,
+    /// `None` in tests of batteries alone.
+    scribe: Option<Scribe>,
 }
 
 /// What an answer says of a battery.
@@ -109,6 +116,8 @@ fn after(
             });
             low.map(|(sign, level)| Some(LowBattery { sign, level, since: at, seen: None }))
         }
+        // What was said before it ran low: after a start that may be the newest that is stored.
+        Some(low) if at < low.since => None,
         // Only what said that it is low can say that it is not any more.
         Some(low) => {
             let told = told.iter().find(|it| it.sign() == low.sign)?;
@@ -119,7 +128,12 @@ fn after(
 
 impl Batteries {
     pub(crate) fn new(board: Board, core: Core, clock: Arc<dyn Clock>) -> Self {
-        Self { low: Arc::default(), board, core, clock }
+        Self { low: Arc::default(), board, core, clock, scribe: None }
+    }
+
+    /// With the ledger, which is told too.
+    pub(crate) fn with_ledger(self, scribe: Scribe) -> Self {
+        Self { scribe: Some(scribe), ..self }
     }
 
     /// Somebody has taken notice; `false` if there is nothing to take notice of.
@@ -160,6 +174,17 @@ impl Batteries {
         }
         self.keep(meter, now.as_ref()).await;
         self.show();
+        self.write_down(meter, now.is_some()).await;
+    }
+
+    /// Into the ledger: that the customer was told, or has replaced it.
+    async fn write_down(&self, meter: MeterId, low: bool) {
+        let Some(scribe) = &self.scribe else { return };
+        let event = if low { BatteryEvent::Told } else { BatteryEvent::Replaced };
+        let (product, who) = (format!("meter {meter}"), "gateway".to_owned());
+        if let Err(error) = scribe.write(Fact::Battery(Battery { product, event, who })).await {
+            tracing::warn!(error = crate::chain(&error), "the ledger does not know of a battery");
+        }
     }
 
     /// Takes up what was kept of a meter.
@@ -281,6 +306,49 @@ mod tests {
             shown.push(battery.is_some());
         }
         assert_eq!((shown.as_slice(), raised), (low, notices), "{answers:?}");
+    }
+
+    #[tokio::test]
+    async fn what_the_customer_was_told_and_did_stands_in_the_ledger() {
+        let empty = store::testing::empty().unwrap();
+        let core = empty.store.core();
+        let clock: Arc<dyn Clock> = store::testing::FixedClock::at(1_793_487_600_000);
+        let scribe = Scribe {
+            core: core.clone(),
+            gateway: metering::GatewayId::from_uuid(uuid::Uuid::from_u128(7)),
+            keys: crate::ledger_keys::LedgerKeys::open(
+                std::path::Path::new("/nowhere"),
+                &ed25519_dalek::SigningKey::from_bytes(&[3; 32]),
+            ),
+            clock: Arc::clone(&clock),
+            owed: watch::Sender::default(),
+            hour: None,
+            turn: Arc::default(),
+        };
+        let board = Board::new(clock.now().wall);
+        let batteries = Batteries::new(board, core.clone(), clock).with_ledger(scribe);
+        let meter = MeterId::from_uuid(uuid::Uuid::from_u128(9));
+        batteries.write_down(meter, true).await;
+        batteries.write_down(meter, false).await;
+        let entries = core.ledger(0).await.unwrap();
+        let told = |entry: &Vec<u8>| match ledger::entry::Entry::from_bytes(entry)?.fact {
+            Fact::Battery(battery) => Some((battery.product, battery.event)),
+            _ => None,
+        };
+        let product = format!("meter {meter}");
+        let expected = [(product.clone(), BatteryEvent::Told), (product, BatteryEvent::Replaced)];
+        assert_eq!(entries.iter().filter_map(told).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_was_said_before_it_ran_low_does_not_make_it_well() {
+        let at = |text: &str| -> DateTime<Utc> { text.parse().unwrap() };
+        let low = [Told::Low(BatterySign::Share, None)];
+        let battery = after(None, &low, at("2026-03-01T12:00:00Z")).flatten();
+        let well = [Told::Well(BatterySign::Share)];
+        let said = |when: &str| after(battery.as_ref(), &well, at(when));
+        assert_eq!(said("2026-03-01T11:59:50Z"), None, "the newest that is stored, after a start");
+        assert_eq!(said("2026-03-01T12:00:10Z"), Some(None));
     }
 
     #[test]

@@ -3,10 +3,13 @@
 //! Every command prints text for people, or JSON with `--json`; what went wrong is one sentence on
 //! stderr. A reader of the output that goes away (`| head`) ends the command quietly.
 
+mod account;
 mod backup;
 mod bms;
 mod check;
 mod claim;
+mod correct;
+mod diagnose;
 mod enrol;
 mod han;
 mod import;
@@ -26,6 +29,7 @@ mod run;
 pub(crate) mod sla;
 mod status;
 mod store;
+mod telegram;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -103,6 +107,8 @@ enum Command {
     /// The uptime that was promised, and the credit where it was not kept
     #[command(subcommand)]
     Sla(sla::Sla),
+    /// Tell what somebody who helps from afar has to know: no names, no secrets, no readings
+    Diagnose(diagnose::Diagnose),
     /// Join a portfolio service with the one-time code that it gave out
     Enrol(enrol::Enrol),
     /// Make a new one-time code for the first user, while there is none
@@ -134,6 +140,7 @@ impl Cli {
                 Ok(code) => return code,
                 Err(error) => Err(error),
             },
+            Command::Diagnose(command) => command.run(&mut out),
             Command::Enrol(command) => command.run(&mut out),
             Command::ClaimCode(command) => command.run(&mut out),
         };
@@ -252,6 +259,7 @@ mod tests {
             "readings",
             "store",
             "import",
+            "diagnose",
             "sla",
             "enrol",
             "claim-code",

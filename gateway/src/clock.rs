@@ -51,10 +51,16 @@ impl SystemClock {
     /// What is known of the time without any clock: it is later than `floor_ms`, the newest time
     /// that was saved.
     ///
-    /// A wall clock at the floor or past it is worth more than one that stands before it.
+    /// And later than this program is old. A wall clock at the floor or past it is worth more than one that
+    /// stands before it, if something of the machine went on counting while it was off. Where nothing did,
+    /// the clock stands at the floor because somebody has put it there.
     pub fn set_floor(&self, floor_ms: i64) {
+        let floor_ms = floor_ms.max(WRITTEN_MS);
         self.floor_ms.store(floor_ms, Ordering::Relaxed);
-        if self.trust() == Trust::Untrusted && self.now().wall_ms() >= floor_ms {
+        if self.trust() == Trust::Untrusted
+            && counts_while_off()
+            && self.now().wall_ms() >= floor_ms
+        {
             self.set_trust(Trust::Floor);
         }
     }
@@ -104,6 +110,15 @@ impl Clock for SystemClock {
 fn boot_id() -> u128 {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     uuid::Uuid::try_parse(text.trim()).map_or(0, |id| id.as_u128())
+}
+
+/// When this program was written: 2026-11-01. No gateway has run it before.
+pub(crate) const WRITTEN_MS: i64 = 1_793_491_200_000;
+
+/// Whether the machine has a clock with a battery. A PC does, and so does what imitates one.
+fn counts_while_off() -> bool {
+    cfg!(target_arch = "x86_64")
+        || fs::read_dir("/sys/class/rtc").is_ok_and(|mut clocks| clocks.next().is_some())
 }
 
 /// Keeps the trust in the clock up to date.

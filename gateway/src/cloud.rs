@@ -12,19 +12,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::DateTime;
-use cloud_sync::{Building, BuildingMeter, Identity, Pace, Uploader};
+use cloud_sync::{Budget, Building, BuildingMeter, Identity, Pace, Traffic, Uploader, Way};
 use metering::{Clock, GatewayId, Medium, SiteId};
 use store::{Core, Outbox, Readers};
 use tokio::sync::{Notify, watch};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
-use web_ui::{NotEnrolled, Site};
+use web_ui::{MonthTraffic, NotEnrolled, Site};
 
 use crate::board::Board;
 use crate::config::{Cloud, LineProfile};
 use crate::keys;
 use crate::restart::Task;
+use crate::spending::Counters;
 
 /// Whom the portfolio knows us as; `None` before the enrolment.
 pub(crate) type KnownAs = Option<Arc<Identity>>;
@@ -39,6 +42,15 @@ pub(crate) struct CloudParts {
     pub(crate) identity: watch::Sender<KnownAs>,
     /// What `site.toml` says of it.
     pub(crate) wanted: watch::Sender<Option<Cloud>>,
+    /// What has gone over the line.
+    pub(crate) counters: Counters,
+    /// A word here when an alarm begins: the portfolio hears of it at once.
+    pub(crate) alarm: Arc<Notify>,
+}
+
+/// By which way the portfolio is reached, counted in `traffic`.
+pub(crate) fn way(cloud: Option<&Cloud>, traffic: &Arc<Traffic>) -> Way {
+    Way::new(cloud.and_then(|cloud| cloud.proxy.clone()), Arc::clone(traffic))
 }
 
 impl CloudParts {
@@ -49,7 +61,8 @@ impl CloudParts {
     ///
     /// Why it has not.
     pub(crate) async fn enrol(&self, url: &str, code: &str) -> Result<(), NotEnrolled> {
-        let identity = enrol(url, code, self.gateway, &*self.clock).await?;
+        let way = way(self.wanted.borrow().as_ref(), &self.counters.sync);
+        let identity = enrol(url, code, self.gateway, &*self.clock, &way).await?;
         keep(&self.state, &identity).map_err(|error| NotEnrolled::Failed(crate::chain(&error)))?;
         let detail = identity.url().to_string();
         if let Err(error) = self.core.audit("gateway".into(), "enrolled".into(), detail).await {
@@ -71,8 +84,9 @@ pub(crate) async fn enrol(
     code: &str,
     gateway: GatewayId,
     clock: &dyn Clock,
+    way: &Way,
 ) -> Result<Identity, NotEnrolled> {
-    cloud_sync::enrol(url, code, gateway, clock).await.map_err(|error| match error {
+    cloud_sync::enrol(url, code, gateway, clock, way).await.map_err(|error| match error {
         cloud_sync::EnrolError::Clock => NotEnrolled::Clock,
         error if error.is_code() => NotEnrolled::Code,
         error if error.is_unreachable() => NotEnrolled::Unreachable(crate::chain(&error)),
@@ -138,6 +152,7 @@ pub(crate) struct Upload {
     pub(crate) readers: Readers,
     pub(crate) site: watch::Receiver<Arc<Site>>,
     pub(crate) status: watch::Sender<cloud_sync::SyncStatus>,
+    pub(crate) budget: watch::Receiver<Option<Budget>>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -151,8 +166,10 @@ impl Task for Upload {
         let Some(building) = self.first_building().await else { return };
         let (tell, building) = watch::channel(Arc::new(building));
         let mut wanted = self.parts.wanted.subscribe();
+        let hurry = Arc::new(Notify::new());
         loop {
-            let line = line(wanted.borrow_and_update().as_ref());
+            let cloud = wanted.borrow_and_update().clone();
+            let line = line(cloud.as_ref());
             let uploader = Uploader {
                 outbox: self.outbox.clone(),
                 readers: self.readers.clone(),
@@ -164,12 +181,18 @@ impl Task for Upload {
                     LineProfile::Wired => Pace::WIRED,
                     LineProfile::Metered => Pace::METERED,
                 },
-                hurry: Arc::new(Notify::new()),
+                way: way(cloud.as_ref(), &self.parts.counters.sync),
+                budget: self.budget.clone(),
+                hurry: Arc::clone(&hurry),
             };
-            let same_line = |now: &Option<Cloud>| self::line(now.as_ref()) == line;
+            let proxy = |cloud: &Option<Cloud>| cloud.as_ref().and_then(|it| it.proxy.clone());
+            let same_line = |now: &Option<Cloud>| {
+                self::line(now.as_ref()) == line && proxy(now) == proxy(&cloud)
+            };
             tokio::select! {
                 () = uploader.run(self.shutdown.clone()) => return,
                 () = names(&mut self.site, &tell) => return,
+                () = hasten(&self.parts.alarm, &hurry) => return,
                 changed = wanted.wait_for(|now| !same_line(now)) => {
                     if changed.is_err() {
                         return;
@@ -186,6 +209,18 @@ impl Upload {
         building(&site)
     }
 }
+
+/// Has the next round begin at once when an alarm begins, for ever; an alarm that comes and goes once a
+/// minute at most, for each round costs bytes.
+async fn hasten(alarm: &Notify, hurry: &Notify) {
+    loop {
+        alarm.notified().await;
+        hurry.notify_one();
+        time::sleep(BETWEEN_ALARMS).await;
+    }
+}
+
+const BETWEEN_ALARMS: Duration = Duration::from_mins(1);
 
 /// Hands each change of the site on, for ever.
 async fn names(site: &mut watch::Receiver<Arc<Site>>, tell: &watch::Sender<Arc<Building>>) {
@@ -227,6 +262,7 @@ pub(crate) fn line(cloud: Option<&Cloud>) -> LineProfile {
 pub(crate) struct Bookkeeping {
     pub(crate) parts: CloudParts,
     pub(crate) status: watch::Receiver<cloud_sync::SyncStatus>,
+    pub(crate) month: watch::Receiver<Option<MonthTraffic>>,
     pub(crate) board: Board,
 }
 
@@ -245,6 +281,7 @@ impl Task for Bookkeeping {
                 changed = identity.changed() => changed,
                 changed = self.status.changed() => changed,
                 changed = wanted.changed() => changed,
+                changed = self.month.changed() => changed,
             };
             if changed.is_err() {
                 return; // Everybody else has stopped.
@@ -269,6 +306,7 @@ impl Bookkeeping {
     fn show(&mut self, wanted: &watch::Receiver<Option<Cloud>>) {
         let told = self.status.borrow_and_update().clone();
         let known_as = self.parts.identity.borrow().clone();
+        let month = *self.month.borrow_and_update();
         // The identity first: before there is a building the sync does not run, and tells nothing.
         let url = match &known_as {
             Some(identity) => Some(identity.url().to_string()),
@@ -281,7 +319,34 @@ impl Bookkeeping {
             head: told.head,
             last_contact: told.last_contact_ms.and_then(DateTime::from_timestamp_millis),
             last_error: told.last_error,
+            parked: told.parked,
+            month,
+            saves_until: told.saves_until_ms.and_then(DateTime::from_timestamp_millis),
         });
         self.board.change(|status| status.sync = sync);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_is_sent_at_once_and_one_that_comes_and_goes_once_a_minute() {
+        let (alarm, hurry) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let task = tokio::spawn({
+            let (alarm, hurry) = (Arc::clone(&alarm), Arc::clone(&hurry));
+            async move { hasten(&alarm, &hurry).await }
+        });
+        let begun = time::Instant::now();
+        let mut sent = Vec::new();
+        while sent.len() < 3 {
+            alarm.notify_one();
+            if time::timeout(Duration::from_secs(7), hurry.notified()).await.is_ok() {
+                sent.push(begun.elapsed().as_secs());
+            }
+        }
+        assert_eq!(sent, [0, 60, 120]);
+        task.abort();
     }
 }

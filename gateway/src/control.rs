@@ -19,6 +19,8 @@ use tokio::time;
 pub(crate) enum Request {
     /// A fresh one-time code for the first user.
     ClaimCode,
+    /// What somebody who helps from afar has to know.
+    Diagnose,
     /// Join a portfolio service.
     Enrol {
         /// `https://portfolio.example:9443`
@@ -36,6 +38,21 @@ pub(crate) enum Request {
         /// The canonical bytes of a fact, in hex.
         fact: String,
     },
+    /// Have another key sign the ledger from here on.
+    ChangeKey,
+    /// Put a figure in the place of a reading.
+    Correct {
+        /// The meter's id.
+        meter: metering::MeterId,
+        /// Which of its numbers.
+        register: metering::Register,
+        /// When the reading was, in milliseconds since 1970.
+        at_ms: i64,
+        /// With its unit or without.
+        display: String,
+        /// Why.
+        why: String,
+    },
     /// Set a counter of pulses to what its meter's display shows.
     SetCounter {
         /// The meter's name or id.
@@ -51,8 +68,17 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     /// The code; `None` if the gateway has been claimed.
     ClaimCode(Option<String>),
+    /// What the reading was, and is now.
+    Corrected {
+        /// A figure, or why there was none.
+        old: String,
+        /// With its unit.
+        new: String,
+    },
     /// What the counter shows now.
     Counter(String),
+    /// What somebody who helps from afar has to know, as JSON.
+    Diagnosis(String),
     /// It is done.
     Done,
     /// It is in the ledger, as the entry of this number.
@@ -158,9 +184,14 @@ mod tests {
         async fn answer(&mut self, request: Request) -> Reply {
             match request {
                 Request::ClaimCode => Reply::ClaimCode(Some("ABCD-EFGH".to_owned())),
+                Request::Diagnose => Reply::Diagnosis(String::new()),
                 Request::Enrol { url, .. } => Reply::Refused(url),
+                Request::ChangeKey => Reply::Recorded(7),
                 Request::KeepProof { bytes } => Reply::Refused(bytes),
                 Request::Record { fact } => Reply::Refused(fact),
+                Request::Correct { display, .. } => {
+                    Reply::Corrected { old: String::new(), new: display }
+                }
                 Request::SetCounter { display, .. } => Reply::Counter(display),
             }
         }

@@ -3,9 +3,11 @@
 
 use drivers::Profiles;
 use drivers::pulse::Counts;
-use metering::{MeterId, Quantity, Unit};
+use metering::MeterId;
 use store::Core;
 use web_ui::Site;
+
+use crate::corrections::amount;
 
 /// Sets the counter of the meter that people, or the configuration, call `meter` to `display`, and
 /// writes into the audit log that `who` did.
@@ -53,14 +55,4 @@ pub(crate) async fn set(
         tracing::error!(error = crate::chain(&error), "the audit log does not know of it");
     }
     Ok(shown.to_string())
-}
-
-/// `48213.6` or `48213.6 kWh`.
-fn amount(text: &str, usual: Unit) -> Option<Quantity> {
-    let text = text.trim();
-    let (figure, unit) = match text.split_once(char::is_whitespace) {
-        Some((figure, unit)) => (figure, Unit::from_code(unit.trim())?),
-        None => (text, usual),
-    };
-    Quantity::from_decimal(figure, unit).ok()
 }

@@ -81,15 +81,18 @@ pub(crate) fn file(
         files.extend(kept.map(|bytes| (format!("{PROOF}{}", HEXLOWER.encode(&sha256)), bytes)));
     }
 
+    Ok(archive(files, &format!("{FOLDER}{month}")))
+}
+
+/// Files in one folder, with the manifest before them.
+fn archive(files: Vec<(String, Vec<u8>)>, folder: &str) -> Vec<u8> {
     let sums = files
         .iter()
         .map(|(name, bytes)| format!("{}  {name}\n", HEXLOWER.encode(&Sha256::digest(bytes))));
-    let manifest = sums.collect::<String>().into_bytes();
-    files.insert(0, ("manifest.txt".to_owned(), manifest));
-    let folder = format!("{FOLDER}{month}");
-    let files: Vec<_> =
-        files.into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
-    Ok(tar::write(&files))
+    let manifest = ("manifest.txt".to_owned(), sums.collect::<String>().into_bytes());
+    let all = std::iter::once(manifest).chain(files);
+    let all: Vec<_> = all.map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
+    tar::write(&all)
 }
 
 /// Why there is no evidence file.
@@ -168,6 +171,8 @@ pub(crate) fn checks(file: &[u8], trust: &[Verifier]) -> Vec<Check> {
         .filter_map(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok())
         .collect();
     checks.extend(signatures(&chain, &notes, trust));
+    let proofs = proofs(&files);
+    checks.extend(documents_of(&chain, &proofs));
 
     let book = Book::new(chain.entries());
     checks.push(match book.first_wrong_statement() {
@@ -178,7 +183,6 @@ pub(crate) fn checks(file: &[u8], trust: &[Verifier]) -> Vec<Check> {
     });
 
     let month = files.first().and_then(|(name, _)| name.strip_prefix(FOLDER)?.get(..7));
-    let proofs = proofs(&files);
     let again = month.map(|month| self::file(&chain, &notes, &proofs, month));
     checks.push(match again {
         None => fail("the file does not say of which month it is"),
@@ -189,6 +193,27 @@ pub(crate) fn checks(file: &[u8], trust: &[Verifier]) -> Vec<Check> {
         Some(Ok(again)) => fail(difference(&files, &again)),
     });
     checks
+}
+
+/// Which of the documents that entries name are not in the file: the ledger has their hashes alone. They
+/// need not be, for nobody keeps them for ever, but who reads the file has to know.
+fn documents_of(chain: &Chain, proofs: &Proofs) -> Option<Check> {
+    let book = Book::new(chain.entries());
+    let named: BTreeMap<_, _> = book.proofs().map(|it| (it.sha256, it.name.as_str())).collect();
+    let missing = named.iter().filter(|(sha256, _)| !proofs.contains_key(*sha256));
+    let missing: Vec<String> = missing
+        .map(|(sha256, name)| format!("{name} (SHA-256 {})", HEXLOWER.encode(sha256)))
+        .collect();
+    if named.is_empty() {
+        return None;
+    }
+    let (all, here) = (named.len(), named.len() - missing.len());
+    Some(pass(if missing.is_empty() {
+        format!("all documents that entries name are in the file: {all}")
+    } else {
+        let missing = missing.join(", ");
+        format!("of {all} documents that entries name {here} are in the file; not in it: {missing}")
+    }))
 }
 
 /// The documents in an archive whose names are the hashes of their bytes.
@@ -262,9 +287,34 @@ fn signatures(chain: &Chain, notes: &[Note], trust: &[Verifier]) -> Vec<Check> {
              what was signed"
         ))];
     }
-    let own = |note: &Note| {
+    let forged =
+        notes.iter().find_map(|note| Some((note, trust.iter().find(|it| note.is_forged(it))?)));
+    if let Some((note, by)) = forged {
+        let (seq, name) = (note.checkpoint.head.seq, by.name());
+        return vec![fail(format!(
+            "the checkpoint at entry {seq} is not signed by {name}, as it says"
+        ))];
+    }
+    let writes = |note: &&Note| {
         let key = chain.key_at(note.checkpoint.head.seq);
-        trust.iter().find(|it| Some(it.key()) == key && note.is_signed(it))
+        key.and_then(|key| Verifier::new(&name(chain.ledger()), key))
+            .is_some_and(|writer| note.is_signed(&writer))
+    };
+    if let Some(note) = notes.iter().find(|note| !writes(note)) {
+        let seq = note.checkpoint.head.seq;
+        return vec![fail(format!(
+            "the checkpoint at entry {seq} is not signed with the ledger's own key"
+        ))];
+    }
+    // Each key signed the one after it: who believes one believes those that follow.
+    let own = |note: &Note| {
+        let ours = name(chain.ledger());
+        let until = note.checkpoint.head.seq;
+        let led_here = |it: &&Verifier| {
+            let mut keys = chain.keys().take_while(|(from, _)| *from <= until);
+            it.name() == ours && keys.any(|(_, key)| key == it.key())
+        };
+        trust.iter().find(led_here)
     };
     let signed = notes.iter().filter(|note| own(note).is_some());
     match signed.map(|note| note.checkpoint.head.seq).max() {
@@ -280,7 +330,14 @@ fn signatures(chain: &Chain, notes: &[Note], trust: &[Verifier]) -> Vec<Check> {
             "entry 1: no checkpoint is signed with a key that is believed (see --trust)",
         )),
     }
-    let keys: Vec<[u8; 32]> = (1..=last).filter_map(|seq| chain.key_at(seq)).collect();
+    let keys: Vec<[u8; 32]> = chain.keys().map(|(_, key)| key).collect();
+    if keys.len() > 1 {
+        let at: Vec<String> = chain.keys().skip(1).map(|(from, _)| from.to_string()).collect();
+        let at = at.join(", ");
+        checks.push(pass(format!(
+            "the key was changed at entry {at}, each time signed by the one before"
+        )));
+    }
     for other in trust.iter().filter(|it| !keys.contains(&it.key())) {
         let seen = notes.iter().filter(|note| note.is_signed(other));
         checks.push(match seen.map(|note| note.checkpoint.head.seq).max() {

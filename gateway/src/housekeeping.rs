@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use metering::{Clock, Moment};
+use metering::{Clock, Moment, Trust};
 use store::{Core, Retention, Sign, Writer};
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::board::Board;
 use crate::cloud::KnownAs;
+use crate::config::Keep;
 use crate::restart::Task;
 
 /// What it looks after.
@@ -26,6 +27,8 @@ pub(crate) struct Housekeeping {
     pub(crate) clock: Arc<dyn Clock>,
     /// While the gateway is enrolled, readings are kept until the cloud has them.
     pub(crate) cloud: watch::Receiver<KnownAs>,
+    /// How long what was read is kept.
+    pub(crate) keep: Keep,
     /// Signs the hashes of readings.
     pub(crate) sign: Signer,
 }
@@ -68,6 +71,7 @@ impl Housekeeping {
             before = now;
             self.board.change(|status| status.trust = now.trust);
             self.disk().await;
+            self.stamp().await;
             // Not at the first tick: a start has better things to do.
             if tick % FLOOR == 1 {
                 self.save_floor(now).await;
@@ -82,7 +86,7 @@ impl Housekeeping {
             if tick % PACK == PACK - 1 {
                 self.pack().await;
             }
-            if tick % PRUNE == PRUNE / 24 {
+            if tick % PRUNE == PRUNE - 1 {
                 self.prune().await;
             }
         }
@@ -114,7 +118,18 @@ impl Housekeeping {
         });
     }
 
+    /// What came while nobody knew what time it was is stored once that is known.
+    async fn stamp(&self) {
+        match self.writer.stamp().await {
+            Ok(waiting) => self.board.change(|status| status.store.waiting = waiting),
+            Err(error) => failed("what waits for the time is not stored", &error),
+        }
+    }
+
     async fn save_floor(&self, now: Moment) {
+        if now.trust == Trust::Untrusted {
+            return;
+        }
         let saved = self.core.put_setting(FLOOR_SETTING, now.wall_ms().to_string()).await;
         if let Err(error) = saved {
             failed("the time is not saved", &error);
@@ -142,7 +157,9 @@ impl Housekeeping {
 
     async fn prune(&self) {
         let cloud = self.cloud.borrow().is_some();
-        let retention = Retention { keep_days: KEEP_DAYS, cloud };
+        let Keep { readings_days, quarter_hours_days, days_days, .. } = self.keep;
+        let retention =
+            Retention { keep_days: readings_days, cloud, quarter_hours_days, days_days };
         if let Err(error) = self.writer.prune(retention).await {
             failed("old readings are not thrown away", &error);
         }
@@ -156,15 +173,12 @@ fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
 /// The newest time that was saved: at the next start the clock is no earlier.
 pub(crate) const FLOOR_SETTING: &str = "clock_floor_ms";
 
-/// In ticks of 10 s: ten minutes, five minutes, an hour, an hour and a day.
+/// In ticks of 10 s: ten minutes, five minutes, and three times an hour.
 const FLOOR: u64 = 60;
 const PACK: u64 = 30;
 const SCRUB: u64 = 360;
 const SEAL: u64 = 360;
-const PRUNE: u64 = 8_640;
+const PRUNE: u64 = 360;
 
 /// A step of the clock that is no correction of a good one any more.
 const LEAP_MS: i64 = 2_000;
-
-/// A year and what a late month's close needs.
-const KEEP_DAYS: u16 = 400;

@@ -12,6 +12,8 @@
 //! questions what comes is shown and no longer kept, and the pages say how much: a building is watched
 //! over without a disk, too.
 
+mod outdoors;
+
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 use web_ui::{LiveValue, Site};
 
+pub(crate) use self::outdoors::Outdoors;
 use crate::board::Board;
 use crate::live::Newest;
 use crate::poll::{Asked, Outcome, Polled};
@@ -63,6 +66,8 @@ pub(crate) struct Ingest {
     pub(crate) clock: Arc<dyn Clock>,
     /// The meters that told more different series than are kept, in their last answer.
     pub(crate) beyond: BTreeSet<MeterId>,
+    /// What thermometers outdoors showed before.
+    pub(crate) outdoors: Outdoors,
 }
 
 /// Takes in what is polled until every bus has let go of its end, and all that came is stored.
@@ -135,9 +140,11 @@ impl Ingest {
                 let kind = |reading: &Reading| wire::kind(&profiles, profile, &reading.register);
                 let before = self.newest.of(asked.meter);
                 let values = before.as_ref().map_or(&[][..], |it| it.values.as_slice());
+                let outdoors = self.site.borrow().meter(asked.meter).is_some_and(|it| it.outdoor);
                 let judged = |mut reading: Reading| {
                     let profile = profile.and_then(|id| profiles.get(id));
                     judge_growth(profile.as_deref(), values, &mut reading);
+                    self.outdoors.judge(asked.meter, outdoors, &mut reading);
                     reading
                 };
                 readings.into_iter().map(judged).map(|it| (kind(&it), it)).collect()

@@ -3,8 +3,8 @@
 //! ```text
 //! keys/gateway-id   UUIDv7, as text; there before any enrolment, and for ever
 //! keys/device.key   Ed25519: signs the ledger, day chains and configurations
-//! keys/tls.key      P-256: the key of the pages' certificate
-//! keys/tls.crt      that certificate, signed with its own key
+//! keys/ca.key       P-256: signs the pages' certificate; ca.crt is what phones install
+//! keys/tls.key      P-256: the key of the pages' certificate, which is tls.crt
 //! ```
 //!
 //! The folder is open to the daemon's user alone, and so is every file in it. Who takes the disk
@@ -23,14 +23,10 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use metering::{Clock, GatewayId};
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
-};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sha2::{Digest as _, Sha256};
+use rcgen::KeyPair;
 use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::authority::Authority;
 
 /// The id and the keys.
 pub struct Keys {
@@ -38,10 +34,10 @@ pub struct Keys {
     pub gateway: GatewayId,
     /// Signs what has to be believed later: ledger, day chains, configurations.
     pub device: SigningKey,
-    /// The pages' certificate.
-    pub certificate: CertificateDer<'static>,
-    /// The key of that certificate.
-    pub certificate_key: PrivateKeyDer<'static>,
+    /// Vouches for the pages.
+    pub(crate) authority: Authority,
+    /// The key of their certificate.
+    pub(crate) tls: KeyPair,
 }
 
 impl std::fmt::Debug for Keys {
@@ -75,25 +71,9 @@ impl Keys {
             let pair = KeyPair::generate().map_err(|error| error.to_string())?;
             Ok(pair.serialize_pem())
         })?;
-        let pair = tls_key.parse(|pem| KeyPair::from_pem(pem).ok(), "a P-256 key in PEM")?;
-        let certificate_key = tls_key
-            .parse(|pem| PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok(), "a key in PEM")?;
-        let certificate = kept(&folder.join("tls.crt"), || {
-            let made =
-                certificate(gateway).self_signed(&pair).map_err(|error| error.to_string())?;
-            Ok(made.pem())
-        })?;
-        let certificate = certificate.parse(
-            |pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok(),
-            "a certificate in PEM",
-        )?;
-        Ok(Self { gateway, device, certificate, certificate_key })
-    }
-
-    /// The certificate's SHA-256 as browsers show it: `4F:1A:…`.
-    pub fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(&self.certificate);
-        digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+        let tls = tls_key.parse(|pem| KeyPair::from_pem(pem).ok(), "a P-256 key in PEM")?;
+        let authority = Authority::open(&folder, gateway)?;
+        Ok(Self { gateway, device, authority, tls })
     }
 }
 
@@ -137,13 +117,13 @@ pub enum KeysError {
 }
 
 /// A file's text, and the file for the message when the text is not what it should be.
-struct Kept {
+pub(crate) struct Kept {
     file: PathBuf,
     text: String,
 }
 
 impl Kept {
-    fn parse<T>(
+    pub(crate) fn parse<T>(
         &self,
         parse: impl FnOnce(&str) -> Option<T>,
         expected: &'static str,
@@ -153,7 +133,10 @@ impl Kept {
 }
 
 /// What `file` holds; `make` makes it the first time, to the disk before anyone uses it.
-fn kept(file: &Path, make: impl FnOnce() -> Result<String, String>) -> Result<Kept, KeysError> {
+pub(crate) fn kept(
+    file: &Path,
+    make: impl FnOnce() -> Result<String, String>,
+) -> Result<Kept, KeysError> {
     let io = |cause| KeysError::Io { file: file.to_owned(), cause };
     match fs::read_to_string(file) {
         Ok(text) => return Ok(Kept { file: file.to_owned(), text }),
@@ -211,30 +194,6 @@ fn new_id(clock: &dyn Clock) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, wall.timestamp_subsec_nanos()))
 }
 
-/// A certificate for everything this machine is called now. It names no other later: its
-/// fingerprint is what people compare, so it does not change with an address.
-fn certificate(gateway: GatewayId) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, format!("Fyrhus {gateway}"));
-    params.distinguished_name = name;
-    // The clock may be wrong at the first start, and nobody can renew a certificate whose
-    // fingerprint is on a label: from before any device was made to the end of X.509's time,
-    // which stands for "no end" (RFC 5280, section 4.1.2.5).
-    params.not_before = date_time_ymd(2025, 1, 1);
-    params.not_after = date_time_ymd(9999, 12, 31);
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let names = [host.to_owned(), format!("{host}.local"), "localhost".to_owned()];
-    let names = names.into_iter().filter_map(|name| name.try_into().ok().map(SanType::DnsName));
-    let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    let addresses = addresses.into_iter().chain(own_addresses()).map(SanType::IpAddress);
-    params.subject_alt_names = names.chain(addresses).collect();
-    params
-}
-
 /// The addresses by which this machine reaches others. Nothing is sent: to connect a datagram
 /// socket only chooses a route. (The two targets are reserved for documentation.)
 pub(crate) fn own_addresses() -> Vec<IpAddr> {
@@ -264,8 +223,7 @@ mod tests {
         assert_eq!(made.gateway, read.gateway);
         assert_eq!(made.gateway.uuid().get_version_num(), 7);
         assert_eq!(made.device.to_bytes(), read.device.to_bytes());
-        assert_eq!(made.fingerprint(), read.fingerprint());
-        assert_eq!(made.fingerprint().len(), 32 * 3 - 1);
+        assert_eq!(made.authority.certificate, read.authority.certificate);
 
         let mut names = Vec::new();
         for file in fs::read_dir(state.path().join("keys")).unwrap() {
@@ -274,7 +232,7 @@ mod tests {
             names.push(file.file_name().into_string().unwrap());
         }
         names.sort();
-        assert_eq!(names, ["device.key", "gateway-id", "tls.crt", "tls.key"]);
+        assert_eq!(names, ["ca.crt", "ca.key", "device.key", "gateway-id", "tls.key"]);
     }
 
     #[track_caller]

@@ -18,34 +18,45 @@
 //!
 //! **Invariant:** no SQL and no telegram is known here: `store` and `drivers` have them.
 
+mod authority;
 mod back_door;
+mod backup;
 mod batteries;
 mod bms;
 mod board;
+mod books;
 mod buses;
 mod canary;
+mod certificate;
 pub mod cli;
 pub mod clock;
 mod cloud;
 pub mod config;
 mod control;
+mod corrections;
 mod counters;
 mod cycle;
+mod diagnosis;
 mod evidence;
 mod housekeeping;
 mod housing;
 mod ingest;
 pub mod keys;
+mod ledger_keys;
 mod listen;
 mod live;
 mod meter_keys;
 mod mqtt;
 mod poll;
+mod ports;
 mod probe;
 mod restart;
+mod restore;
 mod scribe;
 mod sealed;
 mod shelf;
+mod shown;
+mod spending;
 pub mod supervise;
 mod takeover;
 mod told;

@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use web_ui::{Live, Site};
 
 use crate::config;
-use crate::keys::Keys;
 use crate::restart::restarted;
+use crate::shown::Shown;
 use own::{OwnBroker, socket};
 pub(crate) use own::{load_users, save_users};
 use publish::Publisher;
@@ -51,31 +51,25 @@ pub(crate) struct Parts {
 pub(crate) struct Mqtt {
     broker: watch::Sender<Option<config::OwnBroker>>,
     publish: watch::Sender<Vec<config::Publish>>,
+    /// Whether the own broker can be reached.
+    there: watch::Receiver<bool>,
     tasks: [JoinHandle<()>; 2],
 }
 
 impl Mqtt {
     /// Starts both for `site`.
-    ///
-    /// # Errors
-    ///
-    /// If certificate and key of `keys` do not belong together.
-    pub(crate) fn start(
-        site: Option<&config::Site>,
-        keys: &Keys,
-        parts: Parts,
-    ) -> Result<Self, rustls::Error> {
-        let (certificate, key) = (keys.certificate.clone(), keys.certificate_key.clone_key());
-        let tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
+    pub(crate) fn start(site: Option<&config::Site>, shown: &Shown, parts: Parts) -> Self {
+        let tls =
+            ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown.resolver());
         let broker = watch::Sender::new(site.and_then(|site| site.broker.clone()));
         let publish = watch::Sender::new(site.map(|it| it.publish.clone()).unwrap_or_default());
         let Parts { state, site, live, shutdown } = parts;
+        let (said, there) = watch::channel(false);
         let own = OwnBroker {
             state: state.clone(),
             wanted: broker.subscribe(),
             tls: Arc::new(tls),
+            there: said,
             shutdown: shutdown.clone(),
         };
         let publisher = Publisher {
@@ -89,7 +83,15 @@ impl Mqtt {
             tokio::spawn(restarted(own, shutdown.clone())),
             tokio::spawn(restarted(publisher, shutdown)),
         ];
-        Ok(Self { broker, publish, tasks })
+        Self { broker, publish, there, tasks }
+    }
+
+    /// Waits until the own broker can be reached, if there is to be one, so that no sensor's bus begins
+    /// with a fault. A broker that cannot start keeps nobody waiting for long: it says why itself.
+    pub(crate) async fn there(&mut self) {
+        if self.broker.borrow().is_some() {
+            drop(time::timeout(THERE_WITHIN, self.there.wait_for(|there| *there)).await);
+        }
     }
 
     /// Does as `site` says from now on.
@@ -118,6 +120,9 @@ impl Mqtt {
         }
     }
 }
+
+/// To read what is retained and to open a socket.
+const THERE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Of the five seconds of a stop; it began with them.
 const STOP_WITHIN: Duration = Duration::from_millis(500);

@@ -8,7 +8,9 @@
 //!
 //! A wired gateway asks every 20 s, a metered one every 60 s, each at a phase of its own; after a
 //! failure every 10 s until it is over. The connection is kept, and made anew for every tenth
-//! question and after every failure.
+//! question and after every failure. A new one goes on with the keys of the one before, which costs
+//! half the bytes; after every failure, and for every 120th question, it begins from nothing, with both
+//! certificates.
 //!
 //! **Never true:** that an attempt counts against the portfolio which could not have known the
 //! value: one that was acknowledged less than five minutes ago may be missing, and then there is
@@ -23,6 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloud_sync::{Identity, Traffic};
 use ledger::{Attempt, Failure, Outcome, References};
 use metering::{Clock, GatewayId, Moment, Quantity, Trust};
 use store::{AttemptRow, Core, Order, Outbox, Readers, StoredReading};
@@ -33,7 +36,7 @@ use crate::canary;
 use crate::cloud::{self, KnownAs};
 use crate::config::{Cloud, LineProfile};
 use crate::restart::Task;
-use link::{Link, Reported, Stage};
+use link::{Link, Reported, Stage, Tls};
 
 /// Asks, and keeps the attempts.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(crate) struct Probe {
     pub(crate) readers: Readers,
     pub(crate) identity: watch::Receiver<KnownAs>,
     pub(crate) wanted: watch::Receiver<Option<Cloud>>,
+    /// What its questions cost.
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) clock: Arc<dyn Clock>,
     /// What was acknowledged, oldest first.
     pub(crate) acked: VecDeque<Acked>,
@@ -81,6 +86,8 @@ impl Task for Probe {
 #[derive(Debug, Default)]
 struct Going {
     link: Option<Link>,
+    /// And for whom it was made.
+    tls: Option<(Arc<Identity>, Tls)>,
     failed: bool,
     asked: u32,
 }
@@ -102,11 +109,24 @@ impl Probe {
         if going.failed || going.asked.is_multiple_of(FRESH_EVERY) {
             going.link = None;
         }
+        let is_other = |(known, _): &(Arc<Identity>, Tls)| !Arc::ptr_eq(known, &identity);
+        let from_nothing = going.failed || going.asked.is_multiple_of(FROM_NOTHING_EVERY);
+        if from_nothing || going.tls.as_ref().is_some_and(is_other) {
+            (going.link, going.tls) = (None, None);
+        }
         going.asked = going.asked.wrapping_add(1);
         let at = self.clock.now();
         let url = identity.report_url(expected.reading.series, Some(expected.reading.at_ms));
         let mut stage = Stage::Name;
-        let question = link::ask(&mut going.link, &mut stage, &identity, &url);
+        let way = cloud::way(self.wanted.borrow().as_ref(), &self.traffic);
+        let Going { link, tls, .. } = going;
+        let question = async {
+            let (_, tls) = match tls {
+                Some(tls) => tls,
+                none => none.insert((Arc::clone(&identity), Tls::new(&identity)?)),
+            };
+            link::ask(link, &mut stage, tls, &way, &url).await
+        };
         let answer = time::timeout(TIME_OUT, question).await;
         let outcome = match answer {
             Ok(Ok(reported)) => judge(reported, &expected),
@@ -251,6 +271,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// Every tenth question has a connection of its own.
 const FRESH_EVERY: u32 = 10;
+
+/// And every twelfth of those looks at both certificates again: on a SIM card every two hours.
+const FROM_NOTHING_EVERY: u32 = 12 * FRESH_EVERY;
 
 /// Canaries that are looked through at once: half a day of them.
 const LOOK_BACK: usize = 720;

@@ -1,7 +1,8 @@
 //! Keeps the ledger: every hour what the probe tried goes in, and how far it is is signed.
 //!
 //! ```text
-//! attempts ──▶ entry ──▶ chain ──▶ checkpoint, signed ──▶ settings ──▶ whoever countersigns
+//! attempts ──▶ entry ──▶ chain ──▶ checkpoint, signed ──▶ settings
+//!                          │        └──▶ the portfolio, see [`books`](crate::books)
 //!                          └─────▶ statement, when a month is lost and when it is over
 //! ```
 //!
@@ -11,26 +12,28 @@
 //! **Never true:** that an entry is written by a clock that nobody trusts. What was tried waits in its
 //! table until one does.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike as _, Utc};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signer as _, SigningKey};
 use ledger::book::{Book, Refused, Statement};
-use ledger::chain::{Broken, Chain};
-use ledger::entry::{Attempts, Entry, Fact, Open};
+use ledger::chain::{Broken, Chain, rotation};
+use ledger::entry::{Attempts, Entry, Fact, NewKey, Open};
 use ledger::note::{Checkpoint, Note};
 use ledger::settlement::ClaimState;
 use ledger::{Attempt, Month, Tier, Tried};
 use metering::{Clock, GatewayId, Trust};
 use sha2::{Digest as _, Sha256};
-use store::{AttemptRow, Core, StoreError};
-use tokio::sync::watch;
+use store::{AttemptRow, Core, LEDGER_BEHIND, StoreError};
+use tokio::sync::{Mutex, watch};
 use tokio::time::{self, MissedTickBehavior};
 use web_ui::{NotRecorded, Owed};
 
 use crate::evidence;
 use crate::keys::Keys;
+use crate::ledger_keys::LedgerKeys;
 use crate::restart::Task;
 
 /// Writes the ledger of one gateway.
@@ -38,12 +41,14 @@ use crate::restart::Task;
 pub(crate) struct Scribe {
     pub(crate) core: Core,
     pub(crate) gateway: GatewayId,
-    pub(crate) key: SigningKey,
+    pub(crate) keys: LedgerKeys,
     pub(crate) clock: Arc<dyn Clock>,
     /// What can still be claimed.
     pub(crate) owed: watch::Sender<Arc<Vec<Owed>>>,
     /// The hour, since 1970, that was written last in this life.
     pub(crate) hour: Option<i64>,
+    /// Who writes: an entry follows from those before it, so they are written one after the other.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for Scribe {
@@ -66,6 +71,9 @@ impl Task for Scribe {
             let now = self.clock.now();
             let hour = now.wall.timestamp().div_euclid(3_600);
             if now.trust >= Trust::Holdover && self.hour != Some(hour) {
+                if self.is_behind().await.unwrap_or(false) {
+                    continue;
+                }
                 self.hour = Some(hour);
                 if let Err(error) = self.write_hour().await {
                     tracing::error!(error = crate::chain(&error), "the ledger is not kept");
@@ -87,6 +95,18 @@ pub(crate) enum NotWritten {
     /// It makes no sense after what was written before.
     #[error("{0}")]
     Refused(Refused),
+    /// There may be more of the ledger than is here.
+    #[error(
+        "the ledger was put back from a backup, or is on another machine: it goes on when the portfolio \
+         has shown what it has of it, or after a week"
+    )]
+    Behind,
+    /// A key is missing.
+    #[error("the key that signs the ledger is not in `keys/`: put it back from a backup")]
+    NoKey,
+    /// A key cannot be made.
+    #[error("no key can be made")]
+    Key(#[source] std::io::Error),
     /// The store says no.
     #[error("the ledger cannot be read or written")]
     Store(#[source] StoreError),
@@ -100,13 +120,68 @@ impl From<StoreError> for NotWritten {
 
 impl Scribe {
     /// The one of the gateway with these keys.
-    pub(crate) fn new(keys: &Keys, core: Core, clock: Arc<dyn Clock>) -> Self {
-        let (gateway, key) = (keys.gateway, keys.device.clone());
-        Self { core, gateway, key, clock, owed: watch::Sender::default(), hour: None }
+    pub(crate) fn new(keys: &Keys, state: &Path, core: Core, clock: Arc<dyn Clock>) -> Self {
+        let (owed, turn) = (watch::Sender::default(), Arc::default());
+        let (gateway, keys) = (keys.gateway, LedgerKeys::open(state, &keys.device));
+        Self { core, gateway, keys, clock, owed, hour: None, turn }
+    }
+
+    /// Whether somebody else may have more of the ledger than is here. Nobody waits for longer than a
+    /// week for an answer to that.
+    pub(crate) async fn is_behind(&self) -> Result<bool, StoreError> {
+        let Some(since) = self.core.setting(LEDGER_BEHIND).await?.filter(|it| !it.is_empty())
+        else {
+            return Ok(false);
+        };
+        let now = self.clock.now();
+        match since.parse::<i64>() {
+            Err(_) if now.trust >= Trust::Holdover => {
+                self.core.put_setting(LEDGER_BEHIND, now.wall_ms().to_string()).await?;
+                Ok(true)
+            }
+            Ok(since) if now.trust >= Trust::Holdover && now.wall_ms() - since > WEEK_MS => {
+                tracing::warn!("nobody showed what there was of the ledger: it goes on without");
+                self.is_whole().await?;
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Nobody has more of the ledger than is here.
+    pub(crate) async fn is_whole(&self) -> Result<(), StoreError> {
+        if self.core.setting(LEDGER_BEHIND).await?.is_some_and(|it| !it.is_empty()) {
+            self.core.put_setting(LEDGER_BEHIND, String::new()).await?;
+        }
+        Ok(())
+    }
+
+    /// Another key signs from here on; the number of the entry that says so.
+    ///
+    /// # Errors
+    ///
+    /// [`NotWritten`] if it cannot be made, or the one before it is not here.
+    pub(crate) async fn change_key(&self) -> Result<u64, NotWritten> {
+        if self.clock.now().trust < Trust::Holdover {
+            return Err(NotWritten::Clock);
+        }
+        if self.is_behind().await? {
+            return Err(NotWritten::Behind);
+        }
+        let _turn = self.turn.lock().await;
+        let mut chain = self.open().await?;
+        let before = self.keys.of(&chain).ok_or(NotWritten::NoKey)?;
+        let new = self.keys.make().map_err(NotWritten::Key)?.verifying_key().to_bytes();
+        let signature = before.sign(&rotation(new)).to_bytes();
+        let seq = self.append(&mut chain, Fact::Key(NewKey { key: new, signature })).await?;
+        self.sign(&chain).await?;
+        tracing::info!(seq, "another key signs the ledger");
+        Ok(seq)
     }
 
     /// Everything that was tried since the last time, a statement if one is due, and a checkpoint.
     pub(crate) async fn write_hour(&self) -> Result<(), NotWritten> {
+        let _turn = self.turn.lock().await;
         let mut chain = self.open().await?;
         loop {
             let through = Book::new(chain.entries()).kept_through();
@@ -142,6 +217,10 @@ impl Scribe {
         if self.clock.now().trust < Trust::Holdover {
             return Err(NotWritten::Clock);
         }
+        if self.is_behind().await? {
+            return Err(NotWritten::Behind);
+        }
+        let _turn = self.turn.lock().await;
         let mut chain = self.open().await?;
         Book::new(chain.entries()).takes(&fact).map_err(NotWritten::Refused)?;
         let seq = self.append(&mut chain, fact).await?;
@@ -185,7 +264,8 @@ impl Scribe {
             Ok::<_, NotWritten>((chain, countersigned, proofs))
         };
         let (chain, countersigned, proofs) = made.await.map_err(|error| crate::chain(&error))?;
-        let note = checkpoint(&chain, self.clock.now().wall_ms(), &self.key);
+        let key = self.keys.of(&chain).ok_or_else(|| NotWritten::NoKey.to_string())?;
+        let note = checkpoint(&chain, self.clock.now().wall_ms(), &key);
         let countersigned = countersigned.and_then(|note| note.parse().ok());
         let notes: Vec<Note> = countersigned.into_iter().chain([note]).collect();
         evidence::file(&chain, &notes, &proofs, month).map_err(|error| error.to_string())
@@ -214,7 +294,7 @@ impl Scribe {
             .filter_map(|month| book.statement(&month.to_string()).ok())
             .filter(|statement| statement.settled.claim == ClaimState::NotNotified);
         let owed = statements.filter_map(|statement| {
-            let deadline = statement.settled.deadlines.as_ref()?.month_end;
+            let deadline = statement.deadline()?;
             (today <= deadline).then(|| Owed {
                 month: statement.case.period.month().to_string(),
                 tier: statement.settled.tier.percent(),
@@ -239,7 +319,8 @@ impl Scribe {
             return Chain::read(entries.iter().map(Vec::as_slice)).map_err(NotWritten::Broken);
         }
         let ledger = self.gateway.uuid().into_bytes();
-        let fact = Fact::Open(Open { ledger, key: self.key.verifying_key().to_bytes() });
+        let key = self.keys.first().ok_or(NotWritten::NoKey)?.verifying_key().to_bytes();
+        let fact = Fact::Open(Open { ledger, key });
         let first = Entry { seq: 1, at_ms: self.clock.now().wall_ms(), fact }.to_bytes();
         let chain = Chain::read([first.as_slice()]).map_err(NotWritten::Broken)?;
         self.core.append_chain(0, first).await?;
@@ -257,7 +338,8 @@ impl Scribe {
 
     async fn sign(&self, chain: &Chain) -> Result<(), NotWritten> {
         let at_ms = self.clock.now().wall_ms();
-        let note = checkpoint(chain, at_ms, &self.key);
+        let key = self.keys.of(chain).ok_or(NotWritten::NoKey)?;
+        let note = checkpoint(chain, at_ms, &key);
         self.core.put_setting(CHECKPOINT_SETTING, note.to_string()).await?;
         Ok(())
     }
@@ -322,7 +404,7 @@ pub(crate) fn checkpoint(chain: &Chain, at_ms: i64, key: &SigningKey) -> Note {
 pub(crate) const CHECKPOINT_SETTING: &str = "ledger_checkpoint";
 
 /// The newest checkpoint that the portfolio has countersigned.
-pub(crate) const COUNTERSIGNED_SETTING: &str = "ledger_countersigned";
+pub(crate) use web_ui::COUNTERSIGNED as COUNTERSIGNED_SETTING;
 
 /// How often it looks whether an hour is over.
 const LOOK: Duration = Duration::from_secs(20);
@@ -336,6 +418,9 @@ const MADE_AT_HOUR: u32 = 6;
 /// A notice may be given within ten years at the most, and a month that old is nobody's business on
 /// the first page: half a year is.
 const MOST_OWED: usize = 6;
+
+/// For how long a ledger that was put back waits for the portfolio.
+const WEEK_MS: i64 = 7 * 86_400_000;
 
 /// Thirteen months: the ledger has them for longer.
 const KEEP_ATTEMPTS_MS: i64 = 396 * 86_400_000;

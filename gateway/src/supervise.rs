@@ -1,11 +1,11 @@
 //! Starts the parts of the daemon in order, keeps them running, and stops them in reverse.
 //!
 //! ```text
-//! start   keys ▶ store ▶ site.toml ▶ ingest ▶ buses ▶ housekeeping, cloud ▶ pages ▶ READY
+//! start   keys ▶ store ▶ site.toml ▶ ingest ▶ broker ▶ buses ▶ housekeeping, cloud ▶ pages ▶ READY
 //! stop    buses ▶ ingest, to the last reading ▶ cloud, pages ▶ store       within 5 s
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,38 +16,54 @@ use anyhow::{Context as _, bail};
 use drivers::pulse::Counts;
 use metering::Clock;
 use sd_notify::NotifyState;
-use store::{Core, Options, Store, StoreError};
+use store::{Core, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use web_ui::{Handles, NotRead, WebUi, Wish};
+use web_ui::{Chronicle, Handles, NotRead, WebUi, Wish};
 
+use self::between::{beating, beats, close};
+use self::disk::with_a_disk;
+use self::mount::Mount;
+use self::opening::{count_start, counts, note, open_keys, open_store, own_hosts};
 use crate::back_door::BackDoor;
+use crate::backup::Backups;
 use crate::batteries::{Batteries, BatteryWatch};
 use crate::bms::Bms;
 use crate::board::Board;
+use crate::books::BookExchange;
 use crate::buses::{self, Buses};
-use crate::canary::Canary;
 use crate::clock::{SystemClock, TrustWatch};
-use crate::cloud::{self, Bookkeeping, CloudParts, Upload};
+use crate::cloud::{self, CloudParts};
 use crate::config::{self, Machine};
+use crate::corrections::Corrections;
 use crate::counters;
 use crate::cycle::Cycles;
+use crate::diagnosis;
 use crate::housekeeping::{FLOOR_SETTING, Housekeeping, Signer};
 use crate::housing;
-use crate::ingest::{self, Ingest};
+use crate::ingest::{self, Ingest, Outdoors};
 use crate::keys::Keys;
 use crate::live::{self, Newest};
 use crate::meter_keys::KeysInForce;
 use crate::mqtt::{self, Mqtt};
-use crate::probe::Probe;
+use crate::ports;
 use crate::restart::{Task, restarted};
+use crate::restore::{self, Restores, Settled};
 use crate::scribe::Scribe;
 use crate::shelf::Shelf;
+use crate::shown::{Renewal, Shown};
+use crate::spending::Counters;
 use crate::takeover::{self, InForce};
 use crate::web::Served;
+
+mod between;
+mod disk;
+mod mount;
+mod opening;
+mod towards_cloud;
 
 /// What is told once the pages are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,57 +80,97 @@ pub struct Ready {
 
 /// Runs the daemon until `shutdown`. `ready` is called once the pages are there.
 ///
+/// A disk that is read-only, full or fails is waited for; one of its own that is not mounted, as [`mount`]
+/// tells.
+///
 /// # Errors
 ///
-/// If the state directory, the keys or the store cannot be used: without them nothing could be
-/// kept. Nothing else ends it.
+/// If the state directory, the keys or the store cannot be used for another reason: without them nothing
+/// could be kept; and if the disk has not been mounted for some minutes. Nothing else ends it.
 pub async fn run(
-    machine: Machine,
+    mut machine: Machine,
     shutdown: CancellationToken,
     ready: impl FnOnce(Ready),
 ) -> anyhow::Result<()> {
+    let mut ready = Some(ready);
+    let mut listens = None;
+    let cache = machine.cache.clone();
+    let mount = cache.as_deref().map(|cache| Mount::of(&machine.state, cache));
+    loop {
+        let settled = beating(settled(&machine, mount.as_ref(), &shutdown)).await?;
+        let Some(restored) = settled else { return Ok(()) };
+        // What was restored stands where the pages are that somebody has restored it from.
+        if let Some((https, http)) = listens {
+            (machine.listen, machine.http) = (https, http);
+        }
+        let anew = shutdown.child_token();
+        let told = |told: Ready| {
+            listens = Some((told.https, told.http));
+            if let Some(ready) = ready.take() {
+                ready(told);
+            }
+        };
+        life(&machine, mount.as_ref(), restored, (&shutdown, &anew), told).await?;
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+        tracing::info!("starting anew with what is restored");
+    }
+}
+
+/// What was restored before this life, if anything; `None` at the end of the daemon.
+async fn settled(
+    machine: &Machine,
+    mount: Option<&Mount>,
+    end: &CancellationToken,
+) -> anyhow::Result<Option<Option<Settled>>> {
+    if let Some(mount) = mount
+        && !mount.is_waited_for(end).await?
+    {
+        return Ok(None);
+    }
+    let settle = async || {
+        let state = machine.state.clone();
+        tokio::task::spawn_blocking(move || restore::settle(&state)).await?
+    };
+    with_a_disk(end, settle).await
+}
+
+/// From a start to a stop; `shutdown` ends it, which `end` cancels and a restore, too.
+async fn life(
+    machine: &Machine,
+    mount: Option<&Mount>,
+    restored: Option<Settled>,
+    (end, shutdown): (&CancellationToken, &CancellationToken),
+    ready: impl FnOnce(Ready),
+) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock::new());
-    let keys = open_keys(&machine, &clock)?;
+    let keys = async || open_keys(machine, &clock);
+    let keys = beating(with_a_disk(shutdown, keys)).await?;
+    let Some((keys, shown)) = keys else { return Ok(()) };
+    if let Some(mount) = mount {
+        mount.remember();
+    }
     tracing::info!(version = VERSION, gateway = %keys.gateway, "starting");
     let shelf = Shelf::open(&machine.state);
     let found = takeover::find(&machine.state, &shelf.now());
-    let store = open_store(&machine.state, takeover::zone(&found), Arc::clone(&clock)).await?;
+    let zone = takeover::zone(&found);
+    let store = async || open_store(&machine.state, zone, Arc::clone(&clock)).await;
+    let store = beating(with_a_disk(shutdown, store)).await?;
+    let Some(store) = store else { return Ok(()) };
     housing::settle(&store.core()).await;
-    let daemon = Daemon::start(&machine, clock, &keys, shelf, found, &store, &shutdown).await?;
-    daemon.serve(&machine, &keys, ready).await?;
-    let close = tokio::task::spawn_blocking(move || store.close());
-    match time::timeout(CLOSE_WITHIN, close).await {
-        Ok(Ok(Ok(()))) => tracing::info!("stopped; everything is stored"),
-        Ok(Ok(Err(error))) => tracing::error!(error = crate::chain(&error), "the store"),
-        Ok(Err(_)) | Err(_) => tracing::error!("the store did not close in time"),
+    if let Some(restored) = restored {
+        note(&store.core(), restored).await;
     }
-    Ok(())
-}
-
-/// The identity of this gateway.
-fn open_keys(machine: &Machine, clock: &SystemClock) -> anyhow::Result<Keys> {
-    let state = &machine.state;
-    std::fs::create_dir_all(state)
-        .with_context(|| format!("the state directory {} cannot be made", state.display()))?;
-    Keys::open(state, clock).context("the gateway's keys cannot be used")
-}
-
-async fn open_store(
-    state: &std::path::Path,
-    zone: chrono_tz::Tz,
-    clock: Arc<SystemClock>,
-) -> anyhow::Result<Store> {
-    let options = Options::new(state.to_owned(), zone);
-    let open = tokio::task::spawn_blocking(move || Store::open(options, clock));
-    let (store, report) = open
-        .await?
-        .with_context(|| format!("the store in {} cannot be opened", state.display()))?;
-    tracing::info!(head = report.head, recovered = report.recovered, "store opened");
-    Ok(store)
+    let daemon = Daemon::start(machine, clock, (&keys, &shown), shelf, found, &store, shutdown);
+    let daemon = beating(daemon).await?;
+    daemon.serve(machine, &shown, end, ready).await?;
+    close(store, end).await
 }
 
 /// The parts, once they run.
 struct Daemon {
+    machine: Machine,
     clock: Arc<SystemClock>,
     core: Core,
     shelf: Shelf,
@@ -131,9 +187,13 @@ struct Daemon {
     wishes: mpsc::Receiver<Wish>,
     ingest: JoinHandle<()>,
     counts: Counts,
+    corrections: Corrections,
+    backups: Backups,
+    restores: Restores,
     batteries: Batteries,
     shutdown: CancellationToken,
     meter_keys: KeysInForce,
+    trial: ports::Trial,
     /// Why a changed `site.toml` is not in force, as it was said last.
     not_taken: Option<String>,
 }
@@ -146,16 +206,18 @@ impl Daemon {
     async fn start(
         machine: &Machine,
         clock: Arc<SystemClock>,
-        keys: &Keys,
+        (keys, certificate): (&Keys, &Shown),
         shelf: Shelf,
         found: config::kept::Found,
         store: &Store,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let (core, writer, readers) = (store.core(), store.writer(), store.readers());
-        if let Some(floor) = core.setting(FLOOR_SETTING).await? {
-            clock.set_floor(floor.parse().unwrap_or(i64::MAX));
-        }
+        let corrections =
+            Corrections { core: core.clone(), readers: readers.clone(), writer: writer.clone() };
+        let floor = core.setting(FLOOR_SETTING).await?;
+        clock.set_floor(floor.and_then(|floor| floor.parse().ok()).unwrap_or_default());
+        writer.keep_telegrams(machine.keep.telegrams).await?;
         let board = Board::new(clock.now().wall);
         let profiles = shelf.now();
         let cycles = Arc::new(Cycles::of_start(count_start(&core).await?));
@@ -185,11 +247,21 @@ impl Daemon {
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             beyond: BTreeSet::new(),
+            outdoors: Outdoors::default(),
         };
         let mut saved_to = writer.clone();
         let ingest = tokio::spawn(async move {
             ingest::ingest(ingest, &mut from_buses, &mut saved_to).await;
         });
+
+        let speaking = mqtt::Parts {
+            state: machine.state.clone(),
+            site: shown.subscribe(),
+            live: live.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let mut mqtt = Mqtt::start(in_force.site(), certificate, speaking);
+        mqtt.there().await;
 
         let counts = counts(&machine.state).await;
         let meter_keys = KeysInForce::open(&machine.state);
@@ -210,6 +282,8 @@ impl Daemon {
             buses.take_over(site);
         }
 
+        let renewal = Renewal { shown: certificate.clone(), clock: Arc::clone(&clock) as _ };
+        background(renewal, shutdown);
         let watch = TrustWatch { clock: Arc::clone(&clock), source: machine.clock };
         background(watch, shutdown);
         let cloud = CloudParts {
@@ -219,8 +293,10 @@ impl Daemon {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             identity: watch::Sender::new(cloud::kept(&machine.state, keys.gateway)),
             wanted: watch::Sender::new(in_force.site().and_then(|site| site.cloud.clone())),
+            counters: Counters::default(),
+            alarm: Arc::default(),
         };
-        start_cloud(&cloud, store, shown.subscribe(), &board, &cycles, shutdown);
+        towards_cloud::start(&cloud, store, shown.subscribe(), &board, &cycles, shutdown);
 
         let housekeeping = Housekeeping {
             state: machine.state.clone(),
@@ -229,6 +305,7 @@ impl Daemon {
             board: board.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cloud: cloud.identity.subscribe(),
+            keep: machine.keep,
             sign: Signer::of(keys.device.clone()),
         };
         background(housekeeping, shutdown);
@@ -245,23 +322,28 @@ impl Daemon {
             shutdown: shutdown.clone(),
         };
         background(server, shutdown);
-        let speaking = mqtt::Parts {
-            state: machine.state.clone(),
-            site: shown.subscribe(),
-            live: live.clone(),
-            shutdown: shutdown.clone(),
-        };
-        let mqtt = Mqtt::start(in_force.site(), keys, speaking)
-            .context("the broker's certificate cannot be used")?;
 
-        let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _);
+        let scribe =
+            Scribe::new(keys, &machine.state, core.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
+        background(scribe.clone(), shutdown);
+        let exchange = BookExchange {
+            core: core.clone(),
+            scribe: scribe.clone(),
+            identity: cloud.identity.subscribe(),
+            wanted: cloud.wanted.subscribe(),
+            traffic: Arc::clone(&cloud.counters.sync),
+            keeper: None,
+            said: None,
+            given: 0,
+        };
+        background(exchange, shutdown);
+        let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _)
+            .with_ledger(scribe.clone());
         let watch = BatteryWatch { batteries: batteries.clone(), live: live.clone() };
         background(watch, shutdown);
 
         let (wish, wishes) = mpsc::channel(MOST_WISHES);
         let devices = watch::Sender::new(Arc::new(crate::told::devices(&profiles)));
-        let scribe = Scribe::new(keys, core.clone(), Arc::clone(&clock) as Arc<dyn Clock>);
-        background(scribe.clone(), shutdown);
         let handles = Handles {
             readers,
             core: core.clone(),
@@ -273,12 +355,14 @@ impl Daemon {
             owed: scribe.owed.subscribe(),
             wishes: wish,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            tls_fingerprint: keys.fingerprint(),
+            certificate: certificate.watch(),
             version: VERSION,
         };
+        let chronicle = Chronicle::new(handles.clone()).telling(Arc::clone(&cloud.alarm));
+        background(Events(chronicle), shutdown);
         let back_door = BackDoor {
             scribe: scribe.clone(),
-            state: machine.state.clone(),
+            machine: machine.clone(),
             handles: handles.clone(),
             counts: counts.clone(),
             profiles: shelf.watch(),
@@ -287,6 +371,7 @@ impl Daemon {
         let shutdown = shutdown.clone();
         let not_taken = None;
         Ok(Self {
+            machine: machine.clone(),
             clock,
             core,
             shelf,
@@ -301,9 +386,13 @@ impl Daemon {
             wishes,
             ingest,
             counts,
+            corrections,
+            backups: Backups::of(&machine.state),
+            restores: Restores::of(&machine.state, shutdown.clone()),
             batteries,
             shutdown,
             meter_keys,
+            trial: ports::Trial::default(),
             not_taken,
         })
     }
@@ -312,7 +401,8 @@ impl Daemon {
     async fn serve(
         mut self,
         machine: &Machine,
-        keys: &Keys,
+        certificate: &Shown,
+        end: &CancellationToken,
         ready: impl FnOnce(Ready),
     ) -> anyhow::Result<()> {
         let claim_code =
@@ -326,12 +416,12 @@ impl Daemon {
                 "nobody has claimed this gateway: whoever enters this code within an hour does"
             );
         }
-        let fingerprint = keys.fingerprint();
+        let certificate_told = certificate.watch().borrow().clone();
+        let fingerprint = certificate_told.to_compare().to_owned();
         tracing::info!(fingerprint, "the certificate of the pages");
 
-        let pages = WebUi::new(self.handles.clone(), own_hosts());
-        let https = Served::https(&pages, keys, machine.listen, self.shutdown.clone())
-            .context("the pages' certificate cannot be used")?;
+        let pages = WebUi::new(self.handles.clone(), own_hosts(&certificate_told));
+        let https = Served::https(&pages, certificate, machine.listen, self.shutdown.clone());
         let http = machine.http;
         let http = http.map(|address| Served::plain(&pages, address, self.shutdown.clone()));
         let (mut https_at, mut http_at) = (https.listening(), http.as_ref().map(Served::listening));
@@ -368,7 +458,10 @@ impl Daemon {
             () = up => {}
             done = self.events() => done?,
         }
-        notify(&[NotifyState::Stopping]);
+        // Whoever says it and goes on after a restore is killed by systemd.
+        if end.is_cancelled() {
+            notify(&[NotifyState::Stopping]);
+        }
         self.stop(listeners).await;
         Ok(())
     }
@@ -378,9 +471,7 @@ impl Daemon {
         let mut hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
         let mut looks = time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watchdog = sd_notify::watchdog_enabled().map(|within| within / 2);
-        let mut beats = time::interval(watchdog.unwrap_or(Duration::from_hours(1)));
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beats = beats();
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -477,13 +568,31 @@ impl Daemon {
                     drop(reply.send(set.await));
                 });
             }
+            Wish::Correct { figure, reply } => {
+                let corrections = self.corrections.clone();
+                tokio::spawn(async move { drop(reply.send(corrections.make(*figure).await)) });
+            }
+            Wish::Backup { passphrase, reply } => self.backups.make(passphrase, reply),
+            Wish::Diagnose { reply } => {
+                let (machine, handles) = (self.machine.clone(), self.handles.clone());
+                tokio::spawn(async move {
+                    let now = handles.clock.now().wall;
+                    drop(reply.send(diagnosis::made(&machine, Some(&handles), now).await));
+                });
+            }
+            Wish::Restore { order, reply } => self.restores.obey(order, reply),
             Wish::Keys { order, reply } => drop(reply.send(self.meter_keys.obey(order))),
-            Wish::SaveSite { text, expected, who, reply } => {
-                let saved = self.in_force.save(text, expected, who).await;
+            Wish::SaveSite { text, expected, who, why, reply } => {
+                let saved = self.in_force.save(text, expected, who, why).await;
                 if saved.is_ok() {
                     self.take_over();
                 }
                 drop(reply.send(saved));
+            }
+            Wish::Ports { reply } => ports::tell(self.handles.site.borrow().clone(), reply),
+            Wish::TryPort { port, reply } => {
+                let (site, clock) = (self.handles.site.borrow().clone(), self.clock.clone());
+                self.trial.begin(port, site, clock, reply);
             }
             Wish::Record { fact, reply } => {
                 let scribe = self.scribe.clone();
@@ -532,90 +641,23 @@ async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<
     *listening.wait_for(Option::is_some).await.ok()?
 }
 
-/// The counters of pulses, as the last stop or power cut left them.
-async fn counts(state: &std::path::Path) -> Counts {
-    let file = state.join("pulses.counts");
-    let opened = tokio::task::spawn_blocking(move || Counts::open(&file)).await;
-    let (counts, trouble) = opened.unwrap_or_else(|panicked| {
-        (Counts::unkept(std::io::ErrorKind::Other), Some(std::io::Error::other(panicked)))
-    });
-    if let Some(error) = trouble {
-        tracing::error!(error = crate::chain(&error), "the counters of pulses");
-    }
-    counts
-}
+/// Has what happens written down.
+struct Events(Chronicle);
 
-/// How often this daemon has been started, this time included.
-async fn count_start(core: &Core) -> Result<u32, StoreError> {
-    let starts = core.setting(STARTS_SETTING).await?;
-    let starts = starts.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0).saturating_add(1);
-    if let Err(error) = core.put_setting(STARTS_SETTING, starts.to_string()).await {
-        // A full disk keeps no meter from being read. The next start may have the same number:
-        // then of two readings of one time the one that is stored later holds.
-        tracing::error!(error = crate::chain(&error), "this start is not counted");
+impl Task for Events {
+    fn name(&self) -> String {
+        "events".to_owned()
     }
-    Ok(starts)
-}
 
-/// Starts what has to do with the portfolio. All of it waits for an enrolment.
-fn start_cloud(
-    parts: &CloudParts,
-    store: &Store,
-    site: watch::Receiver<Arc<web_ui::Site>>,
-    board: &Board,
-    cycles: &Arc<Cycles>,
-    shutdown: &CancellationToken,
-) {
-    let (status, told) = watch::channel(cloud_sync::SyncStatus::default());
-    let (parts, clock) = (parts.clone(), Arc::clone(&parts.clock));
-    background(
-        Upload {
-            parts: parts.clone(),
-            outbox: store.outbox(),
-            readers: store.readers(),
-            site,
-            status,
-            shutdown: shutdown.clone(),
-        },
-        shutdown,
-    );
-    background(Bookkeeping { parts: parts.clone(), status: told, board: board.clone() }, shutdown);
-    background(
-        Canary {
-            gateway: parts.gateway,
-            writer: store.writer(),
-            identity: parts.identity.subscribe(),
-            cycles: Arc::clone(cycles),
-            clock: Arc::clone(&clock),
-        },
-        shutdown,
-    );
-    background(
-        Probe {
-            gateway: parts.gateway,
-            core: parts.core.clone(),
-            outbox: store.outbox(),
-            readers: store.readers(),
-            identity: parts.identity.subscribe(),
-            wanted: parts.wanted.subscribe(),
-            clock,
-            acked: VecDeque::new(),
-        },
-        shutdown,
-    );
+    async fn live(&mut self) {
+        self.0.keep().await;
+    }
 }
 
 /// Runs `task` beside the others until the shutdown, which drops it.
 fn background(task: impl Task + 'static, shutdown: &CancellationToken) {
     let stop = shutdown.clone();
     tokio::spawn(async move { stop.run_until_cancelled(restarted(task, stop.clone())).await });
-}
-
-/// The names under which people reach this machine without an address.
-fn own_hosts() -> Vec<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    if host.is_empty() { Vec::new() } else { vec![host.to_owned(), format!("{host}.local")] }
 }
 
 /// Tells systemd, if it started us.
@@ -627,9 +669,6 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// How often the daemon was started.
-const STARTS_SETTING: &str = "starts";
 
 /// Questions of all buses that may wait for ingest; then the buses wait.
 const MOST_POLLED: usize = 256;
@@ -647,4 +686,3 @@ const LISTEN_WITHIN: Duration = Duration::from_secs(20);
 const COUNTS_WITHIN: Duration = Duration::from_millis(500);
 const INGEST_WITHIN: Duration = Duration::from_millis(1_200);
 const PAGES_WITHIN: Duration = Duration::from_millis(1_200);
-const CLOSE_WITHIN: Duration = Duration::from_millis(1_500);

@@ -174,12 +174,12 @@ impl InForce {
         text: String,
         expected: u64,
         who: String,
+        why: String,
     ) -> Result<u64, NotSaved> {
         let site = self.load(&text).map_err(|mistakes| NotSaved::Mistakes(for_pages(&mistakes)))?;
         let failed = |error: &dyn std::error::Error| NotSaved::Failed(crate::chain(error));
         // The version first: it is what tells two people who save at the same time apart.
         let expected = Some(expected);
-        let why = "saved on a page".to_owned();
         let version = match self.core.save_version(text.clone(), who, why, expected).await {
             Ok(version) => version,
             Err(StoreError::Outdated { .. }) => return Err(self.changed().await),
@@ -353,6 +353,9 @@ fn shown(
             address: meter.address.to_string(),
             medium: meter.medium.or(by_profile).or(told.and_then(|told| told.medium)),
             profile: meter.profile.clone().or_else(|| told.and_then(|told| told.profile.clone())),
+            place: meter.place.clone(),
+            tags: meter.tags.clone(),
+            serial: meter.serial.clone(),
             part_of: meter.part_of,
             poll_every: meter.poll_every.length(),
             simulated: meter.simulated,

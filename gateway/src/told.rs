@@ -13,6 +13,7 @@ pub(crate) fn trouble(error: &ReadError) -> Trouble {
         ReadError::Garbled { address, cause } => {
             let address = ("address", address.to_string());
             match cause {
+                Garble::HeldDown => (TroubleCode::HeldDown, vec![address]),
                 Garble::Noise(_) => (TroubleCode::Noise, vec![address]),
                 Garble::Foreign(_) => (TroubleCode::Foreign, vec![address]),
                 Garble::Checksum { times } => {
@@ -83,6 +84,7 @@ fn port_trouble(fault: &PortFault) -> (TroubleCode, Option<(&'static str, String
             (TroubleCode::PortMute, Some(("ms", waited.as_millis().to_string())))
         }
         PortFault::Login => (TroubleCode::PortLogin, None),
+        PortFault::NotAllowed => (TroubleCode::PortNotAllowed, None),
         PortFault::NoBroker => (TroubleCode::PortNoBroker, None),
         PortFault::NoPassword(_) => (TroubleCode::PortNoPassword, None),
         PortFault::Untrusted => (TroubleCode::PortUntrusted, None),

@@ -1,4 +1,5 @@
-//! The listeners: HTTPS with the gateway's own certificate, and plain HTTP on loopback.
+//! The listeners: HTTPS with the gateway's own certificate or one that the owner brings, and plain
+//! HTTP on loopback.
 //!
 //! A port that another program has keeps nothing else from running: it is said, and tried again
 //! until it is free.
@@ -17,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use web_ui::{Listener, WebUi};
 
-use crate::keys::Keys;
 use crate::restart::Task;
+use crate::shown::Shown;
 
 /// What is served, and where it listens now.
 pub(crate) struct Served {
@@ -40,26 +41,20 @@ impl Task for Served {
 }
 
 impl Served {
-    /// The pages over TLS, with the certificate of `keys`.
-    ///
-    /// # Errors
-    ///
-    /// If certificate and key do not belong together.
+    /// The pages over TLS, with the certificate that is `shown`.
     pub(crate) fn https(
         pages: &WebUi,
-        keys: &Keys,
+        shown: &Shown,
         address: SocketAddr,
         shutdown: CancellationToken,
-    ) -> Result<Self, rustls::Error> {
-        let (certificate, key) = (keys.certificate.clone(), keys.certificate_key.clone_key());
-        let mut tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
+    ) -> Self {
+        let mut tls =
+            ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown.resolver());
         // HTTP/2 would bring nothing to a page of a dozen files, and one more protocol to defend.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let tls = Some(TlsAcceptor::from(Arc::new(tls)));
         let router = pages.router(Listener::Https);
-        Ok(Self { router, tls, address, listening: watch::Sender::new(None), shutdown })
+        Self { router, tls, address, listening: watch::Sender::new(None), shutdown }
     }
 
     /// The pages in the clear, for this machine alone.

@@ -173,27 +173,38 @@ fn heard_at(bus: &config::Bus, kind: EarKind, state: &Path) -> EarSettings {
                 // The configuration refuses all others.
                 _ => BrokerAt::Own,
             };
-            EarSettings::Mqtt(MqttSettings {
-                port: bus.port.clone(),
-                address: crate::mqtt::address(&bus.login, &at, state),
-                // Two gateways may be on one broker, with buses of one name.
-                client_id: format!("fyrhus-{}-{:08x}", bus.id, rand::random::<u32>()),
-                user: bus.login.user.clone(),
-                password_file: bus.login.password_file.clone(),
-            })
+            EarSettings::Mqtt(broker(bus, &at, state))
         }
         EarKind::Radio => {
-            let radio = bus.radio.unwrap_or(config::Radio {
+            let radio = bus.radio.clone().unwrap_or(config::Radio {
                 receiver: ReceiverKind::Lines,
                 mode: RadioMode::default(),
+                topic: None,
             });
-            EarSettings::Radio(RadioSettings {
-                port: bus.port.clone(),
-                kind: radio.receiver,
-                mode: radio.mode,
-                baud: (!bus.finds_line).then_some(bus.baud),
+            EarSettings::Radio(match (&bus.port, radio.topic) {
+                (PortSettings::Broker(at), Some(topic)) => {
+                    RadioSettings::Broker { broker: broker(bus, at, state), topic }
+                }
+                _ => RadioSettings::Receiver {
+                    port: bus.port.clone(),
+                    kind: radio.receiver,
+                    mode: radio.mode,
+                    baud: (!bus.finds_line).then_some(bus.baud),
+                },
             })
         }
+    }
+}
+
+/// How the broker of `bus`, which is `at`, is connected to.
+fn broker(bus: &config::Bus, at: &BrokerAt, state: &Path) -> MqttSettings {
+    MqttSettings {
+        port: bus.port.clone(),
+        address: crate::mqtt::address(&bus.login, at, state),
+        // Two gateways may be on one broker, with buses of one name.
+        client_id: format!("fyrhus-{}-{:08x}", bus.id, rand::random::<u32>()),
+        user: bus.login.user.clone(),
+        password_file: bus.login.password_file.clone(),
     }
 }
 

@@ -107,6 +107,47 @@ CREATE TABLE counter_break (
     new        INTEGER NOT NULL,
     PRIMARY KEY (old_series, old_at_ms, new_series)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE correction (
+    seq        INTEGER PRIMARY KEY,  -- of the reading that has the new figure
+    made_ms    INTEGER NOT NULL,
+    who        TEXT    NOT NULL,
+    why        TEXT    NOT NULL,
+    series     INTEGER NOT NULL REFERENCES series (id),
+    at_ms      INTEGER NOT NULL,     -- of the reading, and of the one in whose place it is
+    old        INTEGER,              -- null: there was no figure
+    old_reason INTEGER,              -- why there was none; null too: nothing was read
+    new        INTEGER NOT NULL,
+    counted    INTEGER NOT NULL CHECK (counted IN (0, 1))  -- whether the roll-ups have it
+) STRICT;
+CREATE INDEX correction_by_reading ON correction (series, at_ms);
+CREATE TABLE waiting (
+    number      INTEGER PRIMARY KEY,  -- in the order in which they came; the next row's is `n` more
+    n           INTEGER NOT NULL CHECK (n > 0),
+    cycle_seq   INTEGER NOT NULL,
+    ts          INTEGER NOT NULL,     -- what the wall clock showed, which says nothing
+    ts_last     INTEGER NOT NULL,
+    boot_id     BLOB    NOT NULL,
+    boottime_ms INTEGER NOT NULL,
+    blob        BLOB    NOT NULL,
+    crc32c      INTEGER NOT NULL,
+    began_ms    INTEGER,              -- when their boot began; null: nobody knows yet
+    estimated   INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+    seq         INTEGER               -- the number that its first reading is being given
+, ended TEXT) STRICT;
+CREATE TABLE event (
+    number   INTEGER PRIMARY KEY,
+    from_ms  INTEGER NOT NULL,
+    until_ms INTEGER CHECK (until_ms >= from_ms),
+    code     TEXT    NOT NULL,
+    subject  TEXT    NOT NULL,  -- the id of a meter or a bus, a month; empty for the gateway itself
+    params   TEXT    NOT NULL,  -- what its sentence needs, in the caller's own form
+    UNIQUE (code, subject, from_ms)
+) STRICT;
+CREATE INDEX event_open ON event (code, subject) WHERE until_ms IS NULL;
+CREATE TABLE vendor_chain (
+    position INTEGER PRIMARY KEY,  -- from 0, without a hole
+    entry    BLOB    NOT NULL
+) STRICT;
 
 -- raw-YYYY-MM.db
 
@@ -298,4 +339,24 @@ CREATE TABLE tally_block (
 CREATE TABLE packed_meter (
     key   INTEGER PRIMARY KEY CHECK (key BETWEEN 1 AND 16777215),
     meter BLOB    NOT NULL UNIQUE
+) STRICT;
+
+-- telegrams-NNNNNN.db
+
+CREATE TABLE said (
+    number      INTEGER PRIMARY KEY CHECK (number > 0),
+    first_cycle INTEGER NOT NULL,  -- the lowest number of a question
+    last_cycle  INTEGER NOT NULL CHECK (last_cycle >= first_cycle),
+    at_ms       INTEGER NOT NULL,  -- when the first was asked, as the clock showed
+    crc32c      INTEGER NOT NULL,  -- of the other columns
+    blob        BLOB    NOT NULL
+) STRICT;
+CREATE TABLE seal (
+    number    INTEGER PRIMARY KEY CHECK (number > 0),
+    at_ms     INTEGER NOT NULL,
+    last_row  INTEGER NOT NULL,
+    n         INTEGER NOT NULL CHECK (n > 0),
+    before    BLOB    NOT NULL CHECK (length(before) = 32),
+    hash      BLOB    NOT NULL CHECK (length(hash) = 32),
+    signature BLOB    NOT NULL
 ) STRICT;

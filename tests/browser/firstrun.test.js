@@ -42,7 +42,7 @@ test('the one-time code makes the first user, and only once', { skip }, async ()
   await fill(setting('FYRHUS_FRESH_CODE'), 'kort');
   await page.getByText('Passordet er for kort.').waitFor();
   await fill(setting('FYRHUS_FRESH_CODE'), password);
-  await page.getByRole('navigation', { name: 'Hovedmeny' }).first().waitFor();
+  await page.getByRole('heading', { level: 1, name: 'Nett, klokke og bygg' }).waitFor();
   await picture(page, 'claimed-390');
 
   // Where nothing is set up yet, the example is a configuration that the gateway takes.

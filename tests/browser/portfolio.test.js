@@ -59,6 +59,7 @@ for (const [device, width] of Object.entries(WIDTHS)) {
         sites: '/',
         site: `/sites/${site.id}`,
         'site-meter': `/sites/${site.id}/meters/${meters[0]?.id}`,
+        compare: '/compare',
         'portfolio-setup': '/setup',
       };
       for (const [name, path] of Object.entries(pages)) {

@@ -24,7 +24,7 @@ trap stop EXIT
 mkfifo "$data/control"
 exec 3<>"$data/control"
 target/debug/demo --data "$data/demo" --port 28080 --portfolio-port 28090 --base-port 28100 \
-    --history-days "${FYRHUS_HISTORY_DAYS:-45}" <"$data/control" >"$data/demo.log" 2>&1 &
+    --history-days "${FYRHUS_HISTORY_DAYS:-45}" --contract-later <"$data/control" >"$data/demo.log" 2>&1 &
 demo=$!
 pids+=("$demo")
 
@@ -41,8 +41,16 @@ TOML
 target/debug/fyrhus run --config "$data/fresh.toml" --ready-json >"$data/fresh.json" 2>"$data/fresh.log" &
 pids+=("$!")
 
-for _ in $(seq 600); do
-    if grep -q '^Ready after' "$data/demo.log" && grep -q '"ready":true' "$data/fresh.json"; then break; fi
+# A third one, which nobody has claimed either, beside a riser of twenty meters to commission.
+target/debug/meter-sim run tests/browser/riser.toml --base-port 28300 >"$data/riser.json" 2>"$data/riser.log" &
+pids+=("$!")
+mkdir -p "$data/new"
+sed "s#$data/fresh#$data/new#; s#28071#28076#; s#28070#28075#" "$data/fresh.toml" >"$data/new.toml"
+target/debug/fyrhus run --config "$data/new.toml" --ready-json >"$data/new.json" 2>"$data/new.log" &
+pids+=("$!")
+
+for _ in $(seq 1500); do
+    if grep -q '^Ready after' "$data/demo.log" && grep -q '"ready":true' "$data/new.json" && grep -q '"ready":true' "$data/fresh.json"; then break; fi
     if ! kill -0 "$demo" 2>/dev/null; then break; fi
     sleep 0.2
 done
@@ -66,5 +74,8 @@ export FYRHUS_DEMO_CONTROL="$data/control"
 export FYRHUS_FRESH_URL=http://127.0.0.1:28070
 FYRHUS_FRESH_CODE=$(value "$data/fresh.json" claim_code)
 export FYRHUS_FRESH_CODE
+export FYRHUS_NEW_URL=http://127.0.0.1:28075 FYRHUS_NEW_PORT=tcp://127.0.0.1:28300
+FYRHUS_NEW_CODE=$(value "$data/new.json" claim_code)
+export FYRHUS_NEW_CODE FYRHUS_NEW_METERS="$data/riser.json"
 
 node --test --test-concurrency=1 "$@" tests/browser/*.test.js

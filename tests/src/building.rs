@@ -1,6 +1,6 @@
 //! A simulated building beside a gateway: the real `meter-sim`, on free ports.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -24,13 +24,23 @@ impl Building {
 
     /// The same, with the buses `ptys` on serial lines and not on TCP ports.
     pub fn with_ptys(home: &Home, plan: &str, ptys: &[&str]) -> anyhow::Result<Self> {
+        let ptys: Vec<&str> = ptys.iter().flat_map(|bus| ["--pty", bus]).collect();
+        Self::with(home, plan, &ptys)
+    }
+
+    /// The same, in which time passes `speed` times as fast as in life.
+    pub fn at_speed(home: &Home, plan: &str, speed: &str) -> anyhow::Result<Self> {
+        Self::with(home, plan, &["--speed", speed])
+    }
+
+    fn with(home: &Home, plan: &str, more: &[&str]) -> anyhow::Result<Self> {
         let file = home.folder().join("building.toml");
         std::fs::write(&file, plan)?;
         let [file, site, folder] =
             [file, home.site(), home.folder().join("wires")].map(|path| path.display().to_string());
         let places = ["--write-site", &site, "--folder", &folder];
-        let ptys = ptys.iter().flat_map(|bus| ["--pty", bus]);
-        let arguments = ["run", &file, "--base-port", "0"].into_iter().chain(places).chain(ptys);
+        let arguments = ["run", &file, "--base-port", "0"].into_iter().chain(places);
+        let arguments = arguments.chain(more.iter().copied());
         let log = home.folder().join("building.log");
         let mut program = Program::start("meter-sim", arguments, &log)?;
         let mut ready = program.json_line(READY)?;
@@ -67,10 +77,33 @@ impl Building {
 
     /// Has something go wrong in it, or right again: `silence METER on`, `heal METER`, …
     pub fn tell(&mut self, command: &str) -> anyhow::Result<()> {
+        self.told_after(command).map(drop)
+    }
+
+    /// Has a fault come at the meters `names`, or go (`heal`), and waits until each has said
+    /// something since.
+    pub async fn tell_and_hear(&mut self, fault: &str, names: &[&str]) -> anyhow::Result<()> {
+        let answers = |told: &Value| told.get("answers").and_then(Value::as_u64);
+        let on = if fault == "heal" { "" } else { " on" };
+        let mut before = Vec::new();
+        for name in names {
+            before.push((name, answers(&self.told_after(&format!("{fault} {name}{on}"))?)));
+        }
+        let begun = Instant::now();
+        for (name, before) in before {
+            while answers(&self.told_after(&format!("count {name}"))?) <= before {
+                ensure!(begun.elapsed() < READY, "{name} says nothing after {fault}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn told_after(&mut self, command: &str) -> anyhow::Result<Value> {
         self.program.say(command)?;
         let answer = self.program.json_line(READY)?;
         ensure!(answer.get("done").is_some(), "{command}: {answer}");
-        Ok(())
+        Ok(answer)
     }
 }
 
@@ -93,4 +126,4 @@ place = "cold-2"
 "#;
 
 /// For a busy machine.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(5);

@@ -246,8 +246,8 @@ impl Gateway {
 }
 
 /// How long the daemon may take to listen: a debug build on a busy machine.
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(5);
 /// How long a test waits for what has to come true.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// The pages have an event for most of it; a question each time is simpler to read in a test.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

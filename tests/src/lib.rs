@@ -7,6 +7,7 @@
 pub mod building;
 pub mod corpus;
 pub mod gateway;
+pub mod neighbours;
 pub mod paths;
 pub mod process;
 pub mod site;

@@ -98,10 +98,20 @@ impl Program {
 
     /// Its memory in kB that is neither swapped out nor shared away (`VmRSS`).
     pub fn resident_kb(&self) -> anyhow::Result<u64> {
+        self.kilobytes("VmRSS:")
+    }
+
+    /// The most that it was since the start (`VmHWM`).
+    pub fn highest_kb(&self) -> anyhow::Result<u64> {
+        self.kilobytes("VmHWM:")
+    }
+
+    fn kilobytes(&self, name: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-        Ok(kilobytes.context("the kernel tells VmRSS")?.trim().parse()?)
+        let told = kilobytes.with_context(|| format!("the kernel tells {name}"))?;
+        Ok(told.trim().parse()?)
     }
 
     /// Whether it has ended, and how.

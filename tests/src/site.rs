@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! meter-sim ──M-Bus, Modbus──▶ fyrhus ──HTTPS, mutual TLS──▶ fyrhus-portfolio
-//!                                └──HTTP on loopback──▶ whoever looks
+//!                                └──HTTP on loopback──▶ whoever looks  ▲
+//!      the same for each neighbour, a smaller building ────────────────┘
 //! ```
 
 use std::fs;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::building::KEYS;
+use crate::neighbours::{NEIGHBOURS, Subject};
 use crate::paths;
 use crate::process::Program;
 
@@ -27,6 +29,8 @@ use crate::process::Program;
 pub struct Plan {
     /// The folder of all state; made if it is not there.
     pub data: PathBuf,
+    /// What the gateway measures.
+    pub building: &'static Subject,
     /// Which building, of all that the simulator can make.
     pub seed: u64,
     /// The gateway's page, plain HTTP on loopback.
@@ -39,6 +43,8 @@ pub struct Plan {
     pub history: TimeDelta,
     /// The year's end: now, in a demo.
     pub now: DateTime<Utc>,
+    /// Whether what was agreed on uptime stands in the ledger from the start.
+    pub contract: bool,
 }
 
 /// A site that runs.
@@ -54,6 +60,8 @@ pub struct Site {
     pub gateway: Program,
     /// The portfolio service.
     pub portfolio: Program,
+    /// The other buildings of the portfolio, each with its gateway.
+    pub neighbours: Vec<(Program, Program)>,
 }
 
 /// Addresses and credentials, made freshly with the data folder and kept in it.
@@ -74,42 +82,63 @@ pub struct Access {
 }
 
 impl Site {
-    /// Makes what is missing of the site and starts it; `tell` hears what is being done.
-    pub async fn start(plan: Plan, mut tell: impl FnMut(&str)) -> anyhow::Result<Self> {
-        let fresh = !plan.state("gateway").join("site.toml").exists();
+    /// Makes what is missing of the site and of so many neighbours, and starts it; `tell` hears what
+    /// is being done.
+    pub async fn start(
+        plan: Plan,
+        neighbours: usize,
+        mut tell: impl FnMut(&str),
+    ) -> anyhow::Result<Self> {
         plan.write_files()?;
+        plan.write_portfolio()?;
 
         tell(
             "The building: meters and sensors on M-Bus, Modbus, HAN, radio, 1-Wire, MQTT and pulse inputs",
         );
-        let building = plan.start_building()?;
-        if fresh {
-            plan.point_at_cloud()?;
-            plan.import_keys()?;
-            tell(&format!(
-                "{} days of history, through the store's import",
-                plan.history.num_days()
-            ));
-            let readings = plan.import_history()?;
-            tell(&format!("  {readings} readings"));
-        }
-
+        let (building, fresh) = plan.start_with_past(&plan, &mut tell)?;
         tell("The portfolio service");
         let (portfolio, portfolio_ready) = plan.start_portfolio()?;
         tell("The gateway");
         if fresh {
-            plan.enrol()?;
+            plan.enrol(&plan)?;
         }
         let (gateway, gateway_ready) = plan.start_gateway()?;
-
+        if fresh {
+            plan.agree()?;
+        }
         let access = plan.claim(&gateway_ready, &portfolio_ready).await?;
-        Ok(Self { plan, access, building, gateway, portfolio })
+
+        let mut others = Vec::new();
+        for neighbour in plan.neighbours().take(neighbours) {
+            tell(&format!("{}, with a gateway of its own", neighbour.building.name));
+            neighbour.write_files()?;
+            let (building, fresh) = neighbour.start_with_past(&plan, &mut tell)?;
+            if fresh {
+                neighbour.enrol(&plan)?;
+            }
+            let (gateway, ready) = neighbour.start_gateway()?;
+            if fresh {
+                let url = format!("http://127.0.0.1:{}", neighbour.port);
+                claim(&url, &ready, &access.gateway_user, &access.gateway_password)
+                    .await
+                    .with_context(|| format!("claim {}", neighbour.building.name))?;
+                neighbour.agree()?;
+            }
+            others.push((building, gateway));
+        }
+        Ok(Self { plan, access, building, gateway, portfolio, neighbours: others })
     }
 
     /// Stops everything in order, and returns how long the gateway took.
     pub fn stop(&mut self) -> anyhow::Result<Duration> {
         let gateway = self.gateway.stop(STOP);
+        for (_, gateway) in &mut self.neighbours {
+            gateway.stop(STOP)?;
+        }
         let portfolio = self.portfolio.stop(STOP);
+        for (building, _) in &mut self.neighbours {
+            building.stop(STOP)?;
+        }
         let building = self.building.stop(STOP);
         portfolio?;
         building?;
@@ -118,7 +147,8 @@ impl Site {
 }
 
 impl Plan {
-    fn state(&self, program: &str) -> PathBuf {
+    /// The folder of what `program` keeps.
+    pub fn state(&self, program: &str) -> PathBuf {
         self.data.join(program)
     }
 
@@ -132,33 +162,87 @@ impl Plan {
         self.data.join(format!("{program}.log"))
     }
 
-    /// Writes the configuration of the gateway and of the portfolio.
+    /// The other buildings of the same owner, on the ports behind this one's.
+    fn neighbours(&self) -> impl Iterator<Item = Self> {
+        (1..).zip(NEIGHBOURS).map(|(number, building)| Self {
+            data: self.data.join(building.folder),
+            building,
+            seed: self.seed + u64::from(number),
+            contract: true,
+            port: self.port + number,
+            base_port: self.base_port + 40 * number,
+            ..self.clone()
+        })
+    }
+
+    /// Writes the configuration of the gateway, and the file of its building.
     pub fn write_files(&self) -> anyhow::Result<()> {
-        for program in ["gateway", "portfolio"] {
-            let state = self.state(program);
-            fs::create_dir_all(&state).with_context(|| format!("make {}", state.display()))?;
+        let state = self.state("gateway");
+        fs::create_dir_all(&state).with_context(|| format!("make {}", state.display()))?;
+        if let Some(text) = self.building.file {
+            fs::write(self.config("building"), text)?;
         }
-        let [tls, gateways, _buses] = [0, 1, 2].map(|offset| self.base_port + offset);
         fs::write(
             self.config("gateway"),
             format!(
                 "[paths]\nstate = \"{state}\"\n\n[web]\nlisten = \"127.0.0.1:{tls}\"\n\
                  http = \"127.0.0.1:{port}\"\n\n[clock]\nsource = \"host\"\n",
-                state = self.state("gateway").display(),
+                state = state.display(),
+                tls = self.base_port,
                 port = self.port,
             ),
         )?;
+        Ok(())
+    }
+
+    /// Writes the configuration of the portfolio.
+    fn write_portfolio(&self) -> anyhow::Result<()> {
+        let state = self.state("portfolio");
+        fs::create_dir_all(&state).with_context(|| format!("make {}", state.display()))?;
         fs::write(
             self.config("portfolio"),
             format!(
                 "[paths]\nstate = \"{state}\"\n\n[people]\nlisten = \"127.0.0.1:{port}\"\n\
                  plain_http = true\n\n[gateways]\nlisten = \"127.0.0.1:{gateways}\"\n\
                  names = [\"localhost\", \"127.0.0.1\"]\n",
-                state = self.state("portfolio").display(),
+                state = state.display(),
                 port = self.portfolio_port,
+                gateways = self.gateways_port(),
             ),
         )?;
         Ok(())
+    }
+
+    /// Where the portfolio listens to gateways.
+    const fn gateways_port(&self) -> u16 {
+        self.base_port + 1
+    }
+
+    /// Starts the building, and gives its gateway what it was before today, if there is none yet: its
+    /// configuration, its keys and its history. Returns whether it was given.
+    fn start_with_past(
+        &self,
+        portfolio: &Self,
+        tell: &mut impl FnMut(&str),
+    ) -> anyhow::Result<(Program, bool)> {
+        let fresh = !self.state("gateway").join("site.toml").exists();
+        let building = self.start_building()?;
+        if fresh {
+            self.point_at_cloud(portfolio)?;
+            self.import_keys()?;
+            tell(&format!(
+                "{} days of history, through the store's import",
+                self.history.num_days()
+            ));
+            let readings = self.import_history()?;
+            tell(&format!("  {readings} readings"));
+        }
+        Ok((building, fresh))
+    }
+
+    /// Which building, as the simulator is told.
+    fn subject(&self) -> Option<String> {
+        self.building.file.map(|_| self.config("building").display().to_string())
     }
 
     fn start_building(&self) -> anyhow::Result<Program> {
@@ -166,7 +250,8 @@ impl Plan {
         let site = self.state("gateway").join("site.toml");
         let seed = self.seed.to_string();
         let folder = self.state("building").display().to_string();
-        let mut arguments = vec!["run", "--demo", "--seed", &seed, "--base-port", &buses];
+        let subject = self.subject().unwrap_or_else(|| "--demo".into());
+        let mut arguments = vec!["run", &subject, "--seed", &seed, "--base-port", &buses];
         arguments.extend(["--folder", &folder]);
         let site = site.display().to_string();
         if !Path::new(&site).exists() {
@@ -179,11 +264,12 @@ impl Plan {
 
     /// Adds the portfolio to the building's configuration. What tells an outage of it from one of
     /// the link are the simulated buses, so that nothing leaves this machine.
-    fn point_at_cloud(&self) -> anyhow::Result<()> {
-        let [url, first, second, third] = [1, 2, 3, 4].map(|offset| self.base_port + offset);
+    fn point_at_cloud(&self, portfolio: &Self) -> anyhow::Result<()> {
+        let [first, second, third] = [2, 3, 4].map(|offset| portfolio.base_port + offset);
         let cloud = format!(
             "\n[cloud]\nurl = \"https://127.0.0.1:{url}\"\nreferences = [\"127.0.0.1:{first}\", \
-             \"127.0.0.1:{second}\", \"127.0.0.1:{third}\"]\n"
+             \"127.0.0.1:{second}\", \"127.0.0.1:{third}\"]\n",
+            url = portfolio.gateways_port(),
         );
         let site = self.state("gateway").join("site.toml");
         fs::OpenOptions::new().append(true).open(site)?.write_all(cloud.as_bytes())?;
@@ -194,6 +280,9 @@ impl Plan {
     /// then.
     fn import_keys(&self) -> anyhow::Result<()> {
         let keys = self.state("gateway").join(KEYS);
+        if !keys.exists() {
+            return Ok(());
+        }
         let import = Command::new(paths::binary("fyrhus").map_err(anyhow::Error::msg)?)
             .args(["keys", "import", "--config"])
             .arg(self.config("gateway"))
@@ -222,7 +311,9 @@ impl Plan {
         };
         let program = |name| paths::binary(name).map_err(anyhow::Error::msg);
         let mut history = Command::new(program("meter-sim")?)
-            .args(["history", "--seed", &self.seed.to_string(), "--step", step])
+            .arg("history")
+            .args(self.subject())
+            .args(["--seed", &self.seed.to_string(), "--step", step])
             .args(["--from", &time(from), "--until", &time(until)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -253,10 +344,10 @@ impl Plan {
     }
 
     /// From a one-time code to the gateway's certificate, as an installer does it.
-    fn enrol(&self) -> anyhow::Result<()> {
+    fn enrol(&self, portfolio: &Self) -> anyhow::Result<()> {
         let code = Command::new(paths::binary("fyrhus-portfolio").map_err(anyhow::Error::msg)?)
-            .args(["enrol-code", "--json", "--site-name", "Kvernhusgata 4", "--config"])
-            .arg(self.config("portfolio"))
+            .args(["enrol-code", "--json", "--site-name", self.building.name, "--config"])
+            .arg(portfolio.config("portfolio"))
             .output()?;
         let code: Value = serde_json::from_slice(&code.stdout).with_context(|| {
             format!("no enrolment code: {}", String::from_utf8_lossy(&code.stderr))
@@ -264,12 +355,40 @@ impl Plan {
         let code =
             code.get("code").and_then(Value::as_str).context("the enrolment code is a text")?;
         let enrolled = Command::new(paths::binary("fyrhus").map_err(anyhow::Error::msg)?)
-            .args(["enrol", "--url", &format!("https://127.0.0.1:{}", self.base_port + 1)])
+            .args(["enrol", "--url", &format!("https://127.0.0.1:{}", portfolio.gateways_port())])
             .args(["--code", code, "--config"])
             .arg(self.config("gateway"))
             .output()?;
         if !enrolled.status.success() {
             bail!("not enrolled: {}", String::from_utf8_lossy(&enrolled.stderr));
+        }
+        Ok(())
+    }
+
+    /// What the cloud promises, from today on, as an owner has it written down. The
+    /// gateway that runs takes it.
+    fn agree(&self) -> anyhow::Result<()> {
+        if !self.contract {
+            return Ok(());
+        }
+        let start = self.now.date_naive();
+        let file = self.config("contract");
+        fs::write(
+            &file,
+            format!(
+                "line = \"{line}\"\ncustomer = \"Bakken eiendom AS\"\nvendor = \"Fjord Energidata AS\"\n\
+                 annual_fee = \"{fee}.00\"\nstart = \"{start}\"\n",
+                line = self.building.line,
+                fee = self.building.annual_fee,
+            ),
+        )?;
+        let recorded = Command::new(paths::binary("fyrhus").map_err(anyhow::Error::msg)?)
+            .args(["sla", "record", "contract", "--config"])
+            .arg(self.config("gateway"))
+            .arg(&file)
+            .output()?;
+        if !recorded.status.success() {
+            bail!("no contract: {}", String::from_utf8_lossy(&recorded.stderr));
         }
         Ok(())
     }

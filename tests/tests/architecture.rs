@@ -51,7 +51,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cloud-sync", &["sync-wire", "store", "metering"]),
     (
         "portfolio",
-        &["sync-wire", "ledger", "energy", "metering", "access", "listener", "documents"],
+        &[
+            "sync-wire",
+            "ledger",
+            "statement",
+            "energy",
+            "metering",
+            "access",
+            "listener",
+            "documents",
+        ],
     ),
     (
         "gateway",

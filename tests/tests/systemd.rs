@@ -30,7 +30,7 @@ const BOOT: &str = r#"
         mkdir -p "$ns/$1.upper" "$ns/$1.work" &&
         mount -t overlay overlay -o "lowerdir=$2,upperdir=$ns/$1.upper,workdir=$ns/$1.work" "$2"
     }
-    over etc /etc && over bin /usr/bin && over lib /var/lib || exit 77
+    over etc /etc && over bin /usr/bin && over lib /var/lib && over cache /var/cache || exit 77
     mount -t tmpfs tmpfs /run && mount -t proc proc /proc || exit 77
     mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys || exit 77
     umount --recursive /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 77

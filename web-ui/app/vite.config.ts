@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
+import { comesLater } from './scripts/later.mjs';
 
 /** Writes the service worker beside the pages, with the names of all files that it keeps. */
 function serviceWorker(source: string): Plugin {
@@ -22,6 +23,24 @@ function serviceWorker(source: string): Plugin {
   };
 }
 
+/** Cuts the texts of a language in two: `nb.json?first` is what a first page may say, `?later` the rest. */
+function textsInTwo(): Plugin {
+  return {
+    name: 'texts-in-two',
+    load(id) {
+      const [, file, part] = /^(.*\.json)\?(first|later)$/.exec(id) ?? [];
+      if (file === undefined) return null;
+      this.addWatchFile(file);
+      const texts = Object.entries(
+        JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>,
+      );
+      const kept = texts.filter(([code]) => comesLater(code) === (part === 'later'));
+      const code = `export default ${JSON.stringify(Object.fromEntries(kept))}`;
+      return { code, moduleType: 'js' };
+    },
+  };
+}
+
 export default defineConfig(({ mode }) => {
   const entry = mode === 'portfolio' ? 'portfolio' : 'gateway';
   const backend = process.env['FYRHUS_URL'] ?? 'http://127.0.0.1:8080';
@@ -29,6 +48,7 @@ export default defineConfig(({ mode }) => {
     root: mode === 'test' ? '.' : `src/${entry}`,
     publicDir: entry === 'gateway' && mode !== 'test' ? 'public' : false,
     plugins: [
+      textsInTwo(),
       svelte({ configFile: false, compilerOptions: { runes: true } }),
       ...(entry === 'gateway' ? [serviceWorker('src/gateway/sw.js')] : []),
     ],
@@ -40,8 +60,17 @@ export default defineConfig(({ mode }) => {
       assetsInlineLimit: 0,
       modulePreload: { polyfill: false },
       reportCompressedSize: false,
+      rollupOptions: {
+        output: {
+          chunkFileNames: ({ facadeModuleId }) =>
+            facadeModuleId?.endsWith('?later')
+              ? 'assets/later-[name]-[hash].js'
+              : 'assets/[name]-[hash].js',
+        },
+      },
     },
     server: { proxy: { '/api': { target: backend, secure: false } } },
-    test: { include: ['src/**/*.test.ts'] },
+    // A limit against a test that hangs, not a measure of speed: a cold machine loads for seconds.
+    test: { include: ['src/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 },
   };
 });

@@ -3,18 +3,21 @@
 //! All of it is in memory alone. Whatever is bounded here is refused with a
 //! [`Problem`] when it is full, and nothing is queued for longer than ten seconds.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use access::{Pace, SecretHash, Slowing, UserName};
+use access::{Challenges, Pace, SecretHash, Slowing, Totp, UserName};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::Extensions;
 use axum::http::request::Parts;
 use metering::{Moment, UserId};
 use tokio::sync::{Semaphore, watch};
 
+use crate::agreement::Agreed;
+use crate::backups::Backup;
 use crate::places::Places;
 use crate::probed::ProbedDays;
 use crate::problem::{Code, Problem};
@@ -34,12 +37,26 @@ pub(crate) struct Doors {
     /// Held by whoever changes people or sessions by what they have just read of them, so that
     /// nobody brings back what another takes away.
     pub(crate) people: tokio::sync::Mutex<()>,
+    /// Held by whoever changes how far commissioning is.
+    pub(crate) commissioning: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the papers of the building.
+    pub(crate) papers: tokio::sync::Mutex<()>,
+    /// Held by whoever changes the plans of the building.
+    pub(crate) plans: tokio::sync::Mutex<()>,
     /// Told when sessions have ended: whoever listens looks whether it was theirs.
     pub(crate) ended: watch::Sender<()>,
+    /// What devices with passkeys have to sign.
+    pub(crate) challenges: Mutex<Challenges>,
+    /// Apps that are being set up: one for a person, until it has shown a code.
+    pub(crate) apps: Mutex<HashMap<UserId, Totp>>,
     /// What is usual for a day, which changes with the date only.
     pub(crate) usual: Mutex<UsualDays>,
+    /// The newest backup that an owner has asked for.
+    pub(crate) backup: Mutex<Backup>,
     /// How the cloud did on the days that have ended.
     pub(crate) probed: tokio::sync::Mutex<ProbedDays>,
+    /// What of that the contract makes money.
+    pub(crate) agreed: tokio::sync::Mutex<Agreed>,
 }
 
 struct SlowingOf {
@@ -47,6 +64,9 @@ struct SlowingOf {
     sources: Slowing<IpAddr>,
     /// Logins that were right: each keeps a session and an entry of the audit.
     logins: Slowing<UserId>,
+    /// Wrong codes of an app. Only who knows the password comes so far, so that the wait may be
+    /// long: there are but a million codes.
+    codes: Slowing<UserId>,
 }
 
 impl Default for Doors {
@@ -60,17 +80,25 @@ impl Default for Doors {
                 accounts: Slowing::new(Pace::ACCOUNT),
                 sources: Slowing::new(Pace::SOURCE),
                 logins: Slowing::new(LOGINS),
+                codes: Slowing::new(Pace::SOURCE),
             }),
+            commissioning: tokio::sync::Mutex::default(),
+            papers: tokio::sync::Mutex::default(),
+            plans: tokio::sync::Mutex::default(),
             people: tokio::sync::Mutex::default(),
             ended: watch::Sender::default(),
+            challenges: Mutex::default(),
+            apps: Mutex::default(),
             usual: Mutex::default(),
+            backup: Mutex::default(),
             probed: tokio::sync::Mutex::default(),
+            agreed: tokio::sync::Mutex::default(),
         }
     }
 }
 
 /// More than the people and screens of a building.
-const MOST_STREAMS: usize = 64;
+const MOST_STREAMS: usize = 128;
 
 const MOST_QUESTIONS: usize = 128;
 
@@ -124,6 +152,25 @@ impl Doors {
         }
         slowing.logins.count(user, now.boottime);
         Ok(())
+    }
+
+    /// Counts a code of `user`'s app, before it is judged.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Slowed`] if there were so many wrong ones that it has to wait.
+    pub(crate) fn count_code(&self, user: UserId, now: &Moment) -> Result<(), Problem> {
+        let mut slowing = self.slowing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wait) = slowing.codes.wait(&user, now.boottime) {
+            return Err(slowed(wait));
+        }
+        slowing.codes.count(user, now.boottime);
+        Ok(())
+    }
+
+    /// It was right.
+    pub(crate) fn forgive_code(&self, user: UserId) {
+        self.slowing.lock().unwrap_or_else(PoisonError::into_inner).codes.forgive(&user);
     }
 
     /// Does `work`, which hashes one password, when its turn has come.
@@ -181,6 +228,16 @@ pub(crate) fn own_account(session: SecretHash) -> String {
 /// not guessed, and a stranger's tries must not use up the hour in which it is good.
 pub(crate) fn claim_account(source: Source) -> String {
     format!("\u{0}claim {source}")
+}
+
+/// A signature is not guessed either, but each try takes time and a line of the log.
+pub(crate) fn passkey_account(source: Source) -> String {
+    format!("\u{0}passkey {source}")
+}
+
+/// Nor is a link.
+pub(crate) fn link_account(source: Source) -> String {
+    format!("\u{0}link {source}")
 }
 
 /// A hash takes a quarter of a second on the slowest gateway, so this is a queue of eighty.

@@ -58,18 +58,31 @@ pub(crate) fn counter<'r>(
     leading(medium, Measure::of(medium)?.counts, registers)
 }
 
-/// The value that a list of meters shows: what flows now, or else the first thing that is
-/// measured, or else what the meter counts.
+/// The value that a list of meters shows: what flows now, or of a room how warm it is, or else the
+/// first thing that is measured, or else what the meter counts.
 pub(crate) fn main_value(medium: Option<Medium>, meter: &LiveMeter) -> Option<&LiveValue> {
     let registers = || meter.values.iter().map(|value| &value.register);
     let measure = medium.and_then(Measure::of);
     let flow = medium.zip(measure).and_then(|(medium, it)| leading(medium, it.flows, registers()));
     let of = |register: &Register| meter.values.iter().find(|value| value.register == *register);
     let plain = |value: &&LiveValue| value.register.storage == 0;
+    let mut gauges = meter.values.iter().filter(plain).filter(|it| it.kind == Kind::Gauge);
+    let is_warmth = |value: &&LiveValue| value.register.quantity.as_str() == "temperature";
+    let warmth =
+        (medium == Some(Medium::Climate)).then(|| gauges.clone().find(is_warmth)).flatten();
     flow.and_then(of)
-        .or_else(|| meter.values.iter().filter(plain).find(|value| value.kind == Kind::Gauge))
+        .or(warmth)
+        .or_else(|| gauges.next())
         .or_else(|| counter(medium, registers()).and_then(of))
         .or_else(|| meter.values.first())
+}
+
+/// What stands on a meter's display, and a bill begins with: what it counts, or else what it measures.
+pub(crate) fn display(medium: Option<Medium>, meter: &LiveMeter) -> Option<&LiveValue> {
+    let registers = meter.values.iter().map(|value| &value.register);
+    let of = |register: &Register| meter.values.iter().find(|value| value.register == *register);
+    let counted = counter(medium, registers).and_then(of);
+    counted.or_else(|| main_value(medium, meter))
 }
 
 /// What flows through `meter` now.
@@ -295,6 +308,41 @@ mod tests {
         check(Medium::Electricity, &["energy_export_total"], None);
         check(Medium::Water, &["volume_s1_max", "energy"], None);
         check(Medium::Climate, &["temperature_room"], None);
+    }
+
+    #[test]
+    fn a_list_leads_with_what_flows_or_how_warm_a_room_is() {
+        let check = |medium, registers: &[(&str, Unit)], expected: &str| {
+            let values = registers.iter().map(|(register, unit)| LiveValue {
+                register: register.parse().unwrap(),
+                value: Ok(amount(7, 0, *unit)),
+                kind: if *register == "energy" { Kind::Counter } else { Kind::Gauge },
+                quality: metering::Quality::Good,
+                origin: metering::Origin::Live,
+                at: chrono::DateTime::UNIX_EPOCH,
+            });
+            let meter = LiveMeter {
+                at: chrono::DateTime::UNIX_EPOCH,
+                state: crate::handles::MeterState::Ok,
+                absent: None,
+                error: None,
+                values: values.collect(),
+                said: Vec::new(),
+                last_answer: None,
+                took: None,
+                identity: None,
+                telegrams: Vec::new(),
+            };
+            let found = main_value(Some(medium), &meter).map(|it| it.register.to_string());
+            assert_eq!(found.as_deref(), Some(expected));
+        };
+        let (warm, co2) = (("temperature_room", Unit::Celsius), ("co2_room", Unit::PartPerMillion));
+        check(Medium::Climate, &[co2, ("humidity_room", Unit::Percent), warm], "temperature_room");
+        check(Medium::Climate, &[co2], "co2_room");
+        let flow = ("flow_temperature", Unit::Celsius);
+        let power = ("power", Unit::Kilowatt);
+        check(Medium::Heat, &[("energy", Unit::KilowattHour), flow, power], "power");
+        check(Medium::Heat, &[("energy", Unit::KilowattHour), flow], "flow_temperature");
     }
 
     fn amount(mantissa: i64, decimals: i8, unit: Unit) -> Quantity {

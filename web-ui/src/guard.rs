@@ -61,7 +61,7 @@ static HEADERS: [(HeaderName, &str); 5] = [
 
 fn check(web: &Web, headers: &HeaderMap, uri: &Uri, method: &Method) -> Result<(), Problem> {
     let host = host(headers, uri)?;
-    let name = host.host().trim_start_matches('[').trim_end_matches(']').to_lowercase();
+    let name = name_of(&host);
     let ours = name == "localhost"
         || name.parse::<IpAddr>().is_ok()
         || web.own_hosts.contains(name.as_str());
@@ -81,13 +81,18 @@ fn check(web: &Web, headers: &HeaderMap, uri: &Uri, method: &Method) -> Result<(
 }
 
 /// Whom the request is for: HTTP/2 says it in the URI, HTTP/1.1 in a header.
-fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Problem> {
+pub(crate) fn host(headers: &HeaderMap, uri: &Uri) -> Result<Authority, Problem> {
     if let Some(authority) = uri.authority() {
         return Ok(authority.clone());
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     host.and_then(|host| host.parse().ok())
         .ok_or_else(|| Problem::malformed("the request does not say which host it is for"))
+}
+
+/// The name or address in it, in small letters, without brackets and port.
+pub(crate) fn name_of(host: &Authority) -> String {
+    host.host().trim_start_matches('[').trim_end_matches(']').to_lowercase()
 }
 
 /// Whether the request was made by one of our own pages, or by no page at all.

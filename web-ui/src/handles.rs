@@ -23,11 +23,11 @@ use metering::{
     GatewayId, Identity, Medium, MeterId, NoReading, Origin, Quality, Quantity, Register,
     Resolution, SiteId, Trust,
 };
-use tokio::sync::oneshot;
 
-use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused};
+pub use crate::ports::{Heard, NotTried, PortFound, PortTried};
 pub use crate::scan::{FoundMeter, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus};
 use crate::told::{Said, Trouble};
+pub use crate::wishes::{NewFigure, NotEnrolled, NotRead, NotRecorded, NotSaved, NotTaken, Wish};
 
 /// What is installed: the configuration in force, as the pages show it.
 #[derive(Clone, Debug)]
@@ -100,6 +100,12 @@ pub struct MeterInfo {
     pub medium: Option<Medium>,
     /// The id of its device profile: `kamstrup.multical-601`.
     pub profile: Option<String>,
+    /// Where it is, in people's words.
+    pub place: Option<String>,
+    /// Words by which people group their meters.
+    pub tags: Vec<String>,
+    /// The serial number that it must tell.
+    pub serial: Option<String>,
     /// The meter whose consumption includes this one's. A medium's total sums only the meters
     /// that are part of no other, so that nothing is counted twice.
     pub part_of: Option<MeterId>,
@@ -451,6 +457,8 @@ impl BusState {
 pub struct StoreStatus {
     /// How many readings were stored since the daemon started.
     pub stored: u64,
+    /// How many are on the disk without a time, since nobody knows yet what time it is.
+    pub waiting: u64,
     /// Bytes free on the disk of the state directory.
     pub disk_free: u64,
     /// Bytes of that disk in all.
@@ -474,92 +482,23 @@ pub struct SyncStatus {
     pub last_contact: Option<DateTime<Utc>>,
     /// What went wrong last, as one English sentence; `None` once it works again.
     pub last_error: Option<String>,
+    /// Readings that the cloud could not read and that were put aside, since the start.
+    pub parked: u64,
+    /// What went over the line in this month; `None` until the clock is right.
+    pub month: Option<MonthTraffic>,
+    /// Until when the month's budget keeps what is new here; `None` when it does not.
+    pub saves_until: Option<DateTime<Utc>>,
 }
 
-/// What a person asks of the daemon.
-///
-/// The daemon answers every wish. If it drops the reply instead, because it stops, the person is
-/// told that the gateway did not answer.
-#[derive(Debug)]
-pub enum Wish {
-    /// Ask a meter now, between the polls.
-    ReadNow {
-        /// Which one.
-        meter: MeterId,
-        /// What it said: the new entry of [`Live`]. A meter that stays silent is an answer too
-        /// ([`LiveMeter::absent`]).
-        reply: oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>,
-    },
-    /// Take notice of a battery that is running low: nobody else need look at it.
-    SeeBattery {
-        /// Whose.
-        meter: MeterId,
-        /// Who, by name.
-        who: String,
-        /// Whether there is such a battery.
-        reply: oneshot::Sender<bool>,
-    },
-    /// Set a counter of pulses to what its meter's display shows.
-    SetCounter {
-        /// Whose.
-        meter: MeterId,
-        /// With its unit or without.
-        display: String,
-        /// Who, by name: kept in the audit log.
-        who: String,
-        /// What it shows from now on, or in a sentence why it is as it was.
-        reply: oneshot::Sender<Result<String, String>>,
-    },
-    /// Look for meters on a bus, between the polls, or change how that goes.
-    Scan {
-        /// The [`BusInfo::id`].
-        bus: String,
-        /// What is wanted.
-        order: ScanOrder,
-        /// How the scan is then.
-        reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
-    },
-    /// Keep or forget keys of meters that encrypt, or tell whose are kept.
-    Keys {
-        /// What is wanted.
-        order: KeyOrder,
-        /// Whose keys are kept then.
-        reply: oneshot::Sender<Result<KeysKept, KeysRefused>>,
-    },
-    /// Check a new text of `site.toml`, keep it as a version and take it over.
-    SaveSite {
-        /// The whole file.
-        text: String,
-        /// The version that it was made from.
-        expected: u64,
-        /// Who wants it, by name: kept with the version.
-        who: String,
-        /// The new version's number.
-        reply: oneshot::Sender<Result<u64, NotSaved>>,
-    },
-    /// Write into the ledger of the promise of uptime.
-    Record {
-        /// What.
-        fact: Box<ledger::entry::Fact>,
-        /// The number of the entry.
-        reply: oneshot::Sender<Result<u64, NotRecorded>>,
-    },
-    /// Make the evidence file of a month, signed now.
-    Evidence {
-        /// `2026-11`
-        month: String,
-        /// The file, or why there is none, as one English sentence.
-        reply: oneshot::Sender<Result<Vec<u8>, String>>,
-    },
-    /// Enrol with a cloud.
-    Enrol {
-        /// `https://portfolio.example:9443`
-        url: String,
-        /// The one-time code.
-        code: String,
-        /// Whether it worked.
-        reply: oneshot::Sender<Result<(), NotEnrolled>>,
-    },
+/// Bytes to and from the cloud in a calendar month of the building, TLS and HTTP included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonthTraffic {
+    /// Of the readings.
+    pub sync_bytes: u64,
+    /// Of the probes of its uptime.
+    pub probe_bytes: u64,
+    /// What may go over it, if there is a limit.
+    pub budget_bytes: Option<u64>,
 }
 
 /// A credit that nobody has claimed yet.
@@ -577,53 +516,4 @@ pub struct Owed {
     pub deadline: NaiveDate,
     /// Until then: 0 on the last day.
     pub days_left: i64,
-}
-
-/// Why nothing was written into the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotRecorded {
-    /// It makes no sense after what was written before, as one English sentence.
-    Refused(String),
-    /// It could not be written, as one English sentence.
-    Failed(String),
-}
-
-/// Why a meter could not be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotRead {
-    /// No such meter is in force.
-    Unknown,
-    /// Its bus has too many wishes waiting; it can be tried again in a moment.
-    Busy,
-}
-
-/// Why a configuration was not saved. The one before it stays in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotSaved {
-    /// It is wrong; all mistakes.
-    Mistakes(Vec<Mistake>),
-    /// Somebody saved another one first.
-    Changed {
-        /// The version in force now.
-        version: u64,
-        /// Who saved it.
-        who: String,
-        /// When.
-        at: DateTime<Utc>,
-    },
-    /// It could not be kept, as one English sentence.
-    Failed(String),
-}
-
-/// Why the gateway was not enrolled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotEnrolled {
-    /// The code is wrong, spent or too old.
-    Code,
-    /// The wall clock cannot be believed yet, so no certificate could be checked.
-    Clock,
-    /// The cloud could not be reached, as one English sentence.
-    Unreachable(String),
-    /// Something else, as one English sentence.
-    Failed(String),
 }

@@ -21,26 +21,39 @@
 //! the `api` modules, converted by hand; changing one changes `openapi.json`, which a test
 //! compares.
 
+mod agreement;
 mod api;
 mod assets;
+mod backups;
 mod building;
+mod certificate;
+mod chronicle;
 mod claim;
+mod commission;
 mod doors;
 mod figures;
 mod guard;
 mod handles;
+mod links;
 mod live;
 mod meter_keys;
+mod meter_list;
+mod papers;
+mod passkeys;
 mod people;
 mod places;
+mod plans;
+mod ports;
 mod probed;
 mod problem;
 mod questions;
+mod restores;
 mod routes;
 mod scan;
 mod session;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod told;
 #[cfg(test)]
 mod types;
@@ -57,16 +70,23 @@ use metering::Clock;
 use store::{Core, Readers};
 use tokio::sync::{mpsc, watch};
 
+pub use agreement::{Agreement, hundredths};
+pub use api::{COUNTERSIGNED, UNSIGNED_BECAUSE};
+pub use backups::{BackupMade, NotBackedUp};
+pub use certificate::PagesCertificate;
+pub use chronicle::Chronicle;
 pub use claim::open_claim;
 pub use handles::WrongProfile;
 pub use handles::{BatterySign, LowBattery};
 pub use handles::{
     BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem,
-    FoundMeter, HeardStranger, Live, LiveMeter, LiveValue, MeterHealth, MeterInfo, MeterState,
-    Mistake, NotEnrolled, NotRead, NotRecorded, NotSaved, NotScanned, Owed, ScanKind, ScanOrder,
-    ScanState, ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
+    FoundMeter, Heard, HeardStranger, Live, LiveMeter, LiveValue, MeterHealth, MeterInfo,
+    MeterState, Mistake, MonthTraffic, NewFigure, NotEnrolled, NotRead, NotRecorded, NotSaved,
+    NotScanned, NotTaken, NotTried, Owed, PortFound, PortTried, ScanKind, ScanOrder, ScanState,
+    ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
 };
 pub use meter_keys::{KeptKey, KeyOrder, KeysKept, KeysRefused, Secret};
+pub use restores::{Held, NotRestored, RestoreOrder, RestoreStands, Restoring};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.
@@ -92,8 +112,8 @@ pub struct Handles {
     pub wishes: mpsc::Sender<Wish>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The SHA-256 of the certificate, as people compare it with the label.
-    pub tls_fingerprint: String,
+    /// The certificate that the pages come with.
+    pub certificate: watch::Receiver<Arc<PagesCertificate>>,
     /// Of the program.
     pub version: &'static str,
 }
@@ -167,6 +187,10 @@ impl Web {
 
     fn bms(&self) -> Arc<BmsStatus> {
         Arc::clone(&self.handles.bms.borrow())
+    }
+
+    fn certificate(&self) -> Arc<PagesCertificate> {
+        Arc::clone(&self.handles.certificate.borrow())
     }
 
     fn owed(&self) -> Arc<Vec<Owed>> {

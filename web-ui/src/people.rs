@@ -1,22 +1,37 @@
-//! Users and sessions as rows of the store, and back.
+//! Users, sessions, links and tokens as rows of the store, and back.
+//!
+//! | What    | Row                                                                        |
+//! |---------|----------------------------------------------------------------------------|
+//! | person  | a user, with a name and a password                                         |
+//! | link    | a user without either: what it logs in as is the hash of its secret        |
+//! | session | a session; of a link, a session of that user                               |
+//! | token   | a session of its person that ends when it says, with a name and a scope    |
+//!
+//! So whoever is removed takes everything with them that acts for them.
 //!
 //! What a row says that this version does not understand makes a user that nobody can log in as,
 //! never one that may more.
 
 use std::time::Duration;
 
-use access::{Role, SecretHash, Session, Stamp, User, UserName};
+use access::{Act, Role, Scope, SecretHash, Session, Stamp, User, UserName, Ways, WaysData};
 use metering::{MeterId, Moment, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Core, StoreError};
+
+use crate::links::{Link, LinkData};
 
 /// A user with what only this module writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) user: User,
-    /// The password as argon2id in a PHC string.
+    /// The password as argon2id in a PHC string; empty, which is none, for a link.
     pub(crate) password: String,
     pub(crate) created_ms: i64,
+    /// Second factor and passkeys.
+    pub(crate) ways: Ways,
+    /// What it is, if it is a link and no person.
+    pub(crate) link: Option<Link>,
 }
 
 /// What stands in a user's `data`.
@@ -28,6 +43,10 @@ pub(crate) struct Person {
 struct UserData {
     name: Option<String>,
     meters: Vec<MeterId>,
+    #[serde(flatten)]
+    ways: WaysData,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<LinkData>,
 }
 
 /// What stands in a session's `data`.
@@ -35,6 +54,70 @@ struct UserData {
 struct SessionData {
     login: Option<String>,
     used: String,
+    #[serde(default)]
+    opened: Opened,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<TokenData>,
+}
+
+/// Where a session was opened, as the one who opened it may know it again by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Opened {
+    /// What the browser calls itself.
+    pub(crate) agent: String,
+    /// Its address.
+    pub(crate) from: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TokenData {
+    name: String,
+    scope: Vec<String>,
+}
+
+/// What makes a session a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
+    /// When it ends, if it does.
+    pub(crate) ends_ms: Option<i64>,
+}
+
+/// A session with what only this module writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) session: Session,
+    pub(crate) opened: Opened,
+    pub(crate) token: Option<Token>,
+    pub(crate) created_ms: i64,
+}
+
+impl Kept {
+    pub(crate) fn new(session: Session, opened: Opened) -> Self {
+        let created_ms = session.used.wall_ms;
+        Self { session, opened, token: None, created_ms }
+    }
+
+    /// What a list calls it: enough of its hash to tell it from others.
+    pub(crate) fn id(&self) -> String {
+        self.session.hash.to_string().chars().take(16).collect()
+    }
+
+    fn of_row(row: &store::Session) -> Option<Self> {
+        let SessionData { login, used, opened, token } = serde_json::from_str(&row.data).ok()?;
+        let hash = SecretHash::of_bytes(row.hash.as_slice().try_into().ok()?);
+        let login = login.and_then(|login| login.parse().ok());
+        let session = Session { hash, user: row.user, login, used: used.parse().ok()? };
+        let token = token.map(|TokenData { name, scope }| {
+            let given = |act: &Act| scope.iter().any(|it| it == act.as_str());
+            let scope: Vec<Act> = Act::ALL.into_iter().filter(given).collect();
+            let ends_ms = (row.expires_ms < i64::MAX).then_some(row.expires_ms);
+            Token { name, scope: Scope::of(&scope), ends_ms }
+        });
+        Some(Self { session, opened, token, created_ms: row.created_ms })
+    }
 }
 
 impl Person {
@@ -48,15 +131,23 @@ impl Person {
     ) -> Self {
         let id = UserId::from_uuid(uuid_v7(now));
         let user = User { id, name, role, meters };
-        Self { user, password, created_ms: now.wall_ms() }
+        let ways = Ways::default();
+        Self { user, password, created_ms: now.wall_ms(), ways, link: None }
     }
 
     pub(crate) fn row(&self) -> store::User {
-        let name = Some(self.user.name.to_string());
-        let data = UserData { name, meters: self.user.meters.clone() };
+        let data = UserData {
+            name: Some(self.user.name.to_string()),
+            meters: self.user.meters.clone(),
+            ways: self.ways.data(),
+            link: self.link.as_ref().map(Link::data),
+        };
         store::User {
             id: self.user.id,
-            name: self.user.name.folded(),
+            name: match &self.link {
+                Some(link) => link.row_name(self.user.id),
+                None => self.user.name.folded(),
+            },
             role: self.user.role.to_string(),
             password: self.password.clone(),
             created_ms: self.created_ms,
@@ -77,7 +168,10 @@ impl Person {
                 role: row.role.parse().ok()?,
                 meters: data.meters,
             };
-            Some(Self { user, password: row.password.clone(), created_ms: row.created_ms })
+            let link = data.link.map(|link| Link::of_data(link, &row.name));
+            let ways = Ways::of_data(data.ways)?;
+            let password = row.password.clone();
+            Some(Self { user, password, created_ms: row.created_ms, ways, link })
         };
         let person = read();
         if person.is_none() {
@@ -87,7 +181,7 @@ impl Person {
     }
 }
 
-/// Everybody who makes sense.
+/// Everybody who makes sense: people and links.
 pub(crate) async fn all(core: &Core) -> Result<Vec<Person>, StoreError> {
     Ok(core.users().await?.iter().filter_map(Person::of_row).collect())
 }
@@ -95,7 +189,13 @@ pub(crate) async fn all(core: &Core) -> Result<Vec<Person>, StoreError> {
 /// Who logs in as `name`.
 pub(crate) async fn named(core: &Core, name: &UserName) -> Result<Option<Person>, StoreError> {
     let row = core.user_named(name.folded()).await?;
-    Ok(row.as_ref().and_then(Person::of_row))
+    Ok(row.as_ref().and_then(Person::of_row).filter(|person| person.link.is_none()))
+}
+
+/// The link whose secret has this hash.
+pub(crate) async fn link(core: &Core, hash: SecretHash) -> Result<Option<Person>, StoreError> {
+    let row = core.user_named(Link::open_name(hash)).await?;
+    Ok(row.as_ref().and_then(Person::of_row).filter(|person| person.link.is_some()))
 }
 
 /// Who has this id.
@@ -103,38 +203,74 @@ pub(crate) async fn with_id(core: &Core, id: UserId) -> Result<Option<Person>, S
     Ok(core.user(id).await?.as_ref().and_then(Person::of_row))
 }
 
-/// The session with this hash, and whose it is.
+/// The session or token with this hash, and whose it is.
 pub(crate) async fn session(
     core: &Core,
     hash: SecretHash,
-) -> Result<Option<(Session, Person)>, StoreError> {
-    let Some(row) = core.session(hash.bytes().to_vec()).await? else {
+) -> Result<Option<(Kept, Person)>, StoreError> {
+    let Some(kept) = core.session(hash.bytes().to_vec()).await?.as_ref().and_then(Kept::of_row)
+    else {
         return Ok(None);
     };
-    let Ok(SessionData { login, used }) = serde_json::from_str(&row.data) else {
-        return Ok(None);
-    };
-    let Ok(used) = used.parse::<Stamp>() else {
-        return Ok(None);
-    };
-    let login = login.and_then(|login| login.parse().ok());
-    let person = with_id(core, row.user).await?;
-    Ok(person.map(|person| (Session { hash, user: row.user, login, used }, person)))
+    Ok(with_id(core, kept.session.user).await?.map(|person| (kept, person)))
+}
+
+/// The sessions and tokens of a user, the oldest first; also those that have ended.
+pub(crate) async fn sessions_of(core: &Core, user: UserId) -> Result<Vec<Kept>, StoreError> {
+    Ok(core.sessions_of(user).await?.iter().filter_map(Kept::of_row).collect())
+}
+
+/// Ends the sessions of a user but `but`; their tokens stay.
+pub(crate) async fn end_sessions(
+    core: &Core,
+    user: UserId,
+    but: Option<SecretHash>,
+) -> Result<(), StoreError> {
+    for kept in sessions_of(core, user).await? {
+        if kept.token.is_none() && but != Some(kept.session.hash) {
+            core.delete_session(kept.session.hash.bytes().to_vec()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps a session that is new, or that was used.
-pub(crate) async fn keep_session(core: &Core, session: &Session) -> Result<(), StoreError> {
-    let Session { hash, user, login, used } = session;
-    let data = SessionData { login: login.map(|it| it.to_string()), used: used.to_string() };
+pub(crate) async fn keep_session(core: &Core, kept: &Kept) -> Result<(), StoreError> {
+    let Kept { session: Session { hash, user, login, used }, opened, token, created_ms } = kept;
+    let scope = |scope: &Scope| scope.acts().iter().map(|act| act.as_str().to_owned()).collect();
+    let data = SessionData {
+        login: login.map(|it| it.to_string()),
+        used: used.to_string(),
+        opened: opened.clone(),
+        token: token
+            .as_ref()
+            .map(|it| TokenData { name: it.name.clone(), scope: scope(&it.scope) }),
+    };
+    let expires_ms = match token {
+        Some(token) => token.ends_ms.unwrap_or(i64::MAX),
+        None => used.wall_ms.saturating_add(ms(Session::ENDS_AFTER)),
+    };
     core.put_session(store::Session {
         hash: hash.bytes().to_vec(),
         user: *user,
-        created_ms: login.unwrap_or(*used).wall_ms,
+        created_ms: *created_ms,
         seen_ms: used.wall_ms,
-        expires_ms: used.wall_ms.saturating_add(ms(Session::ENDS_AFTER)),
+        expires_ms,
         data: serde_json::to_string(&data).unwrap_or_default(),
     })
     .await
+}
+
+/// A session that its user has just opened.
+pub(crate) fn opened(user: UserId, now: &Moment, opened: Opened) -> (access::SessionId, Kept) {
+    let (id, session) = Session::open(user, now);
+    (id, Kept::new(session, opened))
+}
+
+/// A token of `user`, with the hash of its secret.
+pub(crate) fn token(hash: SecretHash, user: UserId, token: Token, now: &Moment) -> Kept {
+    let session = Session { hash, user, login: None, used: Stamp::of(now) };
+    Kept { token: Some(token), ..Kept::new(session, Opened::default()) }
 }
 
 fn ms(duration: Duration) -> i64 {

@@ -14,7 +14,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection, StringRejection};
+use axum::extract::rejection::{
+    BytesRejection, JsonRejection, PathRejection, QueryRejection, StringRejection,
+};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -59,8 +61,12 @@ codes! {
     ConfigChanged = 412 "config_changed" "Somebody else saved first",
     ConfigFailed = 500 "config_failed" "The configuration could not be kept",
     ConfigWrong = 422 "config_wrong" "The configuration has mistakes",
+    CorrectionRefused = 422 "correction_refused" "The reading was not corrected",
     CounterWrong = 422 "counter_wrong" "The counter was not set",
     DiskFull = 507 "disk_full" "The disk is full",
+    DisplayWrong = 422 "display_wrong" "This is no figure of a display",
+    DrawNone = 409 "draw_none" "No draw is under way",
+    Enough = 409 "enough" "There are as many as there may be",
     EnrolClock = 409 "enrol_clock" "The clock is not trusted yet",
     EnrolFailed = 502 "enrol_failed" "The enrolment failed",
     EnrolUnreachable = 502 "enrol_unreachable" "The cloud cannot be reached",
@@ -72,10 +78,13 @@ codes! {
     KeyPassword = 422 "key_password" "The file takes its password",
     KeyWrong = 422 "key_wrong" "This is no key",
     KeysFailed = 500 "keys_failed" "The keys could not be kept",
+    LabelWrong = 422 "label_wrong" "This cannot be what it is called",
     LastOwner = 409 "last_owner" "The gateway needs an owner",
     LedgerBroken = 500 "ledger_broken" "The ledger does not hold",
     LedgerFailed = 503 "ledger_failed" "The ledger cannot be written now",
     LedgerRefused = 409 "ledger_refused" "This cannot be written into the ledger",
+    LinkWrong = 401 "link_wrong" "The link opens nothing",
+    ListWrong = 422 "list_wrong" "This list of meters is not taken",
     LoginAgain = 403 "login_again" "Log in again first",
     LoginWrong = 401 "login_wrong" "The name or the password is wrong",
     Malformed = 400 "malformed" "The request makes no sense",
@@ -83,28 +92,50 @@ codes! {
     Method = 405 "method" "This cannot be done here",
     NameTaken = 409 "name_taken" "There is a user with this name",
     NameWrong = 422 "name_wrong" "This cannot be a name",
+    NoApp = 409 "no_app" "No app is set up",
+    NoBackup = 404 "no_backup" "There is no backup",
     NoConfig = 404 "no_config" "There is no configuration yet",
+    NoPhoto = 404 "no_photo" "There is no such photo",
+    NoRoom = 507 "no_room" "The disk has no room for it",
     NoScan = 409 "no_scan" "No scan is under way",
     NoScanHere = 409 "no_scan_here" "This bus cannot be scanned",
     NoStatement = 404 "no_statement" "There is no statement of this month",
     NoSuchBus = 404 "no_such_bus" "There is no such bus",
     NoSuchKey = 404 "no_such_key" "There is no such key",
+    NoSuchLink = 404 "no_such_link" "There is no such link",
     NoSuchMeter = 404 "no_such_meter" "There is no such meter",
+    NoSuchPaper = 404 "no_such_paper" "There is no such document",
+    NoSuchPasskey = 404 "no_such_passkey" "There is no such passkey",
+    NoSuchPlan = 404 "no_such_plan" "There is no such plan",
     NoSuchRegister = 404 "no_such_register" "The meter has no such register",
     NoSuchRoute = 404 "no_such_route" "There is nothing here",
+    NoSuchSession = 404 "no_such_session" "There is no such session",
+    NoSuchToken = 404 "no_such_token" "There is no such token",
     NoSuchUser = 404 "no_such_user" "There is no such user",
+    NoVersion = 404 "no_version" "There is no such version",
     NotAllowed = 403 "not_allowed" "Not allowed",
     NotClaimed = 409 "not_claimed" "The gateway has no owner yet",
     NotLoggedIn = 401 "not_logged_in" "Nobody is logged in",
     Origin = 403 "origin" "The request comes from another page",
+    PaperWrong = 422 "paper_wrong" "This is no document that can be kept",
+    PasskeyHost = 409 "passkey_host" "No passkey works at this address",
+    PasskeyWrong = 401 "passkey_wrong" "The passkey opens nothing",
     PasswordCommon = 422 "password_common" "The password is easily guessed",
     PasswordLong = 422 "password_long" "The password is too long",
     PasswordShort = 422 "password_short" "The password is too short",
+    PhotoWrong = 422 "photo_wrong" "This is no photo that can be kept",
+    PieceElsewhere = 409 "piece_elsewhere" "The piece does not follow what is here",
+    PortClosed = 409 "port_closed" "The port cannot be opened",
+    PortTaken = 409 "port_taken" "A bus has this port",
+    PortWrong = 422 "port_wrong" "This is no port of an M-Bus",
     ScanRuns = 409 "scan_runs" "A scan is under way",
+    SecondNeeded = 401 "code_needed" "The code of the app is asked for",
+    SecondWrong = 401 "code_wrong" "The code is wrong",
     Slowed = 429 "slowed" "Too many wrong tries",
     Span = 400 "span" "The span of time makes no sense",
     Stopping = 503 "stopping" "The gateway is stopping",
     Store = 500 "store" "The store did not answer",
+    TooFine = 403 "too_fine" "This is shown by the hour",
     TooLarge = 413 "too_large" "The request is too large",
     TooSlow = 408 "too_slow" "It took too long",
 }
@@ -238,6 +269,15 @@ impl From<JsonRejection> for Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 Self::new(Code::MediaType, "Send `content-type: application/json`.")
             }
+            _ => Self::malformed(whole_chain(&rejection)),
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Self::malformed(whole_chain(&rejection)),
         }
     }

@@ -57,6 +57,8 @@ codes! {
         Foreign "foreign",
         /// `address`: a sensor that its wire does not have any more.
         Gone "gone",
+        /// `address`: the wire is held down, whoever is asked.
+        HeldDown "held_down",
         /// `address`, `number`: it is encrypted, and no key is known.
         KeyMissing "key_missing",
         /// `address`, `number`: it is encrypted, and the known key does not fit.
@@ -85,6 +87,8 @@ codes! {
         PortNoOneWire "port_no_onewire",
         /// `port`: the file with the password cannot be read.
         PortNoPassword "port_no_password",
+        /// `port`: the broker does not let the user hear the topics.
+        PortNotAllowed "port_not_allowed",
         /// `port`, `ms`: a radio receiver does not answer.
         PortMute "port_mute",
         /// `port`: no serial line.

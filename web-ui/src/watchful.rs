@@ -29,12 +29,12 @@ pub(crate) struct Sentence {
 pub(crate) struct Notice {
     /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
     /// `cloud`, `claim_open`.
-    code: &'static str,
-    params: BTreeMap<&'static str, String>,
+    pub(crate) code: &'static str,
+    pub(crate) params: BTreeMap<&'static str, String>,
     /// The meter it is about.
-    meter: Option<String>,
+    pub(crate) meter: Option<String>,
     /// The bus it is about.
-    bus: Option<String>,
+    pub(crate) bus: Option<String>,
     /// `null` if nobody knows.
     since: Option<Time>,
 }
@@ -168,7 +168,9 @@ const ROOM_ENOUGH_MIB: u64 = 4_096;
 
 fn clock(status: &Status) -> Option<Notice> {
     let trusted = matches!(status.trust, Trust::Synced | Trust::Holdover);
-    (!trusted).then(|| notice("clock", [("trust", trust_code(status.trust).to_owned())]))
+    let trust = trust_code(status.trust).to_owned();
+    let waiting = status.store.waiting.to_string();
+    (!trusted).then(|| notice("clock", [("trust", trust), ("waiting", waiting)]))
 }
 
 /// A credit that is lost if nobody claims it in time.

@@ -1,11 +1,221 @@
-//! Asking the daemon, and waiting for its answer.
+//! What people ask of the daemon, and waiting for its answer.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use metering::{MeterId, Register};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use crate::Web;
-use crate::handles::Wish;
+use crate::backups::{BackupMade, NotBackedUp};
+use crate::handles::{LiveMeter, Mistake};
+use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused, Secret};
+use crate::ports::{NotTried, PortFound, PortTried};
 use crate::problem::{Code, Problem};
+use crate::restores::{NotRestored, RestoreOrder, Restoring};
+use crate::scan::{NotScanned, ScanOrder, ScanStatus};
+
+/// A figure that somebody puts in the place of a reading.
+#[derive(Clone, Debug)]
+pub struct NewFigure {
+    /// Of which meter.
+    pub meter: MeterId,
+    /// Which of its numbers.
+    pub register: Register,
+    /// When the reading was, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it should have shown, with its unit or without.
+    pub display: String,
+    /// Who says so, by name.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Why a figure was not put in the place of a reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotTaken {
+    /// For the pages' own words, as `future`; `None` if they have none.
+    pub code: Option<&'static str>,
+    /// As one sentence.
+    pub why: String,
+}
+
+/// What a person asks of the daemon.
+///
+/// The daemon answers every wish. If it drops the reply instead, because it stops, the person is
+/// told that the gateway did not answer.
+#[derive(Debug)]
+pub enum Wish {
+    /// Ask a meter now, between the polls.
+    ReadNow {
+        /// Which one.
+        meter: MeterId,
+        /// What it said: the new entry of [`Live`]. A meter that stays silent is an answer too
+        /// ([`LiveMeter::absent`]).
+        reply: oneshot::Sender<Result<Arc<LiveMeter>, NotRead>>,
+    },
+    /// Take notice of a battery that is running low: nobody else need look at it.
+    SeeBattery {
+        /// Whose.
+        meter: MeterId,
+        /// Who, by name.
+        who: String,
+        /// Whether there is such a battery.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Put a figure in the place of a reading, or where there was none.
+    Correct {
+        /// Which, and by whom.
+        figure: Box<NewFigure>,
+        /// What was there and what holds now, or why it is as it was.
+        reply: oneshot::Sender<Result<store::Correction, NotTaken>>,
+    },
+    /// Set a counter of pulses to what its meter's display shows.
+    SetCounter {
+        /// Whose.
+        meter: MeterId,
+        /// With its unit or without.
+        display: String,
+        /// Who, by name: kept in the audit log.
+        who: String,
+        /// What it shows from now on, or in a sentence why it is as it was.
+        reply: oneshot::Sender<Result<String, String>>,
+    },
+    /// Look for meters on a bus, between the polls, or change how that goes.
+    Scan {
+        /// The [`BusInfo::id`].
+        bus: String,
+        /// What is wanted.
+        order: ScanOrder,
+        /// How the scan is then.
+        reply: oneshot::Sender<Result<Arc<ScanStatus>, NotScanned>>,
+    },
+    /// Make a backup of all that the gateway is.
+    Backup {
+        /// Without it nobody opens the file.
+        passphrase: Secret<String>,
+        /// The file, or why there is none.
+        reply: oneshot::Sender<Result<BackupMade, NotBackedUp>>,
+    },
+    /// Tell what somebody who helps from afar has to know.
+    Diagnose {
+        /// As JSON, without names, secrets and readings.
+        reply: oneshot::Sender<String>,
+    },
+    /// Bring a backup back, step by step.
+    Restore {
+        /// What is wanted.
+        order: RestoreOrder,
+        /// How it stands then. After [`RestoreOrder::Go`] the daemon starts anew.
+        reply: oneshot::Sender<Result<Restoring, NotRestored>>,
+    },
+    /// Keep or forget keys of meters that encrypt, or tell whose are kept.
+    Keys {
+        /// What is wanted.
+        order: KeyOrder,
+        /// Whose keys are kept then.
+        reply: oneshot::Sender<Result<KeysKept, KeysRefused>>,
+    },
+    /// Check a new text of `site.toml`, keep it as a version and take it over.
+    SaveSite {
+        /// The whole file.
+        text: String,
+        /// The version that it was made from.
+        expected: u64,
+        /// Who wants it, by name: kept with the version.
+        who: String,
+        /// What for, in a few English words: kept with the version.
+        why: String,
+        /// The new version's number.
+        reply: oneshot::Sender<Result<u64, NotSaved>>,
+    },
+    /// Tell which ports of this machine a bus could be plugged into.
+    Ports {
+        /// Those that are there, taken ones too.
+        reply: oneshot::Sender<Vec<PortFound>>,
+    },
+    /// Try a port: whether an M-Bus is behind it, and at which speed it is answered.
+    TryPort {
+        /// As it would stand in the configuration.
+        port: String,
+        /// What was found.
+        reply: oneshot::Sender<Result<PortTried, NotTried>>,
+    },
+    /// Write into the ledger of the promise of uptime.
+    Record {
+        /// What.
+        fact: Box<ledger::entry::Fact>,
+        /// The number of the entry.
+        reply: oneshot::Sender<Result<u64, NotRecorded>>,
+    },
+    /// Make the evidence file of a month, signed now.
+    Evidence {
+        /// `2026-11`
+        month: String,
+        /// The file, or why there is none, as one English sentence.
+        reply: oneshot::Sender<Result<Vec<u8>, String>>,
+    },
+    /// Enrol with a cloud.
+    Enrol {
+        /// `https://portfolio.example:9443`
+        url: String,
+        /// The one-time code.
+        code: String,
+        /// Whether it worked.
+        reply: oneshot::Sender<Result<(), NotEnrolled>>,
+    },
+}
+
+/// Why nothing was written into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// It makes no sense after what was written before, as one English sentence.
+    Refused(String),
+    /// It could not be written, as one English sentence.
+    Failed(String),
+}
+
+/// Why a meter could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRead {
+    /// No such meter is in force.
+    Unknown,
+    /// Its bus has too many wishes waiting; it can be tried again in a moment.
+    Busy,
+}
+
+/// Why a configuration was not saved. The one before it stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotSaved {
+    /// It is wrong; all mistakes.
+    Mistakes(Vec<Mistake>),
+    /// Somebody saved another one first.
+    Changed {
+        /// The version in force now.
+        version: u64,
+        /// Who saved it.
+        who: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// It could not be kept, as one English sentence.
+    Failed(String),
+}
+
+/// Why the gateway was not enrolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotEnrolled {
+    /// The code is wrong, spent or too old.
+    Code,
+    /// The wall clock cannot be believed yet, so no certificate could be checked.
+    Clock,
+    /// The cloud could not be reached, as one English sentence.
+    Unreachable(String),
+    /// Something else, as one English sentence.
+    Failed(String),
+}
 
 impl Web {
     /// What the daemon answers to the wish that `make` makes.

@@ -10,6 +10,14 @@
 //! one-time code. Its signature alone makes nobody a gateway; the certificate has to stand on the
 //! list in the database too.
 //!
+//! Another takes its place without a gateway being touched:
+//!
+//! ```text
+//!  prepare ──▶ authority-next.pem     gateways are asked to renew, and learn it with the answer
+//!  turn ─────▶ authority.pem          it signs; of the one before the key is gone
+//!        └───▶ authority-before.pem   what that one has signed is good until it ends
+//! ```
+//!
 //! **Invariant:** what a gateway asks for is a certificate for its key, and nothing else: names,
 //! validity and use are ours.
 
@@ -20,6 +28,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::BASE64;
+use ed25519_dalek::SigningKey;
 use metering::GatewayId;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -54,6 +64,11 @@ const AUTHORITY_LASTS: Duration = Duration::from_hours(30 * 365 * 24);
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    /// The one that will sign after it.
+    next: Option<CertificateDer<'static>>,
+    /// Those that have signed before it.
+    before: Vec<CertificateDer<'static>>,
+    ledger_key: SigningKey,
 }
 
 /// A gateway's certificate, and for which key.
@@ -84,6 +99,9 @@ pub enum AuthorityError {
         .0.display()
     )]
     Unreadable(PathBuf),
+    /// Nobody was prepared to follow.
+    #[error("no other authority is prepared; `fyrhus-portfolio authority prepare` makes one")]
+    NoNext,
     /// No key or certificate could be made.
     #[error("a certificate cannot be made")]
     Sign(#[source] rcgen::Error),
@@ -116,38 +134,87 @@ impl Authority {
     ///
     /// [`AuthorityError`]
     pub(crate) fn open(dir: &Path, now_ms: i64) -> Result<Self, AuthorityError> {
-        let path = dir.join("authority.pem");
-        let file = |cause| AuthorityError::File { path: path.clone(), cause };
-        match fs::read_to_string(&path) {
-            Ok(pem) => return Self::of_pem(&pem).ok_or(AuthorityError::Unreadable(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(file(cause)),
-        }
-
-        let draft = dir.join(format!("authority.pem.{}", std::process::id()));
-        let pem = make(now_ms).map_err(AuthorityError::Sign)?;
-        write_private(&draft, &pem).map_err(file)?;
-        // Fails, other than a rename, if somebody was quicker; then theirs is the one.
-        let linked = fs::hard_link(&draft, &path);
-        fs::remove_file(&draft).map_err(file)?;
-        match linked {
-            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(file(cause)),
-            _ => {}
-        }
-        let pem = fs::read_to_string(&path).map_err(file)?;
-        Self::of_pem(&pem).ok_or(AuthorityError::Unreadable(path))
+        let (issuer, certificate) = read_or_make(&dir.join(PRESENT), now_ms)?;
+        let next = match read(&dir.join(NEXT))? {
+            Some(pem) => Some(parse(&pem).ok_or(AuthorityError::Unreadable(dir.join(NEXT)))?.1),
+            None => None,
+        };
+        let before = read(&dir.join(BEFORE))?.unwrap_or_default();
+        let before: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(before.as_bytes()).collect();
+        let before = before.map_err(|_| AuthorityError::Unreadable(dir.join(BEFORE)))?;
+        let ledger_key = match read(&dir.join(LEDGER_KEY))? {
+            Some(kept) => seed(&kept).ok_or(AuthorityError::Unreadable(dir.join(LEDGER_KEY)))?,
+            None => Sha256::new()
+                .chain_update("fyrhus portfolio ledger key\n")
+                .chain_update(issuer.key().serialize_der())
+                .finalize()
+                .into(),
+        };
+        let ledger_key = SigningKey::from_bytes(&ledger_key);
+        Ok(Self { issuer, certificate, next, before, ledger_key })
     }
 
-    fn of_pem(pem: &str) -> Option<Self> {
-        let key = KeyPair::from_pem(pem).ok()?;
-        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
-        let issuer = Issuer::from_ca_cert_der(&certificate, key).ok()?;
-        Some(Self { issuer, certificate })
+    /// Makes the authority that will follow, unless there is one. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`]
+    pub(crate) fn prepare(dir: &Path, now_ms: i64) -> Result<(), AuthorityError> {
+        read_or_make(&dir.join(NEXT), now_ms)?;
+        Ok(())
+    }
+
+    /// Puts the prepared authority in the place of the present one, whose key is lost by that.
+    /// Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError`]; then the present one signs on.
+    pub(crate) fn turn(dir: &Path, now_ms: i64) -> Result<(), AuthorityError> {
+        let present = Self::open(dir, now_ms)?;
+        if present.next.is_none() {
+            return Err(AuthorityError::NoNext);
+        }
+        let mut text = String::new();
+        for certificate in present.before.iter().chain([&present.certificate]) {
+            text.push_str(&pem(certificate));
+        }
+        let (path, draft) = (dir.join(BEFORE), dir.join(format!("{BEFORE}.new")));
+        let file = |cause| AuthorityError::File { path: path.clone(), cause };
+        write_private(&draft, &text).map_err(file)?;
+        fs::rename(&draft, &path).map_err(file)?;
+        // Books that were opened with it go on: it does not follow from the next authority's key.
+        let kept = format!("{}\n", BASE64.encode(present.ledger_key.as_bytes()));
+        write_private(&dir.join(LEDGER_KEY), &kept).map_err(file)?;
+        fs::rename(dir.join(NEXT), dir.join(PRESENT)).map_err(file)?;
+        fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(file)
+    }
+
+    /// Whose signature makes a certificate that may stand on the list.
+    pub(crate) fn believed(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        [&self.certificate].into_iter().chain(&self.next).chain(&self.before)
+    }
+
+    /// Who will sign next, if that is known.
+    pub(crate) const fn next(&self) -> Option<&CertificateDer<'static>> {
+        self.next.as_ref()
+    }
+
+    /// SHA-256 of the newest authority: that which gateways have to learn.
+    pub(crate) fn newest_sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.next.as_ref().unwrap_or(&self.certificate)).into()
     }
 
     /// Its certificate.
     pub(crate) const fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// What checkpoints of ledgers are countersigned with. It follows from the first authority's own
+    /// key, so that all receivers of one database have it; when another authority follows it is kept
+    /// in a file of its own.
+    pub(crate) const fn ledger_key(&self) -> &SigningKey {
+        &self.ledger_key
     }
 
     /// A fresh one-time code. Its secret is to be kept as a hash.
@@ -212,10 +279,73 @@ impl Authority {
         let sha256 = Sha256::digest(&der).into();
         let ends_ms = now_ms.saturating_add(ms(LASTS));
         Ok(Signed {
-            certificate: NewCertificate { der, sha256, ends_ms },
+            certificate: NewCertificate { der, sha256, ends_ms, told: self.newest_sha256() },
             key_sha256: Sha256::digest(request.public_key.der_bytes()).into(),
         })
     }
+}
+
+/// In the folder of everything that is kept.
+const PRESENT: &str = "authority.pem";
+const NEXT: &str = "authority-next.pem";
+const BEFORE: &str = "authority-before.pem";
+const LEDGER_KEY: &str = "ledger-key";
+
+/// A file's text; `None` if there is none.
+fn read(path: &Path) -> Result<Option<String>, AuthorityError> {
+    match fs::read_to_string(path) {
+        Ok(pem) => Ok(Some(pem)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(AuthorityError::File { path: path.to_owned(), cause }),
+    }
+}
+
+fn read_or_make(path: &Path, now_ms: i64) -> Result<Signing, AuthorityError> {
+    let unreadable = || AuthorityError::Unreadable(path.to_owned());
+    if let Some(pem) = read(path)? {
+        return parse(&pem).ok_or_else(unreadable);
+    }
+    let file = |cause| AuthorityError::File { path: path.to_owned(), cause };
+    let draft = path.with_extension(format!("pem.{}", std::process::id()));
+    let pem = make(now_ms).map_err(AuthorityError::Sign)?;
+    write_private(&draft, &pem).map_err(file)?;
+    // Fails, other than a rename, if somebody was quicker; then theirs is the one.
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).map_err(file)?;
+    match linked {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => return Err(file(cause)),
+        _ => {}
+    }
+    let pem = fs::read_to_string(path).map_err(file)?;
+    parse(&pem).ok_or_else(unreadable)
+}
+
+/// What signs, and its certificate.
+type Signing = (Issuer<'static, KeyPair>, CertificateDer<'static>);
+
+/// The ledger's key as it is kept.
+fn seed(kept: &str) -> Option<[u8; 32]> {
+    BASE64.decode(kept.trim_end().as_bytes()).ok()?.try_into().ok()
+}
+
+fn parse(pem: &str) -> Option<Signing> {
+    let key = KeyPair::from_pem(pem).ok()?;
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let issuer = Issuer::from_ca_cert_der(&certificate, key).ok()?;
+    Some((issuer, certificate))
+}
+
+/// Lines of 64 letters of base64 (RFC 7468).
+fn pem(certificate: &[u8]) -> String {
+    let base64 = BASE64.encode(certificate);
+    let mut lines = vec!["-----BEGIN CERTIFICATE-----"];
+    let mut rest = base64.as_str();
+    while let Some((line, more)) = rest.split_at_checked(64) {
+        lines.push(line);
+        rest = more;
+    }
+    lines.extend([rest, "-----END CERTIFICATE-----", ""]);
+    lines.join("\n")
 }
 
 /// The key and certificate with which people are served, self-signed, kept in `dir`. Blocks.
@@ -329,6 +459,20 @@ mod tests {
         assert_eq!(files.len(), 1);
         assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(first.new_code().believes(again.certificate()));
+        assert_eq!(first.ledger_key(), again.ledger_key());
+    }
+
+    #[test]
+    fn the_key_of_the_ledgers_stays_when_another_authority_follows_and_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Authority::open(dir.path(), NOW_MS).unwrap();
+        for turn in 1..3 {
+            Authority::prepare(dir.path(), NOW_MS + turn).unwrap();
+            Authority::turn(dir.path(), NOW_MS + turn).unwrap();
+            let now = Authority::open(dir.path(), NOW_MS + turn).unwrap();
+            assert_ne!(now.certificate(), first.certificate());
+            assert_eq!(now.ledger_key(), first.ledger_key(), "turn {turn}");
+        }
     }
 
     #[test]

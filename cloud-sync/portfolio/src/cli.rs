@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use chrono::{DateTime, SecondsFormat};
 use clap::{Parser, Subcommand};
-use portfolio::{Config, Service, SystemClock, enrol_code};
+use portfolio::{
+    Config, Service, SystemClock, enrol_code, prepare_authority, turn_authority, unprepared_sites,
+};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +41,25 @@ pub(crate) enum Command {
     },
     /// Look for mistakes in the configuration, all at once
     CheckConfig(Where),
+    /// Have another authority sign certificates, without touching a gateway
+    #[command(subcommand)]
+    Authority(AuthorityCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthorityCommand {
+    /// Make the authority that will follow; gateways learn it from the next start on
+    Prepare(Where),
+    /// Tell which sites have a gateway that does not know it yet
+    Show(Where),
+    /// Have it sign from the next start on; the key of the present one is gone then
+    Turn {
+        #[command(flatten)]
+        place: Where,
+        /// Even if some gateways do not know it yet and have to be enrolled again
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,9 +94,54 @@ pub(crate) async fn answer(command: Command) -> anyhow::Result<()> {
                 made.code, made.url
             ))
         }
+        Command::Authority(command) => authority(command).await,
         Command::CheckConfig(place) => {
             load(&place)?;
             say(&format!("{} has no mistakes", place.config.display()))
+        }
+    }
+}
+
+async fn authority(command: AuthorityCommand) -> anyhow::Result<()> {
+    let clock = SystemClock::new();
+    match command {
+        AuthorityCommand::Prepare(place) => {
+            prepare_authority(&load(&place)?, &clock).await?;
+            let done = "Another authority is prepared. Copy authority-next.pem to the state folder \
+                        of every other receiver and start them all again; then each gateway \
+                        learns it at its next contact. `authority show` tells who has not.";
+            if place.json { say(&json!({ "prepared": true }).to_string()) } else { say(done) }
+        }
+        AuthorityCommand::Show(place) => {
+            let unprepared = unprepared_sites(&load(&place)?, &clock).await?;
+            if place.json {
+                let prepared = unprepared.is_some();
+                let sites = unprepared.unwrap_or_default();
+                return say(&json!({ "prepared": prepared, "unprepared_sites": sites }).to_string());
+            }
+            match unprepared {
+                None => say("No other authority is prepared."),
+                Some(sites) if sites.is_empty() => {
+                    say("All gateways know the authority that is prepared.")
+                }
+                Some(sites) => say(&format!("These do not know it yet:\n{}", sites.join("\n"))),
+            }
+        }
+        AuthorityCommand::Turn { place, force } => {
+            let config = load(&place)?;
+            let unprepared = unprepared_sites(&config, &clock).await?.unwrap_or_default();
+            if !force && !unprepared.is_empty() {
+                bail!(
+                    "these have a gateway that does not know the prepared authority yet, and would \
+                     have to be enrolled again (--force does it all the same):\n{}",
+                    unprepared.join("\n")
+                );
+            }
+            turn_authority(&config, &clock).await?;
+            let done = "The prepared authority signs from the next start on. Copy authority.pem \
+                        and authority-before.pem to every other receiver, remove \
+                        authority-next.pem there, and start them all again.";
+            if place.json { say(&json!({ "turned": true }).to_string()) } else { say(done) }
         }
     }
 }

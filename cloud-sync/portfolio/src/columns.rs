@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt::Display;
 
-use access::{Session, Stamp};
-use metering::{NoReading, Origin, Quality, Resolution, Unit, UserId};
+use access::{SecretHash, Session, Stamp};
+use metering::{MeterId, NoReading, Origin, Quality, Resolution, Unit, UserId};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::repository::{Person, RepositoryError, StoredReading};
+use crate::repository::{Kept, Person, RepositoryError, Seen, StoredReading, Token};
 
 /// What went wrong inside a transaction, which is rolled back then. `E` is the database's own word.
 #[derive(Debug)]
@@ -70,21 +70,65 @@ pub(crate) fn flags(value: Result<i64, NoReading>, quality: Quality, origin: Ori
     u32::from_le_bytes([reason, quality.code(), origin.code(), 0])
 }
 
-/// Somebody, by the columns of `person`.
-pub(crate) fn person<E>(
-    id: Uuid,
-    name: &str,
-    role: &str,
-    password: String,
-    made_ms: i64,
-) -> Result<Person, Trouble<E>> {
-    let user = access::User {
+/// `missing` of an account: `silent 4 power_off 2`.
+pub(crate) fn counts_text(counts: &[(String, u32)]) -> String {
+    let words: Vec<String> = counts.iter().map(|(cause, n)| format!("{cause} {n}")).collect();
+    words.join(" ")
+}
+
+/// What [`counts_text`] wrote.
+pub(crate) fn counts<E>(text: &str) -> Result<Vec<(String, u32)>, Trouble<E>> {
+    let mut words = text.split_ascii_whitespace();
+    let mut counts = Vec::new();
+    while let Some(cause) = words.next() {
+        let count = words.next().and_then(|word| word.parse().ok());
+        let count = count.ok_or_else(|| Trouble::foreign("causes", text))?;
+        counts.push((cause.to_owned(), count));
+    }
+    Ok(counts)
+}
+
+/// `counted` of a site.
+pub(crate) fn ids_text(ids: &[MeterId]) -> String {
+    let words: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    words.join(" ")
+}
+
+/// What [`ids_text`] wrote. What is no id is no meter.
+pub(crate) fn ids(text: &str) -> Vec<MeterId> {
+    let ids = text.split_ascii_whitespace().filter_map(|word| word.parse::<MeterId>().ok());
+    ids.collect()
+}
+
+/// Whose row it is, of `person`.
+pub(crate) fn user<E>(id: Uuid, name: &str, role: &str) -> Result<access::User, Trouble<E>> {
+    Ok(access::User {
         id: UserId::from_uuid(id),
         name: name.parse().map_err(|_| Trouble::foreign("a person's name", name))?,
         role: role.parse().map_err(|_| Trouble::foreign("a role", role))?,
         meters: Vec::new(),
-    };
-    Ok(Person { user, password, made_ms })
+    })
+}
+
+/// Everybody of `people`, with those of the sessions that are theirs: whose they are, `used`, and whether it
+/// is a token.
+pub(crate) fn seen<E>(
+    people: Vec<Person>,
+    sessions: &[(Uuid, String, bool)],
+) -> Result<Vec<Seen>, Trouble<E>> {
+    let mut all = Vec::new();
+    for person in people {
+        let mut seen = Seen { person, sessions: 0, tokens: 0, used_ms: None };
+        let id = seen.person.user.id.uuid();
+        for (_, used, is_token) in sessions.iter().filter(|(of, ..)| *of == id) {
+            let (_, used) = stamps(None, used)?;
+            seen.sessions += u32::from(!is_token);
+            seen.tokens += u32::from(*is_token);
+            seen.used_ms = seen.used_ms.max(Some(used.wall_ms));
+        }
+        all.push(seen);
+    }
+    Ok(all)
 }
 
 /// The stamps of a session, `login` and `used`.
@@ -96,10 +140,20 @@ pub(crate) fn stamps<E>(
     Ok((login.and_then(|login| login.parse().ok()), last))
 }
 
-/// When a session that nobody uses has ended.
-pub(crate) fn ends_ms(session: &Session) -> i64 {
-    let lasts_ms = i64::try_from(Session::ENDS_AFTER.as_millis()).unwrap_or(i64::MAX);
-    session.used.wall_ms.saturating_add(lasts_ms)
+/// A session by its columns.
+pub(crate) fn kept<E>(
+    hash: SecretHash,
+    user: Uuid,
+    (login, used): (Option<&str>, &str),
+    token: Option<&str>,
+) -> Result<Kept, Trouble<E>> {
+    let token = match token {
+        // One that cannot be read is no browser's, and lets nobody in.
+        Some(text) => Some(Token::read(text).ok_or_else(|| Trouble::foreign("a token", "?"))?),
+        None => None,
+    };
+    let (login, used) = stamps(login, used)?;
+    Ok(Kept { session: Session { hash, user: UserId::from_uuid(user), login, used }, token })
 }
 
 /// Version 7, so that sites sort by age.

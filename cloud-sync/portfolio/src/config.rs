@@ -18,6 +18,9 @@
 //! password_file = "/etc/fyrhus-portfolio/database-password"    # optional
 //! authority = "/etc/fyrhus-portfolio/database-authority.pem"   # of the server's certificate
 //!
+//! [probe]                              # optional
+//! run = true                           # false: this receiver keeps no book of its own uptime
+//!
 //! [log]
 //! filter = "info"                      # optional; as in RUST_LOG
 //! ```
@@ -44,6 +47,8 @@ pub struct Config {
     pub people: PeopleListener,
     /// The PostgreSQL that holds the data; `None`: SQLite, in `state`.
     pub database: Option<PostgresConfig>,
+    /// Whether this receiver asks itself for reports, and keeps the vendor's book.
+    pub probe: bool,
     /// What is logged, as in `RUST_LOG`.
     pub log_filter: String,
 }
@@ -111,7 +116,7 @@ impl Config {
         }
 
         let root = Section { name: "", keys: root.get_ref(), at: 0 };
-        check.keys(root, &["paths", "gateways", "people", "database", "log"]);
+        check.keys(root, &["paths", "gateways", "people", "database", "probe", "log"]);
         let paths = check.section(root, "paths", &["state"]);
         let gateways = check.section(root, "gateways", &["listen", "names"]);
         let people = check.section(root, "people", &["listen", "names", "plain_http"]);
@@ -126,6 +131,12 @@ impl Config {
         } else {
             None
         };
+        let probe = if root.keys.contains_key("probe") {
+            let section = check.section(root, "probe", &["run"]);
+            section.is_none_or(|section| check.flag(section, "run", true))
+        } else {
+            true
+        };
         let log_filter = if root.keys.contains_key("log") {
             let log = check.section(root, "log", &["filter"]);
             log.and_then(|section| check.text(section, "filter"))
@@ -138,7 +149,7 @@ impl Config {
             (Some(state), Some(gateways), Some(people), Some(log_filter))
                 if check.mistakes.is_empty() =>
             {
-                Ok(Self { state: state.into(), gateways, people, database, log_filter })
+                Ok(Self { state: state.into(), gateways, people, database, probe, log_filter })
             }
             _ => Err(check.mistakes),
         }
@@ -176,14 +187,7 @@ impl Check<'_> {
         let listen = self.listen(section);
         let names = self.names(section);
         let value = section.keys.get("plain_http");
-        let plain_http = match value.map(Spanned::get_ref) {
-            None => false,
-            Some(DeValue::Boolean(plain_http)) => *plain_http,
-            Some(_) => {
-                self.found(value, section, "plain_http is true or false");
-                false
-            }
-        };
+        let plain_http = self.flag(section, "plain_http", false);
         let listen = listen?;
         if plain_http && !listen.ip().is_loopback() {
             let advice = format!(
@@ -193,6 +197,19 @@ impl Check<'_> {
             self.found(value, section, &advice);
         }
         Some(PeopleListener { listen, names: names?, plain_http })
+    }
+
+    /// `usual` if the key is not there, or wrong, which is a mistake then.
+    fn flag(&mut self, section: Section<'_>, key: &str, usual: bool) -> bool {
+        let value = section.keys.get(key);
+        match value.map(Spanned::get_ref) {
+            None => usual,
+            Some(DeValue::Boolean(flag)) => *flag,
+            Some(_) => {
+                self.found(value, section, &format!("{key} is true or false"));
+                usual
+            }
+        }
     }
 
     fn database(&mut self, section: Section<'_>) -> Option<PostgresConfig> {
@@ -392,7 +409,7 @@ filter = 3
 "#,
             &[
                 "line 1: the section [paths] is missing",
-                "line 2: `path` is not one of paths, gateways, people, database, log",
+                "line 2: `path` is not one of paths, gateways, people, database, probe, log",
                 "line 6: listen = \"9443\" is not an IP address and a port, such as \"0.0.0.0:9443\"",
                 "line 7: `https://portfolio.example` in names is neither a host name nor an IP \
                  address, such as \"portfolio.example\" or \"10.0.0.7\", without a port",

@@ -1,14 +1,16 @@
 //! The database that the configuration names.
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use access::{SecretHash, Session};
-use metering::{GatewayId, MeterId, Register, SeriesId, SiteId};
-use sync_wire::{Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use access::SecretHash;
+use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
+use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
 
 use crate::repository::{
-    Listed, MeterState, NewCertificate, NewCode, Person, Reported, Repository, RepositoryError,
-    Series, SeriesHistory, Site, SpendCode, StoredReading,
+    Change, Changed, Completeness, Kept, LastTold, Listed, MeterState, NewCertificate, NewCode,
+    Person, Place, Proofs, Reported, Repository, RepositoryError, Sample, Seen, Series,
+    SeriesHistory, SeriesUse, Side, Site, SpendCode, StoredReading,
 };
 use crate::{Postgres, Sqlite};
 
@@ -19,10 +21,10 @@ pub(crate) enum Database {
     Postgres(Postgres),
 }
 
-/// The questions of [`Repository`], each handed on.
+/// The questions of [`Repository`] and [`Proofs`], each handed on.
 macro_rules! hand_on {
-    ($(fn $question:ident($($name:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        impl Repository for Database {
+    ($of:ident $(fn $question:ident($($name:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        impl $of for Database {
             $(async fn $question(&self, $($name: $kind),*) -> Result<$answer, RepositoryError> {
                 match self {
                     Self::Sqlite(sqlite) => sqlite.$question($($name),*).await,
@@ -34,32 +36,72 @@ macro_rules! hand_on {
 }
 
 hand_on! {
+    Repository
     fn store_batch(header: Header, batch: Batch, now_ms: i64) -> Result<Ack, Refusal>;
     fn store_table(table: SeriesTable, now_ms: i64) -> Result<Ack, Refusal>;
     fn store_latest(latest: Latest, now_ms: i64) -> Result<Ack, Refusal>;
+    fn store_accounts(accounts: Accounts, now_ms: i64) -> Result<Ack, Refusal>;
+    fn accounts(site: SiteId, span: Range<i64>) -> Vec<AccountDay>;
+    fn completeness(site: Option<SiteId>, span: Range<i64>) -> HashMap<SiteId, Completeness>;
     fn report(gateway: GatewayId, series: SeriesId, at_ms: Option<i64>) -> Option<Reported>;
     fn add_code(code: NewCode, now_ms: i64) -> SiteId;
     fn spend_code(spend: SpendCode, now_ms: i64) -> Result<Vec<u8>, Refusal>;
     fn certificate(sha256: [u8; 32]) -> Option<Listed>;
     fn add_certificate(gateway: GatewayId, certificate: NewCertificate) -> ();
+    fn unprepared(authority: [u8; 32], now_ms: i64) -> Vec<String>;
     fn revoke(site: SiteId, now_ms: i64) -> usize;
     fn sites() -> Vec<Site>;
     fn site(id: SiteId) -> Option<Site>;
-    fn newest(site: SiteId) -> Vec<MeterState>;
+    fn newest(site: Option<SiteId>) -> BTreeMap<SiteId, Vec<MeterState>>;
     fn history(
         site: SiteId, meter: MeterId, register: Register, span: Range<i64>
     ) -> Vec<SeriesHistory>;
+    fn used(
+        site: SiteId, meter: MeterId, register: Register, span: Range<i64>
+    ) -> Vec<SeriesUse>;
+    fn change_facts(
+        site: SiteId, area_m2: Option<u32>, counted: Option<Vec<MeterId>>
+    ) -> bool;
     fn readings(
-        site: SiteId, meter: MeterId, register: Register, span: Range<i64>, limit: usize
+        site: SiteId, meter: MeterId, register: Register, span: Range<i64>, told: Option<LastTold>,
+        limit: usize
     ) -> Vec<(Series, StoredReading)>;
+    fn fold(before_ms: i64, from: Place) -> Option<Place>;
     fn clear_alarm(site: SiteId, alarm: i64, now_ms: i64) -> bool;
     fn add_first_person(person: Person) -> bool;
     fn claimed() -> bool;
     fn person_named(folded: String) -> Option<Person>;
-    fn session(hash: SecretHash) -> Option<(Session, Person)>;
-    fn keep_session(session: Session, now_ms: i64) -> ();
-    fn touch_session(session: Session) -> ();
+    fn person(id: UserId) -> Option<Person>;
+    fn people() -> Vec<Seen>;
+    fn add_person(person: Person) -> bool;
+    fn change_person(id: UserId, change: Change, spared: SecretHash) -> Changed;
+    fn remove_person(id: UserId) -> Changed;
+    fn end_sessions(id: UserId, spared: Option<SecretHash>) -> ();
+    fn change_password(id: UserId, before: String, after: String, spared: SecretHash) -> bool;
+    fn change_ways(id: UserId, before: String, after: String) -> bool;
+    fn begin_app(id: UserId, secret: String) -> ();
+    fn session(hash: SecretHash) -> Option<(Kept, Person)>;
+    fn sessions_of(id: UserId) -> Vec<Kept>;
+    fn keep_session(kept: Kept, now_ms: i64) -> ();
+    fn touch_session(kept: Kept) -> ();
     fn end_session(hash: SecretHash) -> ();
+    fn book_len(gateway: GatewayId, side: Side) -> u64;
+    fn book(gateway: GatewayId, side: Side, from: u64, limit: u32) -> Vec<Vec<u8>>;
+    fn append_book(gateway: GatewayId, side: Side, from: u64, entries: Vec<Vec<u8>>) -> u64;
+    fn book_note(gateway: GatewayId) -> Option<String>;
+    fn put_book_note(gateway: GatewayId, note: String) -> ();
+    fn sample(gateway: GatewayId) -> Option<Sample>;
     fn setting(key: &'static str) -> Option<String>;
+    fn add_to_setting(key: &'static str, line: String) -> ();
     fn put_setting(key: &'static str, value: Option<String>) -> ();
+}
+
+hand_on! {
+    Proofs
+    fn proof(gateway: GatewayId, sha256: [u8; 32]) -> Option<(u64, Vec<u8>)>;
+    fn proofs_len(gateway: GatewayId) -> u64;
+    fn put_proof(
+        gateway: GatewayId, sha256: [u8; 32], whole: u64, from: u64, part: Vec<u8>
+    ) -> ();
+    fn forget_proof(gateway: GatewayId, sha256: [u8; 32]) -> ();
 }

@@ -6,8 +6,12 @@
 //! | POST /v1/renew        | a certificate, expired or not      | the next one                      |
 //! | POST /v1/batch        | a certificate                      | how far it is, after the commit   |
 //! | POST /v1/series       | a certificate                      | how far it is                     |
+//! | POST /v1/document     | a certificate                      | a part of a proof                 |
+//! | POST /v1/ledger       | a certificate                      | its own ledger, after a loss      |
+//! | POST /v1/books        | a certificate                      | the vendor's book, a signature    |
 //! | POST /v1/latest       | a certificate                      | how far it is                     |
-//! | GET /v1/report/{n}    | a certificate                      | the newest reading of a series    |
+//! | POST /v1/accounts     | a certificate                      | how far it is                     |
+//! | GET /v1/report/{n}    | a certificate, or a probe's ticket | the newest reading of a series    |
 //!
 //! A certificate is good while it stands on the list, whatever it says of itself. Where the
 //! database cannot answer the gateway hears that we are busy, and keeps what it has.
@@ -20,7 +24,7 @@ use std::time::Duration;
 use access::{Pace, Slowing};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -31,19 +35,22 @@ use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{
-    Ack, Certificate, Enrol, Envelope, Latest, MEDIA_TYPE, Refusal, Renew, SeriesTable, limits,
-    path,
+    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, Latest, MEDIA_TYPE, Refusal,
+    Renew, SeriesTable, Wishes, limits, path,
 };
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::authority::{Authority, RENEWABLE, RequestError, ms};
-use crate::repository::{Reported, Repository, RepositoryError, SpendCode, StoredReading};
+use crate::ledgers::{Ledgers, NotSaid};
+use crate::probe;
+use crate::repository::{Listed, Reported, Repository, RepositoryError, SpendCode, StoredReading};
 
 /// What the gateways' listener needs. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Gateways<R> {
     repository: R,
+    ledgers: Ledgers<R>,
     authority: Arc<Authority>,
     clock: Arc<dyn Clock>,
     slowing: Arc<Mutex<Slowing<IpAddr>>>,
@@ -76,13 +83,19 @@ impl<R: Repository> Gateways<R> {
         let slowing = Arc::new(Mutex::new(Slowing::new(Pace::SOURCE)));
         let bodies = Arc::new(Semaphore::new(BODIES));
         let enrolments = Arc::new(Semaphore::new(ENROLMENTS));
-        Self { repository, authority, clock, slowing, bodies, enrolments }
+        let key = authority.ledger_key().clone();
+        let ledgers = Ledgers::new(repository.clone(), Arc::clone(&clock), key);
+        Self { repository, ledgers, authority, clock, slowing, bodies, enrolments }
     }
 
     /// The routes. Every request needs a [`Peer`] among its extensions.
     pub(crate) fn router(self) -> Router {
         Router::new()
+            .route(path::ACCOUNTS, post(accounts::<R>))
             .route(path::BATCH, post(batch::<R>))
+            .route(path::BOOKS, post(books::<R>))
+            .route(path::DOCUMENT, post(document::<R>))
+            .route(path::LEDGER, post(own_ledger::<R>))
             .route(path::ENROL, post(enrol::<R>))
             .route(path::LATEST, post(latest::<R>))
             .route(path::RENEW, post(renew::<R>))
@@ -91,9 +104,9 @@ impl<R: Repository> Gateways<R> {
             .with_state(self)
     }
 
-    /// Whose certificate it is, if it is good now.
-    async fn who(&self, peer: Peer) -> Result<GatewayId, Sent> {
-        let (gateway, ends_ms) = self.listed(peer).await?;
+    /// Whose certificate it is, if it is good now, and what we would like of them.
+    async fn who(&self, peer: Peer) -> Result<(GatewayId, Wishes), Sent> {
+        let Listed { gateway, ends_ms, told, .. } = self.listed(peer).await?;
         if ends_ms <= self.now_ms() {
             let day = DateTime::from_timestamp_millis(ends_ms).unwrap_or_default();
             let sentence = format!(
@@ -102,11 +115,15 @@ impl<R: Repository> Gateways<R> {
             );
             return Err(Sent::Refusal(Refusal::NotAllowed { sentence }));
         }
-        Ok(gateway)
+        let mut wishes = Wishes::default();
+        if self.authority.next().is_some() && told != Some(self.authority.newest_sha256()) {
+            wishes = wishes.and(Wishes::RENEW);
+        }
+        Ok((gateway, wishes))
     }
 
-    /// Whose certificate it is, and when it ends, if it is on the list.
-    async fn listed(&self, peer: Peer) -> Result<(GatewayId, i64), Sent> {
+    /// What the list says of its certificate, if it is on the list.
+    async fn listed(&self, peer: Peer) -> Result<Listed, Sent> {
         let no =
             |sentence: &str| Sent::Refusal(Refusal::NotAllowed { sentence: sentence.to_owned() });
         let certificate = peer.certificate.ok_or_else(|| no("it shows no certificate"))?;
@@ -114,7 +131,7 @@ impl<R: Repository> Gateways<R> {
             Some(listed) if listed.revoked => {
                 Err(no("its certificate was taken off the list; enrol it again"))
             }
-            Some(listed) => Ok((listed.gateway, listed.ends_ms)),
+            Some(listed) => Ok(listed),
             None => Err(no("its certificate is not on the list; enrol it again")),
         }
     }
@@ -154,7 +171,7 @@ async fn batch<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let gateway = gateways.who(peer).await?;
+    let (gateway, wishes) = gateways.who(peer).await?;
     let body = gateways.body(body).await?;
     let envelope = Envelope::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
     let header = envelope.header;
@@ -175,7 +192,7 @@ async fn batch<R: Repository>(
             tracing::info!(%gateway, header.from, header.to, because, "batch refused");
         }
     }
-    answer.map(Sent::Ack).map_err(Sent::Refusal)
+    answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
 }
 
 async fn series<R: Repository>(
@@ -183,12 +200,12 @@ async fn series<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let gateway = gateways.who(peer).await?;
+    let (gateway, wishes) = gateways.who(peer).await?;
     let body = gateways.body(body).await?;
     let table = SeriesTable::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
     own(gateway, table.gateway)?;
     let answer = gateways.repository.store_table(table, gateways.now_ms()).await?;
-    answer.map(Sent::Ack).map_err(Sent::Refusal)
+    answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
 }
 
 async fn latest<R: Repository>(
@@ -196,12 +213,69 @@ async fn latest<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let gateway = gateways.who(peer).await?;
+    let (gateway, wishes) = gateways.who(peer).await?;
     let body = gateways.body(body).await?;
     let latest = Latest::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
     own(gateway, latest.gateway)?;
     let answer = gateways.repository.store_latest(latest, gateways.now_ms()).await?;
-    answer.map(Sent::Ack).map_err(Sent::Refusal)
+    answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
+}
+
+async fn accounts<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (gateway, wishes) = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let accounts = Accounts::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, accounts.gateway)?;
+    let answer = gateways.repository.store_accounts(accounts, gateways.now_ms()).await?;
+    answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
+}
+
+async fn books<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (gateway, _) = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let books = Books::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, books.gateway)?;
+    let answer = gateways.ledgers.exchange(books).await?;
+    answer.map(Sent::Books).map_err(Sent::Refusal)
+}
+
+async fn own_ledger<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (gateway, _) = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let asked = Books::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, asked.gateway)?;
+    Ok(Sent::Books(gateways.ledgers.own(asked).await?))
+}
+
+async fn document<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (gateway, _) = gateways.who(peer).await?;
+    let body = gateways.body(body).await?;
+    let asked = Document::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+    own(gateway, asked.gateway)?;
+    match gateways.ledgers.hand_over(asked).await {
+        Ok(answer) => answer.map(Sent::Document).map_err(Sent::Refusal),
+        Err(NotSaid::Repository(error)) => Err(error.into()),
+        Err(error) => {
+            tracing::error!(%gateway, error = &error as &dyn Error, "a document is not taken");
+            Err(Sent::busy())
+        }
+    }
 }
 
 async fn enrol<R: Repository>(
@@ -245,7 +319,7 @@ async fn renew<R: Repository>(
     body: Body,
 ) -> Result<Sent, Sent> {
     let now_ms = gateways.now_ms();
-    let (gateway, ends_ms) = gateways.listed(peer).await?;
+    let Listed { gateway, ends_ms, .. } = gateways.listed(peer).await?;
     if now_ms > ends_ms.saturating_add(ms(RENEWABLE)) {
         let sentence = "its certificate ended too long ago; enrol it again".to_owned();
         return Err(Sent::Refusal(Refusal::NotAllowed { sentence }));
@@ -265,8 +339,12 @@ async fn report<R: Repository>(
     Extension(peer): Extension<Peer>,
     Path(series): Path<u32>,
     Query(question): Query<Question>,
+    headers: HeaderMap,
 ) -> Result<Json<Report>, Sent> {
-    let gateway = gateways.who(peer).await?;
+    let gateway = match question.gateway {
+        Some(gateway) => gateways.admitted(&headers, gateway)?,
+        None => gateways.who(peer).await?.0,
+    };
     let found = match SeriesId::new(series) {
         Some(series) => gateways.repository.report(gateway, series, question.at_ms).await?,
         None => None,
@@ -274,11 +352,13 @@ async fn report<R: Repository>(
     Ok(Json(Report { series, reading: found.map(ReportedReading::of) }))
 }
 
-/// Without it, the newest.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
+    /// Without it, the newest.
     at_ms: Option<i64>,
+    /// Whose; only our own probe asks for another.
+    gateway: Option<GatewayId>,
 }
 
 #[derive(Debug, Serialize)]
@@ -321,7 +401,20 @@ impl<R: Repository> Gateways<R> {
         Sent::Certificate(Certificate {
             certificate,
             authority: self.authority.certificate().to_vec(),
+            others: self.authority.next().into_iter().map(|next| next.to_vec()).collect(),
         })
+    }
+
+    /// `gateway`, if our own probe asks for it.
+    fn admitted(&self, headers: &HeaderMap, gateway: GatewayId) -> Result<GatewayId, Sent> {
+        let ticket = headers.get(probe::HEADER).and_then(|ticket| ticket.to_str().ok());
+        let key = self.authority.ledger_key().verifying_key();
+        let now = self.clock.now().wall.timestamp();
+        if ticket.is_some_and(|ticket| probe::admits(&key, ticket, gateway, now)) {
+            return Ok(gateway);
+        }
+        let sentence = "it asks for another gateway's reading".to_owned();
+        Err(Sent::Refusal(Refusal::NotAllowed { sentence }))
     }
 
     /// Counts a try to enrol before it is judged.
@@ -332,7 +425,7 @@ impl<R: Repository> Gateways<R> {
             None => slowing.count(source, now),
             Some(wait) => {
                 let retry_after_secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
-                return Err(Sent::Refusal(Refusal::Busy { retry_after_secs }));
+                return Err(Sent::Refusal(Refusal::TooOften { retry_after_secs }));
             }
         }
         Ok(())
@@ -360,8 +453,10 @@ fn malformed(gateway: GatewayId, refusal: Refusal) -> Sent {
 /// An answer to a gateway.
 #[derive(Debug)]
 enum Sent {
-    Ack(Ack),
+    Ack(Ack, Wishes),
+    Books(Books),
     Certificate(Certificate),
+    Document(Document),
     Refusal(Refusal),
 }
 
@@ -374,14 +469,12 @@ impl Sent {
 impl IntoResponse for Sent {
     fn into_response(self) -> Response {
         let (status, body, retry) = match self {
-            Self::Ack(ack) => (200, ack.write(), None),
+            Self::Ack(ack, wishes) => (200, ack.write_with(wishes), None),
+            Self::Books(books) => (200, books.write(), None),
+            Self::Document(document) => (200, document.write(), None),
             Self::Certificate(certificate) => (200, certificate.write(), None),
             Self::Refusal(refusal) => {
-                let retry = match refusal {
-                    Refusal::Busy { retry_after_secs } => Some(retry_after_secs),
-                    _ => None,
-                };
-                (refusal.status(), refusal.write(), retry)
+                (refusal.status(), refusal.write(), refusal.retry_after_secs())
             }
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -489,7 +582,7 @@ mod tests {
         }
         assert!(matches!(
             gateways.knock(somebody, Duration::ZERO),
-            Err(Sent::Refusal(Refusal::Busy { retry_after_secs: 1 }))
+            Err(Sent::Refusal(Refusal::TooOften { retry_after_secs: 1 }))
         ));
         assert!(gateways.knock(somebody, Duration::from_secs(2)).is_ok());
     }

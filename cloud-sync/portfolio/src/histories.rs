@@ -21,7 +21,7 @@ use crate::authority::ms;
 use crate::history::{self, Content, HistoryGap, HistoryRow, Step};
 use crate::people::People;
 use crate::problem::{Code, Problem};
-use crate::repository::{Repository, Series, SeriesHistory, StoredReading};
+use crate::repository::{LastTold, Repository, Series, SeriesHistory, StoredReading};
 use crate::sites::{found, time};
 
 /// `GET /sites/{site}/meters/{meter}/history?register=energy&from=…&until=…&step=hour`
@@ -119,19 +119,28 @@ pub(crate) async fn readings<R: Repository>(
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is a number from 1 to {PAGE}")));
     }
-    let mut span = span(question.from, question.until, TimeDelta::days(50 * 366))?;
-    if let Some(cursor) = &question.cursor {
-        // The cursor is the time of the last reading that was told.
-        let before: i64 =
-            cursor.parse().map_err(|_| Problem::malformed("`cursor` is not one of ours"))?;
-        span.end = span.end.min(before);
-    }
+    let span = span(question.from, question.until, TimeDelta::days(50 * 366))?;
+    let told = match question.cursor.as_deref().map(last_told) {
+        Some(None) => return Err(Problem::malformed("`cursor` is not one of ours")),
+        told => told.flatten(),
+    };
     let (repository, register) = (&people.repository, question.register);
-    let found = repository.readings(site.id, meter, register, span, limit).await?;
-    let next =
-        found.last().filter(|_| found.len() == limit).map(|(_, reading)| reading.at_ms.to_string());
+    let found = repository.readings(site.id, meter, register, span, told, limit).await?;
+    let last = found.last().filter(|_| found.len() == limit);
+    let next = last.map(|(Series { gateway, number, .. }, reading)| {
+        format!("{}.{gateway}.{number}", reading.at_ms)
+    });
     let readings = found.iter().map(ReadingBody::of).collect();
     Ok(Json(ReadingsBody { readings, next }))
+}
+
+/// What a cursor says.
+fn last_told(cursor: &str) -> Option<LastTold> {
+    let mut numbers = cursor.split('.');
+    let at_ms = numbers.next()?.parse().ok()?;
+    let gateway = numbers.next()?.parse().ok()?;
+    let series = numbers.next()?.parse().ok()?;
+    numbers.next().is_none().then_some(LastTold { at_ms, gateway, series })
 }
 
 /// Readings in one answer.

@@ -241,7 +241,7 @@ fn clamped(number: i128) -> i64 {
 }
 
 /// The first instant of a day. Where clocks change at midnight it is not 00:00.
-fn begins(date: NaiveDate, zone: Tz) -> Option<i64> {
+pub(crate) fn begins(date: NaiveDate, zone: Tz) -> Option<i64> {
     let midnight = date.and_time(NaiveTime::MIN);
     (0..=12)
         .find_map(|quarters| {
@@ -276,6 +276,7 @@ mod tests {
 
     fn history(kind: Kind, readings: &[(&str, Result<i64, NoReading>)]) -> SeriesHistory {
         let series = Series {
+            gateway: 1,
             number: 1,
             register: "energy".parse().unwrap(),
             kind,

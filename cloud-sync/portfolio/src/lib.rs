@@ -11,34 +11,52 @@
 //!
 //! **Invariant:** a batch is acknowledged after the commit that stored it, never before.
 //!
-//! **Invariant:** the service never calls a gateway; it answers.
+//! **Invariant:** the service never calls a gateway; it answers. What it calls is itself, as its own
+//! [probe](crate::probe).
 
+mod accounts;
 mod assets;
 mod authority;
 mod clock;
 mod columns;
+mod comparison;
 pub mod config;
 mod database;
 mod downloads;
+mod folded;
 mod gateways;
 mod histories;
 mod history;
+mod ledgers;
 mod limits;
 mod people;
 mod postgres;
+mod probe;
 mod problem;
+mod promises;
+mod qr;
 mod receive;
 pub mod repository;
 mod service;
 mod session;
 mod sites;
 mod sqlite;
+mod tally;
+#[cfg(test)]
+mod testing;
 mod tls;
+mod tokens;
+mod used;
+mod users;
+mod ways;
 
 pub use authority::AuthorityError;
 pub use clock::SystemClock;
 pub use config::Config;
 pub use postgres::Postgres;
-pub use service::{EnrolCodeMade, Service, StartError, enrol_code};
+pub use service::{
+    EnrolCodeMade, Service, StartError, enrol_code, prepare_authority, turn_authority,
+    unprepared_sites,
+};
 pub use sqlite::Sqlite;
 pub use tls::TlsError;

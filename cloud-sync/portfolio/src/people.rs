@@ -12,29 +12,36 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use access::{Act, Pace, Session, SessionId, Slowing, Standing, User};
+use access::{Act, Pace, SessionId, Slowing, Standing, Ticket, User};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::uri::{Authority as HostAndPort, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
-use metering::{Clock, Moment};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use metering::{Clock, Moment, UserId};
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::assets;
 use crate::authority::Authority;
+use crate::ledgers::Ledgers;
 use crate::limits::Limits;
 use crate::problem::{Code, Problem};
-use crate::repository::{Repository, RepositoryError};
-use crate::{downloads, histories, limits, session, sites};
+use crate::repository::{Kept, Repository, RepositoryError, Token};
+use crate::session::Own;
+use crate::{
+    accounts, comparison, downloads, histories, limits, promises, qr, session, sites, tokens,
+    users, ways,
+};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct People<R> {
     pub(crate) repository: R,
+    pub(crate) ledgers: Ledgers<R>,
+    pub(crate) promises: promises::Known,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Arc<Settings>,
     slowing: Arc<Mutex<SlowingOf>>,
@@ -48,6 +55,9 @@ pub(crate) struct People<R> {
 struct SlowingOf {
     accounts: Slowing<String>,
     sources: Slowing<IpAddr>,
+    /// Wrong codes of an app. Only who knows the password comes so far, so that the wait may be long: there
+    /// are but a million codes.
+    codes: Slowing<UserId>,
 }
 
 /// How the listener is set up.
@@ -75,16 +85,27 @@ const HISTORIES: usize = 2;
 /// Names, passwords and codes; nothing that people send is larger.
 const BODY: usize = 16 * 1024;
 
+/// Documents, which the other side takes only if they are no larger.
+const PROOF: usize = 1024 * 1024;
+
 impl<R: Repository> People<R> {
     /// With these.
-    pub(crate) fn new(repository: R, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        repository: R,
+        ledgers: Ledgers<R>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
         Self {
             repository,
+            ledgers,
+            promises: promises::Known::default(),
             clock,
             settings: Arc::new(settings),
             slowing: Arc::new(Mutex::new(SlowingOf {
                 accounts: Slowing::new(Pace::ACCOUNT),
                 sources: Slowing::new(Pace::SOURCE),
+                codes: Slowing::new(Pace::SOURCE),
             })),
             limits: Arc::default(),
             hashing: Arc::new(Semaphore::new(HASHINGS)),
@@ -102,9 +123,13 @@ impl<R: Repository> People<R> {
                 get(session::show::<R>).post(session::login::<R>).delete(session::logout::<R>),
             ),
         ];
-        let guarded: [(&str, MethodRouter<Self>, Act); 11] = [
+        let guarded: [(&str, MethodRouter<Self>, Act); 25] = [
+            ("/users", get(users::list::<R>).post(users::add::<R>), Act::Administer),
+            ("/users/{user}", put(users::change::<R>).delete(users::remove::<R>), Act::Administer),
+            ("/users/{user}/sessions", delete(users::log_out::<R>), Act::Administer),
             ("/sites", get(sites::list::<R>), Act::See),
             ("/sites/{site}", get(sites::show::<R>), Act::See),
+            ("/sites/{site}/account", get(accounts::account::<R>), Act::See),
             ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
             ("/sites/{site}/alarms/{alarm}", delete(sites::clear_alarm::<R>), Act::Ask),
             ("/sites/{site}/meters/{meter}", get(sites::meter::<R>), Act::See),
@@ -112,8 +137,43 @@ impl<R: Repository> People<R> {
             ("/sites/{site}/meters/{meter}/readings", get(histories::readings::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/readings.csv", get(downloads::csv::<R>), Act::See),
             ("/sites/{site}/meters/{meter}/readings.json", get(downloads::json::<R>), Act::See),
+            ("/sites/{site}/facts", put(comparison::change_facts::<R>), Act::Configure),
+            ("/comparison", get(comparison::compare::<R>), Act::See),
+            ("/promises", get(promises::list::<R>), Act::See),
+            ("/sites/{site}/promise", get(promises::show::<R>), Act::See),
+            (
+                "/sites/{site}/promise/proofs",
+                post(promises::said::keep_proof::<R>).layer(DefaultBodyLimit::max(PROOF)),
+                Act::Administer,
+            ),
+            ("/sites/{site}/promise/proofs/{sha256}", get(promises::said::proof::<R>), Act::See),
+            (
+                "/sites/{site}/promise/exclusions",
+                post(promises::said::invoke::<R>),
+                Act::Administer,
+            ),
+            (
+                "/sites/{site}/promise/{month}/progress",
+                post(promises::said::progress::<R>),
+                Act::Administer,
+            ),
+            ("/sites/{site}/promise/{month}/statement.pdf", get(promises::sheet::<R>), Act::See),
             ("/limits", get(limits::show), Act::See),
+            ("/qr", post(qr::draw), Act::See),
             ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
+        ];
+
+        // What everybody changes of themselves: it needs no right, and a login that is fresh.
+        let own: [(&str, MethodRouter<Self>); 6] = [
+            ("/login", get(ways::show::<R>)),
+            (
+                "/login/app",
+                post(ways::begin_app::<R>).put(ways::finish_app::<R>).delete(ways::remove_app::<R>),
+            ),
+            ("/login/recovery", post(ways::new_recovery::<R>)),
+            ("/password", put(ways::change_password::<R>)),
+            ("/tokens", get(tokens::list::<R>).post(tokens::make::<R>)),
+            ("/tokens/{token}", delete(tokens::remove::<R>)),
         ];
 
         let mut api = Router::new();
@@ -121,7 +181,13 @@ impl<R: Repository> People<R> {
             api = api.route(path, route);
         }
         for (path, route, act) in guarded {
-            let allow = middleware::from_fn_with_state((self.clone(), act), allow::<R>);
+            let needs = Needs { act, fresh: act.changes(), person: false };
+            let allow = middleware::from_fn_with_state((self.clone(), needs), allow::<R>);
+            api = api.route(path, route.route_layer(allow));
+        }
+        for (path, route) in own {
+            let needs = Needs { act: Act::See, fresh: true, person: true };
+            let allow = middleware::from_fn_with_state((self.clone(), needs), allow::<R>);
             api = api.route(path, route.route_layer(allow));
         }
         let api = api
@@ -137,27 +203,37 @@ impl<R: Repository> People<R> {
             .with_state(self)
     }
 
-    /// The session of a request, and whose it is, if it has not ended.
+    /// The session of a request, or the token that it comes with, and whose it is, if that has not ended.
+    ///
+    /// Who comes with a token has no cookie that counts, and the other way round. What a proxy in between
+    /// asks for, as `Authorization: Basic`, is nothing to us.
     pub(crate) async fn session(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<(Session, User, Standing)>, RepositoryError> {
-        let Some(cookie) = self.cookie(headers) else {
-            return Ok(None);
+    ) -> Result<Option<(Kept, User, Standing)>, RepositoryError> {
+        let authorization = headers.get(header::AUTHORIZATION);
+        let bearer = authorization.and_then(|it| it.to_str().ok()).and_then(token_of);
+        let hash = match bearer {
+            Some(token) => Ticket::hash_of_token(token),
+            None => self.cookie(headers).map(SessionId::hash_of),
         };
+        let Some(hash) = hash else { return Ok(None) };
         let now = self.clock.now();
-        let found = self.repository.session(SessionId::hash_of(cookie)).await?;
-        let Some((mut session, person)) = found else {
+        let Some((mut kept, person)) = self.repository.session(hash).await? else {
             return Ok(None);
         };
-        let standing = session.standing(&now);
-        if standing == Standing::Ended {
+        let standing = match &kept.token {
+            Some(_) if now.wall_ms() > kept.ends_ms() => Standing::Ended,
+            Some(_) => Standing::Fresh,
+            None => kept.session.standing(&now),
+        };
+        if kept.token.is_some() != bearer.is_some() || standing == Standing::Ended {
             return Ok(None);
         }
-        if session.touch(&now) {
-            self.repository.touch_session(session.clone()).await?;
+        if kept.session.touch(&now) {
+            self.repository.touch_session(kept.clone()).await?;
         }
-        Ok(Some((session, person.user, standing)))
+        Ok(Some((kept, person.user, standing)))
     }
 
     fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
@@ -210,6 +286,26 @@ impl<R: Repository> People<R> {
         }
     }
 
+    /// Counts a code of `user`'s app before it is judged.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Slowed`] if there were so many wrong ones that it has to wait.
+    pub(crate) fn count_code(&self, user: UserId, now: &Moment) -> Result<(), Problem> {
+        let (mut slowing, now) = (self.slowing(), now.boottime);
+        if let Some(wait) = slowing.codes.wait(&user, now) {
+            let detail = "There were too many wrong codes; wait a little.";
+            return Err(Problem::new(Code::Slowed, detail).retry_after(wait));
+        }
+        slowing.codes.count(user, now);
+        Ok(())
+    }
+
+    /// It was right.
+    pub(crate) fn forgive_code(&self, user: UserId) {
+        self.slowing().codes.forgive(&user);
+    }
+
     fn slowing(&self) -> MutexGuard<'_, SlowingOf> {
         self.slowing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,15 +314,17 @@ impl<R: Repository> People<R> {
 /// Lets those through who may do what the route does, as often as people may ask; the handler finds
 /// the [`User`] among the extensions.
 async fn allow<R: Repository>(
-    State((people, act)): State<(People<R>, Act)>,
+    State((people, needs)): State<(People<R>, Needs)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Some((_, user, standing)) = people.session(request.headers()).await? else {
-        return Err(Problem::new(Code::NotLoggedIn, "Log in first."));
+    let Some((kept, user, standing)) = people.session(request.headers()).await? else {
+        return Err(session::not_logged_in());
     };
     let counted = people.limits.count(user.id, people.clock.now().boottime);
-    let mut response = match may(&user, act, standing) {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let needs = Needs { fresh: needs.fresh && !looks, ..needs };
+    let mut response = match may(&user, kept.token.as_ref(), needs, standing) {
         _ if !counted.allowed => {
             let detail = "There were too many requests; wait for the next minute.";
             Problem::new(Code::TooMany, detail).retry_after(counted.reset).into_response()
@@ -234,6 +332,7 @@ async fn allow<R: Repository>(
         Err(problem) => problem.into_response(),
         Ok(()) => {
             request.extensions_mut().insert(user);
+            request.extensions_mut().insert(Own { session: kept.session.hash });
             request.extensions_mut().insert(counted);
             next.run(request).await
         }
@@ -242,16 +341,41 @@ async fn allow<R: Repository>(
     Ok(response)
 }
 
-fn may(user: &User, act: Act, standing: Standing) -> Result<(), Problem> {
+/// What a route takes.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    act: Act,
+    /// Whether whoever changes something has to have logged in of late.
+    fresh: bool,
+    /// Whether it is about whoever is there themselves, and no program's business.
+    person: bool,
+}
+
+fn may(
+    user: &User,
+    token: Option<&Token>,
+    Needs { act, fresh, person }: Needs,
+    standing: Standing,
+) -> Result<(), Problem> {
+    if let Some(token) = token.filter(|token| person || !token.scope.allows(act)) {
+        let detail = format!("The token {} may not do this.", token.name);
+        return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
+    }
     if !user.may(act) {
         let detail = format!("The role {} may not do this.", user.role);
         return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
     }
-    if act.changes() && standing != Standing::Fresh {
+    if fresh && standing != Standing::Fresh {
         let detail = "The last login is too long ago for a change; log in again.";
         return Err(Problem::new(Code::LoginAgain, detail));
     }
     Ok(())
+}
+
+/// The text behind `Bearer`.
+fn token_of(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// What every request has to pass, and what every answer carries.

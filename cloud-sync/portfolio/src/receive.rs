@@ -8,11 +8,12 @@
 //!                 │        [from … to]                      refused: go back to `acked`
 //! ```
 //!
-//! The same range as the last one with the same hash is a lost answer. Numbers that were stored
-//! before have to come with the same readings again: where they do not, two gateways send under
-//! one identity, because one disk was copied to another.
+//! The same range as the last one with the same hash is a lost answer. Its hash may be another one: a
+//! gateway that was started again in between tells a later head, or puts readings aside that it sent
+//! before. Numbers that were stored have to come with the same readings again: where they do not, two
+//! gateways send under one identity, because one disk was copied to another.
 
-use sync_wire::{Header, Refusal};
+use sync_wire::{Gap, Header, Refusal};
 
 /// What is known of the gateway, read in the transaction that will store the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,26 @@ pub(crate) enum Verdict {
     Refuse(Refusal),
 }
 
+/// What an alarm is about, by the numbers of readings, as databases count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Concerned {
+    /// The first of them.
+    pub(crate) from: i64,
+    /// The last.
+    pub(crate) to: i64,
+    /// How many.
+    pub(crate) count: i64,
+}
+
+impl Concerned {
+    /// All of a gap.
+    pub(crate) fn of(gap: &Gap) -> Self {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let (from, to) = (number(gap.from), number(gap.to));
+        Self { from, to, count: to.saturating_sub(from).saturating_add(1) }
+    }
+}
+
 /// Judges a batch by its header.
 ///
 /// `epoch_was_left`: the header's epoch is one that the gateway had before the present one. A
@@ -55,11 +76,7 @@ pub(crate) fn judge(known: Known, header: &Header, epoch_was_left: bool) -> Verd
     }
     let (last_from, last_to, last_sha256) = known.last;
     if (header.from, header.to) == (last_from, last_to) && header.to <= known.acked {
-        return if header.sha256 == last_sha256 {
-            Verdict::Repeated { compare: false }
-        } else {
-            Verdict::Refuse(Refusal::Clone)
-        };
+        return Verdict::Repeated { compare: header.sha256 != last_sha256 };
     }
     if header.to <= known.acked {
         return Verdict::Repeated { compare: true };
@@ -111,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn the_same_range_with_another_hash_is_a_clone() {
-        check(2, 51, 100, 8, &Verdict::Refuse(Refusal::Clone));
+    fn the_same_range_with_another_hash_is_looked_at() {
+        check(2, 51, 100, 8, &Verdict::Repeated { compare: true });
     }
 
     #[test]

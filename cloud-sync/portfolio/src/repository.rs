@@ -9,18 +9,33 @@
 //!
 //! **Invariant:** a reading is replaced only by one with a later number of the same gateway.
 
-use std::error::Error;
-use std::fmt::{self, Debug};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
 use std::ops::Range;
 
-use access::{SecretHash, Session};
-use metering::{
-    GatewayId, Medium, MeterId, NoReading, Origin, Quality, Register, Resolution, SeriesId, SiteId,
+use access::SecretHash;
+use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
+use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+
+mod answers;
+mod persons;
+mod proofs;
+
+pub(crate) use answers::by_site;
+pub use answers::{
+    Alarm, AlarmCode, Completeness, Gateway, GatewayState, LastTold, Listed, MeterState,
+    NewCertificate, NewCode, NewestReading, Reported, RepositoryError, Sample, Series,
+    SeriesHistory, SeriesUse, Side, Site, SpendCode, StoredReading,
 };
-use sync_wire::{Ack, Batch, Header, Kind, Latest, Refusal, SeriesTable};
+
+pub use crate::folded::Place;
+pub use crate::tally::DayTally;
+pub use persons::{Change, Changed, Kept, Person, Seen, Token};
+pub(crate) use persons::{without_app, written};
+pub use proofs::Proofs;
 
 /// A database. Clones share it.
-pub trait Repository: Clone + Debug + Send + Sync + 'static {
+pub trait Repository: Proofs + Clone + Debug + Send + Sync + 'static {
     /// Stores `batch`, whose header is `header`, if it is the next; the answer is given after the
     /// commit.
     fn store_batch(
@@ -44,6 +59,29 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         latest: Latest,
         now_ms: i64,
     ) -> impl Future<Output = Result<Result<Ack, Refusal>, RepositoryError>> + Send;
+
+    /// Keeps what the gateway says was expected and came, instead of what it said before of the same
+    /// meters and days. The answer is how far the gateway is; nothing becomes acknowledged by it.
+    fn store_accounts(
+        &self,
+        accounts: Accounts,
+        now_ms: i64,
+    ) -> impl Future<Output = Result<Result<Ack, Refusal>, RepositoryError>> + Send;
+
+    /// The accounts of the site's meters on the days that begin in `span`, by meter and time.
+    fn accounts(
+        &self,
+        site: SiteId,
+        span: Range<i64>,
+    ) -> impl Future<Output = Result<Vec<AccountDay>, RepositoryError>> + Send;
+
+    /// What was expected of all meters of each site, or of the one, on the days that begin in `span`,
+    /// and what came. A site of which nothing was expected is absent.
+    fn completeness(
+        &self,
+        site: Option<SiteId>,
+        span: Range<i64>,
+    ) -> impl Future<Output = Result<HashMap<SiteId, Completeness>, RepositoryError>> + Send;
 
     /// The newest reading of a gateway's series, or the one at `at_ms`.
     fn report(
@@ -81,6 +119,14 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         certificate: NewCertificate,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
+    /// The sites, at most a hundred, of gateways that have a certificate and do not know this
+    /// authority yet, by name.
+    fn unprepared(
+        &self,
+        authority: [u8; 32],
+        now_ms: i64,
+    ) -> impl Future<Output = Result<Vec<String>, RepositoryError>> + Send;
+
     /// Takes all certificates of a site's gateways off the list; how many there were.
     fn revoke(
         &self,
@@ -97,12 +143,12 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         id: SiteId,
     ) -> impl Future<Output = Result<Option<Site>, RepositoryError>> + Send;
 
-    /// The newest reading of each series of the site, by meter and register; of a register that had
-    /// several devices, the newest device.
+    /// The newest reading of each series of each site, or of the one, by meter and register; of a
+    /// register that had several devices, the newest device. A site without meters is absent.
     fn newest(
         &self,
-        site: SiteId,
-    ) -> impl Future<Output = Result<Vec<MeterState>, RepositoryError>> + Send;
+        site: Option<SiteId>,
+    ) -> impl Future<Output = Result<BTreeMap<SiteId, Vec<MeterState>>, RepositoryError>> + Send;
 
     /// Every series of a register, oldest first, with its readings in `span`, oldest first, and the
     /// last value before it.
@@ -114,15 +160,44 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         span: Range<i64>,
     ) -> impl Future<Output = Result<Vec<SeriesHistory>, RepositoryError>> + Send;
 
-    /// At most `limit` readings of a register in `span`, newest first.
+    /// What every series of a register rose on the days of UTC that `span` touches, oldest first, and
+    /// the last value before them.
+    fn used(
+        &self,
+        site: SiteId,
+        meter: MeterId,
+        register: Register,
+        span: Range<i64>,
+    ) -> impl Future<Output = Result<Vec<SeriesUse>, RepositoryError>> + Send;
+
+    /// What a building is compared by: its heated area, and which meters count for all of it. Whether
+    /// there is such a site.
+    fn change_facts(
+        &self,
+        site: SiteId,
+        area_m2: Option<u32>,
+        counted: Option<Vec<MeterId>>,
+    ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
+
+    /// At most `limit` readings of a register in `span`, newest first; of those of one instant that of
+    /// the newest series. Only those that come after the one that was told last, if there is one.
     fn readings(
         &self,
         site: SiteId,
         meter: MeterId,
         register: Register,
         span: Range<i64>,
+        told: Option<LastTold>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<(Series, StoredReading)>, RepositoryError>> + Send;
+
+    /// Packs a few days of series, from this place on, of those before `before_ms` that still lie in
+    /// rows. The answer is where to go on; `None` when every series had its turn. Changes no answer.
+    fn fold(
+        &self,
+        before_ms: i64,
+        from: Place,
+    ) -> impl Future<Output = Result<Option<Place>, RepositoryError>> + Send;
 
     /// Somebody has looked: whether there was such an alarm.
     fn clear_alarm(
@@ -147,24 +222,90 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         folded: String,
     ) -> impl Future<Output = Result<Option<Person>, RepositoryError>> + Send;
 
+    /// Somebody by their id.
+    fn person(
+        &self,
+        id: UserId,
+    ) -> impl Future<Output = Result<Option<Person>, RepositoryError>> + Send;
+
+    /// Everybody, by name.
+    fn people(&self) -> impl Future<Output = Result<Vec<Seen>, RepositoryError>> + Send;
+
+    /// Lets somebody in; `false`, and nothing done, if somebody has their name.
+    fn add_person(
+        &self,
+        person: Person,
+    ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
+
+    /// Changes what somebody is. Their sessions end but the one that is spared.
+    fn change_person(
+        &self,
+        id: UserId,
+        change: Change,
+        spared: SecretHash,
+    ) -> impl Future<Output = Result<Changed, RepositoryError>> + Send;
+
+    /// Takes somebody's access away, and ends their sessions.
+    fn remove_person(
+        &self,
+        id: UserId,
+    ) -> impl Future<Output = Result<Changed, RepositoryError>> + Send;
+
+    /// Ends the sessions of somebody but the one that is spared; where none is, tokens too.
+    fn end_sessions(
+        &self,
+        id: UserId,
+        spared: Option<SecretHash>,
+    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+
+    /// Another password for one's own; `false`, and nothing done, if it is not `before` any more. One's
+    /// sessions end but the one that is spared.
+    fn change_password(
+        &self,
+        id: UserId,
+        before: String,
+        after: String,
+        spared: SecretHash,
+    ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
+
+    /// Other [ways](Person::ways) to get in; `false`, and nothing done, if they are not `before` any more: of
+    /// two who come with one code one is let in.
+    fn change_ways(
+        &self,
+        id: UserId,
+        before: String,
+        after: String,
+    ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
+
+    /// Keeps the secret of an app that has not shown a code yet.
+    fn begin_app(
+        &self,
+        id: UserId,
+        secret: String,
+    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+
     /// The session with this hash, and whose it is.
     fn session(
         &self,
         hash: SecretHash,
-    ) -> impl Future<Output = Result<Option<(Session, Person)>, RepositoryError>> + Send;
+    ) -> impl Future<Output = Result<Option<(Kept, Person)>, RepositoryError>> + Send;
+
+    /// The browsers that somebody is logged in from, and their tokens.
+    fn sessions_of(
+        &self,
+        id: UserId,
+    ) -> impl Future<Output = Result<Vec<Kept>, RepositoryError>> + Send;
 
     /// Keeps a session that is new, and drops those that have ended.
     fn keep_session(
         &self,
-        session: Session,
+        kept: Kept,
         now_ms: i64,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
     /// Notes that a session was used, if it is still there.
-    fn touch_session(
-        &self,
-        session: Session,
-    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+    fn touch_session(&self, kept: Kept)
+    -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
     /// Ends a session.
     fn end_session(
@@ -172,11 +313,63 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         hash: SecretHash,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
+    /// How many entries of a book there are.
+    fn book_len(
+        &self,
+        gateway: GatewayId,
+        side: Side,
+    ) -> impl Future<Output = Result<u64, RepositoryError>> + Send;
+
+    /// The entries of a book from the place `from` on, in order; at most `limit`.
+    fn book(
+        &self,
+        gateway: GatewayId,
+        side: Side,
+        from: u64,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, RepositoryError>> + Send;
+
+    /// Appends to a book that has `from` entries, and to no other; how many it has then.
+    fn append_book(
+        &self,
+        gateway: GatewayId,
+        side: Side,
+        from: u64,
+        entries: Vec<Vec<u8>>,
+    ) -> impl Future<Output = Result<u64, RepositoryError>> + Send;
+
+    /// The newest checkpoint of the gateway's book that both have signed.
+    fn book_note(
+        &self,
+        gateway: GatewayId,
+    ) -> impl Future<Output = Result<Option<String>, RepositoryError>> + Send;
+
+    /// Keeps it.
+    fn put_book_note(
+        &self,
+        gateway: GatewayId,
+        note: String,
+    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+
+    /// The newest value of the series of a gateway that was known first: what the probe asks for.
+    fn sample(
+        &self,
+        gateway: GatewayId,
+    ) -> impl Future<Output = Result<Option<Sample>, RepositoryError>> + Send;
+
     /// A small thing that is kept by its name.
     fn setting(
         &self,
         key: &'static str,
     ) -> impl Future<Output = Result<Option<String>, RepositoryError>> + Send;
+
+    /// Adds a line to a small thing that is kept by its name. Of more than 2,000 letters the oldest
+    /// are forgotten.
+    fn add_to_setting(
+        &self,
+        key: &'static str,
+        line: String,
+    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
     /// Keeps a small thing, or forgets it.
     fn put_setting(
@@ -184,256 +377,4 @@ pub trait Repository: Clone + Debug + Send + Sync + 'static {
         key: &'static str,
         value: Option<String>,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
-}
-
-/// The database did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum RepositoryError {
-    /// More is waiting for it than it will do in a few seconds.
-    #[error("the database has more to do than it can")]
-    Busy,
-    /// It holds something that this version does not understand.
-    #[error("the database has `{found}` for {what}, which this version does not know")]
-    Foreign {
-        /// What was read.
-        what: &'static str,
-        /// What was found.
-        found: String,
-    },
-    /// What is acknowledged would not be safe in it.
-    #[error("the database cannot be used: {why}")]
-    Unfit {
-        /// What is wrong with it, and what to do.
-        why: String,
-    },
-    /// It says no.
-    #[error("the database cannot {doing}")]
-    Failed {
-        /// What it was asked to do.
-        doing: &'static str,
-        /// What it says.
-        #[source]
-        cause: Box<dyn Error + Send + Sync>,
-    },
-}
-
-/// A one-time code to keep.
-#[derive(Clone, Debug)]
-pub struct NewCode {
-    /// SHA-256 of its secret.
-    pub sha256: [u8; 32],
-    /// For which site.
-    pub site_name: String,
-    /// Where that is.
-    pub place: Option<String>,
-    /// Until when it is good.
-    pub expires_ms: i64,
-}
-
-/// A code, and what is given for it.
-#[derive(Clone, Debug)]
-pub struct SpendCode {
-    /// SHA-256 of the secret that was told.
-    pub sha256: [u8; 32],
-    /// Who told it.
-    pub gateway: GatewayId,
-    /// SHA-256 of the public key in the request.
-    pub key_sha256: [u8; 32],
-    /// The certificate to give.
-    pub certificate: NewCertificate,
-}
-
-/// A certificate to put on the list.
-#[derive(Clone, Debug)]
-pub struct NewCertificate {
-    /// X.509, DER.
-    pub der: Vec<u8>,
-    /// SHA-256 of it.
-    pub sha256: [u8; 32],
-    /// When it ends.
-    pub ends_ms: i64,
-}
-
-/// A certificate on the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Whose it is.
-    pub gateway: GatewayId,
-    /// When it ends.
-    pub ends_ms: i64,
-    /// Whether it was taken off.
-    pub revoked: bool,
-}
-
-/// A reading as it is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredReading {
-    /// When the meter's answer began.
-    pub at_ms: i64,
-    /// The mantissa in the steps of its series, or why there is none.
-    pub value: Result<i64, NoReading>,
-    /// How far it can be believed.
-    pub quality: Quality,
-    /// How it came.
-    pub origin: Origin,
-}
-
-/// What the report answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// The reading.
-    pub reading: StoredReading,
-    /// Its number.
-    pub seq: u64,
-    /// The steps it counts.
-    pub resolution: Resolution,
-}
-
-/// A building.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// Its id here.
-    pub id: SiteId,
-    /// As its gateway calls it; before there is one, as its one-time code did.
-    pub name: String,
-    /// Where it is.
-    pub place: Option<String>,
-    /// By its IANA name.
-    pub time_zone: String,
-    /// The gateway that was enrolled last.
-    pub gateway: Option<Gateway>,
-    /// What somebody has to look at, oldest first.
-    pub alarms: Vec<Alarm>,
-}
-
-/// A gateway, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gateway {
-    /// Its id.
-    pub id: GatewayId,
-    /// When it was enrolled.
-    pub enrolled_ms: i64,
-    /// When the last of its certificates ends; `None` if all were taken off the list.
-    pub certificate_until_ms: Option<i64>,
-    /// `None` before its first message.
-    pub state: Option<GatewayState>,
-}
-
-/// How far a gateway is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GatewayState {
-    /// The highest number up to which nothing is missing.
-    pub acked: u64,
-    /// The highest number that the gateway has given.
-    pub head: u64,
-    /// When it was last heard of.
-    pub last_contact_ms: i64,
-}
-
-/// Something that somebody has to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alarm {
-    /// Its number.
-    pub alarm: i64,
-    /// What it is.
-    pub code: AlarmCode,
-    /// The first reading concerned.
-    pub from: u64,
-    /// The last.
-    pub to: u64,
-    /// Since when.
-    pub since_ms: i64,
-}
-
-/// What somebody may have to look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmCode {
-    /// Two gateways send under one identity.
-    Clone,
-    /// Readings that the gateway could not keep until they were sent.
-    Lost,
-    /// Readings that the portfolio could not read; they are still on the gateway.
-    Parked,
-}
-
-impl AlarmCode {
-    /// As in the database and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clone => "clone",
-            Self::Lost => "lost",
-            Self::Parked => "parked",
-        }
-    }
-
-    /// The one with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Clone, Self::Lost, Self::Parked].into_iter().find(|code| code.as_str() == name)
-    }
-}
-
-/// A meter, and what its registers show.
-#[derive(Clone, Debug)]
-pub struct MeterState {
-    /// Its id.
-    pub id: MeterId,
-    /// As in the gateway's configuration.
-    pub name: String,
-    /// What it counts.
-    pub medium: Medium,
-    /// By name.
-    pub registers: Vec<(Series, Option<NewestReading>)>,
-}
-
-/// What a register shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewestReading {
-    /// The newest reading, with or without a value.
-    pub reading: StoredReading,
-    /// The newest that has a value.
-    pub last_value: Option<(i64, i64)>,
-}
-
-/// One register of one installed device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Series {
-    /// Its number here.
-    pub number: u32,
-    /// Which of the meter's numbers.
-    pub register: Register,
-    /// How it moves.
-    pub kind: Kind,
-    /// One step.
-    pub resolution: Resolution,
-    /// When it began.
-    pub begins_ms: i64,
-}
-
-/// A series in a span of time.
-#[derive(Clone, Debug)]
-pub struct SeriesHistory {
-    /// Which.
-    pub series: Series,
-    /// The last value before the span, and its time.
-    pub before: Option<(i64, i64)>,
-    /// Those in the span, oldest first.
-    pub readings: Vec<StoredReading>,
-}
-
-/// Somebody who may log in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Person {
-    /// Who.
-    pub user: access::User,
-    /// The password as argon2id in a PHC string.
-    pub password: String,
-    /// When they were made.
-    pub made_ms: i64,
-}
-
-/// The password's hash does not stand in a log.
-impl Debug for Person {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Person").field("user", &self.user).finish_non_exhaustive()
-    }
 }

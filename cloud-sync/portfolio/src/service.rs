@@ -21,8 +21,11 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{self, Authority, AuthorityError, ms};
 use crate::config::Config;
 use crate::database::Database;
+use crate::folded::{Place, first_row_ms};
 use crate::gateways::Gateways;
+use crate::ledgers::Ledgers;
 use crate::people::{People, Settings};
+use crate::probe::Probe;
 use crate::repository::{NewCode, Repository, RepositoryError};
 use crate::session::open_claim;
 use crate::sites::CODE_LASTS;
@@ -127,7 +130,7 @@ impl Service {
 
         let gateways_names = &config.gateways.names;
         let certificate = Arc::new(Renewed::new(authority.server(gateways_names, now_ms)?));
-        let tls = tls::gateways(authority.certificate(), Arc::clone(&certificate))?;
+        let tls = tls::gateways(authority.believed(), Arc::clone(&certificate))?;
         let (listener, port) = bind(config.gateways.listen).await?;
         let name = gateways_names.first().map_or("localhost", String::as_str);
         let gateways_url = url("https", name, port);
@@ -141,6 +144,24 @@ impl Service {
         tasks.spawn(async move {
             stop.run_until_cancelled(renewal).await;
         });
+        let key = authority.ledger_key().clone();
+        let ledgers = Ledgers::new(repository.clone(), Arc::clone(&clock), key.clone());
+        if config.probe {
+            let probe = Probe::new(
+                repository.clone(),
+                ledgers.clone(),
+                Arc::clone(&clock),
+                key,
+                gateways_url.clone(),
+                authority.certificate(),
+            )?;
+            tasks.spawn(probe.run(shutdown.clone()));
+        }
+
+        let (folding, stop) = (fold(repository.clone(), clock.clone()), shutdown.clone());
+        tasks.spawn(async move {
+            stop.run_until_cancelled(folding).await;
+        });
 
         let (people_tls, fingerprint) = people_tls(config, now_ms).await?;
         let (listener, port) = bind(config.people.listen).await?;
@@ -152,7 +173,7 @@ impl Service {
             secure: people_tls.is_some(),
             fingerprint: fingerprint.clone(),
         };
-        let router = People::new(repository.clone(), clock, settings).router();
+        let router = People::new(repository.clone(), ledgers, clock, settings).router();
         let scheme = if people_tls.is_some() { "https" } else { "http" };
         let host = match config.people.names.first() {
             Some(name) => name.clone(),
@@ -200,6 +221,51 @@ pub async fn enrol_code(
     let name = config.gateways.names.first().map_or("localhost", String::as_str);
     let url = url("https", name, config.gateways.listen.port());
     Ok(EnrolCodeMade { code: code.to_string(), url, expires_ms, site })
+}
+
+/// Makes the authority that will sign after the present one. Gateways learn it when the service has
+/// been started again: they are asked to renew their certificates, and it comes with them.
+///
+/// # Errors
+///
+/// [`StartError`]
+pub async fn prepare_authority(config: &Config, clock: &dyn Clock) -> Result<(), StartError> {
+    open(config, clock).await?;
+    let (state, now_ms) = (config.state.clone(), clock.now().wall_ms());
+    blocking(move || Ok(Authority::prepare(&state, now_ms)?)).await
+}
+
+/// The sites whose gateways do not know the newest authority yet, a hundred of them at most; `None`
+/// if no other is prepared.
+///
+/// # Errors
+///
+/// [`StartError`]
+pub async fn unprepared_sites(
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<Option<Vec<String>>, StartError> {
+    let (repository, authority) = open(config, clock).await?;
+    if authority.next().is_none() {
+        return Ok(None);
+    }
+    let now_ms = clock.now().wall_ms();
+    Ok(Some(repository.unprepared(authority.newest_sha256(), now_ms).await?))
+}
+
+/// Has the prepared authority sign from the next start on, and the present one never again. A
+/// gateway that does not know it by then has to be enrolled again.
+///
+/// # Errors
+///
+/// [`StartError`]; then nothing has changed, or doing it again makes it whole.
+pub async fn turn_authority(config: &Config, clock: &dyn Clock) -> Result<(), StartError> {
+    let (repository, authority) = open(config, clock).await?;
+    let next = authority.next().ok_or(AuthorityError::NoNext)?;
+    let (state, now_ms) = (config.state.clone(), clock.now().wall_ms());
+    // The database first: a service that starts in between still has both.
+    repository.put_setting(AUTHORITY, Some(fingerprint(next))).await?;
+    blocking(move || Ok(Authority::turn(&state, now_ms)?)).await
 }
 
 /// A one-time code, and what goes with it.
@@ -261,6 +327,8 @@ async fn blocking<T: Send + 'static>(
 async fn same_authority(repository: &Database, authority: &Authority) -> Result<(), StartError> {
     let ours = fingerprint(authority.certificate());
     match repository.setting(AUTHORITY).await? {
+        // A turn that was cut off between the database and the file: the file is still to follow.
+        Some(theirs) if authority.next().is_some_and(|next| fingerprint(next) == theirs) => Ok(()),
         Some(theirs) if theirs != ours => Err(StartError::OtherAuthority),
         Some(_) => Ok(()),
         None => Ok(repository.put_setting(AUTHORITY, Some(ours)).await?),
@@ -323,6 +391,31 @@ async fn renew(
         }
     }
 }
+
+/// Packs what has been in rows for long enough, a little at a time.
+async fn fold(repository: Database, clock: Arc<dyn Clock>) {
+    loop {
+        time::sleep(FOLD_EVERY).await;
+        let (before_ms, mut from) = (first_row_ms(clock.now().wall_ms()), Some(Place::START));
+        while let Some(place) = from {
+            from = match repository.fold(before_ms, place).await {
+                Ok(next) => next,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "old readings are not folded");
+                    None
+                }
+            };
+            time::sleep(FOLD_PAUSE).await;
+        }
+    }
+}
+
+/// A day's readings become old at midnight; who starts often gets there all the same.
+const FOLD_EVERY: Duration = Duration::from_mins(20);
+
+/// Between two foldings, for whoever waits to write.
+const FOLD_PAUSE: Duration = Duration::from_millis(50);
 
 /// An IPv6 address stands in brackets.
 fn url(scheme: &str, host: &str, port: u16) -> String {

@@ -1,14 +1,16 @@
 //! `/api/v1/claim` and `/api/v1/session`: who is there.
 //!
 //! While nobody may log in, the service shows a one-time code where it runs; whoever types it in
-//! becomes the owner. Every start without an owner makes a fresh code, good for an hour.
+//! becomes the owner. Every start without an owner makes a fresh code, good for an hour, wherever
+//! it is typed in: of several receivers each shows its own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::{
-    Issued, OneTimeCode, Password, Role, Session, Standing, User, UserName, WeakPassword,
+    Act, Issued, OneTimeCode, Password, Role, Scope, Second, SecretHash, Session, Standing, User,
+    UserName, WeakPassword,
 };
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -23,7 +25,8 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::people::People;
 use crate::problem::{Code, Problem};
-use crate::repository::{Person, Repository, RepositoryError};
+use crate::repository::{Kept, Person, Repository, RepositoryError};
+use crate::ways;
 
 /// Opens the claim of a service that has no owner yet: makes a fresh code and returns it to be
 /// shown. `None` once there is an owner.
@@ -40,7 +43,8 @@ pub(crate) async fn open_claim<R: Repository>(
     }
     let code = OneTimeCode::new();
     let Issued { hash, at } = code.issued(&clock.now());
-    repository.put_setting(CLAIM, Some(format!("{hash} {at}"))).await?;
+    // Beside those that other receivers of this database have shown.
+    repository.add_to_setting(CLAIM, format!("{hash} {at}")).await?;
     Ok(Some(code.text()))
 }
 
@@ -64,7 +68,11 @@ pub(crate) async fn show<R: Repository>(
 ) -> Result<Json<SessionBody>, Problem> {
     let found = people.session(&headers).await?;
     let claimed = found.is_some() || people.repository.claimed().await?;
-    let who = found.map(|(_, user, standing)| (user, standing == Standing::Fresh));
+    let who = found.map(|(kept, user, standing)| Who {
+        user,
+        fresh: standing == Standing::Fresh,
+        scope: kept.token.map(|token| token.scope),
+    });
     Ok(Json(body(&people, who, claimed)))
 }
 
@@ -82,32 +90,28 @@ pub(crate) async fn claim<R: Repository>(
         return Err(spent());
     }
     let kept = people.repository.setting(CLAIM).await?;
-    let issued = kept.as_deref().and_then(|kept| {
-        let (hash, at) = kept.split_once(' ')?;
+    let issued = |line: &str| {
+        let (hash, at) = line.split_once(' ')?;
         Some(Issued { hash: hash.parse().ok()?, at: at.parse().ok()? })
-    });
-    match issued.map(|issued| issued.check(&code, &now)) {
-        Some(Ok(())) => people.welcome(&account, source),
-        Some(Err(access::CodeProblem::Wrong)) => {
-            return Err(Problem::new(Code::ClaimWrong, "This is not the code."));
-        }
-        Some(Err(access::CodeProblem::Expired)) | None => {
-            let detail = "The code is older than an hour. Restart the service for a new one.";
-            return Err(Problem::new(Code::ClaimExpired, detail));
-        }
+    };
+    let kept = kept.unwrap_or_default();
+    let judged = kept.lines().filter_map(issued).map(|issued| issued.check(&code, &now));
+    let judged: Vec<_> = judged.collect();
+    if judged.contains(&Ok(())) {
+        people.welcome(&account, source);
+    } else if judged.contains(&Err(access::CodeProblem::Wrong)) {
+        return Err(Problem::new(Code::ClaimWrong, "This is not the code."));
+    } else {
+        let detail = "The code is older than an hour. Restart the service for a new one.";
+        return Err(Problem::new(Code::ClaimExpired, detail));
     }
 
-    let name: UserName = name.parse().map_err(|wrong: access::InvalidUserName| {
-        Problem::new(Code::NameWrong, wrong.to_string())
-    })?;
-    let password = Password::new(&password, &[name.as_str(), "fyrhus"]).map_err(weak)?;
-    let password = hashing(&people, move || password.hash()).await?.map_err(|failed| {
-        tracing::error!(error = &failed as &dyn std::error::Error, "password not hashed");
-        Problem::new(Code::Store, "The log of the service says more.")
-    })?;
+    let name = name_of(&name)?;
+    let password = hashed(&people, &name, password).await?;
     let user =
         User { id: UserId::from_uuid(uuid_v7(&now)), name, role: Role::Owner, meters: Vec::new() };
-    let person = Person { user: user.clone(), password, made_ms: now.wall_ms() };
+    let (ways, made_ms) = ("{}".to_owned(), now.wall_ms());
+    let person = Person { user: user.clone(), password, ways, begun: None, made_ms };
     if !people.repository.add_first_person(person).await? {
         return Err(spent());
     }
@@ -130,9 +134,10 @@ pub(crate) struct Claim {
 pub(crate) async fn login<R: Repository>(
     State(people): State<People<R>>,
     Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
     login: Result<Json<Login>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(Login { name, password }) = login?;
+    let Json(Login { name, password, code }) = login?;
     let (now, source) = (people.clock.now(), listener::source(peer.address));
     let folded: String = name.trim().to_lowercase().chars().take(64).collect();
     people.knock(&folded, source, &now)?;
@@ -140,21 +145,61 @@ pub(crate) async fn login<R: Repository>(
     let person = people.repository.person_named(folded.clone()).await?;
     let kept = person.as_ref().map(|person| person.password.clone());
     let right = hashing(&people, move || access::verify(kept.as_deref(), &password)).await?;
-    match person {
-        Some(person) if right => {
-            people.welcome(&folded, source);
-            Ok(open(&people, person.user, &now).await?)
-        }
-        _ => Err(Problem::new(Code::LoginWrong, "The name or the password is wrong.")),
+    let person = person.filter(|_| right).ok_or_else(login_wrong)?;
+    // Read again, because hashing took its time: a password that was changed meanwhile opens nothing.
+    let newest = people.repository.person(person.user.id).await?;
+    let person = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
+    people.welcome(&folded, source);
+    second_factor(&people, &person, code.as_deref(), &now).await?;
+    if let Some((before, _, _)) = people.session(&headers).await?
+        && before.token.is_none()
+    {
+        people.repository.end_session(before.session.hash).await?;
     }
+    tracing::info!(name = %person.user.name, address = %peer.address, "logged in");
+    open(&people, person.user, &now).await
 }
 
-/// `{"name":"kari","password":"…"}`
+/// Asks for the code of the app, if there is one. A code is taken once, whichever receiver it is told.
+async fn second_factor<R: Repository>(
+    people: &People<R>,
+    person: &Person,
+    code: Option<&str>,
+    now: &Moment,
+) -> Result<(), Problem> {
+    let mut known = person.known_ways().ok_or_else(ways::unreadable)?;
+    if known.app.is_none() {
+        return Ok(());
+    }
+    let Some(code) = code.filter(|code| !code.trim().is_empty()) else {
+        let detail = "The password is right. Send the code that the app shows as well.";
+        return Err(Problem::new(Code::SecondNeeded, detail));
+    };
+    people.count_code(person.user.id, now)?;
+    let taken = known.take(code, now).ok_or_else(ways::code_wrong)?;
+    ways::keep(people, person, &known).await?;
+    people.forgive_code(person.user.id);
+    if taken == Second::Recovery {
+        tracing::warn!(name = %person.user.name, "a recovery code is spent");
+    }
+    Ok(())
+}
+
+/// `{"name":"kari","password":"…","code":"123456"}`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
     name: String,
     password: String,
+    /// Of the app, for who has one.
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// The session with which something is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    pub(crate) session: SecretHash,
 }
 
 /// `DELETE /session`
@@ -162,7 +207,7 @@ pub(crate) async fn logout<R: Repository>(
     State(people): State<People<R>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if let Some((session, _, _)) = people.session(&headers).await? {
+    if let Some((Kept { session, token: None }, _, _)) = people.session(&headers).await? {
         people.repository.end_session(session.hash).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -177,8 +222,10 @@ async fn open<R: Repository>(
     now: &Moment,
 ) -> Result<Response, Problem> {
     let (id, session) = Session::open(user.id, now);
-    people.repository.keep_session(session, now.wall_ms()).await?;
-    let mut response = Json(body(people, Some((user, true)), true)).into_response();
+    let kept = Kept { session, token: None };
+    people.repository.keep_session(kept, now.wall_ms()).await?;
+    let mut response =
+        Json(body(people, Some(Who { user, fresh: true, scope: None }), true)).into_response();
     set_cookie(people, &mut response, &id.cookie(), Session::ENDS_AFTER.as_secs())?;
     Ok(response)
 }
@@ -200,18 +247,23 @@ fn set_cookie<R: Repository>(
     Ok(())
 }
 
-fn body<R: Repository>(
-    people: &People<R>,
-    who: Option<(User, bool)>,
-    claimed: bool,
-) -> SessionBody {
-    let fresh = matches!(who, Some((_, true)));
-    let can = who.iter().flat_map(|(user, _)| user.role.acts()).map(access::Act::as_str).collect();
-    let user = who.map(|(user, _)| UserBody {
-        id: user.id,
-        name: user.name.to_string(),
-        role: user.role.as_str(),
-    });
+/// Who asks.
+struct Who {
+    user: User,
+    fresh: bool,
+    /// Of a program.
+    scope: Option<Scope>,
+}
+
+fn body<R: Repository>(people: &People<R>, who: Option<Who>, claimed: bool) -> SessionBody {
+    let fresh = who.as_ref().is_some_and(|who| who.fresh);
+    let (mut can, mut user) = (Vec::new(), None);
+    if let Some(who) = who {
+        let may = |act: &Act| who.scope.as_ref().is_none_or(|scope| scope.allows(*act));
+        can = who.user.role.acts().filter(may).map(Act::as_str).collect();
+        let (id, name) = (who.user.id, who.user.name.to_string());
+        user = Some(UserBody { id, name, role: who.user.role.as_str() });
+    }
     let fingerprint = people.settings.fingerprint.clone();
     SessionBody { claimed, user, can, fresh, version: env!("CARGO_PKG_VERSION"), fingerprint }
 }
@@ -245,7 +297,7 @@ fn claim_account(source: Option<IpAddr>) -> String {
 /// # Cancellation
 ///
 /// Work that has begun goes on when whoever asked leaves, and keeps its turn until it is done.
-async fn hashing<R: Repository, T: Send + 'static>(
+pub(crate) async fn hashing<R: Repository, T: Send + 'static>(
     people: &People<R>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
@@ -262,6 +314,33 @@ async fn hashing<R: Repository, T: Send + 'static>(
         work()
     });
     worked.await.map_err(|_| busy())
+}
+
+/// `text` as somebody's name.
+pub(crate) fn name_of(text: &str) -> Result<UserName, Problem> {
+    text.parse()
+        .map_err(|wrong: access::InvalidUserName| Problem::new(Code::NameWrong, wrong.to_string()))
+}
+
+/// What is kept of `password`, if it is good enough for somebody called `name`.
+pub(crate) async fn hashed<R: Repository>(
+    people: &People<R>,
+    name: &UserName,
+    password: String,
+) -> Result<String, Problem> {
+    let password = Password::new(&password, &[name.as_str(), "fyrhus"]).map_err(weak)?;
+    hashing(people, move || password.hash()).await?.map_err(|failed| {
+        tracing::error!(error = &failed as &dyn std::error::Error, "password not hashed");
+        Problem::new(Code::Store, "The log of the service says more.")
+    })
+}
+
+pub(crate) fn login_wrong() -> Problem {
+    Problem::new(Code::LoginWrong, "The name or the password is wrong.")
+}
+
+pub(crate) fn not_logged_in() -> Problem {
+    Problem::new(Code::NotLoggedIn, "Log in first.")
 }
 
 fn weak(weak: WeakPassword) -> Problem {
@@ -282,7 +361,7 @@ fn spent() -> Problem {
 }
 
 /// Version 7 of the wall clock, so that people sort by age.
-fn uuid_v7(now: &Moment) -> Uuid {
+pub(crate) fn uuid_v7(now: &Moment) -> Uuid {
     let ms = u64::try_from(now.wall_ms()).unwrap_or_default();
     let nanos = u32::try_from(ms % 1_000).unwrap_or_default() * 1_000_000;
     Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1_000, nanos))

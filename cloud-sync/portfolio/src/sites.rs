@@ -4,6 +4,7 @@
 //! both.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -20,7 +21,7 @@ use crate::authority::ms;
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{
-    Alarm, Gateway, MeterState, NewCode, NewestReading, Repository, Series, Site,
+    Alarm, Completeness, Gateway, MeterState, NewCode, NewestReading, Repository, Series, Site,
 };
 
 /// For how long a one-time code for a gateway is good.
@@ -34,12 +35,22 @@ pub(crate) async fn list<R: Repository>(
     State(people): State<People<R>>,
 ) -> Result<Json<Vec<SiteBody>>, Problem> {
     let now_ms = people.clock.now().wall_ms();
-    let mut bodies = Vec::new();
-    for site in people.repository.sites().await? {
-        let meters = people.repository.newest(site.id).await?;
-        bodies.push(SiteBody::of(site, &meters, now_ms));
-    }
-    Ok(Json(bodies))
+    let complete = people.repository.completeness(None, days_before(now_ms)).await?;
+    let mut meters = people.repository.newest(None).await?;
+    let sites = people.repository.sites().await?.into_iter().map(|site| {
+        let meters = meters.remove(&site.id).unwrap_or_default();
+        let complete = complete.get(&site.id).copied();
+        SiteBody::of(site, &meters, complete, now_ms)
+    });
+    Ok(Json(sites.collect()))
+}
+
+/// Days of the list's completeness: a weekend is in it, and what is older is on the site's own page.
+const DAYS: i64 = 7;
+
+/// So many, and what of today is over.
+fn days_before(now_ms: i64) -> Range<i64> {
+    now_ms.saturating_sub(DAYS * 24 * 3_600_000)..now_ms
 }
 
 /// `GET /sites/{site}`
@@ -48,10 +59,14 @@ pub(crate) async fn show<R: Repository>(
     site: Result<Path<SiteId>, PathRejection>,
 ) -> Result<Json<WholeSiteBody>, Problem> {
     let site = found(&people, site?.0).await?;
-    let meters = people.repository.newest(site.id).await?;
+    let meters = meters_of(&people, site.id).await?;
     let meters_list = meters.iter().map(MeterBody::of).collect();
-    let site = SiteBody::of(site, &meters, people.clock.now().wall_ms());
-    Ok(Json(WholeSiteBody { site, meters_list }))
+    let now_ms = people.clock.now().wall_ms();
+    let complete = people.repository.completeness(Some(site.id), days_before(now_ms)).await?;
+    let complete = complete.get(&site.id).copied();
+    let (area_m2, counted) = (site.area_m2, site.counted.clone());
+    let site = SiteBody::of(site, &meters, complete, now_ms);
+    Ok(Json(WholeSiteBody { site, meters_list, area_m2, counted }))
 }
 
 /// `GET /sites/{site}/meters/{meter}`
@@ -61,7 +76,7 @@ pub(crate) async fn meter<R: Repository>(
 ) -> Result<Json<WholeMeterBody>, Problem> {
     let Path((site, meter)) = path?;
     let site = found(&people, site).await?;
-    let meters = people.repository.newest(site.id).await?;
+    let meters = meters_of(&people, site.id).await?;
     let meter = meters.iter().find(|state| state.id == meter).ok_or_else(no_such_meter)?;
     let registers = meter.registers.iter().map(RegisterBody::of).collect();
     let site = InSite { id: site.id, name: site.name, time_zone: site.time_zone };
@@ -76,13 +91,17 @@ pub(crate) async fn enrol_code<R: Repository>(
 ) -> Result<(StatusCode, Json<CodeBody>), Problem> {
     let Json(NewCodeBody { site_name, place }) = wanted?;
     let site_name = site_name.trim();
-    if site_name.is_empty() || site_name.len() > limits::NAME_BYTES {
-        let detail = format!("A site's name has 1 to {} letters.", limits::NAME_BYTES);
+    if site_name.is_empty() || is_unfit(site_name) {
+        let most = limits::NAME_BYTES;
+        let detail =
+            format!("A site's name has 1 to {most} bytes of UTF-8 and no control characters.");
         return Err(Problem::new(Code::NameWrong, detail));
     }
     let place = place.map(|place| place.trim().to_owned()).filter(|place| !place.is_empty());
-    if place.as_ref().is_some_and(|place| place.len() > limits::NAME_BYTES) {
-        let detail = format!("A place has at most {} letters.", limits::NAME_BYTES);
+    if place.as_deref().is_some_and(is_unfit) {
+        let most = limits::NAME_BYTES;
+        let detail =
+            format!("A place has at most {most} bytes of UTF-8 and no control characters.");
         return Err(Problem::new(Code::NameWrong, detail));
     }
     let now_ms = people.clock.now().wall_ms();
@@ -99,6 +118,11 @@ pub(crate) async fn enrol_code<R: Repository>(
     let url = people.settings.gateways_url.clone();
     let code = CodeBody { code: code.to_string(), url, expires_at: time(expires_ms), site };
     Ok((StatusCode::CREATED, Json(code)))
+}
+
+/// Whether a name would not go through the sync, or not onto a page.
+fn is_unfit(name: &str) -> bool {
+    name.len() > limits::NAME_BYTES || name.contains(char::is_control)
 }
 
 #[derive(Debug, Deserialize)]
@@ -151,6 +175,13 @@ pub(crate) async fn found<R: Repository>(
     found.ok_or_else(|| Problem::new(Code::NoSuchSite, "There is no site with this id."))
 }
 
+async fn meters_of<R: Repository>(
+    people: &People<R>,
+    site: SiteId,
+) -> Result<Vec<MeterState>, Problem> {
+    Ok(people.repository.newest(Some(site)).await?.remove(&site).unwrap_or_default())
+}
+
 fn no_such_meter() -> Problem {
     Problem::new(Code::NoSuchMeter, "The site has no meter with this id.")
 }
@@ -177,7 +208,16 @@ pub(crate) struct SiteBody {
     meters: usize,
     silent: usize,
     media: Vec<Medium>,
+    /// Of the last days; absent where nothing was expected.
+    completeness: Option<CompletenessBody>,
     alarms: Vec<AlarmBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct CompletenessBody {
+    days: i64,
+    expected: u64,
+    got: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -196,7 +236,7 @@ struct AlarmBody {
 }
 
 impl SiteBody {
-    fn of(site: Site, meters: &[MeterState], now_ms: i64) -> Self {
+    fn of(site: Site, meters: &[MeterState], complete: Option<Completeness>, now_ms: i64) -> Self {
         let state = site.gateway.as_ref().and_then(|gateway| gateway.state);
         let quiet_ms = state.map(|state| now_ms.saturating_sub(state.last_contact_ms));
         let newest = meters.iter().filter_map(MeterView::of).map(|view| view.at_ms).max();
@@ -212,6 +252,7 @@ impl SiteBody {
             state: match quiet_ms {
                 None => "waiting",
                 Some(quiet) if quiet > ms(LATE) => "late",
+                Some(_) if complete.is_some_and(|it| it.lacks_much()) => "incomplete",
                 Some(_) => "ok",
             },
             last_contact: state.map(|state| time(state.last_contact_ms)),
@@ -222,6 +263,11 @@ impl SiteBody {
             meters: meters.len(),
             silent: meters.iter().filter(|meter| is_silent(meter)).count(),
             media,
+            completeness: complete.map(|it| CompletenessBody {
+                days: DAYS,
+                expected: it.expected,
+                got: it.got,
+            }),
             alarms: site.alarms.iter().map(AlarmBody::of).collect(),
         }
     }
@@ -243,7 +289,7 @@ impl AlarmBody {
         if alarm.to > 0 {
             params.insert("from", alarm.from.to_string());
             params.insert("to", alarm.to.to_string());
-            params.insert("count", (alarm.to - alarm.from + 1).to_string());
+            params.insert("count", alarm.count.to_string());
         }
         let since = time(alarm.since_ms);
         Self { id: alarm.alarm, code: alarm.code.as_str(), params, since }
@@ -255,6 +301,9 @@ pub(crate) struct WholeSiteBody {
     #[serde(flatten)]
     site: SiteBody,
     meters_list: Vec<MeterBody>,
+    area_m2: Option<u32>,
+    /// The meters that count for all of the building.
+    counted: Option<Vec<MeterId>>,
 }
 
 #[derive(Debug, Serialize)]

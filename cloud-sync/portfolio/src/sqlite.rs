@@ -4,6 +4,7 @@
 //! Writers wait for each other here and not in SQLite; when more than [`WAITING`] wait, the next is
 //! told that the database is busy, and the gateway comes again later.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
@@ -12,22 +13,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use access::{SecretHash, Session};
-use metering::{GatewayId, MeterId, Register, SeriesId, SiteId};
+use access::SecretHash;
+use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use sync_wire::{Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
 use tokio::sync::Semaphore;
 use tokio::task;
 
 use crate::repository::{
-    Listed, MeterState, NewCertificate, NewCode, Person, Reported, Repository, RepositoryError,
-    Series, SeriesHistory, Site, SpendCode, StoredReading,
+    Change, Changed, Completeness, Kept, LastTold, Listed, MeterState, NewCertificate, NewCode,
+    Person, Place, Reported, Repository, RepositoryError, Sample, Seen, Series, SeriesHistory,
+    SeriesUse, Side, Site, SpendCode, StoredReading,
 };
 
+mod accounts;
+mod books;
 mod buildings;
 mod enrolment;
+mod folding;
 mod gateways;
 mod people;
+mod proofs;
 mod rows;
 
 use rows::Trouble;
@@ -179,7 +185,19 @@ fn migrate(db: &mut Connection) -> Result<(), Trouble> {
 }
 
 /// Append only.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/sqlite/0001_begin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/0001_begin.sql"),
+    include_str!("../migrations/sqlite/0002_authorities.sql"),
+    include_str!("../migrations/sqlite/0003_folded.sql"),
+    include_str!("../migrations/sqlite/0004_accounts.sql"),
+    include_str!("../migrations/sqlite/0005_books.sql"),
+    include_str!("../migrations/sqlite/0006_concerned.sql"),
+    include_str!("../migrations/sqlite/0007_ways.sql"),
+    include_str!("../migrations/sqlite/0008_account_days.sql"),
+    include_str!("../migrations/sqlite/0009_tokens.sql"),
+    include_str!("../migrations/sqlite/0010_comparison.sql"),
+    include_str!("../migrations/sqlite/0011_proofs.sql"),
+];
 
 impl Repository for Sqlite {
     async fn store_batch(
@@ -208,6 +226,31 @@ impl Repository for Sqlite {
     ) -> Result<Result<Ack, Refusal>, RepositoryError> {
         self.write("store the latest values", move |db| gateways::store_latest(db, &latest, now_ms))
             .await
+    }
+
+    async fn store_accounts(
+        &self,
+        accounts: Accounts,
+        now_ms: i64,
+    ) -> Result<Result<Ack, Refusal>, RepositoryError> {
+        self.write("store accounts", move |db| gateways::store_accounts(db, &accounts, now_ms))
+            .await
+    }
+
+    async fn accounts(
+        &self,
+        site: SiteId,
+        span: Range<i64>,
+    ) -> Result<Vec<AccountDay>, RepositoryError> {
+        self.read("read accounts", move |db| accounts::of_site(db, site, &span)).await
+    }
+
+    async fn completeness(
+        &self,
+        site: Option<SiteId>,
+        span: Range<i64>,
+    ) -> Result<HashMap<SiteId, Completeness>, RepositoryError> {
+        self.read("read accounts", move |db| accounts::completeness(db, site, &span)).await
     }
 
     async fn report(
@@ -246,6 +289,15 @@ impl Repository for Sqlite {
         .await
     }
 
+    async fn unprepared(
+        &self,
+        authority: [u8; 32],
+        now_ms: i64,
+    ) -> Result<Vec<String>, RepositoryError> {
+        let doing = "look through the certificates";
+        self.read(doing, move |db| enrolment::unprepared(db, &authority, now_ms)).await
+    }
+
     async fn revoke(&self, site: SiteId, now_ms: i64) -> Result<usize, RepositoryError> {
         self.write("revoke certificates", move |db| enrolment::revoke(db, site, now_ms)).await
     }
@@ -258,7 +310,10 @@ impl Repository for Sqlite {
         self.read("find a site", move |db| buildings::site(db, id)).await
     }
 
-    async fn newest(&self, site: SiteId) -> Result<Vec<MeterState>, RepositoryError> {
+    async fn newest(
+        &self,
+        site: Option<SiteId>,
+    ) -> Result<BTreeMap<SiteId, Vec<MeterState>>, RepositoryError> {
         self.read("read the newest values", move |db| buildings::newest(db, site)).await
     }
 
@@ -273,18 +328,48 @@ impl Repository for Sqlite {
             .await
     }
 
+    async fn used(
+        &self,
+        site: SiteId,
+        meter: MeterId,
+        register: Register,
+        span: Range<i64>,
+    ) -> Result<Vec<SeriesUse>, RepositoryError> {
+        self.read("read what was used", move |db| {
+            buildings::used(db, site, meter, &register, &span)
+        })
+        .await
+    }
+
+    async fn change_facts(
+        &self,
+        site: SiteId,
+        area_m2: Option<u32>,
+        counted: Option<Vec<MeterId>>,
+    ) -> Result<bool, RepositoryError> {
+        self.write("change a site", move |db| {
+            buildings::change_facts(db, site, area_m2, counted.as_deref())
+        })
+        .await
+    }
+
     async fn readings(
         &self,
         site: SiteId,
         meter: MeterId,
         register: Register,
         span: Range<i64>,
+        told: Option<LastTold>,
         limit: usize,
     ) -> Result<Vec<(Series, StoredReading)>, RepositoryError> {
         self.read("read readings", move |db| {
-            buildings::readings(db, site, meter, &register, &span, limit)
+            buildings::readings(db, site, meter, &register, &span, told, limit)
         })
         .await
+    }
+
+    async fn fold(&self, before_ms: i64, from: Place) -> Result<Option<Place>, RepositoryError> {
+        self.write("fold readings", move |db| folding::fold(db, before_ms, from)).await
     }
 
     async fn clear_alarm(
@@ -309,27 +394,128 @@ impl Repository for Sqlite {
         self.read("find a person", move |db| people::named(db, &folded)).await
     }
 
-    async fn session(
+    async fn person(&self, id: UserId) -> Result<Option<Person>, RepositoryError> {
+        self.read("find a person", move |db| people::with_id(db, id)).await
+    }
+
+    async fn people(&self) -> Result<Vec<Seen>, RepositoryError> {
+        self.read("list the people", people::all).await
+    }
+
+    async fn add_person(&self, person: Person) -> Result<bool, RepositoryError> {
+        self.write("keep a person", move |db| people::add(db, &person)).await
+    }
+
+    async fn change_person(
         &self,
-        hash: SecretHash,
-    ) -> Result<Option<(Session, Person)>, RepositoryError> {
+        id: UserId,
+        change: Change,
+        spared: SecretHash,
+    ) -> Result<Changed, RepositoryError> {
+        self.write("change a person", move |db| people::change(db, id, &change, spared)).await
+    }
+
+    async fn remove_person(&self, id: UserId) -> Result<Changed, RepositoryError> {
+        self.write("remove a person", move |db| people::remove(db, id)).await
+    }
+
+    async fn end_sessions(
+        &self,
+        id: UserId,
+        spared: Option<SecretHash>,
+    ) -> Result<(), RepositoryError> {
+        self.write("end sessions", move |db| people::end_sessions(db, id, spared)).await
+    }
+
+    async fn change_password(
+        &self,
+        id: UserId,
+        before: String,
+        after: String,
+        spared: SecretHash,
+    ) -> Result<bool, RepositoryError> {
+        self.write("change a password", move |db| {
+            people::change_password(db, id, &before, &after, spared)
+        })
+        .await
+    }
+
+    async fn change_ways(
+        &self,
+        id: UserId,
+        before: String,
+        after: String,
+    ) -> Result<bool, RepositoryError> {
+        self.write("keep a way in", move |db| people::change_ways(db, id, &before, &after)).await
+    }
+
+    async fn begin_app(&self, id: UserId, secret: String) -> Result<(), RepositoryError> {
+        self.write("keep a way in", move |db| people::begin_app(db, id, &secret)).await
+    }
+
+    async fn session(&self, hash: SecretHash) -> Result<Option<(Kept, Person)>, RepositoryError> {
         self.read("find a session", move |db| people::session(db, hash)).await
     }
 
-    async fn keep_session(&self, session: Session, now_ms: i64) -> Result<(), RepositoryError> {
-        self.write("keep a session", move |db| people::keep_session(db, &session, now_ms)).await
+    async fn sessions_of(&self, id: UserId) -> Result<Vec<Kept>, RepositoryError> {
+        self.read("list sessions", move |db| people::sessions_of(db, id)).await
     }
 
-    async fn touch_session(&self, session: Session) -> Result<(), RepositoryError> {
-        self.write("keep a session", move |db| people::touch_session(db, &session)).await
+    async fn keep_session(&self, kept: Kept, now_ms: i64) -> Result<(), RepositoryError> {
+        self.write("keep a session", move |db| people::keep_session(db, &kept, now_ms)).await
+    }
+
+    async fn touch_session(&self, kept: Kept) -> Result<(), RepositoryError> {
+        self.write("keep a session", move |db| people::touch_session(db, &kept)).await
     }
 
     async fn end_session(&self, hash: SecretHash) -> Result<(), RepositoryError> {
         self.write("end a session", move |db| people::end_session(db, hash)).await
     }
 
+    async fn book_len(&self, gateway: GatewayId, side: Side) -> Result<u64, RepositoryError> {
+        self.read("measure a book", move |db| books::len(db, gateway, side)).await
+    }
+
+    async fn book(
+        &self,
+        gateway: GatewayId,
+        side: Side,
+        from: u64,
+        limit: u32,
+    ) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        self.read("read a book", move |db| books::entries(db, gateway, side, from, limit)).await
+    }
+
+    async fn append_book(
+        &self,
+        gateway: GatewayId,
+        side: Side,
+        from: u64,
+        entries: Vec<Vec<u8>>,
+    ) -> Result<u64, RepositoryError> {
+        self.write("write into a book", move |db| books::append(db, gateway, side, from, &entries))
+            .await
+    }
+
+    async fn book_note(&self, gateway: GatewayId) -> Result<Option<String>, RepositoryError> {
+        self.read("read a checkpoint", move |db| books::note(db, gateway)).await
+    }
+
+    async fn put_book_note(&self, gateway: GatewayId, note: String) -> Result<(), RepositoryError> {
+        self.write("keep a checkpoint", move |db| books::put_note(db, gateway, &note)).await
+    }
+
+    async fn sample(&self, gateway: GatewayId) -> Result<Option<Sample>, RepositoryError> {
+        self.read("find a sample", move |db| books::sample(db, gateway)).await
+    }
+
     async fn setting(&self, key: &'static str) -> Result<Option<String>, RepositoryError> {
         self.read("read a setting", move |db| people::setting(db, key)).await
+    }
+
+    async fn add_to_setting(&self, key: &'static str, line: String) -> Result<(), RepositoryError> {
+        self.write("keep a setting", move |db| people::add_to_setting(db, key, &line)).await
     }
 
     async fn put_setting(

@@ -48,12 +48,14 @@ impl ResolvesServerCert for Renewed {
 /// # Errors
 ///
 /// [`TlsError`] if the authority's certificate cannot be used as one.
-pub(crate) fn gateways(
-    authority: &CertificateDer<'static>,
+pub(crate) fn gateways<'a>(
+    believed: impl IntoIterator<Item = &'a CertificateDer<'static>>,
     certificate: Arc<Renewed>,
 ) -> Result<ServerConfig, TlsError> {
     let mut roots = RootCertStore::empty();
-    roots.add(authority.clone()).map_err(TlsError::Rustls)?;
+    for authority in believed {
+        roots.add(authority.clone()).map_err(TlsError::Rustls)?;
+    }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
         .allow_unauthenticated()
         .build()
@@ -86,6 +88,9 @@ pub(crate) fn people(certificate: CertifiedKey) -> Result<ServerConfig, TlsError
 /// TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// Of our own probe.
+    #[error("the service cannot ask itself")]
+    Client(#[source] reqwest::Error),
     /// By rustls.
     #[error("TLS cannot be set up")]
     Rustls(#[source] Error),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Cloud, Cut, Gateway, gateway_id, on_both_databases};
-use cloud_sync::{Identity, enrol};
+use cloud_sync::{Identity, Way, enrol};
 use metering::{Clock, Moment, Trust};
 use store::testing::{self, known_day};
 
@@ -29,12 +29,13 @@ fn check(refused: Result<Identity, cloud_sync::EnrolError>, expected: &str) {
 
 async fn a_code_is_good_once(cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
-    let identity = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap();
+    let identity =
+        enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await.unwrap();
     let kept = Identity::from_text(&identity.to_text()).unwrap();
     assert_eq!(kept, identity);
     assert!(!format!("{identity:?}").contains("PRIVATE"));
 
-    let again = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    let again = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await;
     assert!(again.as_ref().unwrap_err().is_code());
     check(again, "this one-time code was used already; ask for a new one");
 }
@@ -44,16 +45,17 @@ async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
     let (cloud, other) = (Cloud::start().await, Cloud::start().await);
     let code = cloud.code("Kvernhusgata 4").await;
     cloud.ask("DELETE FROM enrol_code");
-    let unknown = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    let unknown = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await;
     check(unknown, "this one-time code is wrong; copy it again, or ask for a new one");
 
     let code = cloud.code("Kvernhusgata 4").await;
     cloud.clock.pass(Duration::from_secs(3_601));
-    let late = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await;
+    let late = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await;
     check(late, "this one-time code has expired, it is good for an hour; ask for a new one");
 
     let mistyped = code.replacen(['A', 'B', 'C', 'D', 'E', 'F'], "7", 1);
-    let mistyped = enrol(&cloud.url(), &mistyped, gateway_id(), &*cloud.clock).await;
+    let mistyped =
+        enrol(&cloud.url(), &mistyped, gateway_id(), &*cloud.clock, &Way::default()).await;
     check(
         mistyped,
         "there is a typing mistake in the one-time code; compare it with the portfolio's",
@@ -61,7 +63,7 @@ async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
 
     // The secret of a code is told to the portfolio that made it, and to nobody else.
     let code = cloud.code("Kvernhusgata 4").await;
-    let elsewhere = enrol(&other.url(), &code, gateway_id(), &*cloud.clock).await;
+    let elsewhere = enrol(&other.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await;
     let host = other.url().replace("https://", "");
     check(
         elsewhere,
@@ -75,7 +77,9 @@ async fn a_code_that_is_wrong_expired_or_mistyped_is_told_apart() {
 async fn another_name_and_nobody_at_all_are_told_apart(mut cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     let host = format!("127.0.0.1:{}", cloud.line.port());
-    let by_address = enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock).await;
+    let by_address =
+        enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock, &Way::default())
+            .await;
     check(
         by_address,
         &format!(
@@ -84,7 +88,8 @@ async fn another_name_and_nobody_at_all_are_told_apart(mut cloud: Cloud) {
         ),
     );
     cloud.down().await;
-    let nobody = enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock).await.unwrap_err();
+    let nobody =
+        enrol(&cloud.url(), &code, gateway_id(), &*cloud.clock, &Way::default()).await.unwrap_err();
     assert!(nobody.is_unreachable());
     let source = std::error::Error::source(&nobody);
     assert!(source.is_none(), "the sentence says it all, and is not said again: {source:?}");
@@ -109,7 +114,7 @@ async fn an_answer_that_was_lost_is_given_again(cloud: Cloud) {
         cloud.line.cut(Cut { up: None, down: Some(budget) });
         let url = cloud.url();
         let mut joining = tokio::spawn(async move {
-            enrol(&url, &code, gateway_id(), &*crate::support::clock()).await
+            enrol(&url, &code, gateway_id(), &*crate::support::clock(), &Way::default()).await
         });
         let joined = tokio::select! {
             joined = &mut joining => joined,
@@ -136,7 +141,7 @@ impl Clock for NoClock {
 async fn a_gateway_that_does_not_know_the_time_is_not_enrolled(cloud: Cloud) {
     let code = cloud.code("Kvernhusgata 4").await;
     check(
-        enrol(&cloud.url(), &code, gateway_id(), &NoClock).await,
+        enrol(&cloud.url(), &code, gateway_id(), &NoClock, &Way::default()).await,
         "this gateway does not know what time it is yet; connect it to a network with a time \
          server, and try again",
     );
@@ -149,7 +154,9 @@ async fn whoever_types_a_code_is_told_in_time_that_nobody_answers(cloud: Cloud) 
     let host = silent.local_addr().unwrap();
     tokio::time::pause();
     let begun = tokio::time::Instant::now();
-    let refused = enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock).await;
+    let refused =
+        enrol(&format!("https://{host}"), &code, gateway_id(), &*cloud.clock, &Way::default())
+            .await;
     assert!(begun.elapsed() < Duration::from_secs(26), "{:?}", begun.elapsed());
     check(refused, &format!("the portfolio at {host} cannot be reached: no answer within 25 s"));
 }
@@ -158,7 +165,7 @@ async fn a_gateway_of_another_site_keeps_to_its_site(cloud: Cloud) {
     let identity = cloud.identity(gateway_id()).await;
     let code = cloud.code("Brattørkaia 17").await;
     check(
-        enrol(&cloud.url(), &code, identity.gateway(), &*cloud.clock).await,
+        enrol(&cloud.url(), &code, identity.gateway(), &*cloud.clock, &Way::default()).await,
         "the portfolio refuses this gateway: it belongs to the site Kvernhusgata 4; ask for a code \
          for that site",
     );
@@ -229,7 +236,9 @@ async fn a_certificate_off_the_list_is_worth_nothing(cloud: Cloud) {
 
     // Enrolled again, it goes on with what it has.
     let again = cloud.code("Kvernhusgata 4").await;
-    let again = enrol(&cloud.url(), &again, identity.gateway(), &*cloud.clock).await.unwrap();
+    let again = enrol(&cloud.url(), &again, identity.gateway(), &*cloud.clock, &Way::default())
+        .await
+        .unwrap();
     gateway.identity.send_replace(Some(Arc::new(again)));
     gateway.run(&day.store);
     gateway.caught_up(&day.store.outbox()).await;

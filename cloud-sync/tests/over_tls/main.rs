@@ -2,9 +2,17 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod authority;
+mod books;
 mod crash_matrix;
+mod doors;
 mod enrol;
+mod entry;
+mod folding;
+mod older;
 mod people;
 mod receivers;
+mod storm;
 mod support;
 mod sync;
+mod way;

@@ -1,38 +1,57 @@
 //! What the owner of the buildings sees of what the gateway sent.
 
-use metering::Unit;
+use std::time::Duration;
+
+use metering::{Clock, Origin, Quantity, Unit};
 use reqwest::{Client, Method, StatusCode, header};
-use store::Kind;
+use serde_json::Value;
 use store::testing::{
-    COLD, HEAT, MIDNIGHT_MS, answer, known_day, moment, reading, register, resolution,
+    self, COLD, HEAT, MIDNIGHT_MS, NEXT_MIDNIGHT_MS, answer, known_day, moment, reading, register,
+    resolution,
 };
+use store::{Imported, Kind};
+use sync_wire::{AccountDay, Accounts, path};
 
 use crate::support::{Cloud, Gateway, gateway_id, on_both_databases};
+use crate::sync::post;
 
 on_both_databases! {
     the_first_visitor_with_the_code_owns_the_service,
     a_building_is_shown_as_its_gateway_sent_it,
+    what_is_missing_is_told_with_its_cause,
     what_was_used_while_a_meter_began_to_count_finer_is_not_lost,
     readings_are_downloaded_whole_and_as_they_were_stored,
+    a_page_may_end_between_two_readings_of_one_instant,
     whoever_asks_too_often_is_told_before_and_waits_a_minute,
 }
 
 /// A browser: keeps its cookie.
-struct Browser {
+pub(crate) struct Browser {
     client: Client,
     base: String,
     cookie: Option<String>,
 }
 
 impl Browser {
-    fn at(cloud: &Cloud) -> Self {
+    pub(crate) fn at(cloud: &Cloud) -> Self {
         // Plain HTTP, and yet the client wants to know.
         let _done_before = rustls::crypto::ring::default_provider().install_default();
         let base = format!("{}/api/v1", cloud.people_url());
         Self { client: Client::new(), base, cookie: None }
     }
 
-    async fn ask(&mut self, method: Method, path: &str, body: &str) -> (u16, String) {
+    /// Of somebody who has just become the owner.
+    pub(crate) async fn owner(cloud: &Cloud) -> Self {
+        let mut browser = Self::at(cloud);
+        let claim = format!(
+            r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
+            cloud.claim_code().unwrap()
+        );
+        assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+        browser
+    }
+
+    pub(crate) async fn ask(&mut self, method: Method, path: &str, body: &str) -> (u16, String) {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if let Some(cookie) = &self.cookie {
             request = request.header(header::COOKIE, cookie);
@@ -50,7 +69,12 @@ impl Browser {
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    async fn get(&mut self, path: &str) -> String {
+    /// As the browser sends it.
+    pub(crate) fn cookie(&self) -> &str {
+        self.cookie.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> String {
         let (status, body) = self.ask(Method::GET, path, "").await;
         assert_eq!(status, StatusCode::OK.as_u16(), "{path}: {body}");
         body
@@ -97,18 +121,20 @@ async fn the_first_visitor_with_the_code_owns_the_service(mut cloud: Cloud) {
 
 async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
     let day = known_day().await.unwrap();
-    let mut browser = Browser::at(&cloud);
-    let claim = format!(
-        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
-        cloud.claim_code().unwrap()
-    );
-    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let mut browser = Browser::owner(&cloud).await;
     let made = browser.ask(Method::POST, "/enrol-codes", r#"{"site_name":"Kvernhusgata 4"}"#).await;
     assert_eq!(made.0, 201, "{}", made.1);
     assert!(browser.get("/sites").await.contains(r#""gateway":null,"state":"waiting""#));
 
     let code = made.1.split('"').nth(3).unwrap();
-    let identity = cloud_sync::enrol(&cloud.url(), code, gateway_id(), &*cloud.clock).await;
+    let identity = cloud_sync::enrol(
+        &cloud.url(),
+        code,
+        gateway_id(),
+        &*cloud.clock,
+        &cloud_sync::Way::default(),
+    )
+    .await;
     let mut gateway = Gateway::new(Some(identity.unwrap()));
     gateway.run(&day.store);
     gateway.caught_up(&day.store.outbox()).await;
@@ -119,7 +145,7 @@ async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
         r#""name":"Kvernhusgata 4","place":"Trondheim","time_zone":"Europe/Oslo""#,
         r#""state":"ok""#,
         r#""acked":279,"head":279,"backlog":0"#,
-        r#""meters":2,"silent":0,"media":["heat","water"],"alarms":[]"#,
+        r#""meters":2,"silent":0,"media":["heat","water"],"completeness":null,"alarms":[]"#,
     ] {
         assert!(sites.contains(part), "{part} is not in {sites}");
     }
@@ -145,6 +171,10 @@ async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
     let page = browser.get(&format!("{meter}/readings?register=energy&{day_of}&limit=3")).await;
     assert_eq!(page.matches("\"at\"").count(), 3);
     let cursor = page.rsplit('"').nth(1).unwrap().to_owned();
+    for wrong in ["", "1774", "a.1.1", "1774821301000.1.1.1"] {
+        let place = format!("{meter}/readings?register=energy&{day_of}&cursor={wrong}");
+        assert_eq!(browser.ask(Method::GET, &place, "").await.0, 400, "{wrong}");
+    }
     let next = browser
         .get(&format!("{meter}/readings?register=energy&{day_of}&limit=3&cursor={cursor}"))
         .await;
@@ -174,14 +204,93 @@ async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
     gateway.stop().await;
 }
 
+async fn what_is_missing_is_told_with_its_cause(cloud: Cloud) {
+    let day = known_day().await.unwrap();
+    let mut browser = Browser::owner(&cloud).await;
+    let identity = cloud.identity(gateway_id()).await;
+    let mut gateway = Gateway::new(Some(identity.clone()));
+    gateway.pace.accounts = Some(Duration::from_millis(5));
+    gateway.clock.set(NEXT_MIDNIGHT_MS + 1_800_000);
+    gateway.run(&day.store);
+    let heat = HEAT.uuid();
+    let sites = browser.get("/sites").await;
+    let id = sites.split('"').nth(3).unwrap().to_owned();
+    let month = format!(
+        "/sites/{id}/account?from=2026-03-01T00:00:00Z&until=2026-04-01T00:00:00Z&step=month\
+         &meter={heat}"
+    );
+    let begins = format!(
+        r#"{{"step":"month","accounts":[{{"of":"{heat}","start":"2026-02-28T23:00:00Z","end":"2026-03-31T22:00:00Z","#
+    );
+    let told = |rest: &str| format!("{begins}{rest}}}]}}");
+    // Silent four times on the day; nobody has asked after midnight.
+    let expected = r#""expected":94,"received":89,"late":0,"from_memory":0,"corrected":0,"missing":[{"cause":"silent","count":4},{"cause":"gateway_off","count":1}],"unplanned":0"#;
+    let received = || cloud.count("SELECT coalesce(sum(received), 0) FROM account");
+    gateway.until(|_| received() == 89 + 93).await;
+    assert_eq!(browser.get(&month).await, told(expected));
+
+    // What comes now is told at the next look, and nothing of it twice.
+    let at = moment(NEXT_MIDNIGHT_MS + 901_000);
+    let energy = (reading("energy", 13_000, 3, Unit::Gigajoule, at), Kind::Counter);
+    day.store.writer().commit(vec![answer(HEAT, "67001122", at, vec![energy])]).await.unwrap();
+    let expected = r#""expected":94,"received":90,"late":0,"from_memory":0,"corrected":0,"missing":[{"cause":"silent","count":4}],"unplanned":0"#;
+    gateway.until(|_| received() == 90 + 93).await;
+    assert_eq!(browser.get(&month).await, told(expected));
+    gateway.stop().await;
+
+    // Said by a gateway that had stored less, it comes too late; said anew, it counts.
+    let outbox = day.store.outbox();
+    let say = async |head: u64, expected: u32| {
+        let days = vec![AccountDay {
+            meter: HEAT,
+            start_ms: MIDNIGHT_MS,
+            end_ms: NEXT_MIDNIGHT_MS,
+            expected,
+            received: expected,
+            late: 0,
+            from_memory: 0,
+            corrected: 0,
+            unplanned: 0,
+            missing: Vec::new(),
+        }];
+        let message = Accounts { gateway: identity.gateway(), epoch: outbox.epoch(), head, days };
+        let (status, _) = post(&identity, path::ACCOUNTS, message.write().unwrap()).await;
+        assert_eq!(status, StatusCode::OK);
+    };
+    say(1, 7).await;
+    assert!(browser.get(&month).await.contains(r#""expected":94"#));
+    say(outbox.state().head, 7).await;
+    assert!(browser.get(&month).await.contains(r#""expected":9,"received":9,"#));
+
+    // The list of all buildings tells of the last week, in which there is nothing yet.
+    assert!(browser.get("/sites").await.contains(r#""completeness":null"#));
+    let two_days_ago = cloud.clock.now().wall_ms() - 48 * 3_600_000;
+    let days = [HEAT, COLD].map(|meter| AccountDay {
+        meter,
+        start_ms: two_days_ago,
+        end_ms: two_days_ago + 24 * 3_600_000,
+        expected: 96,
+        received: 80,
+        late: 5,
+        from_memory: 2,
+        corrected: 1,
+        unplanned: 7,
+        missing: vec![("silent".to_owned(), 8)],
+    });
+    let (epoch, head) = (outbox.epoch(), outbox.state().head);
+    let message = Accounts { gateway: identity.gateway(), epoch, head, days: days.to_vec() };
+    post(&identity, path::ACCOUNTS, message.write().unwrap()).await;
+    let complete = r#""completeness":{"days":7,"expected":192,"got":176}"#;
+    for path in ["/sites".to_owned(), format!("/sites/{id}")] {
+        let answer = browser.get(&path).await;
+        let is_told = answer.contains(complete) && answer.contains(r#""state":"incomplete""#);
+        assert!(is_told, "{path}: {answer}");
+    }
+}
+
 async fn readings_are_downloaded_whole_and_as_they_were_stored(cloud: Cloud) {
     let day = known_day().await.unwrap();
-    let mut browser = Browser::at(&cloud);
-    let claim = format!(
-        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
-        cloud.claim_code().unwrap()
-    );
-    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let mut browser = Browser::owner(&cloud).await;
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     gateway.run(&day.store);
     gateway.caught_up(&day.store.outbox()).await;
@@ -215,12 +324,7 @@ async fn readings_are_downloaded_whole_and_as_they_were_stored(cloud: Cloud) {
 }
 
 async fn whoever_asks_too_often_is_told_before_and_waits_a_minute(cloud: Cloud) {
-    let mut browser = Browser::at(&cloud);
-    let claim = format!(
-        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
-        cloud.claim_code().unwrap()
-    );
-    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let mut browser = Browser::owner(&cloud).await;
     let limits = browser.get("/limits").await;
     let requests = r#""requests":{"limit":600,"window_seconds":60,"remaining":599,"#;
     assert!(limits.contains(requests), "{limits}");
@@ -240,18 +344,13 @@ async fn whoever_asks_too_often_is_told_before_and_waits_a_minute(cloud: Cloud) 
     assert_eq!(refused.headers()["ratelimit"], r#""requests";r=0;t=60"#);
     assert!(refused.text().await.unwrap().contains(r#""code":"too_many""#));
 
-    cloud.clock.pass(std::time::Duration::from_mins(1));
+    cloud.clock.pass(Duration::from_mins(1));
     assert_eq!(head().await.status(), StatusCode::OK);
 }
 
 async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Cloud) {
     let day = known_day().await.unwrap();
-    let mut browser = Browser::at(&cloud);
-    let claim = format!(
-        r#"{{"code":"{}","name":"kari","password":"riktig hest batteri"}}"#,
-        cloud.claim_code().unwrap()
-    );
-    assert_eq!(browser.ask(Method::POST, "/claim", &claim).await.0, 201);
+    let mut browser = Browser::owner(&cloud).await;
     let (volume, day_of) = (register("volume"), MIDNIGHT_MS..MIDNIGHT_MS + 24 * 3_600_000);
     let last = day.store.readers().ask(|it| Ok(it.latest(COLD))).await.unwrap();
     let stand = last.iter().find(|it| it.series.register == volume).unwrap();
@@ -275,4 +374,45 @@ async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Clo
     let history = browser.get(&format!("{path}?{asked}")).await;
     let total = format!(r#""total":{{"value":"{}","unit":"l"}}"#, used.decimal());
     assert!(history.contains(&total), "{total} is not in {history}");
+}
+
+async fn a_page_may_end_between_two_readings_of_one_instant(cloud: Cloud) {
+    let day = testing::empty().unwrap();
+    // The device counted litres, and the next one tenths, at the same times.
+    for decimals in [0, 1] {
+        let imported = |n: i64| Imported {
+            meter: COLD,
+            register: register("volume"),
+            kind: Kind::Counter,
+            at_ms: MIDNIGHT_MS + 900_000 * n,
+            quantity: Quantity::new(100 + n, resolution(decimals, Unit::Litre)),
+            origin: Origin::Import,
+        };
+        day.store.writer().import((0..5).map(imported).collect()).await.unwrap();
+    }
+    let mut browser = Browser::owner(&cloud).await;
+    let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+
+    let sites = browser.get("/sites").await;
+    let meter = format!("/sites/{}/meters/{COLD}", sites.split('"').nth(3).unwrap());
+    let day_of = "from=2026-03-28T23:00:00Z&until=2026-03-29T22:00:00Z";
+    for limit in [1, 2, 3, 10, 11] {
+        let (mut told, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let asked = format!("register=volume&{day_of}&limit={limit}{cursor}");
+            let page = browser.get(&format!("{meter}/readings?{asked}")).await;
+            let page: Value = serde_json::from_str(&page).unwrap();
+            let readings = page["readings"].as_array().unwrap();
+            told.extend(readings.iter().map(|it| (it["at"].to_string(), it["series"].as_u64())));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        let mut expected = told.clone();
+        expected.sort_by(|a, b| b.cmp(a));
+        expected.dedup();
+        assert_eq!((told.len(), &told), (10, &expected), "pages of {limit}");
+    }
 }

@@ -93,6 +93,27 @@ async fn a_receiver_with_an_authority_of_its_own_does_not_start() {
 }
 
 #[tokio::test]
+async fn the_code_of_any_receiver_makes_the_owner_and_is_spent_for_all() {
+    let cloud = Cloud::on_postgres().await;
+    let (_folder, second) = another(&cloud, true).await;
+    let second = second.unwrap();
+    let (first, later) = (cloud.claim_code().unwrap(), second.claim_code.clone().unwrap());
+    assert_ne!(first, later);
+    let _done_before = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::new();
+    let claim = async |base: &str, code: &str| {
+        let body = format!(r#"{{"code":"{code}","name":"kari","password":"riktig hest batteri"}}"#);
+        let request = client.post(format!("{base}/api/v1/claim"));
+        let request = request.header("content-type", "application/json").body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    // Whichever receiver the page happens to come from.
+    assert_eq!(claim(&second.people_url, "AAAA-AAAA-AAAA-AAAA").await, 403);
+    assert_eq!(claim(&second.people_url, &first).await, 201);
+    assert_eq!(claim(&cloud.people_url(), &later).await, 410);
+}
+
+#[tokio::test]
 async fn every_key_of_what_gateways_sent_begins_with_the_gateway() {
     let cloud = Cloud::on_postgres().await;
     // The directory, of which there is one: whose gateway it is, and by which certificate.

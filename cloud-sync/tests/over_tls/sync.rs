@@ -21,7 +21,7 @@ on_both_databases! {
     a_restored_portfolio_gets_again_what_it_forgot,
     a_gateway_with_a_new_database_begins_a_new_epoch_and_its_series_go_on,
     a_copied_disk_is_an_alarm_and_changes_nothing,
-    one_malformed_reading_is_put_aside_and_the_rest_goes_on,
+    malformed_readings_are_put_aside_and_the_rest_goes_on,
     every_row_of_the_receivers_table_has_its_answer,
     a_series_may_be_read_in_another_way_but_never_becomes_another,
     of_two_readings_of_one_instant_the_later_number_counts,
@@ -246,9 +246,12 @@ async fn a_copied_disk_is_an_alarm_and_changes_nothing(cloud: Cloud) {
     first.stop().await;
 }
 
-async fn one_malformed_reading_is_put_aside_and_the_rest_goes_on(cloud: Cloud) {
+async fn malformed_readings_are_put_aside_and_the_rest_goes_on(cloud: Cloud) {
     let day = testing::empty().unwrap();
-    let at = |n: i64| if n == 700 { limits::TIMES_MS.end + 1 } else { MIDNIGHT_MS + 900_000 * n };
+    let is_bad = |n: i64| n == 200 || n == 700;
+    let at = |n: i64| {
+        if is_bad(n) { limits::TIMES_MS.end + n } else { MIDNIGHT_MS + 900_000 * n }
+    };
     let imported = |n: i64| Imported {
         meter: COLD,
         register: "volume".parse().unwrap(),
@@ -260,15 +263,19 @@ async fn one_malformed_reading_is_put_aside_and_the_rest_goes_on(cloud: Cloud) {
     day.store.writer().import((0..1_000).map(imported).collect()).await.unwrap();
     let outbox = day.store.outbox();
     let stored = everything(&outbox).await;
-    let bad = stored.iter().find(|reading| reading.at_ms == at(700)).unwrap().seq;
+    let bad = [at(200), at(700)];
+    let [first, last] = bad.map(|at_ms| stored.iter().find(|it| it.at_ms == at_ms).unwrap().seq);
 
     let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
     gateway.run(&day.store);
     gateway.caught_up(&outbox).await;
-    let good: Vec<_> = stored.into_iter().filter(|reading| reading.seq != bad).collect();
+    let good: Vec<_> = stored.into_iter().filter(|reading| !bad.contains(&reading.at_ms)).collect();
     assert_same(&good, &cloud, gateway.id);
-    assert_eq!(gateway.status.borrow().parked, 1);
-    assert_eq!(cloud.alarms(), [("parked".to_owned(), bad, bad)]);
+    assert_eq!(gateway.status.borrow().parked, 2);
+    // One alarm until somebody has looked, however many there are.
+    let (from, to) = (first.min(last), first.max(last));
+    assert_eq!(cloud.alarms(), [("parked".to_owned(), from, to)]);
+    assert_eq!(cloud.count("SELECT concerned FROM alarm"), 2);
     gateway.stop().await;
 }
 

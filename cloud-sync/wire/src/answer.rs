@@ -1,7 +1,7 @@
 //! What the portfolio answers.
 //!
 //! ```text
-//!  Ack     = [version, acked]
+//!  Ack     = [version, acked] | [version, acked, wishes]
 //!  Refusal = [version, code, number | null, number | null, sentence, [series, …]]
 //! ```
 //!
@@ -25,8 +25,17 @@ pub struct Ack {
 impl Ack {
     /// The body of a 200.
     pub fn write(&self) -> Vec<u8> {
+        self.write_with(Wishes::default())
+    }
+
+    /// The body of a 200 that asks for something as well.
+    pub fn write_with(&self, wishes: Wishes) -> Vec<u8> {
         let mut pen = Pen::new();
-        pen.list(2).unsigned(crate::VERSION).unsigned(self.acked);
+        let any = wishes != Wishes::default();
+        pen.list(if any { 3 } else { 2 }).unsigned(crate::VERSION).unsigned(self.acked);
+        if any {
+            pen.unsigned(wishes.0);
+        }
         pen.finish()
     }
 
@@ -36,12 +45,49 @@ impl Ack {
     ///
     /// [`Malformed`]: then the answer is not the portfolio's.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        Ok(Self::read_with(body)?.0)
+    }
+
+    /// Reads what [`write_with`](Self::write_with) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`]: then the answer is not the portfolio's.
+    pub fn read_with(body: &[u8]) -> Result<(Self, Wishes), Malformed> {
         let mut r = Reader::new(body);
-        r.fields("acknowledgement", 2)?;
+        let at = r.at();
+        let fields = r.list("acknowledgement", 3)?;
+        if fields < 2 {
+            return Err(Malformed { at, flaw: Flaw::Expected("acknowledgement") });
+        }
         r.version()?;
         let acked = r.unsigned("acknowledged number")?;
+        let wishes = if fields == 3 { Wishes(r.unsigned("wishes")?) } else { Wishes::default() };
         r.end()?;
-        Ok(Self { acked })
+        Ok((Self { acked }, wishes))
+    }
+}
+
+/// What the portfolio would like of the gateway, beside its readings. The connection goes one way,
+/// so it can only say so in an answer.
+///
+/// A wish that this version does not know is of a later one, and means nothing to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes(u64);
+
+impl Wishes {
+    /// Renew the certificate soon: there is something to learn with it.
+    pub const RENEW: Self = Self(1);
+
+    /// Whether all of `wishes` are among these.
+    pub const fn has(self, wishes: Self) -> bool {
+        self.0 & wishes.0 == wishes.0
+    }
+
+    /// These and `more`.
+    #[must_use]
+    pub const fn and(self, more: Self) -> Self {
+        Self(self.0 | more.0)
     }
 }
 
@@ -57,6 +103,15 @@ pub enum Refusal {
     /// More than the portfolio can take now.
     #[error("the portfolio is busy and asks to come back in {retry_after_secs} s")]
     Busy {
+        /// When to come back.
+        retry_after_secs: u32,
+    },
+    /// More than it takes of this one asker.
+    #[error(
+        "this gateway asks more often than the portfolio allows, which asks to come back in \
+         {retry_after_secs} s"
+    )]
+    TooOften {
         /// When to come back.
         retry_after_secs: u32,
     },
@@ -117,6 +172,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// When the asker may come back, if that is all that is wrong.
+    pub const fn retry_after_secs(&self) -> Option<u32> {
+        match self {
+            Self::Busy { retry_after_secs } | Self::TooOften { retry_after_secs } => {
+                Some(*retry_after_secs)
+            }
+            _ => None,
+        }
+    }
+
     /// The status that goes with it.
     pub const fn status(&self) -> u16 {
         match self {
@@ -125,6 +190,7 @@ impl Refusal {
             Self::Behind { .. } | Self::OtherEpoch { .. } => 409,
             Self::Clone => 422,
             Self::UnknownSeries { .. } => 424,
+            Self::TooOften { .. } => 429,
             Self::Busy { .. } => 503,
         }
     }
@@ -146,6 +212,9 @@ impl Refusal {
             Self::UnknownSeries { series } => (10, None, None, "", series),
             Self::Version { oldest, newest } => {
                 (11, Some(u64::from(*oldest)), Some(u64::from(*newest)), "", &[])
+            }
+            Self::TooOften { retry_after_secs } => {
+                (12, Some(u64::from(*retry_after_secs)), None, "", &[])
             }
         };
         let mut pen = Pen::new();
@@ -205,6 +274,7 @@ impl Refusal {
             (11, [Some(oldest), Some(newest)]) => {
                 Self::Version { oldest: small(oldest), newest: small(newest) }
             }
+            (12, [Some(secs), None]) => Self::TooOften { retry_after_secs: small(secs) },
             _ => return Err(Malformed { at, flaw: Flaw::Code("refusal", code) }),
         })
     }
@@ -233,6 +303,7 @@ mod tests {
         for refusal in [
             Refusal::Behind { acked: u64::MAX },
             Refusal::Busy { retry_after_secs: 5 },
+            Refusal::TooOften { retry_after_secs: 1 },
             Refusal::Clone,
             Refusal::CodeExpired,
             Refusal::CodeSpent,
@@ -246,6 +317,16 @@ mod tests {
             assert_eq!(Refusal::read(&refusal.write()), Ok(refusal));
         }
         assert_eq!(Ack::read(&Ack { acked: 12 }.write()), Ok(Ack { acked: 12 }));
+    }
+
+    #[test]
+    fn a_wish_goes_with_an_acknowledgement_and_one_of_a_later_version_means_nothing() {
+        let ack = Ack { acked: 12 };
+        let wishes = Wishes::RENEW.and(Wishes(1 << 40));
+        assert_eq!(Ack::read_with(&ack.write_with(wishes)), Ok((ack, wishes)));
+        assert!(wishes.has(Wishes::RENEW) && !Wishes::default().has(Wishes::RENEW));
+        assert_eq!(Ack::read_with(&ack.write()), Ok((ack, Wishes::default())));
+        assert_eq!(Ack::read(&ack.write_with(wishes)), Ok(ack));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Flaw {
     Packing,
     /// The numbers of a batch are not those from its first to its last, each once.
     Numbers,
+    /// What came and what is missing are not what was expected.
+    Account,
     /// The time of a reading is not between 1970 and 2200.
     Time(i64),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Flaw {
             Self::Hash => f.write_str("the hash does not match the content"),
             Self::Packing => f.write_str("the content does not unpack to the length given"),
             Self::Numbers => f.write_str("the readings are not numbered without a hole"),
+            Self::Account => f.write_str("the account does not add up"),
             Self::Time(ms) => write!(f, "{ms} ms is not a time between 1970 and 2200"),
         }
     }

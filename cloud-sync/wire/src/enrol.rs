@@ -4,6 +4,7 @@
 //!  Enrol       = [version, secret, gateway, certificate request]
 //!  Renew       = [version, certificate request]
 //!  Certificate = [version, certificate, certificate of the authority]
+//!              | [version, certificate, certificate of the authority, [of another, …]]
 //! ```
 //!
 //! A code that a person carries from the portfolio to the gateway:
@@ -26,7 +27,7 @@ use data_encoding::BASE32_NOPAD;
 use metering::GatewayId;
 use sha2::{Digest, Sha256};
 
-use crate::cbor::{Malformed, Pen, Reader};
+use crate::cbor::{Flaw, Malformed, Pen, Reader};
 use crate::limits;
 
 /// The first message of a gateway, over a connection without a client certificate.
@@ -113,13 +114,22 @@ pub struct Certificate {
     pub certificate: Vec<u8>,
     /// Of the authority that signed it, and that signs the portfolio's own.
     pub authority: Vec<u8>,
+    /// Of authorities that will sign the portfolio's own: they are believed as well.
+    pub others: Vec<Vec<u8>>,
 }
 
 impl Certificate {
     /// The body of a 200.
     pub fn write(&self) -> Vec<u8> {
         let mut pen = Pen::new();
-        pen.list(3).unsigned(crate::VERSION).bytes(&self.certificate).bytes(&self.authority);
+        let fields = if self.others.is_empty() { 3 } else { 4 };
+        pen.list(fields).unsigned(crate::VERSION).bytes(&self.certificate).bytes(&self.authority);
+        if !self.others.is_empty() {
+            pen.list(self.others.len());
+            for other in &self.others {
+                pen.bytes(other);
+            }
+        }
         pen.finish()
     }
 
@@ -130,12 +140,22 @@ impl Certificate {
     /// [`Malformed`]: then the answer is not the portfolio's.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         let mut r = Reader::new(body);
-        r.fields("certificate", 3)?;
+        let at = r.at();
+        let fields = r.list("certificate", 4)?;
+        if fields < 3 {
+            return Err(Malformed { at, flaw: Flaw::Expected("certificate") });
+        }
         r.version()?;
         let certificate = r.bytes("certificate", limits::CERTIFICATE_BYTES)?.to_vec();
         let authority = r.bytes("certificate", limits::CERTIFICATE_BYTES)?.to_vec();
+        let mut others = Vec::new();
+        if fields == 4 {
+            for _ in 0..r.list("authorities", limits::AUTHORITIES)? {
+                others.push(r.bytes("certificate", limits::CERTIFICATE_BYTES)?.to_vec());
+            }
+        }
         r.end()?;
-        Ok(Self { certificate, authority })
+        Ok(Self { certificate, authority, others })
     }
 }
 
@@ -323,8 +343,10 @@ mod tests {
 
     #[test]
     fn certificates_are_read_as_they_are_written() {
-        let certificate = Certificate { certificate: vec![1, 2], authority: vec![3] };
-        assert_eq!(Certificate::read(&certificate.write()), Ok(certificate));
+        for others in [vec![], vec![vec![4]]] {
+            let certificate = Certificate { certificate: vec![1, 2], authority: vec![3], others };
+            assert_eq!(Certificate::read(&certificate.write()), Ok(certificate));
+        }
         let renew = Renew { request: vec![9; 500] };
         assert_eq!(Renew::read(&renew.write()), Ok(renew));
     }

@@ -8,6 +8,13 @@
 //!     │  POST /v1/batch     Batch ───────────▶  │   readings from..=to, without a hole
 //!     │  ◀──────────── Ack{acked} │ Refusal     │   after the commit, never before
 //!     │  POST /v1/latest    Latest ──────────▶  │   while behind: what the meters show now
+//!     │  POST /v1/accounts  Accounts ────────▶  │   what was expected, what came, why not the rest
+//!     │  POST /v1/books     Books ───────────▶  │   the ledger of the promise of uptime
+//!     │  ◀───────────── Books │ Refusal         │   the vendor's, and a countersignature
+//!     │  POST /v1/document  Document ────────▶  │   what stands behind entries of both
+//!     │  ◀────────── Document │ Refusal         │   (`sha256` in an entry is its name)
+//!     │  POST /v1/ledger    Books ───────────▶  │   a gateway that lost its disk
+//!     │  ◀───────────── Books │ Refusal         │   its own ledger, as it was shown
 //!     │  POST /v1/renew     Renew ───────────▶  │   before, or after, the certificate ends
 //! ```
 //!
@@ -23,20 +30,28 @@
 //! **Invariant:** a value is an integer in the steps of its series. Unit and decimals stand in the
 //! [`SeriesTable`], once, and nowhere else.
 
+mod accounts;
 mod answer;
 mod batch;
+mod books;
 mod cbor;
 mod columns;
+mod document;
 mod enrol;
+mod folded;
 mod latest;
 pub mod limits;
 mod pack;
 mod series;
 
-pub use answer::{Ack, Refusal};
+pub use accounts::{AccountDay, Accounts};
+pub use answer::{Ack, Refusal, Wishes};
 pub use batch::{Batch, Envelope, Gap, GapReason, Header, Incomplete, SyncReading};
+pub use books::Books;
 pub use cbor::{Flaw, Malformed};
+pub use document::Document;
 pub use enrol::{Certificate, Enrol, EnrolCode, InvalidEnrolCode, Renew};
+pub use folded::{Stretch, fold, unfold};
 pub use latest::{Latest, Newest};
 pub use pack::TooLarge;
 pub use series::{Kind, MeterRow, SeriesRow, SeriesTable, SiteRow};
@@ -49,8 +64,16 @@ pub const MEDIA_TYPE: &str = "application/vnd.fyrhus.sync+cbor";
 
 /// Where each message is posted.
 pub mod path {
+    /// [`Accounts`](crate::Accounts).
+    pub const ACCOUNTS: &str = "/v1/accounts";
     /// [`Batch`](crate::Batch).
     pub const BATCH: &str = "/v1/batch";
+    /// [`Books`](crate::Books).
+    pub const BOOKS: &str = "/v1/books";
+    /// [`Document`](crate::Document).
+    pub const DOCUMENT: &str = "/v1/document";
+    /// [`Books`](crate::Books): what the portfolio has of the gateway's own ledger.
+    pub const LEDGER: &str = "/v1/ledger";
     /// [`Enrol`](crate::Enrol), the only one that needs no certificate.
     pub const ENROL: &str = "/v1/enrol";
     /// [`Latest`](crate::Latest).

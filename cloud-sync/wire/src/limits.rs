@@ -22,6 +22,15 @@ pub const TABLE_ROWS: usize = 500;
 /// Series that a [`Refusal`](crate::Refusal) names: as many as one table can teach.
 pub const UNKNOWN_SERIES: usize = TABLE_ROWS;
 
+/// Days of an [`Accounts`](crate::Accounts): each with every cause there is, they fit into one message.
+pub const ACCOUNTS: usize = 250;
+
+/// Causes of one of them. There are sixteen today.
+pub const CAUSES: usize = 32;
+
+/// Bytes of the word for a cause.
+pub const CAUSE_BYTES: usize = 32;
+
 /// Bytes of a name that a person gave.
 pub const NAME_BYTES: usize = 256;
 
@@ -30,6 +39,30 @@ pub const SENTENCE_BYTES: usize = 500;
 
 /// Bytes of a certificate, or of the request for one. With P-256 keys they have about 500.
 pub const CERTIFICATE_BYTES: usize = 4_096;
+
+/// Stretches of a day of one series that is folded: one a second, in ten epochs.
+pub const STRETCHES: usize = 100;
+
+/// Authorities that are believed beside the one that signs now: the next, and a few to spare.
+pub const AUTHORITIES: usize = 4;
+
+/// Bytes of all the entries of one [`Books`](crate::Books).
+pub const BOOK_BYTES: usize = 192 * 1024;
+
+/// The same of an answer, of which a gateway reads less.
+pub const BOOK_ANSWER_BYTES: usize = 48 * 1024;
+
+/// Entries of one [`Books`](crate::Books).
+pub const BOOK_ENTRIES: usize = 500;
+
+/// Bytes of a document that stands behind an entry.
+pub const DOCUMENT_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of one part of it: what fits into an answer that a gateway reads.
+pub const DOCUMENT_PART: usize = BOOK_ANSWER_BYTES;
+
+/// Bytes of a signed checkpoint: two signatures have 400.
+pub const CHECKPOINT_BYTES: usize = 4_096;
 
 /// The times that a reading may have, in milliseconds since 1970: from then to the year 2200.
 ///

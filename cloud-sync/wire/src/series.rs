@@ -180,9 +180,9 @@ impl SeriesTable {
         r.fields("site", 4)?;
         let site = SiteRow {
             id: SiteId::from_uuid(r.id("site")?),
-            name: r.text("name", limits::NAME_BYTES)?.to_owned(),
-            place: r.optional(|r| r.text("place", limits::NAME_BYTES).map(ToOwned::to_owned))?,
-            time_zone: r.text("time zone", limits::NAME_BYTES)?.to_owned(),
+            name: name(&mut r, "name")?,
+            place: r.optional(|r| name(r, "place"))?,
+            time_zone: name(&mut r, "time zone")?,
         };
         let mut meters = Vec::new();
         for _ in 0..r.list("meters", limits::TABLE_ROWS)? {
@@ -202,7 +202,7 @@ impl MeterRow {
         r.fields("meter", 3)?;
         Ok(Self {
             id: MeterId::from_uuid(r.id("meter")?),
-            name: r.text("name", limits::NAME_BYTES)?.to_owned(),
+            name: name(r, "name")?,
             medium: r.parsed("medium", |text| text.parse().ok())?,
         })
     }
@@ -227,9 +227,16 @@ impl SeriesRow {
             .and_then(|decimals| Resolution::new(decimals, unit))
             .ok_or(Malformed { at, flaw: Flaw::Expected("decimals") })?;
         let begins_ms = r.signed("begin")?;
-        let serial = r.text("serial", limits::NAME_BYTES)?.to_owned();
+        let serial = name(r, "serial")?;
         Ok(Self { series, point, meter, register, kind, resolution, begins_ms, serial })
     }
+}
+
+/// A name, without what no page can show and not every database can keep: a meter may call itself
+/// anything.
+fn name(r: &mut Reader<'_>, what: &'static str) -> Result<String, Malformed> {
+    let text = r.text(what, limits::NAME_BYTES)?;
+    Ok(text.chars().filter(|letter| !letter.is_control()).collect())
 }
 
 /// As much of `text` as a name may have.

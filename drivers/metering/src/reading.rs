@@ -72,6 +72,9 @@ coded! {
         /// The meter was not asked: the round before it took too long, or it is being backed
         /// off after many failures.
         NotAsked = 9 "not_asked",
+        /// The wire is held down, by a short circuit or by a device that does not let go: no meter on it
+        /// could answer.
+        BusShort = 10 "bus_short",
     }
 }
 

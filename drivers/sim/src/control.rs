@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use metering::MeterId;
 
-use crate::faults::Faults;
+use crate::faults::{Counts, Faults, Flaw};
 use crate::simulator::Simulator;
 
 /// Every command, and what it does. METER is a name, which may have spaces, or an id.
@@ -17,12 +17,19 @@ half METER on|off          its answers break off
 duplicate METER on|off     it says everything twice
 foreign METER on|off       it answers in another's name
 refuse METER on|off        it refuses
+joules METER on|off        it is set up anew: its energy is told in megajoules, on an M-Bus
+short METER on|off         it holds its M-Bus down: nobody on it is understood
 slow METER MS|off          it answers so much later
 late METER MS|off          the same; meant to be longer than the master waits
+flaw METER FLAW|off        it is built in wrongly: swapped-sensors, loose-sensor, backwards,
+                           volume-tenth, energy-tenfold or turned
 swap METER                 another device takes its place
+full METER                 its counters show nothing but nines, and stand still
+reset METER                its counters begin at zero: after `full` they have run over
 heal METER                 nothing is wrong any more
 hour METER                 it pushes at once what it pushes once an hour
 hang BUS                   the receiver hangs itself up, until it is reset
+count METER                nothing, but tell how often it was asked and has answered
 ";
 
 /// Does what `line` says, and tells what was done.
@@ -36,14 +43,17 @@ pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> 
     };
     let (id, change): (MeterId, Change) = match word {
         "swap" => (meter(rest)?, Change::Swap),
+        "full" => (meter(rest)?, Change::Fill),
+        "reset" => (meter(rest)?, Change::Reset),
         "hour" => (meter(rest)?, Change::Hour),
+        "count" => (meter(rest)?, Change::Nothing),
         "hang" => {
             let receiver = simulator.receiver(rest);
             receiver.ok_or_else(|| CommandError::NoReceiver(rest.to_owned()))?.hang();
-            return Ok(Done { command: word.to_owned(), meter: None });
+            return Ok(Done { command: word.to_owned(), meter: None, counts: None });
         }
         "heal" => (meter(rest)?, Change::Faults(Box::new(|faults| *faults = Faults::default()))),
-        "silence" | "noise" | "half" | "duplicate" | "foreign" | "refuse" => {
+        "silence" | "noise" | "half" | "duplicate" | "foreign" | "refuse" | "short" | "joules" => {
             let (name, value) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
             let on = match value {
                 "on" => true,
@@ -56,6 +66,8 @@ pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> 
                 "half" => |it, on| it.half = on,
                 "duplicate" => |it, on| it.duplicate = on,
                 "foreign" => |it, on| it.foreign = on,
+                "joules" => |it, on| it.joules = on,
+                "short" => |it, on| it.short = on,
                 _ => |it, on| it.refusal = on,
             };
             (meter(name)?, Change::Faults(Box::new(move |faults| change(faults, on))))
@@ -73,21 +85,37 @@ pub fn command(simulator: &Simulator, line: &str) -> Result<Done, CommandError> 
             };
             (meter(name)?, Change::Faults(Box::new(change)))
         }
+        "flaw" => {
+            let (name, value) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
+            let flaw = Flaw::ALL.into_iter().find(|flaw| flaw.as_str() == value);
+            if flaw.is_none() && value != "off" {
+                return Err(CommandError::Flaw(value.to_owned()));
+            }
+            (meter(name)?, Change::Faults(Box::new(move |faults| faults.flaw = flaw)))
+        }
         _ => return Err(CommandError::Unknown(word.to_owned())),
     };
 
-    if let Some(handle) = simulator.handle(id) {
+    let handle = simulator.handle(id);
+    if let Some(handle) = handle {
         match change {
+            Change::Nothing => {}
             Change::Swap => handle.swap(simulator.now()),
+            Change::Fill => handle.fill(),
+            Change::Reset => handle.reset(simulator.now()),
             Change::Hour => handle.hour(),
             Change::Faults(change) => handle.set(change),
         }
     }
-    Ok(Done { command: word.to_owned(), meter: Some(id) })
+    let counts = handle.map(|handle| *handle.counts().borrow());
+    Ok(Done { command: word.to_owned(), meter: Some(id), counts })
 }
 
 enum Change {
+    Nothing,
     Swap,
+    Fill,
+    Reset,
     Hour,
     Faults(Box<dyn FnOnce(&mut Faults)>),
 }
@@ -99,6 +127,8 @@ pub struct Done {
     pub command: String,
     /// To which meter, if to one.
     pub meter: Option<MeterId>,
+    /// How often that had been asked and had answered, just after.
+    pub counts: Option<Counts>,
 }
 
 /// Why a command did nothing.
@@ -106,9 +136,9 @@ pub struct Done {
 pub enum CommandError {
     /// No such word.
     #[error(
-        "`{0}` is no command: write silence, noise, half, duplicate, foreign or refuse METER \
-         on|off, slow or late METER MILLISECONDS|off, swap METER, heal METER, hour METER or hang \
-         BUS"
+        "`{0}` is no command: write silence, noise, half, duplicate, foreign, refuse or short \
+         METER on|off, slow or late METER MILLISECONDS|off, flaw METER FLAW|off, swap METER, \
+         full METER, reset METER, heal METER, hour METER, count METER or hang BUS"
     )]
     Unknown(String),
     /// No such meter.
@@ -117,6 +147,12 @@ pub enum CommandError {
     /// No such receiver.
     #[error("there is no bus `{0}` with a receiver of radio")]
     NoReceiver(String),
+    /// No such flaw.
+    #[error(
+        "`{0}` is no flaw: swapped-sensors, loose-sensor, backwards, volume-tenth, energy-tenfold, \
+         turned or off"
+    )]
+    Flaw(String),
     /// A switch that is neither.
     #[error("`{0}` needs a meter and then on or off")]
     OnOff(String),

@@ -39,6 +39,16 @@ pub enum Device {
     Outdoor,
     /// MQTT, a Zigbee sensor of a room behind `Zigbee2MQTT`.
     ZigbeeRoom,
+    /// MQTT, a Shelly Plug S, of the first generation.
+    ShellyPlug,
+    /// MQTT, a Shelly Plus 1PM, of the second.
+    ShellyPlus,
+    /// MQTT, a plug with Tasmota.
+    TasmotaPlug,
+    /// MQTT, a sensor of a room that sends `SenML`.
+    SenmlRoom,
+    /// MQTT, one that announces itself to Home Assistant, as `ESPHome` has them do.
+    EspRoom,
     /// HAN, an Aidon of the Norwegian kind: lists of structures, with scales.
     Aidon,
     /// HAN, a Kaifa of the Norwegian kind: lists by place.
@@ -77,18 +87,25 @@ impl Device {
             | Self::Em340
             | Self::B23
             | Self::S0Electricity
+            | Self::ShellyPlug
+            | Self::ShellyPlus
+            | Self::TasmotaPlug
             | Self::Aidon
             | Self::Kaifa
             | Self::Kamstrup
             | Self::P1 => Medium::Electricity,
-            Self::Room | Self::ZigbeeRoom | Self::Outdoor | Self::Ds18b20 | Self::Forecast => {
-                Medium::Climate
-            }
+            Self::Room
+            | Self::ZigbeeRoom
+            | Self::SenmlRoom
+            | Self::EspRoom
+            | Self::Outdoor
+            | Self::Ds18b20
+            | Self::Forecast => Medium::Climate,
         }
     }
 
     /// Which profile reads it: a Modbus meter does not say what its registers mean. `None` for an
-    /// M-Bus meter, whose telegrams do.
+    /// M-Bus meter, whose telegrams do, and for a sensor that announces what it is.
     pub const fn profile(self) -> Option<&'static str> {
         match self {
             Self::Sdm630 => Some("eastron.sdm630"),
@@ -98,6 +115,10 @@ impl Device {
             Self::Room => Some("fyrhus.sim-room"),
             Self::Outdoor => Some("fyrhus.sim-outdoor"),
             Self::ZigbeeRoom => Some("zigbee2mqtt.climate"),
+            Self::ShellyPlug => Some("shelly.gen1-relay"),
+            Self::ShellyPlus => Some("shelly.gen2-relay"),
+            Self::TasmotaPlug => Some("tasmota.energy"),
+            Self::SenmlRoom => Some("senml.climate"),
             Self::Ds18b20 => Some("maxim.ds18b20"),
             Self::S0Electricity => Some("s0.electricity"),
             Self::S0Water => Some("s0.water"),
@@ -133,7 +154,12 @@ impl Device {
             Self::RadioWater | Self::RadioHotWater | Self::RadioHeat => {
                 matches!(kind, BusKind::Wmbus)
             }
-            Self::ZigbeeRoom => matches!(kind, BusKind::Mqtt),
+            Self::ZigbeeRoom
+            | Self::ShellyPlug
+            | Self::ShellyPlus
+            | Self::TasmotaPlug
+            | Self::SenmlRoom
+            | Self::EspRoom => matches!(kind, BusKind::Mqtt),
             Self::Ds18b20 => matches!(kind, BusKind::OneWire),
             Self::S0Electricity | Self::S0Water => matches!(kind, BusKind::Pulse),
             Self::Forecast => matches!(kind, BusKind::Weather),
@@ -164,7 +190,11 @@ impl Device {
             Self::B23 => &B23,
             Self::Room => &ROOM,
             Self::Outdoor => &OUTDOOR,
-            Self::ZigbeeRoom => &ZIGBEE_ROOM,
+            Self::ZigbeeRoom | Self::EspRoom => &ZIGBEE_ROOM,
+            Self::ShellyPlug => &SHELLY_PLUG,
+            Self::ShellyPlus => &SHELLY_PLUS,
+            Self::TasmotaPlug => &TASMOTA_PLUG,
+            Self::SenmlRoom => &SENML_ROOM,
             Self::Ds18b20 => &DS18B20,
             Self::S0Electricity => &S0_ELECTRICITY,
             Self::S0Water => &S0_WATER,
@@ -198,11 +228,8 @@ impl Figure {
     /// as a counter's wheels do, but a float rounded to the nearest. `None` for steps that
     /// [`Resolution`] cannot tell.
     pub fn shown(&self, thousandths: i64) -> Option<Quantity> {
-        let kilo = match self.unit {
-            Unit::KilowattHour | Unit::Kilowatt | Unit::CubicMetre | Unit::CubicMetrePerHour => 6,
-            _ => 3,
-        };
-        let step = 10_i64.checked_pow(u32::try_from(kilo - self.decimals).ok()?)?;
+        let kilo = self.kilo();
+        let step = self.step()?;
         let resolution = Resolution::new(self.decimals, self.unit)?;
         let mantissa = if self.float {
             let on_wire = f64::from(float(thousandths, 10_i64.pow(kilo.unsigned_abs().into())));
@@ -214,6 +241,24 @@ impl Figure {
             thousandths.div_euclid(step)
         };
         Some(Quantity::new(mantissa, resolution))
+    }
+
+    /// The last that its eight digits show, in thousandths of the measure's base unit.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.step()?.checked_mul(99_999_999)
+    }
+
+    /// The power of ten by which a thousandth of the measure's base unit is smaller than its unit.
+    const fn kilo(&self) -> i8 {
+        match self.unit {
+            Unit::KilowattHour | Unit::Kilowatt | Unit::CubicMetre | Unit::CubicMetrePerHour => 6,
+            _ => 3,
+        }
+    }
+
+    /// How many of these thousandths are one step.
+    fn step(&self) -> Option<i64> {
+        10_i64.checked_pow(u32::try_from(self.kilo() - self.decimals).ok()?)
     }
 }
 
@@ -307,6 +352,22 @@ const ZIGBEE_ROOM: [Figure; 3] = [
     figure("humidity_room", Measure::Humidity, Unit::Percent, 2),
     figure("co2_room", Measure::Co2, Unit::PartPerMillion, 0),
 ];
+const SHELLY_PLUG: [Figure; 2] = [
+    figure("energy", Measure::Energy, Unit::WattHour, 1),
+    figure("power", Measure::Power, Unit::Watt, 2),
+];
+const SHELLY_PLUS: [Figure; 2] = [
+    figure("energy", Measure::Energy, Unit::WattHour, 3),
+    figure("power", Measure::Power, Unit::Watt, 1),
+];
+const TASMOTA_PLUG: [Figure; 2] = [
+    figure("energy", Measure::Energy, Unit::KilowattHour, 3),
+    figure("power", Measure::Power, Unit::Watt, 1),
+];
+const SENML_ROOM: [Figure; 2] = [
+    figure("temperature_room", Measure::Temperature, Unit::Celsius, 2),
+    figure("humidity_room", Measure::Humidity, Unit::Percent, 2),
+];
 const OUTDOOR: [Figure; 2] = [
     figure("temperature_outdoor", Measure::Temperature, Unit::Celsius, 1),
     figure("humidity_outdoor", Measure::Humidity, Unit::Percent, 1),
@@ -324,7 +385,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) const ALL: [Device; 24] = [
+    pub(crate) const ALL: [Device; 29] = [
         Device::HeatMain,
         Device::Heat,
         Device::Cooling,
@@ -338,6 +399,11 @@ mod tests {
         Device::Room,
         Device::Outdoor,
         Device::ZigbeeRoom,
+        Device::ShellyPlug,
+        Device::ShellyPlus,
+        Device::TasmotaPlug,
+        Device::SenmlRoom,
+        Device::EspRoom,
         Device::Aidon,
         Device::Kaifa,
         Device::Kamstrup,

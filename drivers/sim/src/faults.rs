@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
 use crate::dice::Dice;
@@ -32,8 +33,57 @@ pub struct Faults {
     pub duplicate: bool,
     /// It answers in the name of another address.
     pub foreign: bool,
+    /// It holds an M-Bus down: whoever is asked, nothing comes but a zero.
+    pub short: bool,
     /// It understands and refuses: an exception on Modbus, an application error on M-Bus.
     pub refusal: bool,
+    /// It is set up anew: its energy is told in megajoules.
+    pub joules: bool,
+    /// It is built in the wrong way. Its answers are in order, and what they say is not true.
+    pub flaw: Option<Flaw>,
+}
+
+/// What an installer can do wrong so that a meter answers all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flaw {
+    /// The sensors of supply and return are exchanged: no heat is counted.
+    SwappedSensors,
+    /// The return sensor hangs beside the pipe: the difference is not that of the temperatures.
+    LooseSensor,
+    /// It sits the wrong way round: its volume runs backwards.
+    Backwards,
+    /// Its volume, and the flow, are a tenth of what runs: the weight of a pulse is set wrong.
+    VolumeTenth,
+    /// Its energy, and the power, are ten times what there is: the ratio of its transformers is
+    /// set wrong.
+    EnergyTenfold,
+    /// Its current transformers are turned: it tells what is used as delivered.
+    Turned,
+}
+
+impl Flaw {
+    /// As written in a plan and in a command.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SwappedSensors => "swapped-sensors",
+            Self::LooseSensor => "loose-sensor",
+            Self::Backwards => "backwards",
+            Self::VolumeTenth => "volume-tenth",
+            Self::EnergyTenfold => "energy-tenfold",
+            Self::Turned => "turned",
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::SwappedSensors,
+        Self::LooseSensor,
+        Self::Backwards,
+        Self::VolumeTenth,
+        Self::EnergyTenfold,
+        Self::Turned,
+    ];
 }
 
 /// How often a meter was asked and has answered since it was started.
@@ -63,8 +113,10 @@ struct Switches {
 pub(crate) struct Installed {
     /// How often it was exchanged.
     pub(crate) exchanges: u32,
-    /// Since when, if it is not the first one.
+    /// Since when its counters count, if they have begun anew.
     pub(crate) since: Option<DateTime<Utc>>,
+    /// Its counters show nothing but nines, and stand still.
+    pub(crate) full: bool,
 }
 
 impl Handle {
@@ -87,12 +139,31 @@ impl Handle {
         *self.0.faults.borrow()
     }
 
+    /// A way to wait until something else is wrong.
+    pub(crate) fn changes(&self) -> watch::Receiver<Faults> {
+        self.0.faults.subscribe()
+    }
+
     /// Another device of the same kind takes the meter's place at `at`: it has another serial
     /// number, and its counters begin at zero.
     pub fn swap(&self, at: DateTime<Utc>) {
         self.0.installed.send_modify(|installed| {
-            installed.exchanges = installed.exchanges.saturating_add(1);
+            let exchanges = installed.exchanges.saturating_add(1);
+            *installed = Installed { exchanges, since: Some(at), full: false };
+        });
+    }
+
+    /// Its counters stand at the last figure of their eight digits, until they are reset: then they have
+    /// run over.
+    pub fn fill(&self) {
+        self.0.installed.send_modify(|installed| installed.full = true);
+    }
+
+    /// Its counters begin at zero at `at`, in the same device.
+    pub fn reset(&self, at: DateTime<Utc>) {
+        self.0.installed.send_modify(|installed| {
             installed.since = Some(at);
+            installed.full = false;
         });
     }
 
@@ -126,6 +197,14 @@ impl Handle {
 
     pub(crate) fn answered(&self) {
         self.0.counts.send_modify(|counts| counts.answers += 1);
+    }
+
+    /// The same of an answer that was made with `faults`, if these are still the ones: whoever has
+    /// changed them can wait for an answer with the new ones.
+    pub(crate) fn answered_with(&self, faults: Faults) {
+        self.0.counts.send_modify(|counts| {
+            counts.answers += u64::from(faults == self.faults());
+        });
     }
 }
 

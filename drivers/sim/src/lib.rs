@@ -64,7 +64,7 @@ mod weather;
 pub use building::{Building, EPOCH};
 pub use control::{CommandError, Done, HELP, command};
 pub use device::{Device, Figure};
-pub use faults::{Counts, Faults, Handle};
+pub use faults::{Counts, Faults, Flaw, Handle};
 pub use history::write_history;
 pub use place::{Measure, Place};
 pub use plan::{BusKind, BusPlan, MeterPlan, Plan, PlanError, ReceiverKind};

@@ -186,7 +186,11 @@ async fn serve_until_stopped(plan: Plan, serve: &Serve, speed: u32) -> anyhow::R
             // Whoever closes standard input has no more commands; the building stays.
             Some(line) = lines.recv() => say(&match command(&simulator, &line) {
                 _ if line.trim() == "help" => help(&simulator),
-                Ok(done) => json!({ "done": done.command, "meter": done.meter }),
+                Ok(done) => json!({
+                    "done": done.command,
+                    "meter": done.meter,
+                    "answers": done.counts.map(|it| it.answers),
+                }),
                 Err(error) => json!({ "error": error.to_string() }),
             })?,
         }

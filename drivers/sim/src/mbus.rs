@@ -15,7 +15,8 @@
 //! (CI 0xB8 to 0xBF) is not understood: the slaves know one speed and stay silent.
 //!
 //! Slaves that answer at once collide: a bit that any of them holds at 0 is 0, because a slave
-//! says 0 by drawing current. Two E5 that begin together are one clean E5.
+//! says 0 by drawing current. Two E5 that begin together are one clean E5. One that draws too much, by a
+//! fault, is heard as a zero, and nobody else is.
 //!
 //! Source: EN 13757-2 and EN 13757-3, and the M-Bus user group's documentation.
 
@@ -67,6 +68,11 @@ impl Slaves {
     }
 
     fn answer(&mut self, frame: &Frame<'_>, at: DateTime<Utc>, spent: Duration) -> Vec<Utterance> {
+        // The converter takes the current for a bit that somebody says.
+        if let Some(held) = self.slaves.iter().find(|slave| slave.handle().faults().short) {
+            let speaker = held.handle().clone();
+            return vec![Utterance { wait: spent, bytes: vec![0], speaker }];
+        }
         let mut voices = Vec::new();
         for slave in &mut self.slaves {
             let Some(answer) = slave.answer(frame, at) else { continue };

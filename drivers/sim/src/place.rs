@@ -269,12 +269,15 @@ impl Place {
             ),
             Kind::Wire { .. } => {
                 matches!(device, D::Sdm630 | D::Iem3155 | D::Em340 | D::B23 | D::S0Electricity)
+                    || matches!(device, D::ShellyPlug | D::ShellyPlus | D::TasmotaPlug)
                     || device.speaks(BusKind::Han)
             }
             Kind::Air if matches!(self, Self::Outdoors) => {
                 matches!(device, D::Outdoor | D::Ds18b20 | D::Forecast)
             }
-            Kind::Air => matches!(device, D::Room | D::ZigbeeRoom | D::Ds18b20),
+            Kind::Air => {
+                matches!(device, D::Room | D::ZigbeeRoom | D::SenmlRoom | D::EspRoom | D::Ds18b20)
+            }
         }
     }
 }

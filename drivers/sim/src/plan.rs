@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::building::EPOCH;
 use crate::device::Device;
 use crate::dice::Dice;
+use crate::faults::Flaw;
 use crate::place::Place;
 
 /// A building that can be simulated.
@@ -61,6 +62,9 @@ pub struct BusPlan {
     pub poll_every_secs: Option<u32>,
     /// On a wire of radio, what hears its meters.
     pub receiver: Option<ReceiverKind>,
+    /// Whether that receiver says its lines on the gateway's own broker, and not on a port.
+    #[serde(default)]
+    pub over_mqtt: bool,
 }
 
 /// What hears meters by radio.
@@ -130,6 +134,8 @@ pub struct MeterPlan {
     pub sealed: bool,
     /// Whether it is a neighbour's: heard, and not in the site's configuration.
     pub stranger: bool,
+    /// How it is built in wrongly from the start, if it is.
+    pub flaw: Option<Flaw>,
 }
 
 impl Plan {
@@ -159,6 +165,9 @@ impl Plan {
             }
             if bus.receiver.is_some() != (bus.kind == BusKind::Wmbus) {
                 return Err(PlanError::Receiver(bus.id.clone()));
+            }
+            if bus.over_mqtt && bus.receiver != Some(ReceiverKind::Lines) {
+                return Err(PlanError::OverMqtt(bus.id.clone()));
             }
         }
 
@@ -218,6 +227,7 @@ impl Plan {
                 share: meter.share,
                 sealed: meter.sealed,
                 stranger: meter.stranger,
+                flaw: meter.flaw,
             });
         }
         Ok(Self { seed, name: file.name, place: file.place, buses: file.buses, meters })
@@ -245,6 +255,7 @@ impl Plan {
                         baud: None,
                         poll_every_secs: Some(60),
                         receiver: None,
+                        over_mqtt: false,
                     });
                 }
                 let name = format!("{prefix} {}", number + 1);
@@ -261,6 +272,7 @@ impl Plan {
                     share: 20,
                     sealed: false,
                     stranger: false,
+                    flaw: None,
                 });
             }
         };
@@ -342,6 +354,7 @@ struct MeterEntry {
     sealed: bool,
     #[serde(default)]
     stranger: bool,
+    flaw: Option<Flaw>,
 }
 
 const fn all() -> u32 {
@@ -363,6 +376,9 @@ pub enum PlanError {
     /// A receiver where there is no radio, or none where there is.
     #[error("bus `{0}`: a bus of kind wmbus has a receiver, and no other has one")]
     Receiver(String),
+    /// Sticks do not speak MQTT.
+    #[error("bus `{0}`: over_mqtt belongs to receiver = \"lines\"")]
+    OverMqtt(String),
     /// A meter without a name of its own.
     #[error("meter `{0}`: a name is not empty, and no two meters have the same")]
     Name(String),

@@ -183,6 +183,13 @@ impl Simulator {
             let port = CustomerPort { meter, said, clock, stop, counter: AtomicU32::new(0) };
             self.tasks.spawn(port.serve());
         }
+        if bus.over_mqtt {
+            let broker = self.broker(index, bus, options).await?;
+            let port = Port::Broker(broker.port);
+            let (bus, said, stop) = (bus.id.clone(), outlet.said, self.stop.clone());
+            self.tasks.spawn(mqtt::Relay { bus, broker, said, stop }.serve());
+            return Ok(port);
+        }
         if options.ptys.contains(&bus.id) {
             let failed = |source| SimulatorError::Port { bus: bus.id.clone(), source };
             let pty = Pty::open().map_err(failed)?;
@@ -218,24 +225,43 @@ impl Simulator {
         listen(wanted).await.map_err(failed)
     }
 
-    /// Sensors that wait for a broker on the bus's TCP port.
+    /// The one broker of the building, on the TCP port of the first bus that needs it.
+    async fn broker(
+        &self,
+        index: usize,
+        bus: &BusPlan,
+        options: &Options,
+    ) -> Result<mqtt::Broker, SimulatorError> {
+        let known = self.ports.iter().find_map(|port| match port {
+            Port::Broker(port) => Some(*port),
+            _ => None,
+        });
+        let port = match known {
+            Some(port) => port,
+            // It is taken for a moment, so that no other bus is given it.
+            None => self.listen(index, bus, options).await?.1.port(),
+        };
+        Ok(mqtt::Broker { port, password: self.broker_password.clone() })
+    }
+
+    /// Sensors that wait for the broker.
     async fn open_sensors(
         &self,
         index: usize,
         bus: &BusPlan,
         options: &Options,
     ) -> Result<Port, SimulatorError> {
-        // It is taken for a moment, so that no other bus is given it.
-        let (_listener, address) = self.listen(index, bus, options).await?;
+        let broker = self.broker(index, bus, options).await?;
+        let port = Port::Broker(broker.port);
         let sensors = mqtt::Sensors {
-            port: address.port(),
-            password: self.broker_password.clone(),
+            bus: bus.id.clone(),
+            broker,
             meters: self.on(bus),
             clock: Arc::clone(&self.clock),
             stop: self.stop.clone(),
         };
         self.tasks.spawn(sensors.serve());
-        Ok(Port::Broker(address.port()))
+        Ok(port)
     }
 
     /// What the sensors log in with: another one in each run.
@@ -332,6 +358,7 @@ impl Simulator {
                 mbus::secondary(meter).to_string()
             }
             device if device.speaks(BusKind::Han) => han::number(meter),
+            device if device.speaks(BusKind::Mqtt) => mqtt::name(meter),
             _ => meter.serial().to_string(),
         })
     }

@@ -51,6 +51,7 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
             Some(ReceiverKind::Im871a | ReceiverKind::Cul) => Some("c"),
             Some(ReceiverKind::Lines) | None => None,
         },
+        topic: bus.over_mqtt.then_some("wmbus/#"),
         contact: (bus.kind == BusKind::Weather).then_some("drift@example.no"),
         consent: (bus.kind == BusKind::Weather).then_some(true),
     });
@@ -62,8 +63,9 @@ pub fn site_toml(simulator: &Simulator) -> Result<String, toml::ser::Error> {
         address: match meter.device {
             device if meter.secondary || device.speaks_unasked() => None,
             Device::Forecast => None,
-            Device::ZigbeeRoom => Some(Address::Text(meter.name.clone())),
-            Device::Ds18b20 => simulator.plate(meter.id).map(Address::Text),
+            device if device == Device::Ds18b20 || device.speaks(BusKind::Mqtt) => {
+                simulator.plate(meter.id).map(Address::Text)
+            }
             _ => Some(Address::Number(meter.address)),
         },
         secondary: if meter.secondary || meter.device.speaks(BusKind::Wmbus) {
@@ -119,10 +121,8 @@ pub fn broker_users(simulator: &Simulator) -> Option<String> {
     let hash = Sha256::digest(simulator.broker_password());
     let hash: Vec<_> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = hash.concat();
-    let user = mqtt::USER;
-    Some(format!(
-        "[[user]]\nname = \"{user}\"\nsecret = \"sha256:{hash}\"\npublish = [\"zigbee2mqtt/#\"]\n"
-    ))
+    let (user, topics) = (mqtt::USER, mqtt::TOPICS);
+    Some(format!("[[user]]\nname = \"{user}\"\nsecret = \"sha256:{hash}\"\npublish = {topics:?}\n"))
 }
 
 /// The keys of the meters that encrypt, as a supplier sends them: a table, which `fyrhus keys
@@ -175,6 +175,7 @@ struct BusEntry<'a> {
     receiver: Option<ReceiverKind>,
     energy_step_wh: Option<u32>,
     mode: Option<&'a str>,
+    topic: Option<&'a str>,
     contact: Option<&'a str>,
     consent: Option<bool>,
 }

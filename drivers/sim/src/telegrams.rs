@@ -131,6 +131,11 @@ impl Body<'_, '_, '_> {
 
     fn figure(&mut self, sight: &Sight<'_>, figure: &Figure, storage: u64) -> Result<(), Full> {
         let Some(shown) = self.meter.shows(sight, figure.measure) else { return Ok(()) };
+        if figure.measure == Measure::Energy && self.meter.faults().joules {
+            let joules = Data::int(Encoding::Int32, shown.mantissa() * 36 / 10);
+            let mega = VibBuf::of(Quantity::Energy, "J", 6 - figure.decimals);
+            return self.entry(mega, joules, storage);
+        }
         let data = if self.is_thermal() {
             Data::int(Encoding::Int32, shown.mantissa())
         } else {

@@ -36,7 +36,7 @@ fn it_says_when_it_is_ready_and_does_what_it_is_told() {
 
     let ready = next();
     assert_eq!(ready["ready"], true);
-    assert_eq!(ready["buses"].as_array().unwrap().len(), 10);
+    assert_eq!(ready["buses"].as_array().unwrap().len(), 11);
     assert!(ready["buses"][0]["port"].as_u64().unwrap() > 0);
     assert!(std::fs::read_to_string(&site).unwrap().contains("[[meter]]"));
 

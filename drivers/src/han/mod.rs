@@ -20,6 +20,7 @@
 //! | `p1`       | the text telegrams of DSMR, ESMR and the Swedish P1              |
 //! | `obis`     | what a code means, and which register it is                      |
 //! | `time`     | the meter's own clock                                           |
+//! | `anything` | what must hold of any bytes                                     |
 //!
 //! All but `ear` and `listener` do no I/O and know no time. Sources: NVE's letter of 2016-06-27 on the HAN
 //! interface and the OBIS lists of Aidon, Kaifa and Kamstrup; IEC 62056-46, -5-3 and -6-2;
@@ -28,6 +29,7 @@
 //! **Never true:** a code that is not in the frame has a value. A number whose power of ten
 //! neither the frame nor the maker's list tells becomes a value. Anything is ever sent.
 
+pub mod anything;
 mod apdu;
 mod cipher;
 mod crc;

@@ -32,6 +32,8 @@ pub struct MbusBus {
     epoch: Instant,
     /// Something was asked and not a byte was heard since, also if the future was dropped.
     unheard: bool,
+    /// How many zeros came since the question; `None` once anything else did.
+    zeros: Option<usize>,
     /// How long each meter took to answer, lately.
     responses: HashMap<MeterAddress, Responses>,
     /// What answered last at each address, if there is a profile of it: how it wants to be asked.
@@ -65,6 +67,7 @@ impl MbusBus {
             opening: Opening::default(),
             epoch: Instant::now(),
             unheard: false,
+            zeros: Some(0),
             responses: HashMap::new(),
             types: HashMap::new(),
         }
@@ -116,6 +119,12 @@ impl MbusBus {
             Err(failure) if !came.is_empty() => {
                 let note = format!("the telegram after this one did not come: {failure}");
                 Some((OddKind::CutShort, note))
+            }
+            // A meter begins with another byte, whatever it says.
+            Err(failure)
+                if self.zeros.is_some_and(|zeros| zeros > 0 && zeros >= failure.sends.into()) =>
+            {
+                return Err(ReadError::Garbled { address, cause: Garble::HeldDown });
             }
             Err(failure) => return Err(read_error(failure, address, took)),
         };
@@ -299,6 +308,8 @@ impl MbusBus {
         let Ok(count) = punctually(deadline, read).await else { return Ok(false) };
         let heard = buffer.get(..count?).unwrap_or_default();
         self.unheard = false;
+        let all_zeros = heard.iter().all(|byte| *byte == 0);
+        self.zeros = self.zeros.filter(|_| all_zeros).map(|zeros| zeros + heard.len());
         self.session.received(heard, self.epoch.elapsed());
         Ok(true)
     }
@@ -332,6 +343,7 @@ impl MbusBus {
         // When the answer to the last frame that was sent began.
         let mut began: Option<Moment> = None;
         self.unheard = true;
+        self.zeros = Some(0);
         let result = loop {
             match self.session.poll(self.epoch.elapsed()) {
                 Action::Send(bytes) => {

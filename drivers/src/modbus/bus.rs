@@ -30,7 +30,7 @@ pub struct ModbusBus {
     timing: Timing,
     /// What a question costs here, for the plan.
     cost: Cost,
-    /// What each unit taught us, since the start, about the profile it is read with.
+    /// What each unit taught us about the profile it is read with, in earlier runs too.
     learned: BTreeMap<u8, (String, Learned)>,
     plans: BTreeMap<u8, Prepared>,
     /// By which devices are told that a scan finds.

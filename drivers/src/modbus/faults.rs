@@ -415,7 +415,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 async fn check(wire: Wire) {
     let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
-    let reads = number("FYRHUS_MODBUS_READS").unwrap_or(10_000);
+    let reads = number("FYRHUS_MODBUS_READS").unwrap_or(100_000);
     let seed = number("PROPTEST_RNG_SEED").unwrap_or(20_261_122);
     let begun = Instant::now();
     let (tally, faults) = storms(wire, reads, seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)).await;

@@ -22,5 +22,6 @@ mod round;
 mod sweep;
 
 pub use bus::ModbusBus;
+pub(crate) use frame::{Answer, answer};
 pub use frame::{Function, Request};
 pub use sweep::{FoundUnit, Sweep, SweepProgress, SweepStep, sweep};

@@ -15,6 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
+use std::slice;
 use std::time::Duration;
 
 use crate::modbus::frame::{Function, Request};
@@ -69,7 +70,7 @@ impl Cost {
         Self { per_request: Duration::from_millis(5), per_register: Duration::from_micros(1) };
 }
 
-/// What was learned about one device since the start: the profile did not say it.
+/// What was learned about one device, and kept over restarts: the profile did not say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Learned {
     /// Points before which a request has to end, because the hole before them is refused.
@@ -95,8 +96,11 @@ pub struct Planned {
 pub fn plan(points: &[Request], limits: &Limits, learned: &Learned, cost: Cost) -> Vec<Planned> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by_key(|index| points.get(*index).map(|it| (it.function, it.address, it.count)));
-    let sorted: Vec<(usize, Request)> =
-        order.iter().filter_map(|index| Some((*index, *points.get(*index)?))).collect();
+    // What no request may hold beside another point is asked alone, and its neighbours without it.
+    let (alone, sorted): (Vec<(usize, Request)>, Vec<_>) =
+        order.iter().filter_map(|index| Some((*index, *points.get(*index)?))).partition(|point| {
+            hull(slice::from_ref(point), limits).is_none_or(|hull| is_cut(hull, limits, learned))
+        });
 
     // best[i]: the least cost of the first i points, and where their last request begins.
     let mut best: Vec<(Duration, usize)> = vec![(Duration::ZERO, 0)];
@@ -104,8 +108,13 @@ pub fn plan(points: &[Request], limits: &Limits, learned: &Learned, cost: Cost) 
         let mut least: Option<(Duration, usize)> = None;
         for start in (0..end).rev() {
             let Some(group) = sorted.get(start..end) else { break };
-            // What is wrong with a group is wrong with every longer one.
-            let Some(request) = join(group, limits, learned) else { break };
+            let Some(request) = join(group, limits, learned) else {
+                // A point before it may reach into its hole; nothing makes its request shorter.
+                if is_hopeless(group, limits) {
+                    break;
+                }
+                continue;
+            };
             let before = best.get(start).map_or(Duration::ZERO, |(cost, _)| *cost);
             let total = before + cost.per_request + cost.per_register * request.count.into();
             if least.is_none_or(|(least, _)| total < least) {
@@ -115,14 +124,15 @@ pub fn plan(points: &[Request], limits: &Limits, learned: &Learned, cost: Cost) 
         best.push(least.unwrap_or((Duration::MAX, end - 1)));
     }
 
-    let mut plan = Vec::new();
+    let mut plan: Vec<Planned> =
+        alone.iter().filter_map(|point| planned(slice::from_ref(point), limits)).collect();
     let mut end = sorted.len();
     while end > 0 {
         let start = best.get(end).map_or(end - 1, |(_, start)| *start);
         plan.extend(sorted.get(start..end).and_then(|group| planned(group, limits)));
         end = start;
     }
-    plan.reverse();
+    plan.sort_by_key(|it| (it.request.function, it.request.address));
     alternate(plan)
 }
 
@@ -205,11 +215,22 @@ fn join(group: &[(usize, Request)], limits: &Limits, learned: &Learned) -> Optio
         }
         end = end.max(end_of(*point));
     }
-    let crosses = limits.barriers.iter().any(|barrier| is_inside(*barrier, hull))
+    (!is_cut(hull, limits, learned) && !is_solo(hull, limits)).then_some(hull)
+}
+
+/// Whether a request is too long, or goes over a place where one has to end.
+fn is_cut(hull: Request, limits: &Limits, learned: &Learned) -> bool {
+    hull.count > limits.max_registers
+        || limits.barriers.iter().any(|barrier| is_inside(*barrier, hull))
         || (learned.seams.iter())
             .any(|(function, at)| *function == hull.function && is_inside(*at, hull))
-        || is_solo(hull, limits);
-    (hull.count <= limits.max_registers && !crosses).then_some(hull)
+}
+
+/// Whether no longer group that ends as this one does can be a request either.
+fn is_hopeless(group: &[(usize, Request)], limits: &Limits) -> bool {
+    let function = |it: Option<&(usize, Request)>| it.map(|(_, point)| point.function);
+    function(group.first()) != function(group.last())
+        || hull(group, limits).is_none_or(|hull| hull.count > limits.max_registers)
 }
 
 /// The request from the first register of `group` to its last, rounded to the alignment.
@@ -386,6 +407,22 @@ mod tests {
         assert_eq!((right.request.address, right.request.count), (16, 4));
         let (left, right) = halves(&right, &points, &limits).unwrap();
         assert_eq!((left.points, right.points), (vec![2], vec![3]));
+    }
+
+    #[test]
+    fn a_register_that_reaches_into_a_hole_makes_it_shorter() {
+        let points = points(&[(41, 3), (42, 1), (50, 1)]);
+        let limits = Limits { max_gap: 6, ..Limits::default() };
+        let plan = plan(&points, &limits, &Learned::default(), Cost::NETWORK);
+        assert_eq!(plan.len(), 1, "{plan:?}");
+    }
+
+    #[test]
+    fn a_register_over_a_barrier_keeps_no_others_apart() {
+        let points = points(&[(10, 2), (20, 4), (21, 1)]);
+        let limits = Limits { max_gap: 9, barriers: [22].into(), ..Limits::default() };
+        let plan = plan(&points, &limits, &Learned::default(), Cost::NETWORK);
+        assert_eq!(plan.len(), 2, "{plan:?}");
     }
 
     #[test]

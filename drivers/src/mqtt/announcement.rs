@@ -11,12 +11,16 @@
 //! a message to a register. A template that is more than a path is left aside, because its
 //! language is a whole one; so is what is neither a sensor nor of a quantity that we know. Of the
 //! sensors that know two states (`binary_sensor`) doors and windows, leaks and batteries are taken.
+//!
+//! **Never true:** what a Fyrhus announces is taken for a sensor. It tells values of meters that are read
+//! already, and a sensor of the same name would be told its own as new ones, which are announced again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::Profile;
 
@@ -142,6 +146,10 @@ fn place(topic: &str) -> Option<Place<'_>> {
     };
     let path = path.strip_suffix("/config")?;
     let (node, object) = path.split_once('/').unwrap_or((path, path));
+    // As a gateway announces a meter: see its own `[[publish]]`.
+    if node.strip_prefix("fyrhus_").is_some_and(|meter| Uuid::try_parse(meter).is_ok()) {
+        return None;
+    }
     Some(Place { node, object, knows_two_states })
 }
 
@@ -563,6 +571,18 @@ mod tests {
         let profile = all.profile("heat").expect("both are known");
         let keys: Vec<_> = profile.registers().map(|it| it.register.to_string()).collect();
         assert_eq!(keys, ["temperature_at_return_t", "temperature_at_supply_t"]);
+    }
+
+    #[test]
+    fn what_a_gateway_announces_is_no_sensor() {
+        let mut all = Announcements::default();
+        let config =
+            ZIGBEE.replace("zigbee2mqtt/kjøkken", "fyrhus/019a8f3e/value/temperature_room");
+        let node = "fyrhus_019a8f3e7c527b3e9d410c2f6a1b8e77";
+        let topic = |node| format!("homeassistant/sensor/{node}/temperature_room/config");
+        assert!(!all.take(&topic(node), config.as_bytes()));
+        assert!(all.profile("kjøkken").is_none() && all.topics().is_empty());
+        assert!(all.take(&topic("fyrhus_attic"), ZIGBEE.as_bytes()), "that is somebody else's");
     }
 
     #[test]

@@ -2,48 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use metering::{Clock, Identity, Medium, Moment, NoReading, Quality, Reading, Register};
-use mqtt_client::{Address, Client, Event, NotConnected, Options};
+use mqtt_client::Event;
 use tokio::time::{self, Instant};
 
 use super::announcement::{self, Announcements};
+use super::link::{BrokerLink, Linked, MqttSettings};
 use crate::ear::{Heard, Plaint, Stranger};
 use crate::error::ReadError;
-use crate::port::{PortFault, PortSettings};
+use crate::port::PortFault;
 use crate::{Meter, Profile, Profiles, Readout, Said};
-
-/// What the ear at a broker has to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MqttSettings {
-    /// As the configuration has it, for messages.
-    pub port: PortSettings,
-    /// Where that is.
-    pub address: Address,
-    /// What the gateway calls itself there. Two connections of one name end each other.
-    pub client_id: String,
-    /// Its name on the broker, if it has one.
-    pub user: Option<String>,
-    /// The file with the password, which is read at each connecting.
-    pub password_file: Option<PathBuf>,
-}
 
 /// The ear at one broker.
 pub struct MqttEar {
-    settings: MqttSettings,
+    link: BrokerLink,
     sensors: Vec<Sensor>,
     profiles: Arc<Profiles>,
     announcements: Announcements,
-    link: Link,
-    /// How long it waits before it connects again.
-    pause: Duration,
-    /// Whether it was told that the broker cannot be used.
-    is_down: bool,
     /// What the sensors say on; if the broker does not give it, they cannot be heard.
     needed: BTreeSet<String>,
     /// What was asked of the broker on this connection.
@@ -51,22 +30,9 @@ pub struct MqttEar {
     heard: VecDeque<Heard>,
 }
 
-enum Link {
-    Waiting(Instant),
-    /// Boxed, so that a listener that has something else to do meanwhile does not begin anew.
-    Connecting(Pin<Box<dyn Future<Output = Result<Client, Fault>> + Send + Sync>>),
-    Up(Box<Client>),
-}
-
-/// Why it does not connect.
-enum Fault {
-    Password(std::io::Error),
-    Broker(NotConnected),
-}
-
 impl fmt::Debug for MqttEar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MqttEar").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("MqttEar").field("settings", self.link.settings()).finish_non_exhaustive()
     }
 }
 
@@ -106,13 +72,10 @@ impl MqttEar {
             is_offline: false,
         };
         Self {
-            settings,
+            link: BrokerLink::new(settings),
             sensors: meters.into_iter().map(sensor).collect(),
             profiles,
             announcements: Announcements::default(),
-            link: Link::Waiting(now),
-            pause: FIRST_PAUSE,
-            is_down: false,
             needed: BTreeSet::new(),
             subscribed: BTreeSet::new(),
             heard: VecDeque::new(),
@@ -122,8 +85,7 @@ impl MqttEar {
     /// Whether what the meter `index` said last still holds, so that its silence is none.
     pub fn holds(&self, index: usize) -> bool {
         let now = Instant::now();
-        let up = matches!(self.link, Link::Up(_));
-        let sensor = self.sensors.get(index).filter(|it| up && !it.is_offline);
+        let sensor = self.sensors.get(index).filter(|it| self.link.is_up() && !it.is_offline);
         sensor.is_some_and(|it| it.held.values().any(|(_, until)| *until > now))
     }
 
@@ -133,43 +95,28 @@ impl MqttEar {
             if let Some(heard) = self.heard.pop_front() {
                 return heard;
             }
-            match &mut self.link {
-                Link::Waiting(until) => {
-                    time::sleep_until(*until).await;
-                    let settings = self.settings.clone();
-                    self.link = Link::Connecting(Box::pin(connect(settings)));
+            let ends = self.sensors.iter().flat_map(|it| it.held.values());
+            let ends = ends.map(|(_, until)| *until).min().filter(|_| self.link.is_up());
+            let ended = async {
+                match ends {
+                    Some(ends) => time::sleep_until(ends).await,
+                    None => std::future::pending().await,
                 }
-                Link::Connecting(connecting) => match connecting.await {
-                    Ok(client) => self.up(client),
-                    Err(fault) => self.down(fault_of(fault)),
+            };
+            tokio::select! {
+                linked = self.link.next() => match linked {
+                    Linked::Up => self.up(),
+                    Linked::Down(cause) => self.down(cause),
+                    Linked::Event(event) => self.event(event, clock.now()),
                 },
-                Link::Up(client) => {
-                    let ends = self.sensors.iter().flat_map(|it| it.held.values());
-                    let ends = ends.map(|(_, until)| *until).min();
-                    let ended = async {
-                        match ends {
-                            Some(ends) => time::sleep_until(ends).await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    tokio::select! {
-                        event = client.next() => match event {
-                            Ok(event) => self.event(event, clock.now()),
-                            Err(_lost) => self.down(PortFault::Lost(None)),
-                        },
-                        () = ended => self.expire(clock.now()),
-                    }
-                }
+                () = ended => self.expire(clock.now()),
             }
         }
     }
 
-    fn up(&mut self, client: Client) {
-        self.pause = FIRST_PAUSE;
-        self.is_down = false;
+    fn up(&mut self) {
         self.heard.push_back(Heard::Well);
         self.subscribed.clear();
-        self.link = Link::Up(Box::new(client));
         self.needed = self.sensors.iter().flat_map(Sensor::topics).collect();
         let patterns = self.profiles.iter().flat_map(|profile| profile.mqtt_patterns());
         let mut filters: BTreeSet<String> = patterns.filter_map(|it| filter_of(&it)).collect();
@@ -181,7 +128,7 @@ impl MqttEar {
 
     /// Asks the broker for what it was not asked for on this connection, as far as there is room.
     fn subscribe(&mut self, filters: BTreeSet<String>) {
-        let Link::Up(client) = &mut self.link else { return };
+        let Some(client) = self.link.client() else { return };
         let room = MOST_SUBSCRIBED.saturating_sub(self.subscribed.len());
         let new = filters.into_iter().filter(|it| !self.subscribed.contains(it)).take(room);
         let new: Vec<String> = new.collect();
@@ -192,14 +139,9 @@ impl MqttEar {
     }
 
     fn down(&mut self, cause: PortFault) {
-        self.link = Link::Waiting(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LAST_PAUSE);
-        if !self.is_down {
-            self.is_down = true;
-            let port = self.settings.port.clone();
-            let error = ReadError::Port { port, cause };
-            self.heard.push_back(Heard::Trouble(Plaint { index: None, error }));
-        }
+        let port = self.link.settings().port.clone();
+        let error = ReadError::Port { port, cause };
+        self.heard.push_back(Heard::Trouble(Plaint { index: None, error }));
     }
 
     fn event(&mut self, event: Event, now: Moment) {
@@ -377,36 +319,6 @@ impl Sensor {
     }
 }
 
-async fn connect(settings: MqttSettings) -> Result<Client, Fault> {
-    let MqttSettings { address, client_id, user, password_file, .. } = settings;
-    let password = match password_file {
-        None => String::new(),
-        Some(file) => tokio::fs::read_to_string(file).await.map_err(Fault::Password)?,
-    };
-    let login = user.map(|user| (user, password.trim_end_matches(['\n', '\r']).to_owned()));
-    let options = Options { address, client_id, login, will: None };
-    Client::connect(&options).await.map_err(Fault::Broker)
-}
-
-fn fault_of(fault: Fault) -> PortFault {
-    let fault = match fault {
-        Fault::Password(error) => return PortFault::NoPassword(Arc::new(error)),
-        Fault::Broker(fault) => fault,
-    };
-    match fault {
-        NotConnected::Certificate | NotConnected::Trust(_) => PortFault::Untrusted,
-        NotConnected::Host => {
-            let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no address");
-            PortFault::HostUnknown(Arc::new(cause))
-        }
-        NotConnected::Io(error) => PortFault::Lost(Some(Arc::new(error))),
-        NotConnected::Login => PortFault::Login,
-        NotConnected::NotListening => PortFault::NotListening,
-        NotConnected::NoMqtt | NotConnected::NotNow => PortFault::NoBroker,
-        NotConnected::Silent(waited) => PortFault::Unreachable(waited),
-    }
-}
-
 /// The filter of all sensors of one type, from the pattern of its topics.
 fn filter_of(pattern: &str) -> Option<String> {
     if !pattern.contains("{device}") {
@@ -422,9 +334,6 @@ fn filter_of(pattern: &str) -> Option<String> {
 
 const NOT_ALLOWED: &str = "the broker does not let the gateway's user subscribe to its topics; give it \
                            a rule for them";
-
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 /// So far may a sensor's clock be ahead of ours.
 const AHEAD: TimeDelta = TimeDelta::minutes(1);

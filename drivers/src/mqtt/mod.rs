@@ -19,6 +19,9 @@
 mod announcement;
 mod device;
 mod ear;
+mod link;
 
 pub use device::{DeviceName, InvalidDevice};
-pub use ear::{MqttEar, MqttSettings};
+pub use ear::MqttEar;
+pub use link::MqttSettings;
+pub(crate) use link::{BrokerLink, Linked};

@@ -34,11 +34,11 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metering::{Identity, Medium, Quality, Quantity, Register, Unit};
+use metering::{Identity, Medium, NoReading, Quality, Quantity, Register, Unit};
 use rust_embed::RustEmbed;
 
-use crate::modbus::Request;
 use crate::modbus::plan::Limits;
+use crate::modbus::{self, Answer, Request};
 use crate::port::Parity;
 
 pub use folder::FolderStamp;
@@ -141,6 +141,26 @@ impl Profile {
         let points = self.registers.iter().filter_map(|spec| spec.point.as_ref());
         let serial = modbus.serial.iter();
         Some((points.chain(serial).map(Point::hull).collect(), &modbus.limits))
+    }
+
+    /// What the answers of a Modbus device mean, for whoever has them without a bus: each is what
+    /// the device said behind its unit and before the checksum. A register whose words are not
+    /// among them is left out.
+    pub fn of_answers(
+        &self,
+        answers: &[(Request, &[u8])],
+    ) -> Vec<(Register, Result<Quantity, NoReading>)> {
+        let mut words = Words::default();
+        for (request, pdu) in answers {
+            if let Ok(Answer::Words(came)) = modbus::answer(pdu, *request) {
+                words.put(request.function, request.address, came);
+            }
+        }
+        let value = |spec: &RegisterSpec| {
+            let number = spec.point.as_ref()?.number(&words, spec.decimals, spec.unit)?;
+            Some((spec.register.clone(), number))
+        };
+        self.registers.iter().filter_map(value).collect()
     }
 
     /// Whether there is a meter on an M-Bus, or a thermometer on a 1-Wire, that both are for.

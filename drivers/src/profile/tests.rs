@@ -144,6 +144,22 @@ fn a_mistake_is_told_with_its_line() {
     );
     check("schema = 1", "schema = 2", &["line 2: schema = 2 is not known; write 1"]);
     check(
+        "medium = \"electricity\"",
+        "medium = \"strom\"",
+        &[
+            "line 6: `medium`: unknown variant `strom`, expected one of `heat`, `electricity`, `cooling`, \
+         `water`, `hot_water`, `gas`, `solar`, `climate`, `other`",
+        ],
+    );
+    check(
+        "models = [\"M1\"]\nmedium = \"electricity\"",
+        "models = [1]",
+        &[
+            "line 1: `medium` is missing: a profile begins with what it is of",
+            "line 5: `models`: invalid type: integer `1`, expected a string",
+        ],
+    );
+    check(
         "address = 0x42",
         "adress = 0x42",
         &["line 25: unknown field `adress`, expected one of `function`, `address`, `type`, \
@@ -405,10 +421,10 @@ fn all_mistakes_are_told_at_once() {
         "line 11: max_registers = 1000 is not 1 to 125",
         "line 12: unknown field `speed`, expected one of",
         "line 16: unit = \"kwh\" is not a unit; write kWh",
-        "line 26: unknown variant `i33`, expected one of `u16`, `i16`",
+        "line 26: `type`: unknown variant `i33`, expected one of `u16`, `i16`",
         "line 40: unknown field `colour`, expected one of",
         "line 41: bit = 99 is not in this type: it has 0 to 15",
-        "line 45: invalid type: floating point `0.1`, expected a string",
+        "line 45: `scale`: invalid type: floating point `0.1`, expected a string",
         "line 47: words are written like \"0x86A0\"",
     ];
     let told: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();

@@ -32,17 +32,20 @@ pub(super) fn reset() -> Step {
 
 /// What a line says.
 pub(super) fn said(line: &str) -> Said {
-    if let Some(hex) = line.strip_prefix('b') {
-        let hex = hex.strip_prefix('Y').unwrap_or(hex);
-        let frame = bytes_of(hex).and_then(|bytes| {
-            let (frame, behind) = cut(&bytes)?;
-            let rssi = behind.last().map(|raw| amb8465::rssi_dbm(*raw));
-            Some(Frame { bytes: frame.to_vec(), rssi_dbm: rssi })
-        });
-        return frame.map_or(Said::Noise, Said::Frame);
+    if line.starts_with('b') {
+        return frame(line).map_or(Said::Noise, Said::Frame);
     }
     match line.bytes().next() {
         Some(first) => Said::Reply(Reply { kind: first.into(), data: line.as_bytes().to_vec() }),
         None => Said::Noise,
     }
+}
+
+/// The frame in a line.
+pub(super) fn frame(line: &str) -> Option<Frame> {
+    let hex = line.strip_prefix('b')?;
+    let bytes = bytes_of(hex.strip_prefix('Y').unwrap_or(hex))?;
+    let (frame, behind) = cut(&bytes)?;
+    let rssi_dbm = behind.last().map(|raw| amb8465::rssi_dbm(*raw));
+    Some(Frame { bytes: frame.to_vec(), rssi_dbm })
 }

@@ -6,31 +6,43 @@ use ::mbus::radio::{Format, Link, Listener, Piece, Pieces, Scratch, State};
 use ::mbus::{Header, Selection, Status};
 use metering::{Clock, Moment};
 
+use super::topics::Topics;
 use super::{Event, Frame, RadioMode, Receiver, ReceiverKind};
 use crate::ear::{Heard, Plaint, Stranger};
 use crate::error::{Garble, ReadError};
 use crate::keyring::Keyring;
 use crate::mbus::readout::{Came, identity_of, locked, medium, readout_of};
+use crate::mqtt::MqttSettings;
 use crate::port::PortSettings;
 use crate::{Meter, MeterAddress, OddKind, OddRecord, Profiles};
 
 /// What the ear at a receiver has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RadioSettings {
-    /// Where it is plugged in.
-    pub port: PortSettings,
-    /// Which one it is.
-    pub kind: ReceiverKind,
-    /// What it listens for.
-    pub mode: RadioMode,
-    /// The speed of its serial line, if it was changed.
-    pub baud: Option<u32>,
+pub enum RadioSettings {
+    /// Of one that is plugged in, or says its lines over a connection.
+    Receiver {
+        /// Where it is plugged in.
+        port: PortSettings,
+        /// Which one it is.
+        kind: ReceiverKind,
+        /// What it listens for.
+        mode: RadioMode,
+        /// The speed of its serial line, if it was changed.
+        baud: Option<u32>,
+    },
+    /// Of those that say their lines on an MQTT broker.
+    Broker {
+        /// Where that is.
+        broker: MqttSettings,
+        /// Under which topics: a filter.
+        topic: String,
+    },
 }
 
 /// The ear at one receiver.
 #[derive(Debug)]
 pub struct RadioEar {
-    receiver: Receiver,
+    source: Source,
     meters: Vec<Meter>,
     profiles: Arc<Profiles>,
     keys: Arc<Keyring>,
@@ -41,6 +53,13 @@ pub struct RadioEar {
     scratch: Box<Scratch>,
 }
 
+/// Where frames come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Receiver(Box<Receiver>),
+    Topics(Box<Topics>),
+}
+
 impl RadioEar {
     /// An ear for `meters`, whose addresses are those that they send by radio.
     pub fn open(
@@ -49,19 +68,26 @@ impl RadioEar {
         profiles: Arc<Profiles>,
         keys: Arc<Keyring>,
     ) -> Self {
-        let RadioSettings { port, kind, mode, baud } = settings;
-        Self::at(Receiver::new(port, kind, mode, baud), meters, profiles, keys)
+        let source = match settings {
+            RadioSettings::Receiver { port, kind, mode, baud } => {
+                Source::Receiver(Box::new(Receiver::new(port, kind, mode, baud)))
+            }
+            RadioSettings::Broker { broker, topic } => {
+                Source::Topics(Box::new(Topics::new(broker, topic)))
+            }
+        };
+        Self::at(source, meters, profiles, keys)
     }
 
     pub(super) fn at(
-        receiver: Receiver,
+        source: Source,
         meters: Vec<Meter>,
         profiles: Arc<Profiles>,
         keys: Arc<Keyring>,
     ) -> Self {
         let formats = vec![Format::EMPTY; MOST_FORMATS].into_boxed_slice();
         let pieces = Pieces::new(vec![0; LONGEST_MESSAGE].into_boxed_slice());
-        Self { receiver, meters, profiles, keys, formats, pieces, scratch: Box::default() }
+        Self { source, meters, profiles, keys, formats, pieces, scratch: Box::default() }
     }
 
     /// Opens what is heard from now on with `keys`.
@@ -72,7 +98,11 @@ impl RadioEar {
     /// As [`Ear::hear`](crate::Ear::hear).
     pub async fn hear(&mut self, clock: &dyn Clock) -> Heard {
         loop {
-            return match self.receiver.next().await {
+            let event = match &mut self.source {
+                Source::Receiver(receiver) => receiver.next().await,
+                Source::Topics(topics) => topics.next().await,
+            };
+            return match event {
                 Event::Frame(frame) => match self.frame(frame, clock.now()) {
                     Some(heard) => heard,
                     None => continue,

@@ -2,31 +2,37 @@
 //!
 //! ```text
 //! T1;1;1;2026-01-31 12:00:00.000;97;148;88888888;0x6E4401…   rtl_wmbus: mode, checksums, 3 of 6
+//! T1;1;1;2026-01-31 12:00:00.00Z;-73;;;0x6E4401…             receivers of ESPHome: dBm in the fifth
 //! 00028954; ELV;20;1B;00; -83; T;5744961554…;                Elvaco CMeX50: dBm in the sixth field
+//! b2E44931578563412330333637A2A0020…80E0                      as a CUL: LQI and RSSI behind it
 //! telegram=|2E44931578563412330333637A2A0020…|               a log
 //! 2E44931578563412330333637A2A0020…                          a bare frame
 //! ```
 //!
 //! The longest run of hex digits is the frame, with or without its checksums.
 
-use super::Frame;
 use super::codec::Said;
+use super::{Frame, cul};
 
 /// The frame in a line of text; `None` if there is none, or one whose checksums are said to be
 /// wrong.
 pub fn frame_of_line(line: &str) -> Option<Frame> {
     let fields: Vec<&str> = line.split(';').map(str::trim).collect();
     let is_mode = |text: &str| matches!(text, "T1" | "T2" | "C1" | "C2" | "S1" | "S2");
-    let mut rssi_dbm = None;
-    match fields.as_slice() {
-        [mode, fits, ..] if is_mode(mode) && *fits == "0" => {
-            return None;
+    let dbm = match fields.as_slice() {
+        [mode, "0", ..] if is_mode(mode) => return None,
+        // That of `rtl_wmbus` itself is above zero, in units of its own.
+        [mode, _, _, _, dbm, ..] if is_mode(mode) => Some(dbm),
+        [_, _, _, _, _, dbm, ..] => Some(dbm),
+        [line] => {
+            if let Some(frame) = cul::frame(line) {
+                return Some(frame);
+            }
+            None
         }
-        [_, _, _, _, _, dbm, ..] => {
-            rssi_dbm = dbm.parse().ok().filter(|dbm| (-150..0).contains(dbm));
-        }
-        _ => {}
-    }
+        _ => None,
+    };
+    let rssi_dbm = dbm.and_then(|dbm| dbm.parse().ok()).filter(|dbm| (-150..0).contains(dbm));
     let runs = line.split(|letter: char| !letter.is_ascii_hexdigit());
     let longest = runs.max_by_key(|run| run.len())?;
     let bytes = bytes_of(longest)?;

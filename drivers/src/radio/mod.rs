@@ -14,10 +14,12 @@
 //! | `amb8465`  | Amber, now Würth, AMB8465 and the Metis that came after it            |
 //! | `cul`      | CUL and its kind (culfw): a line of text for each frame               |
 //! | `lines`    | lines of text with a frame in hex, of whatever makes them             |
+//! | `topics`   | the same on topics of an MQTT broker                                  |
 //!
 //! Sources: IMST, "Wireless M-Bus Host Controller Interface", 1.6; Amber Wireless, "AMB8426-M and
 //! AMB8626-M manual", 2.4, and Würth Elektronik's Metis reference manuals; the command reference of
-//! culfw; the readme of `rtl_wmbus`; Elvaco, "`CMeX50` user's manual".
+//! culfw; the readme of `rtl_wmbus`; Elvaco, "`CMeX50` user's manual"; the readme of the `wmbus`
+//! component for `ESPHome` (messages over MQTT).
 //!
 //! **Never true:** anything is sent by radio. A frame whose checksums or key do not fit, or that is
 //! of another meter than the configured one, becomes a value.
@@ -31,6 +33,7 @@ mod lines;
 mod receiver;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub use ear::{RadioEar, RadioSettings};
 pub use lines::frame_of_line;

@@ -17,6 +17,7 @@ use metering::{Clock, MeterId, Moment, Origin, Trust};
 use tokio::time::timeout;
 
 use super::codec::{Codec, Said};
+use super::ear::Source;
 use super::receiver::ReceiverPatience;
 use super::*;
 use crate::ear::{Heard as Told, Plaint};
@@ -142,6 +143,44 @@ fn each_receiver_tells_the_same_frame_in_its_way() {
     assert_eq!(said(ReceiverKind::Lines, &line(wrong), 99), [Said::Noise]);
 }
 
+/// Messages of receivers on a broker.
+#[track_caller]
+fn check_message(payload: &str, expected: &[(&[u8], Option<i16>)]) {
+    let frames = topics::frames_of(payload.as_bytes()).unwrap_or_default();
+    let frames: Vec<_> = frames.iter().map(|it| (it.bytes.as_slice(), it.rssi_dbm)).collect();
+    assert_eq!(frames, expected, "{payload}");
+}
+
+#[test]
+fn a_message_is_lines_or_an_object_with_a_frame_in_it() {
+    let (bare, a) = (frame(0x6700_1122, Framing::Bare, None), frame(0x6700_1122, Framing::A, None));
+    let esphome = format!(
+        "{{\"address\": \"67001122\", \"mode\": \"T\", \"rssi\": -73, \"frame\": \"{}\"}}",
+        hex(&bare)
+    );
+    check_message(&esphome, &[(&bare, Some(-73))]);
+    check_message(&format!("{{\"data\":\"{}\"}}", hex(&bare).to_lowercase()), &[(&bare, None)]);
+    let csv = format!("T1;1;1;2026-01-31 12:00:00.00Z;-73;;;0x{}", hex(&bare));
+    check_message(&csv, &[(&bare, Some(-73))]);
+    check_message(&format!("b{}80E0", hex(&a)), &[(&a, Some(-90))]);
+    check_message(&format!("bY{}80E0\n", hex(&bare)), &[(&bare, Some(-90))]);
+    check_message(&hex(&a), &[(&a, None)]);
+    check_message(&format!("{}\r\n{}\n", hex(&a), hex(&bare)), &[(&a, None), (&bare, None)]);
+    for nothing in [
+        "",
+        "online",
+        "{\"id\":\"76406477\",\"total_m3\":82.187,\"rssi_dbm\":-115}",
+        "{\"frame\":null}",
+        "[\"1F44\"]",
+        "b1F44",
+    ] {
+        check_message(nothing, &[]);
+    }
+    assert_eq!(topics::frames_of(&[0xFF, 0x44]), None);
+    let many = format!("{}\n", hex(&bare)).repeat(70);
+    assert_eq!(topics::frames_of(many.as_bytes()).unwrap().len(), 64);
+}
+
 #[test]
 fn frames_are_found_again_behind_noise_and_halves() {
     let bare = frame(0x6700_1122, Framing::Bare, None);
@@ -219,7 +258,12 @@ impl Stick {
     fn ear(&self, kind: ReceiverKind, meters: Vec<Meter>, keys: Keyring) -> RadioEar {
         let port = format!("serial://{}", self.path.display()).parse().unwrap();
         let receiver = Receiver::patient(port, kind, RadioMode::C, None, QUICK);
-        RadioEar::at(receiver, meters, Arc::new(Profiles::default()), Arc::new(keys))
+        RadioEar::at(
+            Source::Receiver(Box::new(receiver)),
+            meters,
+            Arc::new(Profiles::default()),
+            Arc::new(keys),
+        )
     }
 
     /// Waits for `question` and answers with `answer`. Whoever is asked the same again meanwhile
@@ -362,8 +406,12 @@ async fn lines_over_a_connection_that_ends_come_again_over_the_next() {
     let port = format!("tcp://{}", listener.local_addr().unwrap()).parse().unwrap();
     let receiver = Receiver::patient(port, ReceiverKind::Lines, RadioMode::C, None, QUICK);
     let meters = vec![meter(0x6700_1122)];
-    let mut ear =
-        RadioEar::at(receiver, meters, Arc::new(Profiles::default()), Arc::new(Keyring::new()));
+    let mut ear = RadioEar::at(
+        Source::Receiver(Box::new(receiver)),
+        meters,
+        Arc::new(Profiles::default()),
+        Arc::new(Keyring::new()),
+    );
     let playing = tokio::task::spawn_blocking(move || {
         for _ in 0..2 {
             let (mut stream, _) = listener.accept().unwrap();

@@ -62,6 +62,8 @@ pub(crate) enum Wire {
 pub(crate) struct Device {
     pub(crate) settings: BusSettings,
     pub(crate) requests: Arc<AtomicUsize>,
+    /// On a network, how often it was connected to.
+    pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) task: JoinHandle<()>,
 }
 
@@ -91,6 +93,7 @@ pub(crate) type Missing = &'static [u16];
 pub(crate) async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> Device {
     let requests = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&requests);
+    let connections = Arc::new(AtomicUsize::new(0));
     let (port, task) = match wire {
         Wire::Tcp | Wire::RtuOverTcp => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -100,10 +103,12 @@ pub(crate) async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> De
             } else {
                 PortSettings::RtuOverTcp(address)
             };
+            let accepted = Arc::clone(&connections);
             let task = tokio::spawn(async move {
                 let mut script = script.into_iter();
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
+                    accepted.fetch_add(1, Ordering::SeqCst);
                     serve(wire, stream, &mut script, missing, &counted).await;
                 }
             });
@@ -119,7 +124,7 @@ pub(crate) async fn device(wire: Wire, script: Vec<Act>, missing: Missing) -> De
             (PortSettings::Serial(slave), task)
         }
     };
-    Device { settings: settings(port), requests, task }
+    Device { settings: settings(port), requests, connections, task }
 }
 
 pub(crate) async fn serve(

@@ -57,7 +57,7 @@ async fn queueing_converter(mut delays: impl Iterator<Item = u64> + Send + 'stat
             }
         }
     });
-    Device { settings: settings(port), requests, task }
+    Device { settings: settings(port), requests, connections: Arc::default(), task }
 }
 
 /// Numbers from a fixed seed, so that a failure can be repeated.

@@ -12,6 +12,7 @@ use mbus::{
 use metering::{NoReading, Origin};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time;
 
@@ -51,8 +52,8 @@ pub(crate) enum Act {
     /// Answers, and hangs up.
     LastWord,
     /// Says the telegrams with these access numbers, of which none announces another, one after
-    /// the other.
-    Says(&'static [u8]),
+    /// the other, and tells when it has.
+    Says(&'static [u8], &'static Notify),
     /// Says what this makes of the number of the telegram.
     Own(fn(u8) -> Vec<u8>),
 }
@@ -228,11 +229,12 @@ pub(crate) async fn serve(
                         return;
                     }
                     Act::Own(said) => said(telegram),
-                    Act::Says(numbers) => {
+                    Act::Says(numbers, told) => {
                         for number in numbers {
                             drop(stream.write_all(&said(*number, 5, KAM)).await);
                             time::sleep(Duration::from_millis(10)).await;
                         }
+                        told.notify_one();
                         vec![]
                     }
                 }

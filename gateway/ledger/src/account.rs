@@ -129,19 +129,19 @@ impl Code {
     }
 
     /// The first rule that fits, in the order of the contract's specification.
-    fn of(attempt: &Attempt) -> Self {
+    fn of(attempt: &Attempt, settings: Settings) -> Self {
         let failure = match attempt.outcome {
             _ if !attempt.clock_trusted => return Self::Clock,
             Outcome::Success => return Self::Up,
             Outcome::Failed(failure) => failure,
         };
         let References { asked, answered, link_down } = attempt.references;
-        if link_down || (asked > 0 && answered == 0) {
+        if settings.references && (link_down || (asked > 0 && answered == 0)) {
             return Self::Link;
         }
         match failure {
             Failure::Tls(TlsFailure::ForeignCa) => Self::Link,
-            _ if answered < 2 => Self::Ambiguous,
+            _ if settings.references && answered < 2 => Self::Ambiguous,
             Failure::Status(429) => Self::RateLimited,
             Failure::Status(401 | 403) => Self::Refused,
             Failure::Status(_)
@@ -173,13 +173,19 @@ pub struct Settings {
     pub recovery: i64,
     /// A single success ends an outage; else it takes two.
     pub one_success_ends: bool,
+    /// Whoever asks has a link of its own to answer for: a failure counts only with references that
+    /// answered.
+    pub references: bool,
 }
 
 impl Settings {
     /// A link that costs nothing: a probe every 20 s.
-    pub const WIRED: Self = Self { cover: 60, recovery: 10, one_success_ends: false };
+    pub const WIRED: Self =
+        Self { cover: 60, recovery: 10, one_success_ends: false, references: true };
     /// A link that is paid by the byte: a probe every 60 s.
     pub const METERED: Self = Self { cover: 120, ..Self::WIRED };
+    /// The vendor's own probe, once a minute: its link is the vendor's affair.
+    pub const VENDOR: Self = Self { references: false, ..Self::METERED };
 }
 
 /// The code of every second of `time`, as spans in order without a hole between them.
@@ -205,7 +211,7 @@ pub fn account(attempts: &[Attempt], time: Range<i64>, settings: Settings) -> Ve
 
         let leaps = next.filter(|next| leaps(attempt, next));
         let until = leaps.map_or(until, |next| next.at);
-        let code = match (Code::of(attempt), outage) {
+        let code = match (Code::of(attempt, settings), outage) {
             _ if leaps.is_some() => Code::Clock,
             (Code::Up, Some(down)) if !recovered(attempt, next, settings) => down,
             (code, _) => code,
@@ -239,7 +245,7 @@ fn recovered(success: &Attempt, next: Option<&Attempt>, settings: Settings) -> b
         return true;
     }
     next.is_some_and(|next| {
-        Code::of(next) == Code::Up
+        Code::of(next, settings) == Code::Up
             && next.at - success.at >= settings.recovery
             && next.at - success.at <= settings.cover
     })

@@ -33,7 +33,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Book<'e> {
     entries: &'e [Entry],
-    corrected: BTreeMap<u64, &'e Correction>,
+    /// By the number of what is corrected: the number of the last correction, and that.
+    corrected: BTreeMap<u64, (u64, &'e Correction)>,
 }
 
 /// A month as it is told to the other side.
@@ -90,6 +91,11 @@ impl Statement {
     pub fn stated(&self) -> Stated {
         let month = self.case.period.month().to_string();
         Stated { month, case: digest(&self.case), figures: self.figures() }
+    }
+
+    /// The last day on which notice can be given; `None` if there is no breach.
+    pub fn deadline(&self) -> Option<NaiveDate> {
+        Some(self.settled.deadlines?.by(self.case.policy.breach_moment))
     }
 
     /// The month has not ended, or not all of it is in the ledger.
@@ -168,7 +174,7 @@ impl<'e> Book<'e> {
     /// What these entries, the first ones of a ledger, say.
     pub fn new(entries: &'e [Entry]) -> Self {
         let corrected = entries.iter().filter_map(|entry| match &entry.fact {
-            Fact::Correction(correction) => Some((correction.of, correction)),
+            Fact::Correction(correction) => Some((correction.of, (entry.seq, correction))),
             _ => None,
         });
         Self { entries, corrected: corrected.collect() }
@@ -177,9 +183,14 @@ impl<'e> Book<'e> {
     /// What is in force, with the number and the time of each entry.
     fn facts(&self) -> impl Iterator<Item = (&'e Entry, &'e Fact)> {
         self.entries.iter().filter_map(|entry| match self.corrected.get(&entry.seq) {
-            Some(correction) => Some((entry, correction.instead.as_deref()?)),
+            Some((_, correction)) => Some((entry, correction.instead.as_deref()?)),
             None => Some((entry, &entry.fact)),
         })
+    }
+
+    /// The number of the entry that put in force what stands in the place of `entry`.
+    fn since(&self, entry: &Entry) -> u64 {
+        self.corrected.get(&entry.seq).map_or(entry.seq, |(correction, _)| *correction)
     }
 
     /// The contract whose terms hold in `month`: the last one that began before its end.
@@ -199,6 +210,11 @@ impl<'e> Book<'e> {
             }
         }
         Ok(in_force)
+    }
+
+    /// What the contract of `month` sets; `None` if there is none.
+    pub fn terms(&self, month: &str) -> Option<&'e Terms> {
+        self.contract(month).ok().map(|(contract, _)| &contract.terms)
     }
 
     /// The statement of `month`, written `2026-11`.
@@ -236,7 +252,11 @@ impl<'e> Book<'e> {
         };
 
         let until = self.until();
-        let (tried, spans) = self.spans(covered.time(), until, contract.before);
+        let settings = match contract.before.line {
+            Link::Wired => Settings::WIRED,
+            Link::Metered => Settings::METERED,
+        };
+        let (tried, spans) = self.spans(covered.time(), until, contract.before, settings);
         let is_down = |span: &&Span| span.code.is_down() && !excused(span.code, contract.before);
         let time = |span: &Span| Interval::new(span.from, span.until);
         let outages = joined(spans.iter().filter(is_down).filter_map(time));
@@ -247,8 +267,14 @@ impl<'e> Book<'e> {
         let case = Case {
             outages: outages
                 .into_iter()
-                .filter(|outage| outage.and(covered.time()).is_some())
-                .map(|time| Down { id: name(time.from()), time })
+                .filter_map(|outage| {
+                    let id = name(outage.from());
+                    let time = outage.and(covered.time())?;
+                    // The period cuts it, and the whole of it is asked whether it is short. A month
+                    // of which not all is covered does not cut it where it has to.
+                    let is_cut = covered == period;
+                    Some(Down { id, time: if is_cut { outage } else { time } })
+                })
                 .collect(),
             unknown: unknown.iter().filter_map(|span| time(span)?.and(covered.time())).collect(),
             exclusions: self.exclusions(covered.time(), contract),
@@ -281,6 +307,29 @@ impl<'e> Book<'e> {
         })
     }
 
+    /// The same month as `statement` has it, with what this book, the vendor's, saw of it: outages and
+    /// unknown time. Time that is not in it yet is unknown.
+    pub fn beside(&self, statement: &Statement) -> Case {
+        let (case, read) = (&statement.case, statement.contract.before);
+        let period = case.period.time();
+        let until = self.until().min(statement.until);
+        let (_, spans) = self.spans(period, until, read, Settings::VENDOR);
+        let time = |span: &Span| Interval::new(span.from, span.until);
+        let is_down = |span: &&Span| span.code.is_down();
+        let outages = joined(spans.iter().filter(is_down).filter_map(time));
+        let unknown = spans.iter().filter(|span| span.code.is_unknown()).filter_map(time);
+        let missing = Interval::new(until.max(period.from()), statement.until.min(period.until()));
+        Case {
+            outages: outages
+                .into_iter()
+                .filter(|outage| outage.and(period).is_some())
+                .map(|time| Down { id: name(time.from()), time })
+                .collect(),
+            unknown: unknown.chain(missing).filter_map(|it| it.and(period)).collect(),
+            ..case.clone()
+        }
+    }
+
     /// Up to when attempts are in the ledger.
     fn until(&self) -> i64 {
         let attempts = self.entries.iter().rev().find(|it| matches!(it.fact, Fact::Attempts(_)));
@@ -290,7 +339,13 @@ impl<'e> Book<'e> {
 
     /// What was tried in `time` and a day on either side of it, in order of time, and the spans of
     /// that, as far as there are entries.
-    fn spans(&self, time: Interval, until: i64, read: BeforeCase) -> (Vec<Attempt>, Vec<Span>) {
+    fn spans(
+        &self,
+        time: Interval,
+        until: i64,
+        read: BeforeCase,
+        settings: Settings,
+    ) -> (Vec<Attempt>, Vec<Span>) {
         let around = time.from() - DAY_S..(time.until() + DAY_S).min(until);
         if around.is_empty() {
             return (Vec::new(), Vec::new());
@@ -298,10 +353,6 @@ impl<'e> Book<'e> {
         let mut attempts = self.attempts(around.start - DAY_S..around.end);
         // Two of one second stay in the order in which they were kept.
         attempts.sort_by_key(|attempt| attempt.at);
-        let settings = match read.line {
-            Link::Wired => Settings::WIRED,
-            Link::Metered => Settings::METERED,
-        };
         let one_success_ends = read.recovery_successes == RecoverySuccesses::One;
         let spans = account(&attempts, around, Settings { one_success_ends, ..settings });
         (attempts, spans)
@@ -317,30 +368,46 @@ impl<'e> Book<'e> {
             .filter(|tried| tried.touches(&time))
             .flat_map(Tried::attempts)
             .filter(|attempt| time.contains(&attempt.at))
+            // Nobody asks more than once a second; who says so does not fill the memory.
+            .take(usize::try_from(time.end.saturating_sub(time.start)).unwrap_or(0))
             .collect()
     }
 
-    fn invoked(&self) -> impl Iterator<Item = &'e Invoked> {
-        self.facts().filter_map(|(_, fact)| match fact {
-            Fact::Exclusion(invoked) => Some(invoked),
+    fn invoked(&self) -> impl Iterator<Item = (&'e Entry, &'e Invoked)> {
+        self.facts().filter_map(|(entry, fact)| match fact {
+            Fact::Exclusion(invoked) => Some((entry, invoked)),
             _ => None,
+        })
+    }
+
+    /// The last answer to each exclusion, by its name, and since which entry it is in force.
+    fn answers(&self) -> BTreeMap<&'e str, (u64, &'e Answer)> {
+        let answers = self.facts().filter_map(|(entry, fact)| match fact {
+            Fact::Answer(answer) => Some((answer.exclusion.as_str(), (self.since(entry), answer))),
+            _ => None,
+        });
+        answers.collect()
+    }
+
+    /// What was invoked and is in force, with its entry and what was answered to it.
+    ///
+    /// An answer is to what was there to be answered: of an exclusion that took the place of another
+    /// after it, or that has the name of one that was taken back, it says nothing.
+    fn answered(&self) -> impl Iterator<Item = (&'e Entry, &'e Invoked, Option<&'e Answer>)> {
+        let answers = self.answers();
+        self.invoked().map(move |(entry, invoked)| {
+            let answer = answers.get(invoked.id.as_str());
+            let answer = answer.filter(|(since, _)| *since > self.since(entry));
+            (entry, invoked, answer.map(|(_, answer)| *answer))
         })
     }
 
     /// What was invoked for `time`. Nobody who has not answered has agreed.
     fn exclusions(&self, time: Interval, contract: &Contract) -> Vec<Exclusion> {
-        let answers: BTreeMap<&str, Status> = self
-            .facts()
-            .filter_map(|(_, fact)| match fact {
-                Fact::Answer(answer) => Some((answer.exclusion.as_str(), answer.status)),
-                _ => None,
-            })
-            .collect();
-        self.invoked()
-            .filter(|invoked| invoked.time.and(time).is_some())
-            .map(|invoked| {
-                let answer = answers.get(invoked.id.as_str()).copied();
-                invoked.as_exclusion(answer.unwrap_or(Status::Disputed))
+        self.answered()
+            .filter(|(_, invoked, _)| invoked.time.and(time).is_some())
+            .map(|(_, invoked, answer)| {
+                invoked.as_exclusion(answer.map_or(Status::Disputed, |answer| answer.status))
             })
             .map(|exclusion| match contract.before.late_notice {
                 LateNotice::WholeWindow => exclusion,
@@ -383,7 +450,7 @@ impl<'e> Book<'e> {
     ///
     /// [`Refused`] if it does not.
     pub fn takes(&self, fact: &Fact) -> Result<(), Refused> {
-        let is_invoked = |id: &str| self.invoked().any(|it| it.id == id);
+        let is_invoked = |id: &str| self.invoked().any(|(_, it)| it.id == id);
         match fact {
             Fact::Contract(it) => self.takes_contract(it),
             Fact::Correction(it) => self.takes_correction(it),
@@ -478,18 +545,8 @@ impl<'e> Book<'e> {
 
     /// What was invoked and is in force, each with the number of its entry and the last answer.
     pub fn all_invoked(&self) -> Vec<(u64, &'e Invoked, Option<&'e Answer>)> {
-        let answer = |id: &str| {
-            let answers = self.facts().filter_map(|(_, fact)| match fact {
-                Fact::Answer(answer) if answer.exclusion == id => Some(answer),
-                _ => None,
-            });
-            answers.last()
-        };
-        let all = self.facts().filter_map(|(entry, fact)| match fact {
-            Fact::Exclusion(invoked) => Some((entry.seq, invoked, answer(&invoked.id))),
-            _ => None,
-        });
-        all.collect()
+        let all = self.answered();
+        all.map(|(entry, invoked, answer)| (entry.seq, invoked, answer)).collect()
     }
 
     /// The notice that was given for `month` and what was said to it, in order.
@@ -506,6 +563,7 @@ impl<'e> Book<'e> {
         self.facts().flat_map(|(_, fact)| match fact {
             Fact::Exclusion(invoked) => invoked.proofs.as_slice(),
             Fact::Claim(claimed) => claimed.proofs.as_slice(),
+            Fact::Progress(progress) => progress.proofs.as_slice(),
             _ => &[],
         })
     }
@@ -590,7 +648,7 @@ fn remainder(exclusion: Exclusion, contract: &Contract) -> Exclusion {
     let notice_days = u64::from(contract.terms.notice_days);
     let first = match contract.policy.notice_rule {
         NoticeRule::Hours72 => {
-            Some(notice.given_at + DAY_S * i64::from(contract.terms.notice_days))
+            Some(notice.given_at.saturating_add(DAY_S * i64::from(contract.terms.notice_days)))
         }
         rule => {
             let days = notice_days + u64::from(rule == NoticeRule::ClearDays);

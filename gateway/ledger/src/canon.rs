@@ -321,6 +321,12 @@ macro_rules! words {
             }
         }
 
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$variant => $word),* })
+            }
+        }
+
         impl std::str::FromStr for $type {
             type Err = $crate::NoWord;
 

@@ -353,7 +353,7 @@ impl NoticeRule {
         match self {
             Self::DateDiff => days().is_some_and(|days| days >= wanted),
             Self::ClearDays => days().is_some_and(|days| days > wanted),
-            Self::Hours72 => start - given_at >= 86_400 * wanted,
+            Self::Hours72 => start.saturating_sub(given_at) >= 86_400 * wanted,
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Chain {
     heads: Vec<Head>,
     /// Each key, and the number of the entry from which on it signs.
     keys: Vec<(u64, [u8; 32])>,
+    /// How many attempts its entries have.
+    attempts: u64,
 }
 
 impl Chain {
@@ -80,6 +82,7 @@ impl Chain {
             keys: vec![(1, open.key)],
             heads: vec![Head::start(open.ledger).after(bytes)],
             entries: vec![first],
+            attempts: 0,
         };
         for bytes in entries {
             chain.push(bytes)?;
@@ -101,6 +104,7 @@ impl Chain {
         }
         match &entry.fact {
             Fact::Open(_) => return Err(broken("a ledger is opened twice")),
+            Fact::Attempts(it) => self.attempts = self.attempts.saturating_add(it.tried.len()),
             Fact::Correction(it) if !(1..entry.seq).contains(&it.of) => {
                 return Err(broken("it corrects an entry that is not before it"));
             }
@@ -109,6 +113,9 @@ impl Chain {
             }
             Fact::Key(key) => self.keys.push((entry.seq, key.key)),
             _ => {}
+        }
+        if self.attempts > MOST_ATTEMPTS {
+            return Err(broken("it has more attempts than a probe makes in twenty years"));
         }
         self.heads.push(head);
         self.entries.push(entry);
@@ -142,6 +149,11 @@ impl Chain {
         self.heads.get(usize::try_from(seq.checked_sub(1)?).ok()?).copied()
     }
 
+    /// Each key that signs, with the number of the entry from which on it does, in order.
+    pub fn keys(&self) -> impl Iterator<Item = (u64, [u8; 32])> {
+        self.keys.iter().copied()
+    }
+
     /// The key that signs what ends with the entry of this number.
     pub fn key_at(&self, seq: u64) -> Option<[u8; 32]> {
         let (_, key) = self.keys.iter().rev().find(|(from, _)| *from <= seq)?;
@@ -149,10 +161,22 @@ impl Chain {
     }
 }
 
+/// The id of the book that the vendor keeps beside the ledger of this gateway.
+pub fn vendors(gateway: [u8; 16]) -> [u8; 16] {
+    let hash = Sha256::new().chain_update("sla-ledger/1 vendor\n").chain_update(gateway).finalize();
+    let mut id = [0; 16];
+    id.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    id
+}
+
 /// What the old key signs so that a new one takes its place.
 pub fn rotation(new: [u8; 32]) -> Vec<u8> {
     [b"sla-ledger/1 key\n".as_slice(), &new].concat()
 }
+
+/// A probe that fails all the time asks every ten seconds. An entry of a few bytes can say that there
+/// were a day of them: without a bound a file of some megabytes would keep its reader busy for days.
+const MOST_ATTEMPTS: u64 = 20 * 366 * 8_640;
 
 const UNREADABLE: &str = "its bytes are not the canonical ones of an entry";
 const OUT_OF_ORDER: &str = "it has another number: an entry is missing, doubled or moved";
@@ -219,3 +243,34 @@ fn part(file: &[u8]) -> Option<(&[u8], &[u8; 32], &[u8])> {
 }
 
 const SEGMENT: &[u8] = b"sla-ledger/1 entries\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Attempts, Open};
+    use crate::{Attempt, Outcome, References, Tried};
+
+    #[test]
+    fn few_bytes_that_say_much_are_no_work_without_end() {
+        let fact = Fact::Open(Open { ledger: [7; 16], key: [3; 32] });
+        let opened = Entry { seq: 1, at_ms: 0, fact }.to_bytes();
+        let well = |at| Attempt {
+            at,
+            outcome: Outcome::Success,
+            references: References::default(),
+            clock_trusted: true,
+            age: None,
+        };
+        let tried = Tried::new((1_000..1_010).map(well));
+        let fact = Fact::Attempts(Attempts { through: 10, tried });
+        let ten = Entry { seq: 2, at_ms: 0, fact }.to_bytes();
+        let push = |before| {
+            let mut chain = Chain::read([opened.as_slice()]).unwrap();
+            chain.attempts = before;
+            chain.push(&ten).map_err(|broken| broken.why)
+        };
+        assert_eq!(push(MOST_ATTEMPTS - 10), Ok(()));
+        let said = "it has more attempts than a probe makes in twenty years";
+        assert_eq!(push(MOST_ATTEMPTS - 9), Err(said));
+    }
+}

@@ -188,15 +188,52 @@ pub struct BeforeCase {
     pub credit_without_next_bill: CreditWithoutNextBill,
     /// How long an attempt speaks for, and so how often there has to be one.
     pub line: Link,
+    /// One fee for several sites.
+    pub many_sites_one_fee: ManySites,
 }
-record!(BeforeCase {
-    single_vantage,
-    partial_month,
-    late_notice,
-    recovery_successes,
-    credit_without_next_bill,
-    line,
-});
+
+/// The list of its fields. What is usual of several sites is left out, so that each has one encoding.
+impl Canon for BeforeCase {
+    fn write(&self, pen: &mut Pen) {
+        let own =
+            (self.many_sites_one_fee != ManySites::default()).then_some(&self.many_sites_one_fee);
+        pen.list(6 + usize::from(own.is_some()));
+        pen.put(&self.single_vantage).put(&self.partial_month).put(&self.late_notice);
+        pen.put(&self.recovery_successes).put(&self.credit_without_next_bill).put(&self.line);
+        if let Some(sites) = own {
+            pen.put(sites);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let fields = reader.list()?;
+        let before = Self {
+            single_vantage: reader.get()?,
+            partial_month: reader.get()?,
+            late_notice: reader.get()?,
+            recovery_successes: reader.get()?,
+            credit_without_next_bill: reader.get()?,
+            line: reader.get()?,
+            many_sites_one_fee: ManySites::default(),
+        };
+        match fields {
+            6 => Some(before),
+            7 => Some(Self { many_sites_one_fee: reader.get()?, ..before }),
+            _ => None,
+        }
+    }
+}
+
+/// One fee for several sites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManySites {
+    /// The line is down while a report of any of them cannot be had.
+    #[default]
+    AnySite,
+    /// The mean of the sites is what counts.
+    Weighted,
+}
+words!(ManySites { AnySite = "any_site", Weighted = "weighted" });
 
 /// Downtime that a single place saw, with its references well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -348,8 +385,31 @@ pub struct Progress {
     pub who: String,
     /// The invoice's number, or the reason.
     pub note: String,
+    /// What is attached.
+    pub proofs: Vec<Proof>,
 }
-record!(Progress { month, step, who, note });
+
+/// The list of its fields. No documents are left out, so that each has one encoding.
+impl Canon for Progress {
+    fn write(&self, pen: &mut Pen) {
+        pen.list(4 + usize::from(!self.proofs.is_empty()));
+        pen.put(&self.month).put(&self.step).put(&self.who).put(&self.note);
+        if !self.proofs.is_empty() {
+            pen.put(&self.proofs);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let fields = reader.list()?;
+        let (month, step, who, note) = (reader.get()?, reader.get()?, reader.get()?, reader.get()?);
+        let proofs: Vec<Proof> = match fields {
+            4 => Vec::new(),
+            5 => reader.get()?,
+            _ => return None,
+        };
+        Some(Self { month, step, who, note, proofs })
+    }
+}
 
 /// How far a claim is after it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

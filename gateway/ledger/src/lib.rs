@@ -27,12 +27,14 @@ pub mod case;
 pub mod chain;
 pub mod entry;
 mod interval;
+pub mod minutes;
 mod month;
 pub mod note;
 pub mod reconcile;
 pub mod settlement;
 mod sla;
 mod terms;
+pub mod together;
 mod tried;
 
 pub use account::{

@@ -154,9 +154,10 @@ impl Period {
     }
 }
 
-/// The local date at `second` (UTC since 1970); `None` outside the years that a date can have.
+/// The local date at `second` (UTC since 1970); `None` outside the years 1 to 9999.
 pub(crate) fn local_day(zone: Tz, second: i64) -> Option<NaiveDate> {
     let utc = DateTime::from_timestamp(second, 0)?.naive_utc();
+    (1..=9_999).contains(&utc.year()).then_some(())?;
     let shift = shift(utc.year());
     let like = utc.checked_sub_days(Days::new(shift))?;
     zone.from_utc_datetime(&like).date_naive().checked_add_days(Days::new(shift))

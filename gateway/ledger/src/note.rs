@@ -97,6 +97,14 @@ impl Note {
         })
     }
 
+    /// Whether a signature that says it is by `by` is not.
+    pub fn is_forged(&self, by: &Verifier) -> bool {
+        let (text, key_hash) = (self.checkpoint.text(), by.key_hash());
+        let says = |it: &&Signed| it.name == by.name && it.key_hash == key_hash;
+        let mut theirs = self.signatures.iter().filter(says);
+        theirs.any(|it| !verifies(&by.key, text.as_bytes(), &it.signature))
+    }
+
     /// The names of those who say that they signed it, whoever they are.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.signatures.iter().map(|it| it.name.as_str())

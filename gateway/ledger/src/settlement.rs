@@ -135,6 +135,22 @@ pub struct Deadlines {
     pub first_outage: NaiveDate,
 }
 
+impl Deadlines {
+    /// The one that holds, as the contract is read.
+    pub const fn by(&self, moment: BreachMoment) -> NaiveDate {
+        match moment {
+            BreachMoment::MonthEnd => self.month_end,
+            BreachMoment::Crossing => self.crossing,
+            BreachMoment::FirstOutage => self.first_outage,
+        }
+    }
+
+    /// The one that holds however it is read.
+    pub fn safe(&self) -> NaiveDate {
+        self.month_end.min(self.crossing).min(self.first_outage)
+    }
+}
+
 /// How far a claim has come; the first that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimState {
@@ -207,9 +223,8 @@ pub fn settle(case: &Case) -> Settlement {
     });
     let claim = claim_state(case, first, deadlines);
 
-    let annual = case.annual.ore() * period.days();
-    let months = 12 * period.month().days();
-    let claimable = rounded_half_up(annual * i64::from(tier.percent()), months * 100);
+    let (annual, months) = fee(case);
+    let claimable = credit(case, tier);
     let accrued = if claim == ClaimState::Ok { claimable } else { 0 };
     let room = case.cap.map(|cap| (cap.paid.ore() - cap.incurred.ore()).max(0));
     let due = room.map_or(accrued, |room| accrued.min(room));
@@ -230,6 +245,23 @@ pub fn settle(case: &Case) -> Settlement {
         unknown_as_down: as_read(UnknownIs::Down, false),
         disputed_accepted: as_read(case.policy.unknown, true),
     }
+}
+
+/// The period's share of the fee, as a fraction in øre.
+fn fee(case: &Case) -> (i64, i64) {
+    let period = case.period;
+    (case.annual.ore() * period.days(), 12 * period.month().days())
+}
+
+/// The credit in øre that a tier makes of the period's fee.
+pub(crate) fn credit(case: &Case, tier: Tier) -> i64 {
+    let (annual, months) = fee(case);
+    rounded_half_up(annual * i64::from(tier.percent()), months * 100)
+}
+
+/// The time of all exclusions that act, joined.
+pub(crate) fn excluding(case: &Case) -> Vec<Interval> {
+    Exclusions::of(case, false).all
 }
 
 /// A case with its open questions answered in one way.
@@ -402,11 +434,7 @@ fn owned(ranked: &[(Interval, usize)]) -> Vec<(Interval, usize)> {
 fn claim_state(case: &Case, first: Option<i64>, deadlines: Option<Deadlines>) -> ClaimState {
     let Some((first, deadlines)) = first.zip(deadlines) else { return ClaimState::NoBreach };
     let Some(claim) = case.claim else { return ClaimState::NotNotified };
-    let last_day = match case.policy.breach_moment {
-        BreachMoment::MonthEnd => deadlines.month_end,
-        BreachMoment::Crossing => deadlines.crossing,
-        BreachMoment::FirstOutage => deadlines.first_outage,
-    };
+    let last_day = deadlines.by(case.policy.breach_moment);
     let over = last_day.succ_opt().map(|next| midnight(case.zone(), next));
     if !claim.written {
         ClaimState::NotWritten

@@ -7,7 +7,7 @@
 use crate::case::{Case, Down, Ore};
 use crate::interval::joined;
 use crate::settlement::percent;
-use crate::{Code, Interval, Month, Period, Span, Tier, settle};
+use crate::{Code, Interval, Month, Period, Span, Terms, Tier, settle};
 
 /// One time during which the reports could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,12 @@ impl Verdict {
     }
 }
 
-/// The verdict on `month` by `spans`.
+/// The verdict on `month` by `spans`, where the tiers of `terms` are agreed.
 ///
 /// Give the spans of at least a day on either side of the month too: an outage that straddles its
 /// border is tested whole. Time that no span covers, such as the rest of a month that is still
 /// running, is neither down nor unknown.
-pub fn evaluate(month: Month, spans: &[Span]) -> Verdict {
+pub fn evaluate(month: Month, spans: &[Span], terms: &Terms) -> Verdict {
     let whole = month.span();
     let time = |span: &Span| Interval::new(span.from, span.until);
     let down = spans.iter().filter(|span| span.code.is_down()).filter_map(time);
@@ -95,6 +95,7 @@ pub fn evaluate(month: Month, spans: &[Span]) -> Verdict {
     let settled = settle(&Case {
         outages: joined(down).into_iter().map(|time| Down { id: String::new(), time }).collect(),
         unknown: unknown.into_iter().filter_map(time).collect(),
+        terms: terms.clone(),
         ..Case::new(Period::whole(month), Ore::default())
     });
     Verdict {
@@ -122,6 +123,25 @@ mod tests {
     use chrono_tz::Europe::Oslo;
 
     use super::*;
+    use crate::{Limit, Tiers};
+
+    fn evaluate(month: Month, spans: &[Span]) -> Verdict {
+        super::evaluate(month, spans, &Terms::default())
+    }
+
+    #[test]
+    fn a_contract_may_have_tiers_of_its_own() {
+        let limits = vec![Limit { below: 9_990, credit: 5 }, Limit { below: 9_950, credit: 20 }];
+        let terms = Terms { tiers: Tiers::new(limits).unwrap(), ..Terms::default() };
+        let month = Month::new(2026, 1, Oslo).unwrap();
+        let tier = |counted| {
+            let spans = [down(month.span().start, counted)];
+            super::evaluate(month, &spans, &terms).tier.percent()
+        };
+        let allowed = terms.tiers.limits().iter().map(|it| it.allows(month.denominator()));
+        assert_eq!(allowed.collect::<Vec<_>>(), [2_678, 13_392]);
+        assert_eq!((tier(2_678), tier(2_679), tier(13_392), tier(13_393)), (0, 5, 5, 20));
+    }
 
     fn second(local: &str) -> i64 {
         local.parse::<DateTime<chrono::FixedOffset>>().unwrap().timestamp()

@@ -40,6 +40,13 @@ pub struct Limit {
 }
 record!(Limit { below, credit });
 
+impl Limit {
+    /// How many seconds of `denominator` may be down without coming below it.
+    pub fn allows(self, denominator: i64) -> i64 {
+        (10_000 - i64::from(self.below)) * denominator / 10_000
+    }
+}
+
 impl Default for Tiers {
     fn default() -> Self {
         let limit = |(below, credit)| Limit { below, credit };
@@ -70,6 +77,11 @@ impl Tiers {
         Ok(Self(limits))
     }
 
+    /// How many seconds of `denominator` may be down without any credit.
+    pub fn allows(&self, denominator: i64) -> i64 {
+        self.0.first().map_or(denominator, |limit| limit.allows(denominator))
+    }
+
     /// From the highest uptime to the lowest.
     pub fn limits(&self) -> &[Limit] {
         &self.0
@@ -83,8 +95,7 @@ impl Tiers {
 
     /// The counted seconds of `denominator` by which a month is lost.
     pub(crate) fn lost_by(&self, denominator: i64) -> i64 {
-        let promised = self.0.first().map_or(0, |limit| i64::from(limit.below));
-        (10_000 - promised) * denominator / 10_000 + 1
+        self.allows(denominator) + 1
     }
 }
 

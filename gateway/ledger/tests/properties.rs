@@ -8,6 +8,7 @@ use ledger::case::{
     BreachMoment, Case, Claim, Denominator, Down, Exclusion, Ground, Notice, NoticeRule, Ore,
     Policy, ShortRule, Status, Straddle, UnknownIs,
 };
+use ledger::minutes::{Minute, minutes};
 use ledger::{Interval, Limit, Month, Period, Terms, Tiers, settle};
 use proptest::prelude::*;
 
@@ -169,6 +170,21 @@ proptest! {
             other.unknown.reverse();
         }
         prop_assert_eq!(settle(&case), settle(&other));
+    }
+
+    #[test]
+    fn the_minutes_come_to_the_month(case in case()) {
+        let settled = settle(&case);
+        let minutes = minutes(&case, &settled);
+        let sum = |of: fn(&Minute) -> i64| minutes.iter().map(of).sum::<i64>();
+        prop_assert_eq!(sum(|it| it.down), settled.totals.down);
+        prop_assert_eq!(sum(|it| it.unknown), settled.totals.unknown);
+        prop_assert_eq!(sum(|it| it.excluded), settled.totals.excluded);
+        for minute in &minutes {
+            prop_assert_eq!(minute.at.rem_euclid(60), 0);
+            prop_assert!(minute.down + minute.unknown <= 60);
+            prop_assert!(minute.excluded <= minute.down);
+        }
     }
 
     #[test]

@@ -6,11 +6,11 @@ use chrono_tz::Europe::Oslo;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey};
 use ledger::book::{Book, Refused, Stage};
-use ledger::case::{Claim, Ground, Notice, Ore, Status};
+use ledger::case::{BreachMoment, Claim, Ground, Notice, Ore, Policy, Status};
 use ledger::chain::{Chain, Head, rotation, segment};
 use ledger::entry::{
     Answer, Attempts, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Invoked, LateNotice,
-    NewKey, Open, Progress, SingleVantage, Step,
+    NewKey, Open, PartialMonth, Progress, SingleVantage, Step,
 };
 use ledger::note::{Checkpoint, Note, Verifier};
 use ledger::{Attempt, Failure, Interval, Month, Outcome, References, Tried};
@@ -169,6 +169,81 @@ fn a_correction_is_an_entry_and_the_last_one_holds() {
 }
 
 #[test]
+fn an_answer_is_to_what_was_there_to_be_answered() {
+    let wide = || {
+        let narrow = maintenance(0);
+        let from = narrow.time.from();
+        Invoked { time: Interval::new(from, from + 600).unwrap(), ..narrow }
+    };
+    let correction = |of, instead| {
+        let (who, why) = ("vendor".into(), "mistyped".into());
+        Fact::Correction(Correction { of, who, why, instead })
+    };
+    let accepted = || {
+        let mut ledger = Ledger::new();
+        ledger.hour(0, 0..0);
+        ledger.hour(1, 600..1_200);
+        let of = ledger.write(start() + 7_300, Fact::Exclusion(maintenance(0)));
+        ledger.write(start() + 7_400, answer(Status::Accepted));
+        assert_eq!(ledger.counted(), 300);
+        (ledger, of)
+    };
+
+    // Another window in the place of the one that was accepted.
+    let (mut ledger, of) = accepted();
+    ledger.write(start() + 7_500, correction(of, Some(Box::new(Fact::Exclusion(wide())))));
+    assert_eq!(ledger.counted(), 600);
+    assert!(ledger.book().all_invoked()[0].2.is_none(), "nobody has answered to this one");
+    ledger.write(start() + 7_600, answer(Status::Accepted));
+    assert_eq!(ledger.counted(), 0);
+
+    // Another one of the same name, after the first was taken back.
+    let (mut ledger, of) = accepted();
+    ledger.write(start() + 7_500, correction(of, None));
+    ledger.book().takes(&Fact::Exclusion(wide())).unwrap();
+    ledger.write(start() + 7_600, Fact::Exclusion(wide()));
+    assert_eq!(ledger.counted(), 600);
+}
+
+#[test]
+fn a_first_month_that_is_taken_whole_has_no_downtime_of_before() {
+    let mut ledger = Ledger::new();
+    let before = BeforeCase { partial_month: PartialMonth::FullMonth, ..BeforeCase::default() };
+    let start_day = Some("2026-11-02".parse().unwrap());
+    let from = start() - 7_000;
+    ledger.write(from, Fact::Contract(Contract { before, start: start_day, ..contract() }));
+    // From 23:50 until 00:10 of the first covered day.
+    ledger.hour(23, 3_000..3_600);
+    ledger.hour(24, 0..600);
+    ledger.hour(25, 0..0);
+    let statement = ledger.book().statement("2026-11").unwrap();
+    assert_eq!(statement.settled.totals.down, 600);
+    assert_eq!(statement.settled.denominator, 30 * 86_400);
+}
+
+#[test]
+fn the_deadline_is_the_one_of_how_the_contract_is_read() {
+    let deadline = |breach_moment| {
+        let mut ledger = Ledger::new();
+        let policy = Policy { breach_moment, ..Policy::default() };
+        ledger.write(start() - 7_000, Fact::Contract(Contract { policy, ..contract() }));
+        // On the first day an hour, on the second three more.
+        ledger.hour(0, 0..3_600);
+        for hour in 24..27 {
+            ledger.hour(hour, 0..3_600);
+        }
+        ledger.hour(27, 0..0);
+        let statement = ledger.book().statement("2026-11").unwrap();
+        let safe = statement.settled.deadlines.unwrap().safe();
+        (statement.deadline().unwrap().to_string(), safe.to_string())
+    };
+    let both = |last: &str| (last.to_owned(), "2026-12-01".to_owned());
+    assert_eq!(deadline(BreachMoment::MonthEnd), both("2026-12-30"));
+    assert_eq!(deadline(BreachMoment::Crossing), both("2026-12-02"));
+    assert_eq!(deadline(BreachMoment::FirstOutage), both("2026-12-01"));
+}
+
+#[test]
 fn the_contract_says_how_it_is_read() {
     let counted = |before, invoked: Option<Invoked>| {
         let mut ledger = Ledger::new();
@@ -203,7 +278,7 @@ fn what_makes_no_sense_is_not_written() {
     assert_eq!(refused(&ledger, &answer(Status::Accepted)), Refused::NoExclusion("m1".into()));
     let progress = |step| {
         let (month, who, note) = ("2026-11".into(), "vendor".into(), "7".into());
-        Fact::Progress(Progress { month, step, who, note })
+        Fact::Progress(Progress { month, step, who, note, proofs: Vec::new() })
     };
     assert_eq!(refused(&ledger, &progress(Step::Credited)), Refused::NoClaim("2026-11".into()));
     ledger.write(start(), Fact::Exclusion(maintenance(0)));

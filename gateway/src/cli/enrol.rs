@@ -1,6 +1,9 @@
 //! `fyrhus enrol`: join a portfolio service, whether the gateway runs or not.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
+use drivers::Profiles;
 use serde::Serialize;
 
 use super::{Out, Where, block_on};
@@ -43,7 +46,11 @@ impl Enrol {
                     clock.ask(machine.clock).await;
                     let keys = Keys::open(&machine.state, &clock)
                         .context("the gateway's keys cannot be used")?;
-                    let identity = cloud::enrol(&url, &code, keys.gateway, &clock).await;
+                    // As the gateway itself will go, once it runs.
+                    let (profiles, _) = Profiles::load_over(&machine.state.join("profiles"));
+                    let cloud = super::site(&machine, &profiles).and_then(|site| site.cloud);
+                    let way = cloud::way(cloud.as_ref(), &Arc::default());
+                    let identity = cloud::enrol(&url, &code, keys.gateway, &clock, &way).await;
                     let identity = identity
                         .map_err(|because| anyhow::anyhow!("{}", cloud::sentence(&because)))?;
                     cloud::keep(&machine.state, &identity).context("the identity cannot be kept")

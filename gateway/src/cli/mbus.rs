@@ -25,6 +25,8 @@ mod wrap;
 
 use clap::Subcommand;
 
+pub(super) use self::decode::explained;
+pub(super) use self::explained::{WirePiece, for_people as explained_for_people};
 pub(super) use self::hex::to_hex;
 use super::Out;
 use super::read::ReadMbus;

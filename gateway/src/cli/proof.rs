@@ -1,4 +1,5 @@
-//! `fyrhus readings verify`: whether the readings of a month are those that this gateway stored.
+//! `fyrhus readings verify`: whether the readings of a month, and what the meters said, are those that this
+//! gateway stored.
 //!
 //! Every hour the gateway hashes what was stored since the last time, over the hash before, and signs that
 //! with its own key. Here the hashes are made again from the readings, and the signatures are asked.
@@ -17,7 +18,7 @@ use super::{Out, Where};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
-    /// The month, such as 2026-11; without it all that are there
+    /// The month, such as 2026-11; without it all that are there, and the telegrams
     month: Option<String>,
     /// Whose signature is believed, as 64 hexadecimal digits; without it this gateway's own
     #[arg(long, value_name = "KEY", value_parser = key)]
@@ -64,10 +65,17 @@ impl Verify {
         for file in files {
             let sealed = store::seals(&file)
                 .with_context(|| format!("{} cannot be read", file.display()))?;
-            holds &= tell(&sealed, &key, out)?;
+            holds &= tell(&sealed, &key, "readings", out)?;
+        }
+        let telegrams =
+            if self.month.is_none() { store::telegram_files(&state) } else { Ok(Vec::new()) };
+        for file in telegrams.with_context(no_store)? {
+            let sealed = store::telegram_seals(&file)
+                .with_context(|| format!("{} cannot be read", file.display()))?;
+            holds &= tell(&sealed, &key, "rounds of telegrams", out)?;
         }
         if !out.json && holds {
-            out.line("Every sealed reading is as it was stored.")?;
+            out.line("Everything sealed is as it was stored.")?;
         }
         Ok(holds)
     }
@@ -89,7 +97,7 @@ fn own_key(file: &std::path::Path) -> anyhow::Result<VerifyingKey> {
 }
 
 /// Prints a day on a line; `false` if something does not hold.
-fn tell(sealed: &Sealed, key: &VerifyingKey, out: &mut Out) -> anyhow::Result<bool> {
+fn tell(sealed: &Sealed, key: &VerifyingKey, what: &str, out: &mut Out) -> anyhow::Result<bool> {
     let Sealed { file, seals, unsealed } = sealed;
     let mut holds = true;
     let at = |seal: &Seal| DateTime::from_timestamp_millis(seal.at_ms).unwrap_or_default();
@@ -98,7 +106,7 @@ fn tell(sealed: &Sealed, key: &VerifyingKey, out: &mut Out) -> anyhow::Result<bo
         let faults = of_day.iter().filter_map(|seal| {
             let why = fault(seal, key)?;
             let (number, time) = (seal.number, at(seal).format("%H:%M:%SZ"));
-            Some(format!("seal {number} of {time}, up to reading {}: {why}", seal.last_seq))
+            Some(format!("seal {number} of {time}, up to {}: {why}", seal.last_seq))
         });
         let day = Day {
             file: file.clone(),
@@ -114,9 +122,7 @@ fn tell(sealed: &Sealed, key: &VerifyingKey, out: &mut Out) -> anyhow::Result<bo
         }
         let word = if day.faults.is_empty() { "PASS" } else { "FAIL" };
         let (date, seals, readings) = (day.date, day.seals, day.readings);
-        out.line(&format!(
-            "{word}  {file}  {date}  {readings:>9} readings under {seals:>2} seals"
-        ))?;
+        out.line(&format!("{word}  {file}  {date}  {readings:>9} {what} under {seals:>2} seals"))?;
         for fault in &day.faults {
             out.line(&format!("      {fault}"))?;
         }
@@ -125,7 +131,7 @@ fn tell(sealed: &Sealed, key: &VerifyingKey, out: &mut Out) -> anyhow::Result<bo
     if out.json {
         out.object(&Rest { file: file.clone(), unsealed: *unsealed, key })?;
     } else {
-        out.line(&format!("      {file}: {unsealed} readings are not sealed yet; key {key}"))?;
+        out.line(&format!("      {file}: {unsealed} {what} are not sealed yet; key {key}"))?;
     }
     Ok(holds)
 }

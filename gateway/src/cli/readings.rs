@@ -8,7 +8,9 @@ use metering::{MeterId, NoReading, Quantity, Register};
 use serde::Serialize;
 use store::{Order, Readers};
 
+use super::correct::Correct;
 use super::proof::Verify;
+use super::telegram::ShowTelegram;
 use super::{Out, Where, block_on};
 use crate::config::Site;
 
@@ -34,6 +36,10 @@ pub(super) struct ShowReadings {
 enum Other {
     /// Prove that the readings of a month are those that were stored; the gateway may be running
     Verify(Verify),
+    /// Put a figure in the place of a reading, or where there is none; the gateway must be running
+    Correct(Correct),
+    /// Show what a meter said when a reading was taken, byte by byte; the gateway may be running
+    Telegram(ShowTelegram),
 }
 
 #[derive(Debug, Serialize)]
@@ -59,8 +65,11 @@ struct Row {
 
 impl ShowReadings {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
-        if let Some(Other::Verify(command)) = self.other {
-            return command.run(out);
+        match self.other {
+            Some(Other::Verify(command)) => return command.run(out),
+            Some(Other::Correct(command)) => return command.run(out),
+            Some(Other::Telegram(command)) => return command.run(out),
+            None => {}
         }
         let machine = self.files.machine()?;
         let (profiles, _) = Profiles::load_over(&machine.state.join("profiles"));
@@ -147,7 +156,7 @@ impl Row {
 }
 
 /// The meter that `written` names.
-fn meter(written: &str, site: Option<&Site>) -> anyhow::Result<MeterId> {
+pub(super) fn meter(written: &str, site: Option<&Site>) -> anyhow::Result<MeterId> {
     if let Ok(id) = written.parse() {
         return Ok(id);
     }

@@ -33,7 +33,8 @@ struct ReadyLine {
 
 impl Run {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
-        let (machine, mistakes) = machine(&self.config);
+        let (mut machine, mistakes) = machine(&self.config);
+        machine.cache = std::env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
         log(&machine.log_filter);
         for mistake in mistakes {
             let file = self.config.display();

@@ -14,6 +14,7 @@ mod evaluate;
 mod export;
 mod reconcile;
 mod record;
+mod together;
 mod verify;
 
 use std::process::ExitCode;
@@ -37,8 +38,12 @@ pub(super) enum Sla {
     Verify(verify::Verify),
     /// Lay the customer's book of a month and the vendor's beside each other
     Reconcile(reconcile::Reconcile),
+    /// Take the months of several sites on one fee together
+    Together(together::ShowTogether),
     /// Print the public key that this gateway signs its ledger with
     Key(export::ShowKey),
+    /// Have another key sign the ledger from here on; the one before signs that it may
+    ChangeKey(record::ChangeKey),
     /// Write into the ledger what was agreed, invoked, answered, claimed or credited
     #[command(subcommand)]
     Record(record::Record),
@@ -55,6 +60,8 @@ impl Sla {
             Self::Verify(command) => command.run(out)?,
             Self::Key(command) => command.run(out)?,
             Self::Reconcile(command) => command.run(out)?,
+            Self::Together(command) => command.run(out)?,
+            Self::ChangeKey(command) => command.run(out)?,
             Self::Record(command) => command.run(out)?,
         };
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -12,6 +12,7 @@ use metering::{MeterId, NoReading, Quantity};
 use serde::Serialize;
 use store::{FileReport, Options, Order, Readers, Snapshot, Store, StoredReading};
 
+use super::account::AccountOf;
 use super::backup::{Backup, Restore};
 use super::{Out, Where, block_on};
 use crate::clock::SystemClock;
@@ -25,6 +26,8 @@ pub(super) enum Files {
     Verify(InPlace),
     /// Print all readings as CSV; the gateway may be running
     Export(Export),
+    /// Say what was expected of the meters, what came and why the rest did not; the gateway may be running
+    Account(AccountOf),
     /// Keep all that this gateway is in one file that only a passphrase opens; it may be running
     Backup(Backup),
     /// Make this gateway what a backup holds; it must not be running, and have no store
@@ -83,6 +86,7 @@ impl Files {
                 print(&store::verify(&state).with_context(|| no_store(&state))?, true, out)
             }
             Self::Export(command) => command.run(out),
+            Self::Account(command) => command.run(out),
             Self::Backup(command) => command.run(out),
             Self::Restore(command) => command.run(out),
             Self::Repair(InPlace { files }) => repair(&files.machine()?, out),
@@ -90,7 +94,7 @@ impl Files {
     }
 }
 
-fn no_store(state: &std::path::Path) -> String {
+pub(super) fn no_store(state: &std::path::Path) -> String {
     format!("no store in {} can be read", state.display())
 }
 
@@ -101,7 +105,7 @@ pub(super) fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> an
         return Ok(false);
     }
     if !out.json {
-        out.line("file                      bytes     readings   spooled  chunks")?;
+        out.line("file                        bytes     readings   spooled  chunks")?;
     }
     for report in reports {
         let FileReport { name, bytes, readings, spooled, chunks, set_aside, damages } = report;
@@ -119,7 +123,7 @@ pub(super) fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> an
             })?;
             continue;
         }
-        out.line(&format!("{name:<18} {bytes:>12} {readings:>12} {spooled:>9} {chunks:>7}"))?;
+        out.line(&format!("{name:<20} {bytes:>12} {readings:>12} {spooled:>9} {chunks:>7}"))?;
         if *set_aside > 0 {
             out.line(&format!("  {set_aside} damaged blocks were set aside in it"))?;
         }
@@ -131,7 +135,7 @@ pub(super) fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> an
     if !out.json {
         let sum = |of: fn(&FileReport) -> u64| reports.iter().map(of).sum::<u64>();
         out.line(&format!(
-            "{:<18} {:>12} {:>12} {:>9}",
+            "{:<20} {:>12} {:>12} {:>9}",
             "all",
             sum(|it| it.bytes),
             sum(|it| it.readings),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::check::{Check, Mistake, Root, Section};
+use super::keep::{self, Keep};
 use super::key::{Key, Table, Takes, Without};
 
 /// What `fyrhus.toml` says.
@@ -11,14 +12,21 @@ use super::key::{Key, Table, Takes, Without};
 pub struct Machine {
     /// Where everything that must survive is kept.
     pub state: PathBuf,
-    /// Where the pages are served with the gateway's own certificate.
+    /// Where the pages are served over TLS.
     pub listen: SocketAddr,
+    /// The files with the certificate that the owner brings for them, and with its key; `None` for
+    /// the gateway's own.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// Where they are served without one: a loopback address.
     pub http: Option<SocketAddr>,
     /// What is logged, as `tracing` filters it.
     pub log_filter: String,
     /// Who keeps the machine's clock.
     pub clock: ClockSource,
+    /// How long what was read is kept.
+    pub keep: Keep,
+    /// A folder that is there when the disk of `state` is not; from whoever starts the daemon, and in no file.
+    pub cache: Option<PathBuf>,
 }
 
 /// Who keeps the machine's clock right.
@@ -40,9 +48,12 @@ impl Machine {
         Self {
             state: state.to_owned(),
             listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
+            certificate: None,
             http: None,
             log_filter: "info".to_owned(),
             clock: ClockSource::Ask,
+            keep: Keep::default(),
+            cache: None,
         }
     }
 
@@ -72,6 +83,15 @@ fn machine(check: &mut Check<'_>, root: Root<'_>) -> Machine {
             machine.listen = listen;
         }
         machine.http = address(check, web, &HTTP);
+        machine.certificate = match [&CERTIFICATE, &KEY].map(|key| file(check, web, key)) {
+            [Some(certificate), Some(key)] => Some((certificate, key)),
+            [None, None] => None,
+            _ => {
+                let advice = "`certificate` and `key` belong together: give both or neither";
+                check.mistake(web.place(&CERTIFICATE), advice.to_owned());
+                None
+            }
+        };
         if let Some(http) = machine.http.filter(|http| !http.ip().is_loopback()) {
             let advice = format!(
                 "http = \"{http}\" would serve passwords in the clear: it must be on loopback, \
@@ -98,6 +118,7 @@ fn machine(check: &mut Check<'_>, root: Root<'_>) -> Machine {
     {
         machine.clock = ClockSource::Host;
     }
+    machine.keep = keep::keep(check, root);
     machine
 }
 
@@ -109,9 +130,18 @@ fn address(check: &mut Check<'_>, section: Section<'_>, key: &Key) -> Option<Soc
     address
 }
 
+fn file(check: &mut Check<'_>, section: Section<'_>, key: &Key) -> Option<PathBuf> {
+    let file = check.text(section, key)?;
+    if file.starts_with('/') {
+        return Some(PathBuf::from(file));
+    }
+    check.refuse(section, key, None);
+    None
+}
+
 const DEFAULT_STATE: &str = "/var/lib/fyrhus";
 
-pub(crate) const TABLES: &[&Table] = &[&PATHS, &WEB, &LOG, &CLOCK];
+pub(crate) const TABLES: &[&Table] = &[&PATHS, &WEB, &LOG, &CLOCK, &keep::KEEP];
 
 static PATHS: Table = Table {
     name: "paths",
@@ -132,15 +162,31 @@ static WEB: Table = Table {
     name: "web",
     repeats: false,
     says: "Where the pages and the API are served.",
-    keys: &[&LISTEN, &HTTP],
+    keys: &[&LISTEN, &CERTIFICATE, &KEY, &HTTP],
 };
 
 static LISTEN: Key = Key {
     name: "listen",
     takes: Takes::Written("an address and port such as \"0.0.0.0:8443\""),
     without: Without::Word("0.0.0.0:8443"),
-    says: "HTTPS with the certificate that the gateway makes for itself. Port 0 takes any that is \
-           free.",
+    says: "HTTPS. Port 0 takes any that is free.",
+};
+
+static CERTIFICATE: Key = Key {
+    name: "certificate",
+    takes: Takes::Written("an absolute path such as \"/etc/fyrhus/tls.pem\""),
+    without: Without::Told("the one that the gateway makes for itself"),
+    says: "A certificate of your own in PEM, with those that vouch for it, which browsers trust: \
+           passkeys, the camera and the pages as an app need one. The names in it are names of \
+           the gateway. It is read at the start; one that cannot be used is said in the log, and \
+           the pages come with the gateway's own.",
+};
+
+static KEY: Key = Key {
+    name: "key",
+    takes: Takes::Written("an absolute path such as \"/etc/fyrhus/tls.key\""),
+    without: Without::Told("none, as `certificate`"),
+    says: "The key of `certificate`, in PEM; only the daemon's user may read it.",
 };
 
 static HTTP: Key = Key {
@@ -174,8 +220,9 @@ static SOURCE: Key = Key {
     takes: Takes::OneWord(&["ask", "host"]),
     without: Without::Word("ask"),
     says: "`ask`: chrony and systemd-timesyncd are asked, and where neither answers the clock is \
-           not trusted. `host`: something else keeps the clock right and cannot be asked, such as \
-           the host of a virtual machine; you answer for it.",
+           not trusted. On a machine without a clock of its own readings then wait, on the disk, \
+           until one of them has set it. `host`: something else keeps the clock right and cannot be \
+           asked, such as the host of a virtual machine; you answer for it.",
 };
 
 #[cfg(test)]
@@ -200,11 +247,14 @@ mod tests {
              [log]\nfilter = \"warn,drivers=debug\"\n[clock]\nsource = \"host\"\n",
         );
         let expected = Machine {
+            certificate: None,
             state: PathBuf::from("/srv/f"),
             listen: "[::]:443".parse().unwrap(),
             http: Some("127.0.0.1:0".parse().unwrap()),
             log_filter: "warn,drivers=debug".to_owned(),
             clock: ClockSource::Host,
+            keep: Keep::default(),
+            cache: None,
         };
         assert_eq!(machine.unwrap(), expected);
     }

@@ -11,6 +11,7 @@
 //! file before it is put in place.
 
 mod check;
+mod keep;
 pub mod kept;
 mod key;
 mod least;
@@ -23,6 +24,7 @@ use std::cmp::Ordering;
 use std::ffi::OsStr;
 
 pub use check::Mistake;
+pub use keep::Keep;
 pub use least::Raised;
 pub use machine::Machine;
 pub use schedule::PollEvery;

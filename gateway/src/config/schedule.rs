@@ -1,9 +1,11 @@
 //! When a meter is asked.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use store::{Civil, Step};
 
 /// How often a meter is asked: ten seconds to a day.
 ///
@@ -39,42 +41,36 @@ impl PollEvery {
 
     /// The first slot that begins after `wall`, where clocks show `zone`.
     pub fn slot_after(self, wall: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-        let midnight = midnight(wall, zone, 0);
-        let length = i64::from(self.secs) * 1_000;
-        let since = (wall - midnight).num_milliseconds().max(0);
-        let next = midnight + TimeDelta::milliseconds((since / length + 1) * length);
-        next.min(midnight_after(wall, zone))
+        let day = day(wall, zone);
+        let next = self.slot_in(&day, wall).saturating_add(i64::from(self.secs) * 1_000);
+        instant(next.min(day.end), wall)
     }
 
     /// The last slot that began at `wall` or before it.
     pub fn slot_at(self, wall: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-        let midnight = midnight(wall, zone, 0);
-        let length = i64::from(self.secs) * 1_000;
-        let since = (wall - midnight).num_milliseconds().max(0);
-        midnight + TimeDelta::milliseconds(since / length * length)
+        instant(self.slot_in(&day(wall, zone), wall), wall)
+    }
+
+    /// The slot of a day that `wall` lies in.
+    const fn slot_in(self, day: &Range<i64>, wall: DateTime<Utc>) -> i64 {
+        let length = self.secs as i64 * 1_000;
+        day.start + (wall.timestamp_millis() - day.start) / length * length
     }
 }
 
-/// The first midnight after `wall`: tomorrow's, also on a day of 25 hours.
-fn midnight_after(wall: DateTime<Utc>, zone: Tz) -> DateTime<Utc> {
-    midnight(wall, zone, 1)
+/// The civil day that `wall` lies in, from one midnight to the next.
+fn day(wall: DateTime<Utc>, zone: Tz) -> Range<i64> {
+    Civil::of(zone).period(Step::Day, wall.timestamp_millis())
 }
 
-/// When the civil day that `wall` lies in began, or the one `days` after it.
-///
-/// Where the clocks are put forward at midnight itself, the day begins an hour later.
-fn midnight(wall: DateTime<Utc>, zone: Tz, days: u64) -> DateTime<Utc> {
-    let day = wall.with_timezone(&zone).date_naive();
-    let day = day.checked_add_days(Days::new(days)).unwrap_or(day);
-    (0..=3)
-        .filter_map(|hour| zone.from_local_datetime(&day.and_hms_opt(hour, 0, 0)?).earliest())
-        .map(|begins| begins.with_timezone(&Utc))
-        .next()
-        .unwrap_or(wall)
+/// `wall` itself beyond all calendars.
+fn instant(ms: i64, wall: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or(wall)
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use proptest::prelude::*;
 
     use super::*;
@@ -121,6 +117,27 @@ mod tests {
             prop_assert!(slot <= wall && wall < next);
             prop_assert!(next - slot <= TimeDelta::seconds(i64::try_from(secs).unwrap()));
             prop_assert_eq!(every.slot_at(next, Tz::Europe__Oslo), next);
+        }
+
+        /// What the store expects is what is asked for, over both clock changes.
+        #[test]
+        fn the_account_expects_as_many_slots_as_there_are(
+            secs in prop_oneof![
+                prop::sample::select(vec![60, 900, 1_800, 3_600, 7_200, 21_600, 86_400]),
+                300_u64..=86_400,
+            ],
+            autumn in any::<bool>(),
+            (from_min, minutes) in (0..3_000_i64, 0..4_000_i64),
+        ) {
+            let evening = if autumn { "2026-10-24T00:00:00Z" } else { "2026-03-28T00:00:00Z" };
+            let (every, zone) = (PollEvery::new(secs).unwrap(), Tz::Europe__Oslo);
+            let from = evening.parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(from_min);
+            let until = from + TimeDelta::minutes(minutes);
+            let first = every.slot_after(from - TimeDelta::milliseconds(1), zone);
+            let slots = std::iter::successors(Some(first), |it| Some(every.slot_after(*it, zone)));
+            let span = from.timestamp_millis()..until.timestamp_millis();
+            let expected = Civil::of(zone).polls(every.secs(), &span);
+            prop_assert_eq!(slots.take_while(|it| *it < until).count(), expected as usize);
         }
     }
 }

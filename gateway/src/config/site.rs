@@ -12,6 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chrono_tz::Tz;
+use cloud_sync::Proxy;
 use drivers::{BusKind, EarKind, MeterAddress, Parity, PortSettings};
 use metering::{Medium, MeterId, SiteId};
 
@@ -21,8 +22,8 @@ use buses::Buses;
 pub use heard::Radio;
 pub(crate) use keys::TABLES;
 use keys::{
-    BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BROKER, BUS, CLOUD, LINE, METER, PLACE, PUBLISH,
-    REFERENCES, SITE, SITE_ID, SITE_NAME, TIME_ZONE, URL,
+    BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BROKER, BUS, CLOUD, DATA, LINE, METER, PLACE, PROXY,
+    PROXY_LOGIN, PUBLISH, REFERENCES, SITE, SITE_ID, SITE_NAME, TIME_ZONE, URL,
 };
 pub use mqtt::{BrokerLogin, OwnBroker, Publish};
 
@@ -156,6 +157,10 @@ pub struct Meter {
     pub medium: Option<Medium>,
     /// The serial number it must tell.
     pub serial: Option<String>,
+    /// Where it is, in people's words.
+    pub place: Option<String>,
+    /// Words by which people group their meters.
+    pub tags: Vec<String>,
     /// The meter whose consumption includes this one's.
     pub part_of: Option<MeterId>,
     /// How often it is asked.
@@ -178,6 +183,10 @@ pub struct Cloud {
     /// What is tried to tell an outage of the portfolio from one of the building's own link, as
     /// `HOST:PORT`; the default router and the name servers where this is empty.
     pub references: Vec<String>,
+    /// What may go over the line in a month, in megabytes.
+    pub data_mb_a_month: Option<u32>,
+    /// Through whom it is reached.
+    pub proxy: Option<Proxy>,
 }
 
 /// The Modbus server for the building's management system.
@@ -271,6 +280,8 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
     let url = check.text(section, &URL);
     let profile = check.text(section, &LINE);
     let references = check.texts(section, &REFERENCES);
+    let data_mb_a_month = check.number(section, &DATA);
+    let proxy = proxy(check, section);
     let is_place = |place: &str| format!("tcp://{place}").parse::<PortSettings>().is_ok();
     let references = references.filter(|places| {
         let all = places.iter().all(|place| is_place(place));
@@ -288,7 +299,31 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
         "metered" => LineProfile::Metered,
         _ => LineProfile::Wired,
     };
-    Some(Cloud { url: url?.trim_end_matches('/').to_owned(), profile, references: references? })
+    Some(Cloud {
+        url: url?.trim_end_matches('/').to_owned(),
+        profile,
+        references: references?,
+        data_mb_a_month: data_mb_a_month.and_then(|it| u32::try_from(it).ok()),
+        proxy: proxy?,
+    })
+}
+
+/// The outer `None` is for what is no proxy.
+#[expect(clippy::option_option, reason = "a mistake, no proxy, and a proxy")]
+fn proxy(check: &mut Check<'_>, section: Section<'_>) -> Option<Option<Proxy>> {
+    let login_file = mqtt::path(check, section, &PROXY_LOGIN)?;
+    let Some(written) = check.text(section, &PROXY) else {
+        if login_file.is_some() {
+            let advice = "`proxy` is missing: name and password are for one";
+            check.mistake(section.place(&PROXY_LOGIN), advice.to_owned());
+        }
+        return Some(None);
+    };
+    let Ok(proxy) = written.parse::<Proxy>() else {
+        check.refuse(section, &PROXY, None);
+        return None;
+    };
+    Some(Some(Proxy { login_file, ..proxy }))
 }
 
 fn bms(check: &mut Check<'_>, section: Section<'_>) -> Option<Bms> {

@@ -2,10 +2,10 @@
 
 use chrono_tz::Europe::Oslo;
 use ed25519_dalek::SigningKey;
-use ledger::case::Ore;
-use ledger::entry::{Attempts, Contract, Entry, Fact, Open};
+use ledger::case::{Ground, Ore};
+use ledger::entry::{Attempts, Contract, Entry, Fact, Invoked, Open, Proof};
 use ledger::note::Checkpoint;
-use ledger::{Attempt, Failure, Month, Outcome, References, Tried};
+use ledger::{Attempt, Failure, Interval, Month, Outcome, References, Tried};
 use proptest::prelude::*;
 
 use super::*;
@@ -128,6 +128,34 @@ fn entries_that_nobody_signed_are_named() {
 }
 
 #[test]
+fn a_document_that_was_taken_out_is_named() {
+    let mut entries: Vec<Vec<u8>> = chain().entries().iter().map(Entry::to_bytes).collect();
+    let notice = b"From: drift@fjord.example".to_vec();
+    let sha256: [u8; 32] = Sha256::digest(&notice).into();
+    let start = Month::parse("2026-11", Oslo).unwrap().span().start;
+    let invoked = Fact::Exclusion(Invoked {
+        id: "m1".into(),
+        ground: Ground::SecurityMaintenance,
+        time: Interval::new(start, start + 60).unwrap(),
+        who: "vendor".into(),
+        why: "a hole".into(),
+        proofs: vec![Proof { name: "notice.eml".into(), sha256 }],
+    });
+    entries.push(Entry { seq: 7, at_ms: 1_000 * (start + 20_000), fact: invoked }.to_bytes());
+    let chain = Chain::read(entries.iter().map(Vec::as_slice)).unwrap();
+    let said = |proofs: &Proofs| {
+        let file = file(&chain, &[note(&chain, 7)], proofs, "2026-11").unwrap();
+        let found = checks(&file, &trust()[..1]);
+        assert!(found.iter().all(|it| it.holds), "{found:?}");
+        found.iter().map(Check::to_string).find(|it| it.contains("documents")).unwrap()
+    };
+    let kept = Proofs::from([(sha256, notice)]);
+    assert_eq!(said(&kept), "PASS  all documents that entries name are in the file: 1");
+    let without = said(&Proofs::new());
+    assert!(without.contains("0 are in the file; not in it: notice.eml (SHA-256 "), "{without}");
+}
+
+#[test]
 fn a_case_in_the_file_gives_the_result_in_the_file() {
     let files = tar::read(&evidence()).unwrap();
     let bytes = |name: &str| {
@@ -149,6 +177,36 @@ proptest! {
         let at = at.index(file.len());
         file[at] ^= 1 << bit;
         prop_assert!(checks(&file, &trust()).iter().any(|check| !check.holds), "byte {}", at);
+    }
+
+    #[test]
+    fn it_is_found_though_the_manifest_is_made_again(
+        which in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let mut files = tar::read(&evidence()).unwrap();
+        files.remove(0);
+        let which = which.index(files.len());
+        let (name, bytes) = &mut files[which];
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        let name = name.clone();
+        let bare = |(full, bytes): (String, Vec<u8>)| {
+            (full.rsplit_once('/').unwrap().1.to_owned(), bytes)
+        };
+        let files = files.into_iter().map(bare).collect();
+        let file = archive(files, "fyrhus-evidence-2026-11");
+        prop_assert!(checks(&file, &trust()).iter().any(|check| !check.holds), "{} byte {}", name, at);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_or_doubled_does_not_hold(at in any::<prop::sample::Index>()) {
+        let file = evidence();
+        let at = at.index(file.len());
+        for bad in [file[..at].to_vec(), [&file[..at], &file[..]].concat()] {
+            prop_assert!(bad == file || checks(&bad, &trust()).iter().any(|check| !check.holds));
+        }
     }
 
     #[test]

@@ -67,6 +67,9 @@ impl Bench {
             address: "5".to_owned(),
             medium: None,
             profile: None,
+            place: None,
+            tags: Vec::new(),
+            serial: None,
             part_of: None,
             poll_every: Duration::from_mins(1),
             simulated: false,
@@ -96,6 +99,7 @@ impl Bench {
             board: board.clone(),
             clock: Arc::new(clock),
             beyond: BTreeSet::new(),
+            outdoors: Outdoors::default(),
         };
         let (polled, mut heard) = mpsc::channel(4);
         let shelf = Shelf { begun: Some(Instant::now()), ..Shelf::default() };

@@ -24,6 +24,8 @@ pub(crate) struct OwnBroker {
     pub(crate) wanted: watch::Receiver<Option<config::OwnBroker>>,
     /// Of the pages, and of the broker.
     pub(crate) tls: Arc<ServerConfig>,
+    /// Whether the gateway itself can come in by now.
+    pub(crate) there: watch::Sender<bool>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -93,13 +95,17 @@ impl OwnBroker {
         // What the last run left behind: nobody else makes sockets in the state directory.
         drop(std::fs::remove_file(&path));
         match UnixListener::bind(&path) {
-            Ok(listener) => broker.listen_own(listener).await,
+            Ok(listener) => {
+                self.there.send_replace(true);
+                broker.listen_own(listener).await;
+            }
             Err(error) => {
                 let path = path.display();
                 tracing::error!(%path, %error, "the gateway cannot reach its own broker");
                 stop.cancelled().await;
             }
         }
+        self.there.send_replace(false);
         drop(std::fs::remove_file(&path));
     }
 

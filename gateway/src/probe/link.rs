@@ -6,10 +6,11 @@
 //! ```
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use cloud_sync::Identity;
+use cloud_sync::{Identity, Way};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -18,10 +19,9 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use ledger::{Failure, TlsFailure};
 use reqwest::Url;
-use rustls::CertificateError;
+use rustls::{CertificateError, HandshakeKind};
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -37,6 +37,31 @@ impl Drop for Link {
         self.driver.abort();
     }
 }
+
+/// How connections speak TLS. Those of one go on where the one before ended, for half of the bytes, and
+/// then the portfolio's certificate is not looked at again.
+pub(super) struct Tls(TlsConnector);
+
+impl Tls {
+    /// Of which the first connection begins from nothing.
+    ///
+    /// # Errors
+    ///
+    /// Our own identity cannot be used.
+    pub(super) fn new(identity: &Identity) -> Result<Self, Failure> {
+        let mut config = identity.client_config().map_err(|_| OWN_FAULT)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls(…)")
+    }
+}
+
+const OWN_FAULT: Failure = Failure::Tls(TlsFailure::OwnFault);
 
 /// What the portfolio reports of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -82,7 +107,8 @@ impl Stage {
 pub(super) async fn ask(
     link: &mut Option<Link>,
     stage: &mut Stage,
-    identity: &Identity,
+    tls: &Tls,
+    way: &Way,
     url: &Url,
 ) -> Result<Option<Reported>, Failure> {
     if let Some(mut kept) = link.take() {
@@ -93,32 +119,26 @@ pub(super) async fn ask(
             return answer;
         }
     }
-    let mut fresh = connect(stage, identity, url).await?;
+    let mut fresh = connect(stage, tls, way, url).await?;
     *stage = Stage::Http;
     let answer = fresh.get(url).await.map_err(|_closed| Failure::NoAnswer)?;
     *link = Some(fresh);
     answer
 }
 
-async fn connect(stage: &mut Stage, identity: &Identity, url: &Url) -> Result<Link, Failure> {
+async fn connect(stage: &mut Stage, tls: &Tls, way: &Way, url: &Url) -> Result<Link, Failure> {
     *stage = Stage::Name;
     let host = url.host_str().ok_or(Failure::Dns)?.trim_matches(['[', ']']);
-    let port = url.port_or_known_default().unwrap_or(443);
-    let addresses: Vec<_> =
-        tokio::net::lookup_host((host, port)).await.map_err(|_| Failure::Dns)?.collect();
+    let places = way.find(url).await.map_err(|_| Failure::Dns)?;
 
     *stage = Stage::Tcp;
-    let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|_| Failure::Tcp)?;
+    let stream = way.connect(&places, url).await.map_err(|_| Failure::Tcp)?;
 
     *stage = Stage::Tls;
-    let own_fault = Failure::Tls(TlsFailure::OwnFault);
-    let mut config = identity.client_config().map_err(|_| own_fault)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| own_fault)?;
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .map_err(|error| Failure::Tls(tls_failure(&error)))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| OWN_FAULT)?;
+    let stream = tls.0.connect(name, stream).await;
+    let stream = stream.map_err(|error| Failure::Tls(tls_failure(&error)))?;
+    way.traffic().shaken(stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed));
 
     *stage = Stage::Http;
     let (requests, connection) =

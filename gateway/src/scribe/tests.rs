@@ -12,14 +12,19 @@ fn november() -> i64 {
     Month::parse("2026-11", chrono_tz::Europe::Oslo).unwrap().span().start
 }
 
+fn device() -> SigningKey {
+    SigningKey::from_bytes(&[3; 32])
+}
+
 fn scribe(core: Core, clock: &Arc<FixedClock>) -> Scribe {
     Scribe {
         core,
         gateway: GatewayId::from_uuid(Uuid::from_u128(7)),
-        key: SigningKey::from_bytes(&[3; 32]),
+        keys: LedgerKeys::open(Path::new("/nowhere"), &device()),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         owed: watch::Sender::default(),
         hour: None,
+        turn: Arc::default(),
     }
 }
 
@@ -81,9 +86,49 @@ async fn each_attempt_goes_in_once_and_how_far_it_is_is_signed() {
     assert_eq!(tried.len(), 540);
     let note: Note = core.setting(CHECKPOINT_SETTING).await.unwrap().unwrap().parse().unwrap();
     assert_eq!(note.checkpoint.head, chain.head());
-    let public = scribe.key.verifying_key().to_bytes();
+    let public = device().verifying_key().to_bytes();
     let name = evidence::name(chain.ledger());
     assert!(note.is_signed(&ledger::note::Verifier::new(&name, public).unwrap()));
+}
+
+#[tokio::test]
+async fn another_key_takes_its_place_and_who_believes_the_first_believes_it() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * (november() + 60));
+    let state = tempfile::tempdir().unwrap();
+    std::fs::create_dir(state.path().join("keys")).unwrap();
+    let keys = LedgerKeys::open(state.path(), &device());
+    let scribe = Scribe { keys, ..scribe(core.clone(), &clock) };
+    scribe.write(contract()).await.unwrap();
+    assert_eq!(scribe.change_key().await.unwrap(), 3);
+
+    // After a start it is the one that signs.
+    let keys = LedgerKeys::open(state.path(), &device());
+    let scribe = Scribe { keys, ..scribe };
+    core.append_attempts(hour(0, Outcome::Success)).await.unwrap();
+    scribe.write_hour().await.unwrap();
+    let file = scribe.evidence("2026-11").await.unwrap();
+    let name = evidence::name(chain(&core).await.ledger());
+    let by = |key: &SigningKey| {
+        ledger::note::Verifier::new(&name, key.verifying_key().to_bytes()).unwrap()
+    };
+    let told = |trust: &SigningKey| -> Vec<String> {
+        evidence::checks(&file, &[by(trust)]).iter().map(ToString::to_string).collect()
+    };
+    let first = told(&device());
+    assert!(first.iter().all(|it| it.starts_with("PASS")), "{first:?}");
+    let changed = "PASS  the key was changed at entry 3, each time signed by the one before";
+    assert!(first.iter().any(|it| it == changed), "{first:?}");
+    let last = told(scribe.keys.all().last().unwrap());
+    assert!(last.iter().all(|it| it.starts_with("PASS")), "{last:?}");
+    let stranger = told(&SigningKey::from_bytes(&[9; 32]));
+    assert!(stranger.iter().any(|it| it.starts_with("FAIL")), "{stranger:?}");
+
+    // A gateway that has lost the new key says so, and signs nothing with the old one.
+    let keys = LedgerKeys::open(Path::new("/nowhere"), &device());
+    let lost = Scribe { keys, ..scribe };
+    assert!(matches!(lost.change_key().await, Err(NotWritten::NoKey)));
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ pub fn letter(
     }));
     blocks.extend(exclusions(statement, language));
     blocks.push(Block::Head(say("Frist", "Deadline")));
-    let last = language.day(deadlines.month_end);
+    let last = language.day(deadlines.by(statement.case.policy.breach_moment));
     blocks.push(Block::Text(match language {
         Language::Bokmal => {
             format!("Fristen for dette varselet går ut {last}. Det er sendt {}.", language.day(day))
@@ -102,7 +102,7 @@ pub fn letter(
         vec![enclosure.name.clone(), data_encoding::HEXLOWER.encode(&enclosure.sha256)]
     });
     blocks.push(Block::Table(Grid {
-        columns: vec![column("Fil", "File", 4, false), column("SHA-256", "SHA-256", 8, false)],
+        columns: vec![column("Fil", "File", 10, false), column("SHA-256", "SHA-256", 27, false)],
         rows: rows.collect(),
         sum: None,
     }));

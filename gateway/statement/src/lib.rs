@@ -21,7 +21,7 @@ use chrono::DateTime;
 pub use letter::{Enclosure, letter};
 pub use result::told as result_of;
 pub use sheet::{Place, sheet};
-pub use told::{case, result, statement, table, text};
+pub use told::{case, minutes, result, statement, table, text};
 pub use words::{Language, NoLanguage};
 
 /// An instant as cases, results and statements have it: `2026-11-30T22:59:59Z`.

@@ -36,8 +36,8 @@ pub fn sheet(statement: &Statement, place: Place, language: Language) -> Paper {
     blocks.extend(sheet.unknown());
     blocks.extend(sheet.notice());
     blocks.extend(sheet.corrections());
-    blocks.push(Block::Space);
-    blocks.push(Block::Note(sheet.origin(place)));
+    blocks.push(sheet.head("Hvor tallene kommer fra", "Where the figures come from"));
+    blocks.push(Block::Code(checkpoint(place), sheet.origin(place)));
     let foot = format!(
         "{title} · {} · {} {} · {}",
         statement.contract.line,
@@ -46,6 +46,13 @@ pub fn sheet(statement: &Statement, place: Place, language: Language) -> Paper {
         data_encoding::HEXLOWER.encode(&place.head.hash)
     );
     Paper { title, language: language.as_str(), foot, blocks }
+}
+
+/// How far the ledger is, as its checkpoints have it: for a camera, so that nobody has to read a hash
+/// letter by letter.
+fn checkpoint(place: Place) -> String {
+    let (ledger, Head { seq, hash }) = (data_encoding::HEXLOWER.encode(&place.ledger), place.head);
+    format!("sla-ledger/1\n{ledger}\n{seq}\n{}\n", data_encoding::BASE64.encode(&hash))
 }
 
 struct Sheet<'s> {
@@ -431,7 +438,8 @@ impl Sheet<'_> {
         let settled = &self.statement.settled;
         let Some(deadlines) = &settled.deadlines else { return Vec::new() };
         let day = |day| self.language.day(day);
-        let safe = deadlines.first_outage.min(deadlines.crossing).min(deadlines.month_end);
+        let (last, safe) =
+            (deadlines.by(self.statement.case.policy.breach_moment), deadlines.safe());
         let days = self.statement.case.terms.claim_days;
         let mut facts = vec![
             (self.say("Varsel", "Notice"), self.language.claim(settled.claim).to_owned()),
@@ -441,13 +449,13 @@ impl Sheet<'_> {
                     Language::Bokmal => format!(
                         "Skriftlig varsel med bevis må være framme innen utløpet av {} ({days} dager). \
                          Innen {} er trygt i enhver lesning.",
-                        day(deadlines.month_end),
+                        day(last),
                         day(safe)
                     ),
                     Language::English => format!(
                         "Notice in writing, with evidence, has to arrive by the end of {} ({days} days). \
                          By {} it is safe under every reading.",
-                        day(deadlines.month_end),
+                        day(last),
                         day(safe)
                     ),
                 },

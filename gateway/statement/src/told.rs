@@ -233,6 +233,18 @@ pub fn table(statement: &Statement) -> Table {
     Table { head: head.map(str::to_owned).to_vec(), rows: outages.chain(exclusions).collect() }
 }
 
+/// One row for each minute of the period, to be laid beside other logs.
+pub fn minutes(statement: &Statement) -> Table {
+    let head = ["minute (UTC)", "down (s)", "unknown (s)", "excluded (s)"];
+    let minutes = ledger::minutes::minutes(&statement.case, &statement.settled);
+    let figure = |figure: i64| Cell::Figure(figure.to_string());
+    let rows = minutes.into_iter().map(|minute| {
+        let at = Cell::Figure(written(minute.at));
+        vec![at, figure(minute.down), figure(minute.unknown), figure(minute.excluded)]
+    });
+    Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
+}
+
 /// The statement, for people.
 pub fn text(statement: &Statement) -> String {
     let (settled, contract) = (&statement.settled, &statement.contract);
@@ -256,8 +268,8 @@ pub fn text(statement: &Statement) -> String {
     if let Some(deadlines) = &settled.deadlines {
         line(format!(
             "notice in writing, with evidence, until {} (safe: {})",
-            deadlines.month_end,
-            deadlines.first_outage.min(deadlines.crossing)
+            deadlines.by(statement.case.policy.breach_moment),
+            deadlines.safe()
         ));
     }
     line(format!(

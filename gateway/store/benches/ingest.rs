@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use metering::{MeterId, Origin, Quantity, Unit};
 use rusqlite::{Connection, params};
+use store::testing::building::Building;
 use store::testing::{MIDNIGHT_MS, answer, empty, moment, reading, register, resolution};
 use store::{Imported, Kind, MeterRound, Step};
 use uuid::Uuid;
@@ -33,6 +34,7 @@ fn main() {
         rounds().await;
         one_row_per_reading();
         heavy_rounds().await;
+        pace().await;
         import().await;
     });
 }
@@ -102,6 +104,47 @@ async fn heavy_rounds() {
         each(bytes(day.dir.path(), "raw-")),
         each(wrote.unwrap_or_default())
     );
+}
+
+/// A thousand meters with 6 registers on 20 buses, each of which is read every ten seconds: how much of
+/// these the writer needs, and how many of its places are taken at most. All buses bring their rounds at
+/// once, which is the worst that they can do.
+async fn pace() {
+    const BUSES: u32 = 20;
+    const ROUNDS: i64 = 60;
+    let day = empty().unwrap();
+    let mut buses: Vec<Building> =
+        (0..BUSES).map(|bus| Building::new(bus * 50, 50, 10_000)).collect();
+    let (mut most, mut longest, mut all) = (0, Duration::ZERO, Duration::ZERO);
+    for round in 0..ROUNDS {
+        let at = MIDNIGHT_MS + round * 10_000;
+        day.clock.set(at);
+        let rounds: Vec<_> = buses.iter_mut().map(|bus| bus.round(at)).collect();
+        let started = Instant::now();
+        let commits: Vec<_> = rounds
+            .into_iter()
+            .map(|round| {
+                let writer = day.store.writer();
+                tokio::spawn(async move { writer.commit(round).await })
+            })
+            .collect();
+        for commit in commits {
+            most = most.max(day.store.writer().waiting().0);
+            commit.await.unwrap().unwrap();
+        }
+        longest = longest.max(started.elapsed());
+        all += started.elapsed();
+    }
+    let of = day.store.writer().waiting().1;
+    let readings = f64::from(BUSES) * 50.0 * 6.0 * f64::from(u32::try_from(ROUNDS).unwrap());
+    println!(
+        "1000 meters x 6 registers every 10 s: {:.0} acknowledged readings/s with FULL; a round of all \
+         takes {:?}, at most {longest:?} of 10 s{}; at most {most} of the queue's {of} places taken",
+        readings / all.as_secs_f64(),
+        all / u32::try_from(ROUNDS).unwrap(),
+        if longest < Duration::from_secs(10) { "" } else { ": TOO SLOW" }
+    );
+    assert!(most < of, "the queue is never full");
 }
 
 /// Two of each register, by tariff.

@@ -1,5 +1,5 @@
 //! What a reading costs on the disk, with everything that is made of it, beside SQLite with one row for
-//! each reading in the same run; and how long questions take.
+//! each reading in the same run.
 //!
 //! A building is read for some days, each commit with its `fsync`; readings are packed every hour and
 //! roll-ups written every six, as the gateway does. The values move as meters' do: counters by what
@@ -14,23 +14,12 @@
 )]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use metering::{MeterId, Unit};
 use rusqlite::{Connection, params};
-use store::testing::{KnownDay, MIDNIGHT_MS, answer, empty, moment, reading, register};
-use store::{Kind, MeterRound, Order, Step};
-use uuid::Uuid;
-
-const REGISTERS: [(&str, Unit, Kind); 6] = [
-    ("energy", Unit::Gigajoule, Kind::Counter),
-    ("volume", Unit::CubicMetre, Kind::Counter),
-    ("power", Unit::Kilowatt, Kind::Gauge),
-    ("volume_flow", Unit::LitrePerHour, Kind::Gauge),
-    ("flow_temperature", Unit::Celsius, Kind::Gauge),
-    ("return_temperature", Unit::Celsius, Kind::Gauge),
-];
+use store::testing::building::{AFTER_MS, Building};
+use store::testing::{MIDNIGHT_MS, empty};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1440 * MINUTE;
@@ -39,81 +28,36 @@ fn main() {
     let days = std::env::var("FYRHUS_BENCH_DAYS").ok().and_then(|it| it.parse().ok()).unwrap_or(3);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let minutes = Building::new(250, MINUTE);
-        let day = minutes.live(days, 1.5, 25.0).await;
-        questions(&day, days).await;
-        drop(day);
+        let minutes = Site { meters: 250, every: MINUTE };
+        minutes.live(days, 1.5, 25.0).await;
         minutes.one_row_per_reading();
-        let quarters = Building::new(500, 15 * MINUTE);
-        let day = quarters.live(days * 4, 2.4, 60.0).await;
-        drop(day);
+        let quarters = Site { meters: 500, every: 15 * MINUTE };
+        quarters.live(days * 4, 2.4, 60.0).await;
         quarters.one_row_per_reading();
     });
 }
 
 /// So many meters with six registers each, that are read so often.
-struct Building {
+#[derive(Clone, Copy)]
+struct Site {
     meters: u32,
     every: i64,
 }
 
-/// The same numbers in every run.
-struct Dice(u64);
-
-impl Dice {
-    /// A number from 0 to `below` - 1.
-    fn roll(&mut self, below: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        i64::try_from(self.0 >> 33).unwrap() % below
-    }
-}
-
-impl Building {
-    const fn new(meters: u32, every: i64) -> Self {
-        Self { meters, every }
+impl Site {
+    fn building(self) -> Building {
+        Building::new(0, self.meters, self.every)
     }
 
-    /// Where each register of each meter stands at first.
-    fn stands(&self, dice: &mut Dice) -> Vec<[i64; 6]> {
-        (0..self.meters)
-            .map(|_| {
-                [
-                    1_000_000 + dice.roll(9_000_000),
-                    100_000 + dice.roll(900_000),
-                    dice.roll(900),
-                    dice.roll(3_000),
-                    600 + dice.roll(200),
-                    350 + dice.roll(100),
-                ]
-            })
-            .collect()
-    }
-
-    /// What changes until the next reading.
-    fn pass(&self, stands: &mut [[i64; 6]], dice: &mut Dice) {
-        let minutes = self.every / MINUTE;
-        for [energy, volume, power, flow, warm, cold] in stands {
-            *energy += dice.roll(12 * minutes);
-            *volume += dice.roll(4 * minutes);
-            *power = (*power + dice.roll(21) - 10).max(0);
-            *flow = (*flow + dice.roll(41) - 20).max(0);
-            *warm += dice.roll(5) - 2;
-            *cold += dice.roll(3) - 1;
-        }
-    }
-
-    fn readings(&self, days: i64) -> i64 {
+    fn readings(self, days: i64) -> i64 {
         i64::from(self.meters) * 6 * days * DAY / self.every
     }
 
-    async fn live(&self, days: i64, most_on_disk: f64, most_written: f64) -> KnownDay {
+    async fn live(self, days: i64, most_on_disk: f64, most_written: f64) {
         let day = empty().unwrap();
         let writer = day.store.writer();
         day.clock.set(MIDNIGHT_MS);
-        let mut dice = Dice(0x5EED_CAFE);
-        let mut stands = self.stands(&mut dice);
+        let mut building = self.building();
         let written = written_bytes();
         let (mut commits, mut longest) = (Duration::ZERO, Duration::ZERO);
         let mut packing = Duration::ZERO;
@@ -123,8 +67,7 @@ impl Building {
         let rounds = (days * DAY + 90 * MINUTE) / self.every;
         for round in 0..rounds {
             let at = MIDNIGHT_MS + round * self.every;
-            self.pass(&mut stands, &mut dice);
-            let round_of_all = self.round(at, &stands);
+            let round_of_all = building.round(at);
             let started = Instant::now();
             writer.commit(round_of_all).await.unwrap();
             commits += started.elapsed();
@@ -153,18 +96,26 @@ impl Building {
             self.meters,
             self.every / 1000
         );
+        let parts = ["raw-", "rollup", "core"].map(|prefix| bytes(dir, prefix));
         println!(
             "    {:.2} B/reading on disk (at most {most_on_disk}): {:.2} raw files, {:.2} roll-ups, \
              {:.2} core.db",
-            each(bytes(dir, "")),
-            each(bytes(dir, "raw-")),
-            each(bytes(dir, "rollup")),
-            each(bytes(dir, "core"))
+            each(parts.iter().sum()),
+            each(parts[0]),
+            each(parts[1]),
+            each(parts[2])
         );
         println!(
-            "    of these {:.2} raw files and {:.2} roll-ups are free pages, which wait for what comes",
+            "    of these {:.2} raw files and {:.2} roll-ups are free pages, which wait for what comes, \
+             and {:.2} is the spool until it is packed",
             each(free(dir, "raw-")),
-            each(free(dir, "rollup"))
+            each(free(dir, "rollup")),
+            each(spooled(dir))
+        );
+        println!(
+            "    apart: {:.2} B/reading of raw telegrams; the window to send again costs nothing, since \
+             packed readings keep their numbers",
+            each(bytes(dir, "") - parts.iter().sum::<u64>())
         );
         println!(
             "    {:.1} B/reading written to the device (at most {most_written}), with logs and \
@@ -176,7 +127,7 @@ impl Building {
              {packing:?}",
             all as f64 / commits.as_secs_f64()
         );
-        let (Some(first), Some(last)) = (grew.first(), grew.last()) else { return day };
+        let (Some(first), Some(last)) = (grew.first(), grew.last()) else { return };
         let days_between = i64::try_from(grew.len() - 1).unwrap().max(1);
         let more = |first: u64, last: u64| {
             last.saturating_sub(first) as f64 / self.readings(days_between) as f64
@@ -195,27 +146,10 @@ impl Building {
             gigabytes(3_652),
             gigabytes(400)
         );
-        day
-    }
-
-    fn round(&self, at: i64, stands: &[[i64; 6]]) -> Vec<MeterRound> {
-        (0..self.meters)
-            .zip(stands)
-            .map(|(number, stands)| {
-                // A bus asks one after the other.
-                let at = moment(at + i64::from(number) * 90);
-                let readings = REGISTERS
-                    .iter()
-                    .zip(stands)
-                    .map(|((name, unit, kind), stand)| (reading(name, *stand, 2, *unit, at), *kind))
-                    .collect();
-                answer(meter(number), "67001122", at, readings)
-            })
-            .collect()
     }
 
     /// The same readings for some hours, in the table that everybody begins with.
-    fn one_row_per_reading(&self) {
+    fn one_row_per_reading(self) {
         let dir = tempfile::tempdir().unwrap();
         let mut db = Connection::open(dir.path().join("rows.db")).unwrap();
         db.execute_batch(
@@ -224,20 +158,18 @@ impl Building {
              CREATE INDEX reading_of ON reading (meter, register, ts);",
         )
         .unwrap();
-        let mut dice = Dice(0x5EED_CAFE);
-        let mut stands = self.stands(&mut dice);
+        let mut building = self.building();
         let rounds = 180;
         let written = written_bytes();
         let started = Instant::now();
         for round in 0..rounds {
-            self.pass(&mut stands, &mut dice);
             let transaction = db.transaction().unwrap();
             {
                 let mut insert = transaction
                     .prepare_cached("INSERT INTO reading VALUES (?1, ?2, ?3, ?4)")
                     .unwrap();
-                for (number, stands) in (0_i64..).zip(&stands) {
-                    let at = MIDNIGHT_MS + round * self.every + number * 90;
+                for (number, stands) in (0_i64..).zip(building.pass()) {
+                    let at = MIDNIGHT_MS + round * self.every + number * AFTER_MS;
                     for (register, stand) in (0_i64..).zip(stands) {
                         insert.execute(params![number, register, at, stand]).unwrap();
                     }
@@ -258,71 +190,10 @@ impl Building {
     }
 }
 
-async fn questions(day: &KnownDay, days: i64) {
-    let readers = day.store.readers();
-    // A month belongs to a span when it begins in it.
-    let whole = MIDNIGHT_MS - 31 * DAY..MIDNIGHT_MS + days * DAY;
-    let last = whole.end - DAY..whole.end;
-    for (name, asked) in [
-        ("a day of one meter by minutes", Asked::Minutes),
-        ("the days of one meter by hours", Asked::Hours),
-        ("all days of 250 meters by months", Asked::Months),
-    ] {
-        let mut took: Vec<Duration> = Vec::new();
-        for turn in 0..60_u32 {
-            let (whole, last) = (whole.clone(), last.clone());
-            let of = meter(turn * 37 % 250);
-            let started = Instant::now();
-            let rows = readers
-                .ask(move |it| match asked {
-                    Asked::Minutes => {
-                        let (energy, order) = (register("energy"), Order::OldestFirst);
-                        Ok(it.readings(of, &energy, last, order, usize::MAX)?.len())
-                    }
-                    Asked::Hours => {
-                        let runs = it.used(of, &register("energy"), whole, Step::Hour)?;
-                        Ok(runs.iter().map(|run| run.rows.len()).sum())
-                    }
-                    Asked::Months => {
-                        let mut rows = 0;
-                        for number in 0..250 {
-                            let energy = register("energy");
-                            let runs =
-                                it.used(meter(number), &energy, whole.clone(), Step::Month)?;
-                            rows += runs.iter().map(|run| run.rows.len()).sum::<usize>();
-                        }
-                        Ok(rows)
-                    }
-                })
-                .await
-                .unwrap();
-            assert!(rows > 0);
-            took.push(started.elapsed());
-        }
-        took.sort_unstable();
-        let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or_default();
-        println!("    {name}: p50 {:?}, p99 {:?} warm", at(50), at(99));
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Asked {
-    Minutes,
-    Hours,
-    Months,
-}
-
-fn meter(number: u32) -> MeterId {
-    MeterId::from_uuid(Uuid::from_u128(u128::from(number) + 1))
-}
-
 /// Puts the logs into their files, so that only these are counted.
 fn checkpoint(dir: &Path) {
-    for file in fs::read_dir(dir).unwrap().map(Result::unwrap) {
-        if file.path().extension().is_some_and(|it| it == "db") {
-            let db = Connection::open(file.path()).unwrap();
-            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-        }
+    for db in databases(dir, "") {
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     }
 }
 
@@ -332,18 +203,32 @@ fn used(dir: &Path) -> (u64, u64) {
     (used("raw-"), used("rollup"))
 }
 
+/// The bytes of what is not packed yet.
+fn spooled(dir: &Path) -> u64 {
+    databases(dir, "raw-")
+        .map(|db| {
+            let sum = "SELECT COALESCE(SUM(LENGTH(blob) + 64), 0) FROM spool";
+            db.query_row(sum, [], |row| row.get::<_, u64>(0)).unwrap()
+        })
+        .sum()
+}
+
 /// The pages that nothing is in.
 fn free(dir: &Path, prefix: &str) -> u64 {
-    fs::read_dir(dir)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix))
-        .filter(|path| path.extension().is_some_and(|it| it == "db"))
-        .map(|path| {
-            let db = Connection::open(path).unwrap();
+    databases(dir, prefix)
+        .map(|db| {
             db.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).unwrap() * 4096
         })
         .sum()
+}
+
+fn databases(dir: &Path, prefix: &str) -> impl Iterator<Item = Connection> {
+    let paths = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let is_one = move |path: &PathBuf| {
+        path.file_name().unwrap().to_string_lossy().starts_with(prefix)
+            && path.extension().is_some_and(|it| it == "db")
+    };
+    paths.filter(is_one).map(|path| Connection::open(path).unwrap())
 }
 
 fn bytes(dir: &Path, prefix: &str) -> u64 {

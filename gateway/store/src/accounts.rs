@@ -168,21 +168,36 @@ impl Core {
 
     /// The session of a token with that hash, whether it has ended or not.
     pub async fn session(&self, hash: Vec<u8>) -> Result<Option<Session>, StoreError> {
+        Ok(self.sessions_where("SELECT * FROM session WHERE hash = ?1", hash).await?.pop())
+    }
+
+    /// The sessions and tokens of a user, whether they have ended or not, the oldest first.
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
+        self.sessions_where(SESSIONS_OF, user.uuid().into_bytes()).await
+    }
+
+    async fn sessions_where(
+        &self,
+        sql: &'static str,
+        key: impl rusqlite::ToSql + Send + 'static,
+    ) -> Result<Vec<Session>, StoreError> {
         self.readers
             .ask(move |snapshot| {
-                const DOING: &str = "find a session";
-                let sql = "SELECT * FROM session WHERE hash = ?1";
+                const DOING: &str = "find sessions";
                 let mut statement = snapshot.desk.core()?.prepare_cached(sql).doing(DOING)?;
-                let mut rows = statement.query([hash]).doing(DOING)?;
-                let Some(row) = rows.next().doing(DOING)? else { return Ok(None) };
-                Ok(Some(Session {
-                    hash: row.get("hash").doing(DOING)?,
-                    user: UserId::from_uuid(uuid(row, "user")?),
-                    created_ms: row.get("created_ms").doing(DOING)?,
-                    seen_ms: row.get("seen_ms").doing(DOING)?,
-                    expires_ms: row.get("expires_ms").doing(DOING)?,
-                    data: row.get("data").doing(DOING)?,
-                }))
+                let mut rows = statement.query([key]).doing(DOING)?;
+                let mut sessions = Vec::new();
+                while let Some(row) = rows.next().doing(DOING)? {
+                    sessions.push(Session {
+                        hash: row.get("hash").doing(DOING)?,
+                        user: UserId::from_uuid(uuid(row, "user")?),
+                        created_ms: row.get("created_ms").doing(DOING)?,
+                        seen_ms: row.get("seen_ms").doing(DOING)?,
+                        expires_ms: row.get("expires_ms").doing(DOING)?,
+                        data: row.get("data").doing(DOING)?,
+                    });
+                }
+                Ok(sessions)
             })
             .await
     }
@@ -212,6 +227,9 @@ impl Core {
         .await
     }
 }
+
+pub(crate) const SESSIONS_OF: &str =
+    "SELECT * FROM session WHERE user = ?1 ORDER BY created_ms, hash";
 
 fn write_user(db: &Connection, user: &User) -> rusqlite::Result<()> {
     db.execute(

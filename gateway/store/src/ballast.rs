@@ -31,6 +31,11 @@ impl Ballast {
         ballast
     }
 
+    /// Deletes what is in `dir` of one that nobody has taken up yet; whether there was any.
+    pub(crate) fn drop_in(dir: &Path) -> bool {
+        fs::remove_file(dir.join(NAME)).is_ok()
+    }
+
     /// Deletes it.
     pub(crate) fn give_up(&mut self) {
         if self.bytes > 0 {
@@ -76,9 +81,11 @@ impl Ballast {
     }
 
     fn path(&self) -> PathBuf {
-        self.dir.join("ballast")
+        self.dir.join(NAME)
     }
 }
+
+const NAME: &str = "ballast";
 
 /// So that the first round after a full disk does not fill it again.
 const MARGIN: u64 = 1024 * 1024;

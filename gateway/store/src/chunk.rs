@@ -195,7 +195,10 @@ pub(crate) fn all(db: &Connection, file: &Path) -> Result<Vec<Chunk>, StoreError
 
 /// The command line may look into a file before its writer has brought it up to date.
 pub(crate) fn can_hold(db: &Connection) -> Result<bool, StoreError> {
-    let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).doing(READING)?;
+    let version: u32 = db
+        .prepare_cached("PRAGMA user_version")
+        .and_then(|mut it| it.query_row([], |row| row.get(0)))
+        .doing(READING)?;
     Ok(version >= 2)
 }
 
@@ -612,4 +615,57 @@ pub(crate) fn ranges(
         }
     }
     Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use metering::{Origin, Quality, Trust};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn laid(values: &[i64]) -> Laid {
+        let mut block = Block::default();
+        for (seq, value) in (1..).zip(values) {
+            let entry = Entry {
+                series: 1,
+                at_ms: 900_000 * seq,
+                boottime_ms: 0,
+                cycle: seq,
+                trust: Some(Trust::Synced),
+                quality: Quality::Good,
+                origin: Origin::Live,
+                value: Ok(*value),
+            };
+            let (imported, begins, boot_id) = (false, true, 7);
+            let seq = seq.cast_unsigned();
+            block.push(&[Numbered { seq, entry, imported, begins, boot_id }]);
+        }
+        Laid::of(1 << KEY_BITS | 2, &block)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_changes_of_a_block_is_seen(
+            values in prop::collection::vec(any::<i64>(), 1..40),
+            change in 1..=u8::MAX,
+        ) {
+            let file = Path::new("raw");
+            let laid = laid(&values);
+            prop_assert_eq!(laid.unpack(file).unwrap().len(), values.len());
+            for at in 0..laid.blob.len() {
+                let mut changed = laid.clone();
+                changed.blob[at] ^= change;
+                prop_assert!(changed.unpack(file).is_err(), "byte {}", at);
+            }
+            let elsewhere = [
+                Laid { id: laid.id + 1, ..laid.clone() },
+                Laid { n: laid.n + 1, ..laid.clone() },
+                Laid { crc32c: laid.crc32c ^ u32::from(change), ..laid.clone() },
+                Laid { blob: laid.blob[..laid.blob.len() - 1].to_vec(), ..laid.clone() },
+                Laid { blob: [laid.blob.as_slice(), &[0]].concat(), ..laid },
+            ];
+            prop_assert!(elsewhere.iter().all(|it| it.unpack(file).is_err()));
+        }
+    }
 }

@@ -82,28 +82,40 @@ impl Civil {
         periods
     }
 
-    /// How many polls, `every_secs` apart and aligned to the site's clock, fall into `span`.
-    pub(crate) fn polls(self, every_secs: u32, span: &Range<i64>) -> u32 {
+    /// How many polls, `every_secs` apart and counted from the site's midnight, fall into `span`.
+    ///
+    /// A day that `every_secs` does not divide, as those of 23 and 25 hours may be, ends with a shorter
+    /// wait: midnight is always one. Of more than 200 000 days nothing is told beyond those.
+    pub fn polls(self, every_secs: u32, span: &Range<i64>) -> u32 {
         if span.start >= span.end || every_secs == 0 {
             return 0;
         }
         let every = i64::from(every_secs) * 1000;
-        let first_offset = self.offset_ms(span.start);
-        // A poll every six hours follows the site's clock when that changes, so that midnight stays
-        // midnight; one every quarter hour goes on through.
-        let last_offset = if every > HOUR_MS { self.offset_ms(span.end) } else { first_offset };
-        // The polls before an instant, counted from an arbitrary one.
-        let before = |at: i64, offset: i64| -> i64 {
-            at.saturating_add(offset + every - 1).div_euclid(every)
+        // How many of them, the first at `midnight`, there are before an instant.
+        let before = |at: i64, midnight: i64| {
+            at.saturating_sub(midnight).saturating_add(every - 1).div_euclid(every)
         };
-        let polls = before(span.end, last_offset) - before(span.start, first_offset);
-        u32::try_from(polls.max(0)).unwrap_or(u32::MAX)
-    }
-
-    fn offset_ms(self, at_ms: i64) -> i64 {
-        let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
-        let offset = self.zone.offset_from_utc_datetime(&at.naive_utc()).fix();
-        i64::from(offset.local_minus_utc()) * 1000
+        if HALF_HOUR_MS % every == 0
+            && let Some(at) = DateTime::<Utc>::from_timestamp_millis(span.start)
+        {
+            // Days begin, and clocks change, at half hours of the site: these go on through.
+            let ahead = self.zone.offset_from_utc_datetime(&at.naive_utc()).fix();
+            let midnight = -i64::from(ahead.local_minus_utc()) * 1000;
+            let polls = before(span.end, midnight) - before(span.start, midnight);
+            return u32::try_from(polls).unwrap_or(u32::MAX);
+        }
+        let mut day = self.period(Step::Day, span.start);
+        let mut polls: u32 = 0;
+        for _ in 0..200_000 {
+            let (first, last) = (span.start.max(day.start), span.end.min(day.end));
+            let of_day = before(last, day.start) - before(first, day.start);
+            polls = polls.saturating_add(u32::try_from(of_day).unwrap_or(u32::MAX));
+            if day.end >= span.end {
+                break;
+            }
+            day = self.period(Step::Day, day.end);
+        }
+        polls
     }
 
     fn date(self, at_ms: i64) -> Option<NaiveDate> {
@@ -131,6 +143,7 @@ impl Civil {
 }
 
 const QUARTER_MS: i64 = 900_000;
+const HALF_HOUR_MS: i64 = 1_800_000;
 const HOUR_MS: i64 = 3_600_000;
 
 fn aligned(at_ms: i64, length: i64) -> Range<i64> {
@@ -205,10 +218,27 @@ mod tests {
     #[test]
     fn a_day_of_quarter_hours_has_as_many_polls() {
         let civil = Civil::of(chrono_tz::Europe::Oslo);
-        for (day, polls) in [("2026-03-29", 92), ("2026-03-30", 96), ("2026-10-25", 100)] {
+        // A day after midnight it is 23 o'clock on a day of 25 hours.
+        let days = [("2026-03-29", 92, 1), ("2026-03-30", 96, 1), ("2026-10-25", 100, 2)];
+        for (day, polls, daily) in days {
             let day = civil.period(Step::Day, ms(&format!("{day}T12:00:00Z")));
             assert_eq!(civil.polls(900, &day), polls);
-            assert_eq!(civil.polls(86_400, &day), 1);
+            assert_eq!(civil.polls(86_400, &day), daily);
         }
+    }
+
+    /// Two o'clock, which the clocks leap over, is no poll; and where it strikes twice, the day has one
+    /// more, at 23 o'clock.
+    #[test]
+    fn a_poll_every_two_hours_is_counted_from_midnight() {
+        let civil = Civil::of(chrono_tz::Europe::Oslo);
+        for (day, polls) in [("2026-03-29", 12), ("2026-03-30", 12), ("2026-10-25", 13)] {
+            let day = civil.period(Step::Day, ms(&format!("{day}T12:00:00Z")));
+            assert_eq!(civil.polls(7_200, &day), polls);
+            let quarters = civil.periods(Step::Quarter, &day);
+            let sum: u32 = quarters.iter().map(|quarter| civil.polls(7_200, quarter)).sum();
+            assert_eq!(sum, polls);
+        }
+        assert!(civil.polls(7_200, &(i64::MIN..i64::MAX)) > 0, "and it ends");
     }
 }

@@ -36,9 +36,17 @@ pub(crate) fn put(out: &mut Vec<u8>, values: &[i64]) {
 
 /// The `n` numbers of a column, which is all of `column`.
 pub(crate) fn take(column: &[u8], n: usize) -> Result<Vec<i64>, Unpackable> {
-    let mut values = Vec::with_capacity(n);
+    let mut values = Vec::new();
+    take_into(&mut values, column, n)?;
+    Ok(values)
+}
+
+/// As [`take`], into `values`, which has none before.
+pub(crate) fn take_into(values: &mut Vec<i64>, column: &[u8], n: usize) -> Result<(), Unpackable> {
+    values.clear();
+    values.reserve(n);
     if n == 0 {
-        return if column.is_empty() { Ok(values) } else { Err(Unpackable) };
+        return if column.is_empty() { Ok(()) } else { Err(Unpackable) };
     }
     let mut bytes = Bytes::of(column);
     let how = bytes.byte()?;
@@ -70,7 +78,7 @@ pub(crate) fn take(column: &[u8], n: usize) -> Result<Vec<i64>, Unpackable> {
     let left = n - values.len();
     if k == FLAT {
         values.extend((0..left).map(|_| next(centre)));
-        return if bytes.rest().is_empty() { Ok(values) } else { Err(Unpackable) };
+        return if bytes.rest().is_empty() { Ok(()) } else { Err(Unpackable) };
     }
     let divisor = bytes.varint()?.cast_signed();
     let mut bits = Bits::of(bytes.rest());
@@ -78,7 +86,7 @@ pub(crate) fn take(column: &[u8], n: usize) -> Result<Vec<i64>, Unpackable> {
         let residual = unzigzag(bits.rice(k)?).wrapping_mul(divisor);
         values.push(next(residual.wrapping_add(centre)));
     }
-    if bits.is_over() { Ok(values) } else { Err(Unpackable) }
+    if bits.is_over() { Ok(()) } else { Err(Unpackable) }
 }
 
 /// The most often that differences are taken of differences.

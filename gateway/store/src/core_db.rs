@@ -52,7 +52,7 @@ pub struct VersionHead {
 /// Who did what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Its number, from 1 and without a hole.
+    /// Its number, counted from 1 without a hole.
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: i64,
@@ -77,6 +77,9 @@ pub struct AttemptRow {
 const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// An entry of the ledger, a setting, the data of an account.
 pub(crate) const MOST_SMALL: usize = 1024 * 1024;
+
+/// Of a hundred bytes each, so 5 MB.
+const MOST_AUDIT: i64 = 50_000;
 
 /// The configuration.
 impl Core {
@@ -149,15 +152,18 @@ impl Core {
 
 /// Evidence.
 impl Core {
-    /// Writes down who did what.
+    /// Writes down who did what. The log has room for the last 50,000 entries, which at a busy
+    /// building's fifty a day are years; the oldest make room.
     pub async fn audit(&self, who: String, what: String, detail: String) -> Result<(), StoreError> {
         bounded("an audit entry", detail.len(), MOST_SMALL)?;
         self.change("write the audit log", move |db, now| {
             db.execute(
                 "INSERT INTO audit (at_ms, who, what, detail) VALUES (?1, ?2, ?3, ?4)",
                 params![now, who, what, detail],
-            )
-            .map(|_| Ok(()))
+            )?;
+            let newest = db.last_insert_rowid();
+            db.execute("DELETE FROM audit WHERE number <= ?1", [newest - MOST_AUDIT])?;
+            Ok(Ok(()))
         })
         .await
     }
@@ -327,7 +333,7 @@ impl Core {
             .await
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         doing: &'static str,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -386,6 +392,10 @@ mod tests {
         assert_eq!(
             plan("DELETE FROM session WHERE user = ?1"),
             "SEARCH session USING INDEX session_of_user (user=?)"
+        );
+        assert_eq!(
+            plan(crate::accounts::SESSIONS_OF),
+            "SEARCH session USING INDEX session_of_user (user=?); USE TEMP B-TREE FOR ORDER BY"
         );
     }
 }

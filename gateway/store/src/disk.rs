@@ -67,6 +67,7 @@ impl Engine {
             hot.identities.clone_from(&state.hot.identities);
             self.shared.change(|state| state.hot = Arc::new(hot));
         }
+        self.telegrams.close();
         self.core = core;
         self.rollup = rollup;
         self.away = false;

@@ -19,10 +19,7 @@ use crate::civil::Step;
 use crate::error::StoreError;
 use crate::query::{Level, Run, Snapshot};
 use crate::registry::SeriesInfo;
-use crate::rollup::Tally;
-
-/// The tallies of a series, by era and the beginning of their row.
-type Tallies = BTreeMap<(u32, i64), Tally>;
+use crate::rollup::{Row, Tally};
 
 /// The rows of an answer.
 struct Grid {
@@ -55,10 +52,9 @@ impl Snapshot<'_> {
         for info in self.state.registry.of_point(meter, register) {
             let mut tallies = of_readings.remove(&info.series).unwrap_or_default();
             if let Some(step) = grid.of {
-                for ((_, starts_at), tally) in self.tallies(info.series, step, &whole)? {
-                    grid.add(&mut tallies, starts_at, tally);
-                }
+                tallies = self.tallies(info.series, step, &whole)?;
             }
+            grid.put(&mut tallies);
             if !tallies.is_empty() {
                 let rows = self.rows(info, &tallies, &whole, |at| grid.row(at));
                 runs.push(Run { series: SeriesInfo::clone(info), rows });
@@ -72,10 +68,10 @@ impl Snapshot<'_> {
         meter: MeterId,
         register: &Register,
         grid: &Grid,
-    ) -> Result<BTreeMap<SeriesId, Tallies>, StoreError> {
+    ) -> Result<BTreeMap<SeriesId, Vec<Row>>, StoreError> {
         let series: Vec<u32> =
             self.state.registry.of_point(meter, register).map(|it| it.series.get()).collect();
-        let mut all: BTreeMap<SeriesId, Tallies> = BTreeMap::new();
+        let mut all: BTreeMap<SeriesId, Vec<Row>> = BTreeMap::new();
         self.samples(
             meter,
             |it| series.contains(&it),
@@ -84,7 +80,8 @@ impl Snapshot<'_> {
                 if let (Ok(mantissa), Some(series)) = (sample.value, SeriesId::new(sample.series)) {
                     let remembered = sample.origin == Origin::MeterMemory;
                     let tally = Tally::of(sample.at_ms, mantissa, remembered, sample.seq);
-                    grid.add(all.entry(series).or_default(), sample.at_ms, tally);
+                    let row = Row { era: 0, starts_at: sample.at_ms, tally };
+                    all.entry(series).or_default().push(row);
                 }
             },
         )?;
@@ -141,9 +138,16 @@ impl Grid {
         begins.zip(self.edges.get(after)).map_or(at..at, |(begins, ends)| *begins..*ends)
     }
 
-    fn add(&self, tallies: &mut Tallies, at: i64, tally: Tally) {
-        let there = tallies.entry((0, self.row(at).start));
-        there.and_modify(|it| *it = it.plus(tally)).or_insert(tally);
+    /// Adds up what lies in one row of it.
+    fn put(&self, tallies: &mut Vec<Row>) {
+        let mut row = 0..0;
+        for tally in tallies.iter_mut() {
+            if !row.contains(&tally.starts_at) {
+                row = self.row(tally.starts_at);
+            }
+            (tally.era, tally.starts_at) = (0, row.start);
+        }
+        Row::merge(tallies);
     }
 }
 

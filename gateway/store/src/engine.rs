@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use metering::{Clock, MeterId, NoReading, Quality, Reading, Register, SeriesId};
+use metering::{Clock, MeterId, NoReading, Quality, Reading, Register, SeriesId, Trust};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::ballast::Ballast;
@@ -32,6 +32,8 @@ use crate::seal::SealedMonths;
 use crate::spool::{self, Held, SpoolRow};
 use crate::state::{Shared, State};
 use crate::tables;
+use crate::telegrams::Telegrams;
+use crate::waiting::{self, Waiting};
 
 /// See the module.
 pub(crate) struct Engine {
@@ -55,21 +57,26 @@ pub(crate) struct Engine {
     pub(crate) sealed: SealedMonths,
     /// What each meter said of an earlier time in its last answer: the same again is no news.
     pub(crate) remembered: HashMap<MeterId, Vec<Remembered>>,
-    /// A round was refused, and may be on the disk all the same.
-    pub(crate) in_doubt: bool,
+    /// A round was refused, and may be in that month's file all the same.
+    pub(crate) in_doubt: Option<Month>,
     /// The disk takes nothing; see `disk.rs`.
     pub(crate) away: bool,
     /// `None` only while the directory is opened anew.
     pub(crate) lock: Option<DirLock>,
     /// What of the rounds before may turn out to be an outage.
     pub(crate) watch: Watch,
+    /// What came while nobody knew what time it was.
+    pub(crate) waiting: Waiting,
+    pub(crate) telegrams: Telegrams,
+    /// How full the disk is, in percent, as far as a test wants it.
+    pub(crate) pretended_full: Option<u64>,
 }
 
 /// An open raw file.
 pub(crate) struct RawFile {
     pub(crate) db: Connection,
     /// The series that it explains already.
-    explained: HashSet<SeriesId>,
+    pub(crate) explained: HashSet<SeriesId>,
     used: u64,
 }
 
@@ -95,7 +102,17 @@ impl Engine {
     }
 
     /// Stores a round; returns when it survives a power cut.
-    pub(crate) fn commit(&mut self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
+    ///
+    /// While nobody knows what time it is it waits on the disk, and has no number yet.
+    pub(crate) fn commit(&mut self, mut round: Vec<MeterRound>) -> Result<Stored, StoreError> {
+        if waiting::is_untimed(&round) {
+            let now = self.clock.now();
+            if now.trust == Trust::Untrusted {
+                return self.wait(round);
+            }
+            waiting::stamp(&mut round, now);
+        }
+        self.stamp_all()?;
         let asked = round.first().map(|first| first.asked);
         let stored = self.commit_round(round);
         let disk = |error: &StoreError| {
@@ -111,12 +128,27 @@ impl Engine {
 
     fn commit_round(&mut self, round: Vec<MeterRound>) -> Result<Stored, StoreError> {
         self.ballast.restore()?;
+        let (entries, left_out) = self.in_series(&round)?;
+        let Some(asked) = round.first().map(|first| first.asked) else {
+            return Ok(Stored { first_seq: self.state().head + 1, count: 0, left_out });
+        };
+        self.keep_breaks(&entries);
+        let rows = self.store(Month::of(asked.wall_ms()), asked.boot_id, false, &entries)?;
+        let stored = Stored { left_out, ..self.count(&rows, &entries) };
+        self.fill_gaps(&round);
+        self.keep_said(&round);
+        self.shared.change(|state| remember_what_was_said(state, round));
+        Ok(stored)
+    }
+
+    /// The readings and absences of a round, each in its series, and the meters of which some are left out.
+    pub(crate) fn in_series(
+        &mut self,
+        round: &[MeterRound],
+    ) -> Result<(Vec<Entry>, Vec<MeterId>), StoreError> {
         let state = self.state();
         let mut placing = Placing::new(Arc::clone(&state.registry));
-        let entries = entries(&mut placing, &state, &round)?;
-        let Some(asked) = round.first().map(|first| first.asked) else {
-            return Ok(Stored { first_seq: state.head + 1, count: 0, left_out: Vec::new() });
-        };
+        let entries = entries(&mut placing, &state, round)?;
         if entries.len() > MOST_AT_ONCE {
             let (found, most) = (entries.len(), MOST_AT_ONCE);
             return Err(StoreError::TooLarge { what: "a round", found, most });
@@ -124,12 +156,7 @@ impl Engine {
         drop(state);
         let left_out = std::mem::take(&mut placing.left_out);
         self.register(placing)?;
-        self.keep_breaks(&entries);
-        let rows = self.store(Month::of(asked.wall_ms()), asked.boot_id, false, &entries)?;
-        let stored = Stored { left_out, ..self.count(&rows, &entries) };
-        self.fill_gaps(&round);
-        self.shared.change(|state| remember_what_was_said(state, round));
-        Ok(stored)
+        Ok((entries, left_out))
     }
 
     /// Writes readings to the raw file of `month`, in one transaction.
@@ -142,42 +169,43 @@ impl Engine {
         imported: bool,
         entries: &[Entry],
     ) -> Result<Vec<SpoolRow>, StoreError> {
-        self.reserve(entries.len())?;
-        self.forget_what_was_refused(month)?;
-        let state = self.state();
-        let rows = spool::cut(state.head + 1, boot_id, imported, entries);
-        self.in_doubt = true;
-        match self.append(month, &rows, entries) {
-            Ok(()) => {
-                self.in_doubt = false;
-                Ok(rows)
-            }
+        self.forget_numbers()?;
+        match self.store_once(month, boot_id, imported, entries) {
             Err(error) if error.is_damage() => {
                 self.repair_raw(month)?;
-                self.reserve(entries.len())?;
-                let rows = spool::cut(self.state().head + 1, boot_id, imported, entries);
-                self.append(month, &rows, entries)?;
-                self.in_doubt = false;
-                Ok(rows)
+                self.store_once(month, boot_id, imported, entries)
             }
-            Err(error) => Err(error),
+            other => other,
         }
+    }
+
+    /// As [`store`](Self::store), but a damaged file is the caller's affair.
+    pub(crate) fn store_once(
+        &mut self,
+        month: Month,
+        boot_id: u128,
+        imported: bool,
+        entries: &[Entry],
+    ) -> Result<Vec<SpoolRow>, StoreError> {
+        self.reserve(entries.len())?;
+        self.forget_what_was_refused()?;
+        let rows = spool::cut(self.state().head + 1, boot_id, imported, entries);
+        self.in_doubt = Some(month);
+        self.append(month, &rows, entries)?;
+        self.in_doubt = None;
+        Ok(rows)
     }
 
     /// Deletes what a commit wrote that failed after its last byte was on the disk: nobody was told that
     /// it is stored, and its numbers are given once more.
-    fn forget_what_was_refused(&mut self, month: Month) -> Result<(), StoreError> {
-        if !self.in_doubt {
-            return Ok(());
+    pub(crate) fn forget_what_was_refused(&mut self) -> Result<(), StoreError> {
+        let Some(month) = self.in_doubt else { return Ok(()) };
+        let head = self.state().head;
+        match self.raw(month).and_then(|raw| spool::delete_after(&raw.db, head)) {
+            Err(error) if error.is_damage() => drop(self.repair_raw(month)?),
+            other => other?,
         }
-        let state = self.state();
-        let mut months: HashSet<Month> = state.files.iter().map(|it| it.month).collect();
-        // A file that was begun with what was refused is not among them.
-        months.extend(self.raws.keys().copied().chain([month]));
-        for month in months {
-            spool::delete_after(&self.raw(month)?.db, state.head)?;
-        }
-        self.in_doubt = false;
+        self.in_doubt = None;
         Ok(())
     }
 
@@ -290,7 +318,7 @@ impl Engine {
     }
 
     /// Makes sure that core.db leads all numbers that are about to be given.
-    fn reserve(&mut self, count: usize) -> Result<(), StoreError> {
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), StoreError> {
         let needed = self.state().head.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         if needed <= self.reserved {
             return Ok(());
@@ -350,7 +378,7 @@ impl Engine {
     pub(crate) fn close(mut self) -> Result<(), StoreError> {
         self.be_back()?;
         self.write_tallies()?;
-        outage::say_goodbye(&self.core, self.clock.now().wall_ms())?;
+        outage::say_goodbye(&self.core, self.clock.now(), self.alive_ms())?;
         for raw in self.raws.values() {
             checkpoint(&raw.db)?;
         }
@@ -475,7 +503,7 @@ fn absences(
 }
 
 /// Keeps each meter's last telegrams and identity, in memory alone.
-fn remember_what_was_said(state: &mut State, round: Vec<MeterRound>) {
+pub(crate) fn remember_what_was_said(state: &mut State, round: Vec<MeterRound>) {
     let hot = Arc::make_mut(&mut state.hot);
     for MeterRound { meter, identity, telegrams, .. } in round {
         let bytes: usize = telegrams.iter().map(Vec::len).sum();

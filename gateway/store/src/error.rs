@@ -1,5 +1,6 @@
 //! What can go wrong between a reading and the disk.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,17 @@ pub enum StoreError {
     Exchanged {
         /// Of the database files.
         dir: PathBuf,
+    },
+    /// A file is not for this process, which no disk mends.
+    #[error("{} {}", file.display(), how.sentence())]
+    Barred {
+        /// Which one.
+        file: PathBuf,
+        /// What is wrong with it.
+        how: Barred,
+        /// What was tried.
+        #[source]
+        cause: Box<Self>,
     },
     /// Another process has the directory.
     #[error("{} is in use by another fyrhus process", dir.display())]
@@ -164,6 +176,36 @@ pub enum Away {
     Gone,
 }
 
+/// What keeps the store from a file of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// Its owner or its rights.
+    Rights,
+    /// It is no file.
+    NoFile,
+}
+
+impl Barred {
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Rights => {
+                "may not be read and written by the gateway's user: give it back its owner and its \
+                 rights, such as those that the files beside it have"
+            }
+            Self::NoFile => "is not a file: move it away",
+        }
+    }
+
+    /// What the operating system says of a file that cannot be opened, if it is not the disk's.
+    fn of(cause: &io::Error) -> Option<Self> {
+        match cause.kind() {
+            io::ErrorKind::PermissionDenied => Some(Self::Rights),
+            io::ErrorKind::IsADirectory => Some(Self::NoFile),
+            _ => None,
+        }
+    }
+}
+
 impl Away {
     const fn sentence(self) -> &'static str {
         match self {
@@ -228,6 +270,23 @@ impl StoreError {
         if full { Self::Full { dir: dir.to_owned() } } else { self }
     }
 
+    /// What SQLite says of a file that it may not open or write, told as such: it has the same words for
+    /// that as for a disk that takes nothing.
+    pub(crate) fn barred_if_it_is(self, dir: &Path) -> Self {
+        let maybe = match &self {
+            Self::Sqlite { cause, .. } => matches!(
+                cause.sqlite_error_code(),
+                Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
+            ),
+            Self::Io { cause, .. } => Barred::of(cause).is_some(),
+            _ => false,
+        };
+        match maybe.then(|| barred_in(dir)).flatten() {
+            Some((file, how)) => Self::Barred { file, how, cause: Box::new(self) },
+            None => self,
+        }
+    }
+
     /// What SQLite and the operating system say of a disk that takes nothing, told as such.
     pub(crate) fn away_if_it_is(self, dir: &Path) -> Self {
         let how = match &self {
@@ -247,6 +306,37 @@ impl StoreError {
             None => self,
         }
     }
+}
+
+/// The first of the store's files in `dir` that this process may not open as it has to, or `dir` itself
+/// where it may make none.
+fn barred_in(dir: &Path) -> Option<(PathBuf, Barred)> {
+    let barred =
+        |path: PathBuf, opened: io::Result<fs::File>| Some((path, Barred::of(&opened.err()?)?));
+    let opened = |path: PathBuf| {
+        let file = fs::File::options().read(true).write(true).open(&path);
+        barred(path, file)
+    };
+    let files = match fs::read_dir(dir) {
+        Ok(files) => files,
+        Err(error) => return barred(dir.to_owned(), Err(error)),
+    };
+    let mut names: Vec<_> = files.flatten().map(|file| file.file_name()).collect();
+    names.sort();
+    let ours = |name: &std::ffi::OsString| {
+        name.to_str().is_some_and(|name| {
+            name == "lock" || [".db", ".db-wal", ".db-shm"].iter().any(|it| name.ends_with(it))
+        })
+    };
+    names.into_iter().filter(ours).find_map(|name| opened(dir.join(name))).or_else(|| {
+        let probe = dir.join(".probe");
+        let made = fs::File::options().write(true).create(true).truncate(false).open(&probe);
+        if made.is_ok() {
+            // An empty file, if it stays.
+            let _ = fs::remove_file(&probe);
+        }
+        barred(dir.to_owned(), made)
+    })
 }
 
 /// Below this SQLite cannot even grow its shared memory file, by 32 KiB at a time.
@@ -287,5 +377,62 @@ pub(crate) trait DoingWith<T> {
 impl<T> DoingWith<T> for io::Result<T> {
     fn doing_with(self, doing: &'static str, path: &Path) -> Result<T, StoreError> {
         self.map_err(|cause| StoreError::Io { doing, path: path.to_owned(), cause })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::thread;
+
+    use nix::unistd::{Uid, setfsuid};
+
+    use super::*;
+    use crate::testing::{self, KnownDay, empty};
+
+    /// Whoever has the file of another, or a folder in its place, is told which, and waits for no disk.
+    #[track_caller]
+    fn check(harm: impl FnOnce(&Path), file: &str, how: Barred) {
+        let KnownDay { store, dir, clock } = empty().unwrap();
+        store.close().unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(dir.path(), 0o777);
+        for file in fs::read_dir(dir.path()).unwrap() {
+            mode(&file.unwrap().path(), 0o666);
+        }
+        harm(&dir.path().join(file));
+        let at = dir.path().to_owned();
+        let opened = thread::spawn(move || {
+            // Rights say nothing to root; and who asks is the thread's own affair.
+            setfsuid(Uid::from_raw(65_534));
+            testing::open(&at, &clock).map(drop)
+        });
+        let error = opened.join().unwrap().unwrap_err();
+        let expected = dir.path().join(file);
+        assert!(
+            matches!(&error, StoreError::Barred { file, how: it, .. } if (file, *it) == (&expected, how)),
+            "{error:?}"
+        );
+        assert!(!error.is_away() && !error.is_full(), "nobody waits for {error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_ours_is_named_and_no_disk_is_waited_for() {
+        let to = |mode| {
+            move |path: &Path| {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+        };
+        let folder = |path: &Path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        };
+        check(to(0o400), "core.db", Barred::Rights);
+        check(to(0o444), "rollup.db", Barred::Rights);
+        check(to(0o400), "lock", Barred::Rights);
+        check(folder, "core.db", Barred::NoFile);
+        check(to(0o555), "", Barred::Rights);
     }
 }

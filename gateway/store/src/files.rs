@@ -4,6 +4,7 @@
 //! core.db            configuration, accounts, audit, ledger, cursors: small, durable
 //! raw-2026-11.db     every reading of a month
 //! rollup.db          quarter hours to months, made from the raw files
+//! telegrams-000007.db  what meters said, byte by byte, for as long as it is wanted
 //! ballast            bytes that are given up when the disk is full
 //! lock               held by the one process that writes
 //! *.damaged-N        what was put aside, for somebody to look at
@@ -34,6 +35,11 @@ pub(crate) const CORE: Schema = Schema {
         include_str!("../migrations/core/0001_small_durable_things.sql"),
         include_str!("../migrations/core/0002_proofs.sql"),
         include_str!("../migrations/core/0003_outages_and_counters.sql"),
+        include_str!("../migrations/core/0004_corrections.sql"),
+        include_str!("../migrations/core/0005_waiting.sql"),
+        include_str!("../migrations/core/0006_events.sql"),
+        include_str!("../migrations/core/0007_vendors_book.sql"),
+        include_str!("../migrations/core/0008_ends_of_boots.sql"),
     ],
     shrinks: true,
 };
@@ -53,6 +59,12 @@ pub(crate) const ROLLUP: Schema = Schema {
         include_str!("../migrations/rollup/0002_tally_blocks.sql"),
     ],
     shrinks: true,
+};
+
+pub(crate) const TELEGRAMS: Schema = Schema {
+    migrations: &[include_str!("../migrations/telegrams/0001_telegrams.sql")],
+    // A file goes as a whole.
+    shrinks: false,
 };
 
 pub(crate) fn core_path(dir: &Path) -> PathBuf {
@@ -94,8 +106,11 @@ pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Connection, StoreErro
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags).doing("open a database to read")?;
+    // A reader may have dozens of files open. Of what they read the system keeps pages anyway; what is here
+    // has room for the way to a row.
     db.execute_batch(
         "PRAGMA busy_timeout = 5000;
+         PRAGMA cache_size = -256;
          PRAGMA query_only = ON;
          PRAGMA trusted_schema = OFF;
          PRAGMA wal_autocheckpoint = 0;",
@@ -104,10 +119,14 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// How many migrations it has seen.
+pub(crate) fn version(db: &Connection) -> Result<usize, StoreError> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0)).doing("open a database")
+}
+
 fn migrate(db: &mut Connection, path: &Path, schema: &Schema) -> Result<(), StoreError> {
     const DOING: &str = "bring a database up to date";
-    let done: usize =
-        db.query_row("PRAGMA user_version", [], |row| row.get(0)).doing("open a database")?;
+    let done = version(db)?;
     if done > schema.migrations.len() {
         return Err(StoreError::TooNew { file: path.to_owned() });
     }
@@ -128,9 +147,14 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
 
 /// SQLite's own look at the structure of a database; it does not see bytes that changed inside a
 /// row.
+///
+/// To SQLite a page that the disk did not give is damage like any other. So whatever is found is looked for
+/// a second time, on a connection of its own: there a disk that gives nothing any more says so.
 pub(crate) fn check_structure(db: &Connection, path: &Path) -> Result<(), StoreError> {
-    let found: String =
-        db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).doing("check a database")?;
+    let mut found = quick_check(db)?;
+    if found != "ok" {
+        found = quick_check(&open_to_read(path)?)?;
+    }
     if found == "ok" {
         Ok(())
     } else {
@@ -139,6 +163,10 @@ pub(crate) fn check_structure(db: &Connection, path: &Path) -> Result<(), StoreE
         let what = what.to_owned();
         Err(StoreError::Corrupt { file: path.to_owned(), what })
     }
+}
+
+fn quick_check(db: &Connection) -> Result<String, StoreError> {
+    db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).doing("check a database")
 }
 
 /// Holds the directory until it is dropped or the process ends, however it ends.
@@ -322,7 +350,12 @@ mod tests {
     fn the_migrations_add_up_to_the_schema() {
         let dir = tempfile::tempdir().unwrap();
         let mut found = String::from("-- What the migrations add up to. Written by a test.\n");
-        for (name, schema) in [("core.db", CORE), ("raw-YYYY-MM.db", RAW), ("rollup.db", ROLLUP)] {
+        for (name, schema) in [
+            ("core.db", CORE),
+            ("raw-YYYY-MM.db", RAW),
+            ("rollup.db", ROLLUP),
+            ("telegrams-NNNNNN.db", TELEGRAMS),
+        ] {
             let db = open(&dir.path().join(name), &schema).unwrap();
             writeln!(found, "\n-- {name}\n").unwrap();
             let mut statement = db

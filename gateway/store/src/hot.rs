@@ -14,7 +14,7 @@ use metering::{Identity, MeterId, NoReading, Origin, SeriesId};
 use crate::civil::{Civil, Step};
 use crate::codec::Entry;
 use crate::registry::Registry;
-use crate::rollup::{Answers, Failing, Key, Newest, Progress, Tally};
+use crate::rollup::{Answers, Failing, Key, Newest, Progress, Row, Tally};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -100,11 +100,14 @@ impl Hot {
             progress.live_at = Some(entry.at_ms);
         }
         let era = progress.era_of(entry.at_ms);
-        if at_once || entry.at_ms > progress.newest.at_ms {
+        // What is put in the place of a reading is newer than that.
+        let corrects = entry.origin == Origin::Correction;
+        let newer = |than: i64| entry.at_ms > than || (corrects && entry.at_ms == than);
+        if at_once || newer(progress.newest.at_ms) {
             progress.newest = newest;
         }
         let Ok(mantissa) = entry.value else { return };
-        if at_once || progress.value.is_none_or(|(_, at_ms, _)| entry.at_ms > at_ms) {
+        if at_once || progress.value.is_none_or(|(_, at_ms, _)| newer(at_ms)) {
             progress.value = Some((seq, entry.at_ms, mantissa));
         }
         let starts_at = entry.at_ms.saturating_sub(entry.at_ms.rem_euclid(QUARTER_MS));
@@ -190,40 +193,36 @@ impl Hot {
     }
 
     /// The tallies of one series since the last writing, added up by `step`, for the periods that
-    /// begin in `span`.
+    /// begin in `span`, in their order.
     pub(crate) fn by_step(
         &self,
         series: SeriesId,
         civil: Civil,
         step: Step,
         span: &Range<i64>,
-    ) -> BTreeMap<(u32, i64), Tally> {
+    ) -> Vec<Row> {
         let low = Key { series, era: 0, starts_at: i64::MIN };
         let high = Key { series, era: u32::MAX, starts_at: i64::MAX };
-        add_up(self.tallies.range(low..=high), civil, step)
-            .into_iter()
-            .filter(|(key, _)| span.contains(&key.starts_at))
-            .map(|(key, tally)| ((key.era, key.starts_at), tally))
-            .collect()
+        let tallies = self.tallies.range(low..=high).map(|(key, tally)| key.row(*tally));
+        let mut rows = add_up(tallies, civil, step);
+        rows.retain(|row| span.contains(&row.starts_at));
+        rows
     }
 }
 
-/// Adds up tallies of quarter hours to those of longer periods.
-pub(crate) fn add_up<'a>(
-    tallies: impl Iterator<Item = (&'a Key, &'a Tally)>,
-    civil: Civil,
-    step: Step,
-) -> BTreeMap<Key, Tally> {
-    let mut sums: BTreeMap<Key, Tally> = BTreeMap::new();
+/// Adds up the tallies of one series, which are in their order, to those of longer periods.
+pub(crate) fn add_up(rows: impl IntoIterator<Item = Row>, civil: Civil, step: Step) -> Vec<Row> {
+    let mut sums: Vec<Row> = Vec::new();
     let mut period = 0..0;
-    for (key, tally) in tallies {
+    for row in rows {
         // Neighbours lie mostly in one period, and a calendar is slow.
-        if !period.contains(&key.starts_at) {
-            period = civil.period(step, key.starts_at);
+        if !period.contains(&row.starts_at) {
+            period = civil.period(step, row.starts_at);
         }
-        sums.entry(Key { starts_at: period.start, ..*key })
-            .and_modify(|sum| *sum = sum.plus(*tally))
-            .or_insert(*tally);
+        match sums.last_mut().filter(|sum| sum.place() == (row.era, period.start)) {
+            Some(sum) => sum.tally = sum.tally.plus(row.tally),
+            None => sums.push(Row { starts_at: period.start, ..row }),
+        }
     }
     sums
 }

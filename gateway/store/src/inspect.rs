@@ -3,7 +3,8 @@
 //!
 //! Nothing here takes the lock or changes a file of the store.
 
-use std::fs::{self, File};
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::chunk;
 use crate::error::{Doing, DoingWith, StoreError};
 use crate::files::{self, Month};
 use crate::spool;
+use crate::telegrams;
 
 /// What a file of the store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,29 @@ pub fn verify(dir: &Path) -> Result<Vec<FileReport>, StoreError> {
     look_at_all(dir, true)
 }
 
+/// Whether this version can open the store in `dir`, as far as the versions of its files say; a damaged one
+/// says nothing. Opening it for a trial would write.
+///
+/// # Errors
+///
+/// [`StoreError::TooNew`] if a newer version wrote one of them, and whatever keeps `dir` from being listed.
+pub fn readable(dir: &Path) -> Result<(), StoreError> {
+    for path in paths(dir)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let schema = match &*name {
+            "core.db" => &files::CORE,
+            "rollup.db" => &files::ROLLUP,
+            name if telegrams::number_of(name).is_some() => &files::TELEGRAMS,
+            _ => &files::RAW,
+        };
+        let version = files::open_to_read(&path).and_then(|db| files::version(&db));
+        if version.is_ok_and(|version| version > schema.migrations.len()) {
+            return Err(StoreError::TooNew { file: path });
+        }
+    }
+    Ok(())
+}
+
 /// Copies the store in `dir` to the new folder `to`, while a gateway may be writing: each file as it
 /// is at one instant. Whatever is newer than its copy is not in it, and what is in it is whole.
 ///
@@ -61,7 +86,8 @@ pub fn verify(dir: &Path) -> Result<Vec<FileReport>, StoreError> {
 ///
 /// If `to` is there already, or a file cannot be read or written. What was copied before stays.
 pub fn backup(dir: &Path, to: &Path) -> Result<Vec<FileReport>, StoreError> {
-    fs::create_dir(to).doing_with("make the folder", to)?;
+    // Hashes of passwords are in it: nobody else looks in.
+    DirBuilder::new().mode(0o700).create(to).doing_with("make the folder", to)?;
     for path in paths(dir)? {
         let copy = to.join(path.file_name().unwrap_or_default());
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -78,6 +104,7 @@ pub fn backup(dir: &Path, to: &Path) -> Result<Vec<FileReport>, StoreError> {
 /// The databases that are there; `core.db` is the last.
 fn paths(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths: Vec<_> = Month::all_in(dir)?.into_iter().map(|it| it.path(dir)).collect();
+    paths.extend(telegrams::telegram_files(dir)?);
     paths.extend([files::rollup_path(dir), files::core_path(dir)]);
     paths.retain(|path| path.exists());
     Ok(paths)
@@ -94,6 +121,9 @@ fn look_at(path: &Path, thorough: bool) -> FileReport {
     let looked = files::open_to_read(path).and_then(|db| {
         if thorough {
             files::check_structure(&db, path)?;
+        }
+        if thorough && telegrams::number_of(&report.name).is_some() {
+            telegrams::check(&db, path)?;
         }
         if holds_readings { look_into(&db, path, thorough, &mut report) } else { Ok(()) }
     });

@@ -4,6 +4,7 @@
 //!  Writer ──▶ queue ──▶ the writer thread ──▶ raw-2026-11.db   every reading, by month
 //!  Core   ──▶  (64)           │          ──▶ core.db           configuration, accounts, ledger
 //!                             │          ──▶ rollup.db         quarter hours to months
+//!                             │          ──▶ telegrams-*.db    what meters said, byte by byte
 //!                             ▼
 //!                     memory: newest values, tallies of six hours
 //!                             │
@@ -33,17 +34,20 @@ mod accounts;
 pub mod anything;
 mod ballast;
 mod block;
+mod bulk;
 mod chunk;
 mod civil;
 mod codec;
 mod column;
 mod completeness;
 mod core_db;
+mod correction;
 mod counter_break;
 mod disk;
 mod drawn;
 mod engine;
 mod error;
+mod events;
 mod files;
 mod hot;
 mod import;
@@ -70,8 +74,13 @@ mod successor;
 mod tables;
 mod tallied;
 mod tally_block;
+mod tally_file;
+mod telegram_pack;
+mod telegram_seal;
+mod telegrams;
 pub mod testing;
 mod used;
+mod waiting;
 mod walk;
 mod writer;
 
@@ -86,12 +95,14 @@ pub use accounts::{Session, User};
 pub use civil::{Civil, Step};
 pub use completeness::Completeness;
 pub use core_db::{AttemptRow, AuditEntry, Core, Version, VersionHead};
+pub use correction::{Correction, NewCorrection, NotCorrected};
 pub use counter_break::{BreakKind, CounterBreak};
-pub use error::{Away, StoreError};
-pub use inspect::{FileReport, backup, stats, verify};
+pub use error::{Away, Barred, StoreError};
+pub use events::Event;
+pub use inspect::{FileReport, backup, readable, stats, verify};
 pub use ledger::MOST_PROOF;
 pub use missing::{Account, Missing};
-pub use moved::{Stands, restored};
+pub use moved::{LEDGER_BEHIND, Stands, restored};
 pub use open::OpenReport;
 pub use outbox::{Batch, LossReason, Lost, Outbox, OutboxReading, OutboxState};
 pub use query::{Coverage, Gap, Latest, Level, Order, Run, Size, Snapshot, StoredReading};
@@ -101,6 +112,8 @@ pub use repair::Damage;
 pub use retention::{Pruned, Retention};
 pub use round::{Imported, MOST_REMEMBERED, MeterRound, Remembered, Stored};
 pub use seal::{Seal, Sealed, Sign, raw_files, seals};
+pub use telegram_seal::telegram_seals;
+pub use telegrams::{Heard, KeepTelegrams, telegram_files};
 pub use used::Used;
 pub use writer::Writer;
 
@@ -138,11 +151,13 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::InUse`] if another process has it, [`StoreError::TooNew`] if a newer version
-    /// wrote it, and whatever the file system refuses.
+    /// wrote it, [`StoreError::Full`] and [`StoreError::Away`] if the disk takes nothing,
+    /// [`StoreError::Barred`] if a file of it is not for this process, and whatever else the file system
+    /// refuses.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport), StoreError> {
         let dir = options.dir.clone();
-        let (engine, report) =
-            open::open(options, clock).map_err(|error| error.full_if_it_is(&dir))?;
+        let (engine, report) = open::open(options, clock)
+            .map_err(|error| error.full_if_it_is(&dir).barred_if_it_is(&dir).away_if_it_is(&dir))?;
         let readers = Readers::new(Arc::clone(&engine.shared));
         let queue = writer::start(engine)?;
         Ok((Self { queue, readers }, report))

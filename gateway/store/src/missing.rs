@@ -119,6 +119,18 @@ impl Account {
         })
     }
 
+    /// Added up by whom they are of, such as the meter's bus, period by period.
+    pub fn grouped<K: Ord>(accounts: &[Self], of: impl Fn(MeterId) -> K) -> Vec<(K, Self)> {
+        let mut groups: BTreeMap<(K, i64), Self> = BTreeMap::new();
+        for account in accounts {
+            groups
+                .entry((of(account.meter), account.start_ms))
+                .and_modify(|sum| sum.add(account))
+                .or_insert_with(|| account.clone());
+        }
+        groups.into_iter().map(|((of, _), account)| (of, account)).collect()
+    }
+
     fn add(&mut self, other: &Self) {
         self.end_ms = self.end_ms.max(other.end_ms);
         for (mine, theirs) in [
@@ -203,10 +215,10 @@ impl Snapshot<'_> {
         };
         let mut values: BTreeMap<i64, (u32, u32)> = BTreeMap::new();
         for info in series() {
-            for ((_, at), tally) in self.tallies(info.series, Step::Quarter, &time.quarters_of)? {
-                let (all, remembered) = values.entry(at).or_default();
-                *all = all.saturating_add(tally.n);
-                *remembered = remembered.saturating_add(tally.remembered);
+            for row in self.tallies(info.series, Step::Quarter, &time.quarters_of)? {
+                let (all, remembered) = values.entry(row.starts_at).or_default();
+                *all = all.saturating_add(row.tally.n);
+                *remembered = remembered.saturating_add(row.tally.remembered);
             }
         }
         let mut corrected: BTreeMap<i64, u32> = BTreeMap::new();

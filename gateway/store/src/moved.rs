@@ -25,6 +25,10 @@ pub enum Stands {
     Elsewhere,
 }
 
+/// Says that somebody else may have more of this gateway's ledger than is here: what it was when the
+/// backup was made, or another machine goes on with it. Empty or absent if not.
+pub const LEDGER_BEHIND: &str = "ledger_behind";
+
 const DOING: &str = "begin a new epoch";
 const MACHINE: &str = "machine";
 
@@ -67,13 +71,18 @@ impl Core {
 ///
 /// # Errors
 ///
-/// If there is no store in `dir`, or it cannot be written.
+/// If there is no store in `dir`, or it cannot be written; as [`Store::open`](crate::Store::open).
 pub fn restored(dir: &Path) -> Result<(), StoreError> {
-    let mut core = files::open(&files::core_path(dir), &files::CORE)?;
-    let transaction = core.transaction().doing(DOING)?;
-    begin(&transaction)?;
-    transaction.execute("DELETE FROM setting WHERE key = ?1", [MACHINE]).doing(DOING)?;
-    transaction.commit().doing(DOING)
+    let begun = || {
+        let mut core = files::open(&files::core_path(dir), &files::CORE)?;
+        let transaction = core.transaction().doing(DOING)?;
+        begin(&transaction)?;
+        transaction.execute("DELETE FROM setting WHERE key = ?1", [MACHINE]).doing(DOING)?;
+        transaction.commit().doing(DOING)
+    };
+    begun().map_err(|error: StoreError| {
+        error.full_if_it_is(dir).barred_if_it_is(dir).away_if_it_is(dir)
+    })
 }
 
 fn begin(core: &Connection) -> Result<u64, StoreError> {
@@ -82,5 +91,10 @@ fn begin(core: &Connection) -> Result<u64, StoreError> {
     // Of the new one the cloud has nothing yet.
     set_cursor(core, "acked", 0)?;
     core.execute("DELETE FROM acknowledged", []).doing(DOING)?;
+    core.execute(
+        "INSERT OR REPLACE INTO setting (key, value) VALUES (?1, 'put back')",
+        [LEDGER_BEHIND],
+    )
+    .doing(DOING)?;
     Ok(epoch)
 }

@@ -22,6 +22,7 @@ use crate::ballast::Ballast;
 use crate::chunk;
 use crate::civil::Civil;
 use crate::completeness::Schedules;
+use crate::correction::{Corrected, forget_beyond};
 use crate::engine::{Engine, MOST_TALLIES, cursor, set_cursor};
 use crate::error::{DoingWith, StoreError};
 use crate::files::{self, DirLock, Month};
@@ -34,6 +35,8 @@ use crate::spool::{self, Held};
 use crate::state::{Shared, State};
 use crate::successor;
 use crate::tables;
+use crate::telegrams::Telegrams;
+use crate::waiting::{self, Waiting};
 use crate::walk::{Next, OpenRaws, walk};
 
 /// What was found when the store was opened.
@@ -58,11 +61,10 @@ pub(crate) fn open(
     let lock = DirLock::take(dir)?;
     successor::settle(dir)?;
     let now = clock.now();
-    let mut damaged = Vec::new();
 
     let (mut core, core_damage) = open_core(dir)?;
     let core_is_fresh = core_damage.is_some() || cursor(&core, "epoch")?.is_none();
-    damaged.extend(core_damage);
+    let mut damaged = Vec::from_iter(core_damage);
 
     let (mut held, raw_damages) = look_at_raws(dir)?;
     let lost_raws = !raw_damages.is_empty();
@@ -72,6 +74,7 @@ pub(crate) fn open(
         set_cursor(&core, "epoch", new_epoch())?;
         regain_series(&mut core, &held)?;
     }
+    waiting::settle(&mut core, newest(&held)).or_else(full_is_no_reason)?;
     let mut rollup = match look_at_rollup(dir) {
         Err(error) if error.is_damage() || matches!(error, StoreError::Foreign { .. }) => {
             Err(error)
@@ -87,15 +90,10 @@ pub(crate) fn open(
     }
     state.head = newest(&held);
     let reserved = cursor(&core, "reserved")?.unwrap_or(0);
-    // Something gave numbers that no raw file has any more.
-    let missing = state.head < counted.max(state.acked);
-    if missing && !lost_raws {
-        damaged.push(missing_damage(state.head, counted.max(state.acked)));
-    }
-    if missing || lost_raws {
-        state.head = state.head.max(reserved).max(counted).max(state.acked);
-    }
+    damaged.extend(lead(&mut state, counted, reserved, lost_raws));
     let head = state.head;
+    forget_beyond(&core, head).or_else(full_is_no_reason)?;
+    state.corrected = Arc::new(Corrected::read(&core)?);
     let (rollup, recovered) = loop {
         state.files = Arc::new(held.clone());
         let counted = match &mut rollup {
@@ -132,9 +130,10 @@ pub(crate) fn open(
     damaged.extend(foreign);
 
     let alive = state.hot.progress.values().filter_map(|it| it.live_at).max();
-    let watch = Watch::begin(&core, now, alive).or_else(full_is_no_reason)?;
+    let waiting = Waiting::read(&core)?;
+    let watch = Watch::begin(&core, now, alive, &waiting).or_else(full_is_no_reason)?;
     let report = OpenReport { head: state.head, recovered, damaged };
-    let engine = Engine {
+    let mut engine = Engine {
         dir: dir.to_owned(),
         clock,
         core,
@@ -148,22 +147,26 @@ pub(crate) fn open(
         packed: PackedMonths::default(),
         sealed: HashMap::new(),
         remembered: HashMap::new(),
-        in_doubt: false,
+        in_doubt: None,
         away: false,
         lock: Some(lock),
         watch,
+        waiting,
+        telegrams: Telegrams::default(),
+        pretended_full: None,
     };
     report.damaged.iter().for_each(|damage| engine.report(damage));
+    engine.count_corrections_after(counted);
     Ok((engine, report))
 }
 
 /// A full disk costs the cause of an outage, and keeps no store from being opened.
-fn full_is_no_reason(error: StoreError) -> Result<Watch, StoreError> {
+fn full_is_no_reason<T: Default>(error: StoreError) -> Result<T, StoreError> {
     if error.is_damage() {
         return Err(error);
     }
     tracing::warn!(error = &error as &dyn std::error::Error, "the start is not written down");
-    Ok(Watch::default())
+    Ok(T::default())
 }
 
 /// What the memory of a store is made of, apart from its raw files and tallies; and what of it
@@ -187,6 +190,7 @@ fn load(core: &Connection) -> Result<(State, Vec<Damage>), StoreError> {
     let state = State {
         registry: Arc::new(registry),
         schedules: Arc::new(Schedules::read(core)?),
+        corrected: Arc::new(Corrected::read(core)?),
         acked: cursor(core, "acked")?.unwrap_or(0),
         epoch: cursor(core, "epoch")?.unwrap_or(0),
         ..State::default()
@@ -222,7 +226,8 @@ fn count_the_rest(
     Ok((hot, recovered))
 }
 
-fn newest(held: &[Held]) -> u64 {
+/// The newest number that is in a file.
+pub(crate) fn newest(held: &[Held]) -> u64 {
     held.iter().filter_map(|held| held.seqs).map(|(_, last)| last).max().unwrap_or(0)
 }
 
@@ -302,14 +307,33 @@ fn look_at_raws(dir: &Path) -> Result<(Vec<Held>, Vec<Damage>), StoreError> {
         let thorough = index + 2 >= months.len();
         match look(dir, *month, thorough) {
             Ok(found) => held.push(found),
-            Err(error) if error.is_damage() => {
-                damaged.push(repair::raw(dir, *month, &error)?);
-                held.push(look(dir, *month, false)?);
-            }
+            Err(error) if error.is_damage() => match save(dir, *month, &error) {
+                Ok(damage) => {
+                    damaged.push(damage);
+                    held.push(look(dir, *month, false)?);
+                }
+                Err(full) if full.is_full() => {
+                    let mut damage = Damage::new(&month.path(dir), &error, None);
+                    "there is no room to save what can be read of it: it is left as it is until the \
+                     gateway is started with some"
+                        .clone_into(&mut damage.outcome);
+                    damaged.push(damage);
+                }
+                Err(other) => return Err(other),
+            },
             Err(error) => return Err(error),
         }
     }
     Ok((held, damaged))
+}
+
+/// Saves what can be read of a damaged file; on a full disk in the room of the ballast.
+fn save(dir: &Path, month: Month, error: &StoreError) -> Result<Damage, StoreError> {
+    let save = || repair::raw(dir, month, error).map_err(|cause| cause.full_if_it_is(dir));
+    match save() {
+        Err(full) if full.is_full() && Ballast::drop_in(dir) => save(),
+        other => other,
+    }
 }
 
 fn look(dir: &Path, month: Month, thorough: bool) -> Result<Held, StoreError> {
@@ -340,6 +364,16 @@ fn regain_series(core: &mut Connection, held: &[Held]) -> Result<(), StoreError>
             .doing(DOING)?;
     }
     transaction.commit().doing(DOING)
+}
+
+/// Sees to it that no number is given again that a file had which is gone; says so if nobody has yet.
+fn lead(state: &mut State, counted: u64, reserved: u64, lost_raws: bool) -> Option<Damage> {
+    let (head, given) = (state.head, counted.max(state.acked));
+    let missing = head < given;
+    if missing || lost_raws {
+        state.head = head.max(reserved).max(given);
+    }
+    (missing && !lost_raws).then(|| missing_damage(head, given))
 }
 
 fn missing_damage(head: u64, given: u64) -> Damage {

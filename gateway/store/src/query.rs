@@ -18,11 +18,12 @@ use crate::files;
 use crate::hot::add_up;
 use crate::readers::Desk;
 use crate::registry::{Point, SeriesInfo};
-use crate::rollup::{Answers, Key, Tally, clamped};
+use crate::rollup::{Answers, Row, Tally, clamped};
 use crate::spool;
 use crate::state::State;
 use crate::tables;
-use crate::tallied::{self, Kept};
+use crate::tallied::Kept;
+use crate::tally_file::{Index, Source};
 use crate::walk::naming;
 
 /// A view of the store while one question is answered.
@@ -313,7 +314,7 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// Hands what is kept of some series of a meter in `span` to `take`, in no order.
+    /// Hands what is kept of some series of a meter in `span`, and holds, to `take`, in no order.
     pub(crate) fn samples(
         &self,
         meter: MeterId,
@@ -321,6 +322,11 @@ impl Snapshot<'_> {
         span: &Range<i64>,
         mut take: impl FnMut(Sample),
     ) -> Result<(), StoreError> {
+        let mut take = |it: Sample| {
+            if self.state.corrected.holds(it.series, it.at_ms, it.seq) {
+                take(it);
+            }
+        };
         for held in self.state.files.iter() {
             let reaches = |(first, last): (i64, i64)| first < span.end && last >= span.start;
             if !held.times.is_some_and(reaches) {
@@ -368,19 +374,15 @@ impl Snapshot<'_> {
     pub(crate) fn rows(
         &self,
         info: &SeriesInfo,
-        tallies: &BTreeMap<(u32, i64), Tally>,
+        tallies: &[Row],
         span: &Range<i64>,
         period: impl Fn(i64) -> Range<i64>,
     ) -> Vec<Level> {
         let coverage = self.coverage(info, tallies, span);
-        let mut periods: BTreeMap<i64, Tally> = BTreeMap::new();
-        for ((_, starts_at), tally) in tallies {
-            periods
-                .entry(*starts_at)
-                .and_modify(|there| *there = there.plus(*tally))
-                .or_insert(*tally);
-        }
-        let rows = periods.into_iter().map(|(starts_at, tally)| {
+        // What the eras have of one period is one row.
+        let mut periods: Vec<Row> = tallies.iter().map(|row| Row { era: 0, ..*row }).collect();
+        Row::merge(&mut periods);
+        let rows = periods.into_iter().map(|Row { starts_at, tally, .. }| {
             let period = period(starts_at);
             Level {
                 start_ms: period.start,
@@ -447,37 +449,47 @@ impl Snapshot<'_> {
         self.civil
     }
 
-    /// The tallies of a series by era and time, from the file and from memory.
+    /// The tallies of a series in their order, from the file and from memory.
     pub(crate) fn tallies(
         &self,
         series: SeriesId,
         step: Step,
         span: &Range<i64>,
-    ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         self.tallied()?.tallies(series, step, span)
     }
 
     pub(crate) fn tallied(&self) -> Result<Tallied<'_>, StoreError> {
-        Tallied::of(self.desk.rollup()?, &self.state, self.civil)
+        let view = chunk::view(self.desk.rollup()?)?;
+        let index = self.desk.index(&view)?;
+        Tallied::seen(view, Some(index), &self.state, self.civil)
     }
 
     pub(crate) fn coverage<'s>(
         &'s self,
         info: &SeriesInfo,
-        tallies: &BTreeMap<(u32, i64), Tally>,
+        tallies: &[Row],
         span: &Range<i64>,
     ) -> impl Fn(&Range<i64>) -> Coverage + use<'s> {
-        let mut came: BTreeMap<i64, (u32, u32)> = BTreeMap::new();
-        for ((_, starts_at), tally) in tallies {
-            let (got, from_memory) = came.entry(*starts_at).or_default();
-            *got = got.saturating_add(tally.n);
-            *from_memory = from_memory.saturating_add(tally.remembered);
-        }
+        let came = |row: &Row| (row.starts_at, row.tally.n, row.tally.remembered);
+        let mut came: Vec<(i64, u32, u32)> = tallies.iter().map(came).collect();
+        came.sort_by_key(|(starts_at, ..)| *starts_at);
+        came.dedup_by(|(later, more, memory), (starts_at, got, from_memory)| {
+            let same = later == starts_at;
+            if same {
+                *got = got.saturating_add(*more);
+                *from_memory = from_memory.saturating_add(*memory);
+            }
+            same
+        });
         let (meter, end) = (info.meter, span.end);
-        let came = move |start: i64| came.get(&start).copied().unwrap_or_default();
+        let came = move |start: i64| {
+            let at = came.binary_search_by_key(&start, |(starts_at, ..)| *starts_at).ok()?;
+            came.get(at).copied()
+        };
         move |period| Coverage {
-            got: came(period.start).0,
-            from_memory: came(period.start).1,
+            got: came(period.start).map_or(0, |(_, got, _)| got),
+            from_memory: came(period.start).map_or(0, |(_, _, from_memory)| from_memory),
             expected: self.state.schedules.expected(
                 self.civil,
                 meter,
@@ -491,6 +503,7 @@ impl Snapshot<'_> {
 pub(crate) struct Tallied<'a> {
     /// One view of the file, whatever is written meanwhile.
     view: Transaction<'a>,
+    index: Option<Arc<Index>>,
     state: &'a State,
     civil: Civil,
     /// Whether the file has counted what is in memory: it was written since the memory was looked at.
@@ -498,23 +511,39 @@ pub(crate) struct Tallied<'a> {
 }
 
 impl<'a> Tallied<'a> {
+    /// Those that the writer sees.
     pub(crate) fn of(
         db: &'a Connection,
         state: &'a State,
         civil: Civil,
     ) -> Result<Self, StoreError> {
-        let view = chunk::view(db)?;
-        let hot_is_in_file = tables::counted(&view)? > state.hot.written_seq;
-        Ok(Self { view, state, civil, hot_is_in_file })
+        Self::seen(chunk::view(db)?, None, state, civil)
     }
 
-    /// Those of a series by era and time.
+    fn seen(
+        view: Transaction<'a>,
+        index: Option<Arc<Index>>,
+        state: &'a State,
+        civil: Civil,
+    ) -> Result<Self, StoreError> {
+        let hot_is_in_file = tables::counted(&view)? > state.hot.written_seq;
+        Ok(Self { view, index, state, civil, hot_is_in_file })
+    }
+
+    fn file(&self) -> Source<'_> {
+        match &self.index {
+            Some(index) => Source::with(&self.view, index),
+            None => Source::of(&self.view),
+        }
+    }
+
+    /// Those of a series in their order.
     pub(crate) fn tallies(
         &self,
         series: SeriesId,
         step: Step,
         span: &Range<i64>,
-    ) -> Result<BTreeMap<(u32, i64), Tally>, StoreError> {
+    ) -> Result<Vec<Row>, StoreError> {
         let kept = Kept::for_step(step);
         // The last row may go on behind the span.
         let reach = match step {
@@ -524,20 +553,18 @@ impl<'a> Tallied<'a> {
         };
         let wide = span.start..span.end.saturating_add(reach);
         let mut all = match self.state.registry.get(series) {
-            Some(info) => tallied::tallies(&self.view, kept, info.meter, series, &wide)?,
-            None => BTreeMap::new(),
+            Some(info) => self.file().tallies(kept, info.meter, series, &wide)?,
+            None => Vec::new(),
         };
         if !self.hot_is_in_file {
-            let hot = self.state.hot.by_step(series, self.civil, kept.step(), &wide);
-            for ((era, starts_at), fresh) in hot {
-                all.entry(Key { series, era, starts_at })
-                    .and_modify(|it| *it = it.plus(fresh))
-                    .or_insert(fresh);
-            }
+            all.extend(self.state.hot.by_step(series, self.civil, kept.step(), &wide));
+            Row::merge(&mut all);
         }
-        let tallies = add_up(all.iter(), self.civil, step).into_iter();
-        let tallies = tallies.filter(|(key, _)| span.contains(&key.starts_at));
-        Ok(tallies.map(|(key, tally)| ((key.era, key.starts_at), tally)).collect())
+        if step != kept.step() {
+            all = add_up(all, self.civil, step);
+        }
+        all.retain(|row| span.contains(&row.starts_at));
+        Ok(all)
     }
 
     /// One next to an instant in one era; a row of `step` that holds the instant lies before it.
@@ -577,7 +604,7 @@ impl<'a> Tallied<'a> {
         kept: Kept,
     ) -> Result<Option<Tally>, StoreError> {
         let stored = match self.state.registry.get(series) {
-            Some(info) => tallied::beside(&self.view, info.meter, series, era, at, side, kept)?,
+            Some(info) => self.file().beside(info.meter, series, era, at, side, kept)?,
             None => None,
         };
         if self.hot_is_in_file {
@@ -585,9 +612,9 @@ impl<'a> Tallied<'a> {
         }
         let span = if side == Side::Before { i64::MIN..at } else { at..i64::MAX };
         let hot = self.state.hot.by_step(series, self.civil, Step::Quarter, &span);
-        let mut hot = hot.into_iter().filter(|((of, _), _)| *of == era).map(|(_, tally)| tally);
-        let fresh = if side == Side::Before { hot.next_back() } else { hot.next() };
-        Ok(match (stored, fresh) {
+        let hot = Row::of_era(&hot, era);
+        let fresh = if side == Side::Before { hot.last() } else { hot.first() };
+        Ok(match (stored, fresh.map(|row| row.tally)) {
             (Some(stored), Some(fresh)) => Some(side.nearer(stored, fresh)),
             (stored, fresh) => stored.or(fresh),
         })
@@ -599,7 +626,7 @@ impl<'a> Tallied<'a> {
         meter: MeterId,
         span: &Range<i64>,
     ) -> Result<BTreeMap<i64, Answers>, StoreError> {
-        let mut answers = tallied::answers(&self.view, meter, span)?;
+        let mut answers = self.file().answers(meter, span)?;
         if !self.hot_is_in_file {
             let hot = self.state.hot.answers.range((meter, span.start)..(meter, span.end));
             for ((_, starts_at), fresh) in hot {

@@ -1,20 +1,21 @@
 //! The handle for those who ask.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono_tz::Tz;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use tokio::sync::Semaphore;
 
 use crate::civil::Civil;
-use crate::error::StoreError;
+use crate::error::{Doing, StoreError};
 use crate::files;
 use crate::open;
 use crate::query::Snapshot;
 use crate::state::Shared;
+use crate::tally_file::Index;
 use crate::walk::OpenRaws;
 
 /// Questions that are answered at once; each has connections of its own.
@@ -97,18 +98,26 @@ pub(crate) struct Desk {
     generation: u64,
     core: OnceCell<Connection>,
     rollup: OnceCell<Connection>,
+    /// What the roll-up file has, of the version of it that was seen last.
+    index: RefCell<Option<(i64, Arc<Index>)>>,
     pub(crate) raws: OpenRaws,
 }
 
 impl Desk {
-    fn new(dir: &Path, generation: u64) -> Self {
+    pub(crate) fn new(dir: &Path, generation: u64) -> Self {
         Self {
             dir: dir.to_owned(),
             generation,
             core: OnceCell::new(),
             rollup: OnceCell::new(),
+            index: RefCell::new(None),
             raws: OpenRaws::default(),
         }
+    }
+
+    /// Of the files.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) fn core(&self) -> Result<&Connection, StoreError> {
@@ -117,6 +126,22 @@ impl Desk {
 
     pub(crate) fn rollup(&self) -> Result<&Connection, StoreError> {
         opened(&self.rollup, &files::rollup_path(&self.dir))
+    }
+
+    /// The pieces and meters of the roll-up file in this view of it.
+    pub(crate) fn index(&self, view: &Transaction<'_>) -> Result<Arc<Index>, StoreError> {
+        // It changes whenever somebody else has written to the file.
+        let version: i64 = view
+            .prepare_cached("PRAGMA data_version")
+            .and_then(|mut it| it.query_row([], |row| row.get(0)))
+            .doing("look at the roll-ups")?;
+        let mut known = self.index.borrow_mut();
+        if let Some((_, index)) = known.as_ref().filter(|(of, _)| *of == version) {
+            return Ok(Arc::clone(index));
+        }
+        let index = Arc::new(Index::read(view)?);
+        *known = Some((version, Arc::clone(&index)));
+        Ok(index)
     }
 }
 

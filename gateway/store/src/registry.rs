@@ -363,7 +363,7 @@ impl Placing {
         Ok(Some(series))
     }
 
-    fn write(&mut self, info: SeriesInfo) {
+    pub(crate) fn write(&mut self, info: SeriesInfo) {
         Arc::make_mut(&mut self.registry).insert(info.clone());
         self.written.push(info);
     }
@@ -387,7 +387,8 @@ pub(crate) fn write_series<'a>(
             "INSERT INTO series (id, point, meter, register, kind, unit, decimals, serial,
                                  continues, begins_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, serial = excluded.serial",
+             ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, serial = excluded.serial,
+                                            begins_ms = excluded.begins_ms",
         )
         .doing(DOING)?;
     for info in series {

@@ -32,6 +32,7 @@ use crate::query::{Side, Tallied};
 use crate::registry::Kind;
 use crate::rollup::Tally;
 use crate::round::{MOST_REMEMBERED, MeterRound, Remembered};
+use crate::tallied;
 
 impl Engine {
     /// Stores what the meters of `round`, which is stored, remember of gaps. A failure is logged: the
@@ -89,6 +90,10 @@ impl Engine {
         };
         let Some(progress) = state.hot.progress.get(&info.series) else { return Ok(None) };
         let era = progress.era_of(*at_ms);
+        // Whether it is known of a time whose tallies are gone nobody can tell any more.
+        if *at_ms < tallied::thrown_away(&self.rollup)? {
+            return Ok(None);
+        }
         let known = Tallied::of(&self.rollup, &state, self.shared.civil)?;
 
         let near = quarter(at_ms.saturating_sub(QUARTER_MS))..at_ms.saturating_add(QUARTER_MS);

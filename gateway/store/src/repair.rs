@@ -216,6 +216,10 @@ impl Engine {
 
     /// Puts a month's file aside while the store is running.
     pub(crate) fn repair_raw(&mut self, month: Month) -> Result<Damage, StoreError> {
+        if self.in_doubt.is_some_and(|doubted| doubted != month) {
+            // Before the numbers go on beyond it, and nobody knows any more that it was refused.
+            self.forget_what_was_refused()?;
+        }
         let path = month.path(&self.dir);
         self.sealed.remove(&month);
         let found = self.raws.remove(&month).map_or_else(
@@ -232,6 +236,11 @@ impl Engine {
             },
         );
         let damage = raw(&self.dir, month, &found)?;
+        if self.in_doubt == Some(month) {
+            let head = self.state().head;
+            spool::delete_after(&self.raw(month)?.db, head)?;
+            self.in_doubt = None;
+        }
         let held = Held::ask(&self.raw(month)?.db, &path, month)?;
         // Numbers that were in the lost part must not be given again.
         let reserved = self.reserved;
@@ -265,6 +274,7 @@ impl Engine {
             state.generation += 1;
         });
         self.report(&damage);
+        self.count_corrections_after(0);
         Ok(damage)
     }
 }

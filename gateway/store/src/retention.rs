@@ -8,7 +8,12 @@
 //! | over 90 %      | it is the oldest; what the cloud did not have is told to it as lost |
 //!
 //! Without a cloud nobody has anything, and the first and last lines hold by age alone. The newest
-//! file always stays, and so do the roll-ups, the configuration and the ledger.
+//! file always stays, and so do the configuration and the ledger.
+//!
+//! Sums outlive the readings. Those of quarter hours, of which hours are made, and those of days, of which
+//! months are, go when they are as old as [`Retention`] says, and never before the readings that they are
+//! of: so never before the cloud has had those. Telegrams have a time and a room of their own
+//! (`telegrams.rs`), and go before readings do when the disk fills.
 
 use std::sync::Arc;
 
@@ -21,15 +26,19 @@ use crate::error::{Doing, StoreError, percent_used};
 use crate::files::{self, Month};
 use crate::repair::Damage;
 use crate::spool::{self, Held};
-use crate::tallied;
+use crate::tallied::{self, Kept};
 
 /// What is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Days for which every reading is kept; 400 unless the site wants otherwise.
     pub keep_days: u16,
     /// Whether there is a cloud that should have the readings first.
     pub cloud: bool,
+    /// Days for which sums of quarter hours and hours are kept; `None` is for ever.
+    pub quarter_hours_days: Option<u16>,
+    /// Days for which sums of days and months are kept; `None` is for ever.
+    pub days_days: Option<u16>,
 }
 
 /// What was thrown away.
@@ -54,13 +63,27 @@ impl Engine {
         let moment = self.clock.now();
         let now = if moment.trust == Trust::Untrusted { i64::MIN } else { moment.wall_ms() };
         let had = self.had_for_30_days(now)?;
+        let fills = self.percent_used() >= HIGH_WATER_PERCENT;
+        pruned.files.extend(self.prune_telegrams(now, fills)?);
+        let pruned = self.prune_readings(retention, now, had, pruned)?;
+        self.prune_sums(retention, now)?;
+        Ok(pruned)
+    }
+
+    fn prune_readings(
+        &mut self,
+        retention: Retention,
+        now: i64,
+        had: u64,
+        mut pruned: Pruned,
+    ) -> Result<Pruned, StoreError> {
         loop {
             let state = self.state();
             let Some((oldest, _)) = state.files.split_first().filter(|(_, rest)| !rest.is_empty())
             else {
                 return Ok(pruned);
             };
-            let full = percent_used(&self.dir).unwrap_or(0);
+            let full = self.percent_used();
             if !may_go(oldest, retention, now, had, full) {
                 return Ok(pruned);
             }
@@ -70,6 +93,24 @@ impl Engine {
             pruned.lost += lost;
             pruned.files.push(oldest.path.file_name().unwrap_or_default().to_string_lossy().into());
         }
+    }
+
+    /// How full the disk is.
+    fn percent_used(&self) -> u64 {
+        self.pretended_full.or_else(|| percent_used(&self.dir)).unwrap_or(0)
+    }
+
+    /// Sums go when they are old, and no readings are there that they are of.
+    fn prune_sums(&mut self, retention: Retention, now: i64) -> Result<(), StoreError> {
+        let Retention { quarter_hours_days, days_days, .. } = retention;
+        let times = self.state().files.iter().filter_map(|held| held.times).min();
+        let oldest = times.map_or(now, |(first, _)| first);
+        for (kept, days) in [(Kept::Quarters, quarter_hours_days), (Kept::Days, days_days)] {
+            let Some(days) = days else { continue };
+            let before = now.saturating_sub(i64::from(days).saturating_mul(DAY_MS)).min(oldest);
+            tallied::forget(&mut self.rollup, kept, before)?;
+        }
+        Ok(())
     }
 
     /// The newest number that the cloud has had for thirty days.
@@ -134,6 +175,9 @@ impl Engine {
                 other => other?,
             }
         }
+        if next.is_none() {
+            damages.extend(self.scrub_telegrams()?);
+        }
         self.scrubbed = Some(month);
         let path = month.path(&self.dir);
         let checked = self.raw(month).and_then(|raw| {
@@ -176,7 +220,7 @@ mod tests {
         let held =
             Held { path: "raw-2026-01.db".into(), month, seqs: Some((1, last)), times: None };
         let now = month.end_ms() + days_old * DAY_MS;
-        let retention = Retention { keep_days: 400, cloud };
+        let retention = Retention { keep_days: 400, cloud, ..Retention::default() };
         assert_eq!(may_go(&held, retention, now, 1000, full), goes);
     }
 

@@ -116,6 +116,47 @@ pub(crate) struct Key {
     pub(crate) starts_at: i64,
 }
 
+impl Key {
+    /// The row of a tally that stands here.
+    pub(crate) const fn row(self, tally: Tally) -> Row {
+        Row { era: self.era, starts_at: self.starts_at, tally }
+    }
+}
+
+/// A tally of one series, and the period that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) era: u32,
+    pub(crate) starts_at: i64,
+    pub(crate) tally: Tally,
+}
+
+impl Row {
+    /// By which the rows of a series are in their order.
+    pub(crate) const fn place(&self) -> (u32, i64) {
+        (self.era, self.starts_at)
+    }
+
+    /// Brings rows into their order, and adds up those of one place as they follow each other here.
+    pub(crate) fn merge(rows: &mut Vec<Self>) {
+        rows.sort_by_key(Self::place);
+        rows.dedup_by(|later, row| {
+            let same = later.place() == row.place();
+            if same {
+                row.tally = row.tally.plus(later.tally);
+            }
+            same
+        });
+    }
+
+    /// Those of one era, of rows that are in their order.
+    pub(crate) fn of_era(rows: &[Self], era: u32) -> &[Self] {
+        let first = rows.partition_point(|row| row.era < era);
+        let end = rows.partition_point(|row| row.era <= era);
+        rows.get(first..end).unwrap_or_default()
+    }
+}
+
 /// How far a series has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {

@@ -28,14 +28,14 @@ pub(crate) const DAY_MS: i64 = 86_400_000;
 pub(crate) struct SpoolRow {
     pub(crate) first_seq: u64,
     pub(crate) n: u32,
-    cycle: i64,
+    pub(crate) cycle: i64,
     pub(crate) ts: i64,
     pub(crate) ts_last: i64,
     boot_id: [u8; 16],
-    boottime_ms: i64,
+    pub(crate) boottime_ms: i64,
     pub(crate) imported: bool,
-    blob: Vec<u8>,
-    crc32c: u32,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) crc32c: u32,
 }
 
 impl SpoolRow {
@@ -203,24 +203,29 @@ impl Held {
             .doing(DOING)?;
         let first: Option<u64> =
             db.query_row("SELECT MIN(first_seq) FROM spool", [], |row| row.get(0)).doing(DOING)?;
-        let mut seqs =
-            first.zip(seqs).map(|(first, (last, n))| (first, last + n.saturating_sub(1)));
+        let seqs = first.zip(seqs).map(|(first, (last, n))| (first, last + n.saturating_sub(1)));
         let earliest: Option<i64> =
             db.query_row("SELECT MIN(ts) FROM spool", [], |row| row.get(0)).doing(DOING)?;
         let latest: Option<i64> =
             db.query_row("SELECT MAX(ts) FROM spool", [], |row| row.get(0)).doing(DOING)?;
-        let mut times = earliest.zip(latest.map(|latest| latest.saturating_add(DAY_MS)));
+        let times = earliest.zip(latest.map(|latest| latest.saturating_add(DAY_MS)));
+        let mut held = Self { path: path.to_owned(), month, seqs, times };
         for chunk in chunk::all(db, path)? {
-            seqs = Some(around(seqs, (chunk.first_seq, chunk.last_seq)));
-            times = Some(around(times, (chunk.ts, chunk.ts_last)));
+            held.add_chunk(&chunk);
         }
-        Ok(Self { path: path.to_owned(), month, seqs, times })
+        Ok(held)
     }
 
     /// Takes note of a row that was added.
     pub(crate) fn add(&mut self, row: &SpoolRow) {
         self.seqs = Some(around(self.seqs, (row.first_seq, row.last_seq())));
         self.times = Some(around(self.times, (row.ts, row.ts_last)));
+    }
+
+    /// Takes note of a chunk that was added.
+    pub(crate) fn add_chunk(&mut self, chunk: &chunk::Chunk) {
+        self.seqs = Some(around(self.seqs, (chunk.first_seq, chunk.last_seq)));
+        self.times = Some(around(self.times, (chunk.ts, chunk.ts_last)));
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::civil::Civil;
 use crate::completeness::Schedules;
+use crate::correction::Corrected;
 use crate::hot::Hot;
 use crate::registry::Registry;
 use crate::spool::Held;
@@ -17,6 +18,8 @@ pub(crate) struct State {
     pub(crate) registry: Arc<Registry>,
     pub(crate) hot: Arc<Hot>,
     pub(crate) schedules: Arc<Schedules>,
+    /// Which readings hold no longer.
+    pub(crate) corrected: Arc<Corrected>,
     /// The raw files, by month.
     pub(crate) files: Arc<Vec<Held>>,
     /// Changes when a file was put aside or deleted, so that nobody reads on in the old one.

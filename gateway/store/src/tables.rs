@@ -69,7 +69,8 @@ fn write_failing(db: &Connection, failing: &Failing, if_there: &str) -> Result<(
         .doing(WRITING)
 }
 
-fn write_progress(db: &Connection, hot: &Hot) -> Result<(), StoreError> {
+/// Writes the newest of each series; the caller has the transaction.
+pub(crate) fn write_progress(db: &Connection, hot: &Hot) -> Result<(), StoreError> {
     let mut statement = db
         .prepare_cached(
             "INSERT OR REPLACE INTO progress
@@ -230,12 +231,12 @@ pub(crate) fn counted(db: &Connection) -> Result<u64, StoreError> {
 }
 
 pub(crate) fn meta(db: &Connection, name: &str) -> Result<Option<String>, StoreError> {
-    db.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0))
-        .optional()
+    db.prepare_cached("SELECT value FROM meta WHERE name = ?1")
+        .and_then(|mut it| it.query_row([name], |row| row.get(0)).optional())
         .doing(READING)
 }
 
-fn set_meta(db: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
+pub(crate) fn set_meta(db: &Connection, name: &str, value: &str) -> Result<(), StoreError> {
     db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", [name, value])
         .map(drop)
         .doing(WRITING)
@@ -408,7 +409,7 @@ mod tests {
         {
             let rows = rows(step);
             assert_eq!(rows.len(), count, "{step:?}");
-            assert_eq!(rows.values().map(|it| it.n).sum::<u32>(), 38_400, "{step:?}");
+            assert_eq!(rows.iter().map(|it| it.tally.n).sum::<u32>(), 38_400, "{step:?}");
         }
         let answers = Answers { answered: 3, failed: 2, remembered: 1 };
         assert_eq!(tallied.answers(meter, &all).unwrap(), [(start, answers)].into());
@@ -434,7 +435,7 @@ mod tests {
         let civil = Civil::of(chrono_tz::Asia::Kathmandu);
         let tallied = Tallied::of(&db, &state, civil).unwrap();
         let days = tallied.tallies(series, Step::Day, &all).unwrap();
-        assert!(days.keys().all(|(_, start)| civil.period(Step::Day, *start).start == *start));
-        assert_eq!(days.values().map(|it| it.n).sum::<u32>(), 38_400);
+        assert!(days.iter().all(|it| civil.period(Step::Day, it.starts_at).start == it.starts_at));
+        assert_eq!(days.iter().map(|it| it.tally.n).sum::<u32>(), 38_400);
     }
 }

@@ -19,19 +19,20 @@ use std::ops::Range;
 use std::path::Path;
 
 use metering::{MeterId, SeriesId};
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{self as sqlite, Connection, named_params, params};
 
 use crate::chunk::{self, KEY_BITS};
 use crate::civil::{Civil, Step};
+use crate::codec::Unpackable;
 use crate::error::{Doing, StoreError};
 use crate::hot::{Hot, add_up};
-use crate::query::Side;
-use crate::rollup::{Answers, Key, Tally};
+use crate::rollup::{Row, Tally};
+use crate::tables;
 use crate::tally_block::TallyBlock;
 
 const WRITING: &str = "write roll-ups";
 const READING: &str = "read roll-ups";
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 
 /// What is kept; the rest is added up from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,11 @@ impl Kept {
         }
     }
 
+    /// Before or at which no piece begins that reaches into `span`.
+    pub(crate) const fn earliest(self, span: &Range<i64>) -> i64 {
+        span.start.saturating_sub(self.longest())
+    }
+
     /// By what periods are in one piece.
     const fn piece_of(self, starts_at: i64) -> i64 {
         starts_at.div_euclid(self.longest())
@@ -87,10 +93,10 @@ impl Kept {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Piece {
-    number: i64,
-    ts: i64,
-    ts_last: i64,
+pub(crate) struct Piece {
+    pub(crate) number: i64,
+    pub(crate) ts: i64,
+    pub(crate) ts_last: i64,
 }
 
 /// Tallies and answers by meter, on their way into the file.
@@ -110,14 +116,16 @@ pub(crate) fn write(db: &Connection, kept: Kept, all: ByMeter) -> Result<(), Sto
             piece.entry(meter).or_default().answers.insert(starts_at, answers);
         }
     }
-    for piece in pieces.into_values() {
-        let mut writing = Writing::begin(db, kept)?;
-        for (meter, block) in piece {
-            writing.put(chunk::ensure_key(db, meter)?, &block)?;
-        }
-        writing.end()?;
+    pieces.into_values().try_for_each(|piece| write_piece(db, kept, piece))
+}
+
+/// Writes tallies whose periods lie in one piece; the caller has the transaction.
+pub(crate) fn write_piece(db: &Connection, kept: Kept, piece: ByMeter) -> Result<(), StoreError> {
+    let mut writing = Writing::begin(db, kept)?;
+    for (meter, block) in piece {
+        writing.put(chunk::ensure_key(db, meter)?, &block)?;
     }
-    Ok(())
+    writing.end()
 }
 
 struct Writing<'a> {
@@ -184,7 +192,11 @@ fn damaged(db: &Connection, what: String) -> StoreError {
 }
 
 /// The pieces that may hold periods of `span`, in the order in which they were written.
-fn pieces(db: &Connection, kept: Kept, span: &Range<i64>) -> Result<Vec<Piece>, StoreError> {
+pub(crate) fn pieces(
+    db: &Connection,
+    kept: Kept,
+    span: &Range<i64>,
+) -> Result<Vec<Piece>, StoreError> {
     if !chunk::can_hold(db)? {
         return Ok(Vec::new());
     }
@@ -192,7 +204,7 @@ fn pieces(db: &Connection, kept: Kept, span: &Range<i64>) -> Result<Vec<Piece>, 
     let parameters = named_params! {
         ":step": kept.code(),
         ":from": span.start,
-        ":earliest": span.start.saturating_sub(kept.longest()),
+        ":earliest": kept.earliest(span),
         ":until": span.end,
     };
     let mut rows = statement.query(parameters).doing(READING)?;
@@ -209,7 +221,7 @@ fn pieces(db: &Connection, kept: Kept, span: &Range<i64>) -> Result<Vec<Piece>, 
     Ok(pieces)
 }
 
-fn read_piece(row: &Row<'_>) -> rusqlite::Result<(Piece, u32)> {
+fn read_piece(row: &sqlite::Row<'_>) -> rusqlite::Result<(Piece, u32)> {
     let piece =
         Piece { number: row.get("number")?, ts: row.get("ts")?, ts_last: row.get("ts_last")? };
     Ok((piece, row.get("crc32c")?))
@@ -223,151 +235,68 @@ const PIECES: &str = "
        AND ts < :until
        AND ts_last >= :from";
 
-const BLOCK: &str = "SELECT * FROM tally_block WHERE id = ?1";
+const BLOCK: &str = "SELECT crc32c, blob FROM tally_block WHERE id = ?1";
 
-fn block(
+/// What `read` makes of a meter's block of a piece; `None` if it has none there.
+pub(crate) fn of_block<T>(
     db: &Connection,
     piece: &Piece,
     key: i64,
-    only: Option<SeriesId>,
-) -> Result<Option<TallyBlock>, StoreError> {
+    read: impl FnOnce(&[u8]) -> Result<T, Unpackable>,
+) -> Result<Option<T>, StoreError> {
     let id = piece.number << KEY_BITS | key;
-    let read = |row: &Row<'_>| Ok((row.get("crc32c")?, row.get("blob")?));
-    let found: Option<(u32, Vec<u8>)> = db
-        .prepare_cached(BLOCK)
-        .and_then(|mut it| it.query_row([id], read).optional())
-        .doing(READING)?;
-    let Some((crc32c, blob)) = found else { return Ok(None) };
     let unreadable = |what: &str| {
         damaged(db, format!("{what} the block of meter {key} in piece {}", piece.number))
     };
-    if checksum(id, &blob) != crc32c {
+    let mut statement = db.prepare_cached(BLOCK).doing(READING)?;
+    let mut rows = statement.query([id]).doing(READING)?;
+    let Some(row) = rows.next().doing(READING)? else { return Ok(None) };
+    let crc32c: u32 = row.get(0).doing(READING)?;
+    let blob = row.get_ref(1).doing(READING)?;
+    let blob = blob.as_blob().map_err(|_| unreadable("this version cannot read"))?;
+    if checksum(id, blob) != crc32c {
         return Err(unreadable("the checksum does not fit"));
     }
-    let block = TallyBlock::unpack(&blob, only);
-    block.map(Some).map_err(|_| unreadable("this version cannot read"))
+    read(blob).map(Some).map_err(|_| unreadable("this version cannot read"))
 }
 
-/// The tallies of one series whose periods begin in `span`, as they are kept, by era and time.
-pub(crate) fn tallies(
+fn block(db: &Connection, piece: &Piece, key: i64) -> Result<Option<TallyBlock>, StoreError> {
+    of_block(db, piece, key, TallyBlock::unpack)
+}
+
+/// Hands a series' rows of a piece to `take`.
+pub(crate) fn each_row(
+    db: &Connection,
+    piece: &Piece,
+    key: i64,
+    series: SeriesId,
+    take: impl FnMut(Row),
+) -> Result<(), StoreError> {
+    of_block(db, piece, key, |blob| TallyBlock::rows(blob, series, take)).map(drop)
+}
+
+/// Takes out the tallies of one series whose periods begin in `span`; the caller has the transaction.
+pub(crate) fn remove(
     db: &Connection,
     kept: Kept,
     meter: MeterId,
     series: SeriesId,
     span: &Range<i64>,
-) -> Result<BTreeMap<Key, Tally>, StoreError> {
-    let mut found: BTreeMap<Key, Tally> = BTreeMap::new();
-    let pieces = pieces(db, kept, span)?;
-    if pieces.is_empty() {
-        return Ok(found);
-    }
-    let Some(key) = chunk::key(db, meter)? else { return Ok(found) };
-    for piece in pieces {
-        for ((series, era, starts_at), tally) in
-            block(db, &piece, key, Some(series))?.unwrap_or_default().tallies
-        {
-            if span.contains(&starts_at) {
-                found
-                    .entry(Key { series, era, starts_at })
-                    .and_modify(|it| *it = it.plus(tally))
-                    .or_insert(tally);
-            }
+) -> Result<(), StoreError> {
+    let Some(key) = chunk::key(db, meter)? else { return Ok(()) };
+    for piece in pieces(db, kept, span)? {
+        let Some(mut there) = block(db, &piece, key)? else { continue };
+        let before = there.tallies.len();
+        there.tallies.retain(|(of, _, starts_at), _| *of != series || !span.contains(starts_at));
+        if there.tallies.len() == before {
+            continue;
         }
+        let (id, blob) = (piece.number << KEY_BITS | key, there.pack());
+        db.prepare_cached("UPDATE tally_block SET crc32c = ?2, blob = ?3 WHERE id = ?1")
+            .and_then(|mut it| it.execute(params![id, checksum(id, &blob), blob]))
+            .doing(WRITING)?;
     }
-    Ok(found)
-}
-
-/// The tally of a series next to an instant in one era. Near it a quarter hour, farther away a day; of
-/// days alone if `kept` says so, for an instant at which a day of the site begins.
-pub(crate) fn beside(
-    db: &Connection,
-    meter: MeterId,
-    series: SeriesId,
-    era: u32,
-    at: i64,
-    side: Side,
-    kept: Kept,
-) -> Result<Option<Tally>, StoreError> {
-    let nearest = |found: BTreeMap<Key, Tally>| {
-        let mut of_era = found.into_iter().filter(|(key, _)| key.era == era).map(|it| it.1);
-        match side {
-            Side::Before => of_era.next_back(),
-            Side::After => of_era.next(),
-        }
-    };
-    // Mostly it is within a day, and every block that is not unpacked is time.
-    for reach in if kept == Kept::Quarters { [DAY_MS, NEAR_MS].as_slice() } else { &[] } {
-        let near = match side {
-            Side::Before => at.saturating_sub(*reach)..at,
-            Side::After => at..at.saturating_add(*reach),
-        };
-        if let Some(found) = nearest(tallies(db, Kept::Quarters, meter, series, &near)?) {
-            return Ok(Some(found));
-        }
-    }
-    // Nothing is within three days, so a day that begins two days away is on that side as a whole.
-    let far = match (side, kept) {
-        (Side::Before, Kept::Quarters) => i64::MIN..at.saturating_sub(2 * DAY_MS),
-        (Side::After, Kept::Quarters) => at.saturating_add(DAY_MS)..i64::MAX,
-        (Side::Before, Kept::Days) => i64::MIN..at,
-        (Side::After, Kept::Days) => at..i64::MAX,
-    };
-    let mut months = pieces(db, Kept::Days, &far)?;
-    let Some(key) = chunk::key(db, meter)? else { return Ok(None) };
-    match side {
-        Side::Before => months.sort_by_key(|piece| std::cmp::Reverse(piece.ts_last)),
-        Side::After => months.sort_by_key(|piece| piece.ts),
-    }
-    let mut best: Option<(i64, Tally)> = None;
-    for piece in months {
-        let hopeless = best.is_some_and(|(starts_at, _)| match side {
-            Side::Before => piece.ts_last < starts_at,
-            Side::After => piece.ts > starts_at,
-        });
-        if hopeless {
-            break;
-        }
-        let block = block(db, &piece, key, Some(series))?.unwrap_or_default();
-        let days = block.tallies.into_iter();
-        for ((_, of, starts_at), tally) in days {
-            if of != era || !far.contains(&starts_at) {
-                continue;
-            }
-            best = Some(match best {
-                Some((known, there)) if known == starts_at => (known, there.plus(tally)),
-                Some((known, there)) if (side == Side::Before) == (known > starts_at) => {
-                    (known, there)
-                }
-                _ => (starts_at, tally),
-            });
-        }
-    }
-    Ok(best.map(|(_, tally)| tally))
-}
-
-const NEAR_MS: i64 = 3 * DAY_MS;
-
-/// How often a meter answered in the quarter hours that begin in `span`.
-pub(crate) fn answers(
-    db: &Connection,
-    meter: MeterId,
-    span: &Range<i64>,
-) -> Result<BTreeMap<i64, Answers>, StoreError> {
-    let mut found: BTreeMap<i64, Answers> = BTreeMap::new();
-    let pieces = pieces(db, Kept::Quarters, span)?;
-    let Some(key) = chunk::key(db, meter)?.filter(|_| !pieces.is_empty()) else {
-        return Ok(found);
-    };
-    for piece in pieces {
-        let block = block(db, &piece, key, None)?.unwrap_or_default();
-        for (starts_at, answers) in block.answers {
-            if span.contains(&starts_at) {
-                let known = found.entry(starts_at).or_default();
-                *known = answers.plus(*known);
-            }
-        }
-    }
-    Ok(found)
+    Ok(())
 }
 
 /// Makes one piece of those of one time, if it is over or they are many; `false` if there are none such.
@@ -402,7 +331,7 @@ fn merge_parts(db: &Connection, kept: Kept, parts: &[Piece]) -> Result<(), Store
     for key in keys {
         let mut sum = TallyBlock::default();
         for piece in parts {
-            sum.add(block(db, piece, key, None)?.unwrap_or_default());
+            sum.add(block(db, piece, key)?.unwrap_or_default());
         }
         writing.put(key, &sum)?;
     }
@@ -433,38 +362,82 @@ fn delete(db: &Connection, piece: &Piece) -> Result<(), StoreError> {
 
 /// Makes the days again from the quarter hours: the site has moved to another zone. The caller has
 /// the transaction.
+///
+/// Days whose quarter hours are thrown away stay those of the zone before.
 pub(crate) fn remake_days(db: &Connection, civil: Civil) -> Result<(), StoreError> {
     let all = i64::MIN..i64::MAX;
-    for piece in pieces(db, Kept::Days, &all)? {
-        delete(db, &piece)?;
-    }
     let meters = chunk::meters(db)?;
+    let thrown_away = thrown_away(db)?;
+    for piece in pieces(db, Kept::Days, &all)? {
+        let mut old = ByMeter::new();
+        for key in if piece.ts < thrown_away { keys_of(db, &piece)? } else { Vec::new() } {
+            let Some(meter) = meters.get(&key) else { continue };
+            let mut block = block(db, &piece, key)?.unwrap_or_default();
+            block.tallies.retain(|(_, _, starts_at), _| *starts_at < thrown_away);
+            old.insert(*meter, block);
+        }
+        delete(db, &piece)?;
+        write(db, Kept::Days, old)?;
+    }
     for piece in pieces(db, Kept::Quarters, &all)? {
         let mut days = ByMeter::new();
         for key in keys_of(db, &piece)? {
             let Some(meter) = meters.get(&key) else { continue };
-            let block = block(db, &piece, key, None)?.unwrap_or_default();
-            days.insert(*meter, days_of(&block, civil));
+            let block = block(db, &piece, key)?.unwrap_or_default();
+            let mut made = days_of(&block, civil);
+            made.tallies.retain(|(_, _, starts_at), _| *starts_at >= thrown_away);
+            days.insert(*meter, made);
         }
         write(db, Kept::Days, days)?;
     }
     Ok(())
 }
 
+/// Throws away what lies before `before_ms`, a piece at a time.
+pub(crate) fn forget(db: &mut Connection, kept: Kept, before_ms: i64) -> Result<(), StoreError> {
+    const DOING: &str = "throw away old sums";
+    // What is in memory alone may be as old: no more than an import is.
+    let old = pieces(db, kept, &(i64::MIN..before_ms))?;
+    let last = kept.longest() / if kept == Kept::Quarters { 96 } else { 32 };
+    let old: Vec<Piece> =
+        old.into_iter().filter(|it| it.ts_last.saturating_add(last) <= before_ms).collect();
+    let Some(newest) = old.iter().map(|it| it.ts_last.saturating_add(last)).max() else {
+        return Ok(());
+    };
+    let transaction = db.transaction().doing(DOING)?;
+    for piece in &old {
+        delete(&transaction, piece)?;
+    }
+    if kept == Kept::Quarters {
+        let newest = newest.max(thrown_away(&transaction)?);
+        tables::set_meta(&transaction, THROWN_AWAY, &newest.to_string())?;
+    }
+    transaction.commit().doing(DOING)?;
+    db.execute_batch("PRAGMA incremental_vacuum").doing(DOING)
+}
+
+/// Up to when quarter hours were thrown away.
+pub(crate) fn thrown_away(db: &Connection) -> Result<i64, StoreError> {
+    Ok(tables::meta(db, THROWN_AWAY)?.and_then(|it| it.parse().ok()).unwrap_or(i64::MIN))
+}
+
+const THROWN_AWAY: &str = "quarter_hours_thrown_away_ms";
+
 /// The tallies of a block by the site's days; answers are kept by quarter hours alone.
 pub(crate) fn days_of(block: &TallyBlock, civil: Civil) -> TallyBlock {
-    let quarters: BTreeMap<Key, Tally> = block
-        .tallies
-        .iter()
-        .map(|((series, era, starts_at), tally)| {
-            (Key { series: *series, era: *era, starts_at: *starts_at }, *tally)
-        })
-        .collect();
-    let tallies = add_up(quarters.iter(), civil, Step::Day)
-        .into_iter()
-        .map(|(key, tally)| ((key.series, key.era, key.starts_at), tally))
-        .collect();
-    TallyBlock { tallies, answers: BTreeMap::new() }
+    let mut days = TallyBlock::default();
+    let all: Vec<_> = block.tallies.iter().collect();
+    for of_series in all.chunk_by(|((a, _, _), _), ((b, _, _), _)| a == b) {
+        let Some(((series, _, _), _)) = of_series.first() else { continue };
+        let quarters = of_series.iter().map(|((_, era, starts_at), tally)| Row {
+            era: *era,
+            starts_at: *starts_at,
+            tally: **tally,
+        });
+        let rows = add_up(quarters, civil, Step::Day).into_iter();
+        days.tallies.extend(rows.map(|row| ((*series, row.era, row.starts_at), row.tally)));
+    }
+    days
 }
 
 /// Brings over the tallies that can be read of a damaged file and that `fresh`, made again from the raw
@@ -488,7 +461,7 @@ pub(crate) fn salvage(
             let span = piece.ts..piece.ts_last.saturating_add(1);
             for key in keys_of(old, &piece).unwrap_or_default() {
                 let Some(meter) = meters.get(&key).copied() else { continue };
-                let Ok(Some(mut block)) = block(old, &piece, key, None) else { continue };
+                let Ok(Some(mut block)) = block(old, &piece, key) else { continue };
                 let known = Known::of(fresh, made, meter, &span)?;
                 block.tallies.retain(|(series, _, at), _| !known.tallies.contains(&(*series, *at)));
                 block.answers.retain(|at, _| !known.answers.contains(at));
@@ -547,7 +520,7 @@ impl Known {
         let mut known = Self { tallies: HashSet::new(), answers: HashSet::new() };
         let Some(key) = chunk::key(db, meter)? else { return Ok(known) };
         for piece in pieces.iter().filter(|it| it.ts < span.end && it.ts_last >= span.start) {
-            let block = block(db, piece, key, None)?.unwrap_or_default();
+            let block = block(db, piece, key)?.unwrap_or_default();
             known.tallies.extend(block.tallies.keys().map(|(series, _, at)| (*series, *at)));
             known.answers.extend(block.answers.keys());
         }
@@ -560,7 +533,7 @@ pub(crate) fn check(db: &Connection) -> Result<(), StoreError> {
     for kept in [Kept::Quarters, Kept::Days] {
         for piece in pieces(db, kept, &(i64::MIN..i64::MAX))? {
             for key in keys_of(db, &piece)? {
-                block(db, &piece, key, None)?;
+                block(db, &piece, key)?;
             }
         }
     }
@@ -571,6 +544,7 @@ pub(crate) fn check(db: &Connection) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::files;
+    use crate::tally_file::Source;
 
     /// Whoever swaps the columns of a key, or drops an index, hears of it here.
     #[test]
@@ -587,5 +561,35 @@ mod tests {
             "SEARCH piece USING INDEX piece_by_time (step=? AND ts>? AND ts<?)"
         );
         assert_eq!(plan(BLOCK), "SEARCH tally_block USING INTEGER PRIMARY KEY (rowid=?)");
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_block_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = files::open(&files::rollup_path(dir.path()), &files::ROLLUP).unwrap();
+        let series = SeriesId::new(1).unwrap();
+        let tally = |quarter: i64| {
+            let at = quarter * 900_000;
+            ((series, 0, at), Tally::of(at + 3_000, 1_000 + quarter * quarter % 7, false, 1))
+        };
+        let tallies: BTreeMap<_, _> = (0..96).map(tally).collect();
+        let meter = MeterId::from_uuid(uuid::Uuid::max());
+        let block = TallyBlock { tallies, answers: BTreeMap::new() };
+        write(&db, Kept::Quarters, [(meter, block)].into()).unwrap();
+        let all = i64::MIN..i64::MAX;
+        let found = || Source::of(&db).tallies(Kept::Quarters, meter, series, &all);
+        assert_eq!(found().unwrap().len(), 96);
+        let whole: Vec<u8> =
+            db.query_row("SELECT blob FROM tally_block", [], |row| row.get(0)).unwrap();
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            db.execute("UPDATE tally_block SET blob = ?1", [changed]).unwrap();
+            assert!(found().unwrap_err().is_damage(), "byte {at}");
+        }
+        db.execute("UPDATE tally_block SET blob = ?1", [whole]).unwrap();
+        assert_eq!(found().unwrap().len(), 96);
+        db.execute("UPDATE piece SET ts_last = ts_last + 1", []).unwrap();
+        assert!(found().unwrap_err().is_damage(), "the piece");
     }
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use crate::codec::{Bytes, Unpackable, put, put_signed};
 use crate::column;
-use crate::rollup::{Answers, Tally};
+use crate::rollup::{Answers, Row, Tally};
 use metering::SeriesId;
 
 /// The tallies of one meter.
@@ -34,6 +34,7 @@ const MOST: usize = 200_000;
 
 const VERSION: u8 = 1;
 const COLUMNS: usize = 14;
+const ANSWER_COLUMNS: usize = 4;
 
 impl TallyBlock {
     /// Adds what was counted after it.
@@ -90,61 +91,88 @@ impl TallyBlock {
         out
     }
 
-    /// All of a block, or the part of one series.
-    pub(crate) fn unpack(blob: &[u8], only: Option<SeriesId>) -> Result<Self, Unpackable> {
-        let mut bytes = Bytes::of(blob);
-        if bytes.byte()? != VERSION {
-            return Err(Unpackable);
-        }
-        let mut block = Self::default();
-        let n = bytes.count(MOST)?;
-        let mut columns = [const { &[] as &[u8] }; 4];
-        for column in &mut columns {
-            *column = take_column(&mut bytes)?;
-        }
-        if only.is_none() {
-            let [starts, answered, failed, remembered] = columns;
-            let count = |column| {
-                let column = column::take(column, n)?;
-                let counts = column.into_iter().map(|it| u32::try_from(it).map_err(|_| Unpackable));
-                counts.collect::<Result<Vec<_>, _>>()
-            };
-            let counts = count(answered)?.into_iter().zip(count(failed)?).zip(count(remembered)?);
-            for (starts_at, ((answered, failed), remembered)) in
-                column::take(starts, n)?.into_iter().zip(counts)
-            {
-                let answers = Answers { answered, failed, remembered };
-                block.answers.insert(starts_at, answers);
-            }
-        }
-        let mut before = 0_i64;
-        let mut left = MOST;
-        while !bytes.rest().is_empty() {
-            before = before.wrapping_add(bytes.signed()?);
-            let series = u32::try_from(before).ok().and_then(SeriesId::new).ok_or(Unpackable)?;
-            let n = bytes.count(left)?;
-            left -= n;
-            let mask = bytes.varint()?;
-            let wanted = only.is_none_or(|only| only == series);
-            let mut columns: [Option<Vec<i64>>; COLUMNS] = Default::default();
-            for (at, column) in columns.iter_mut().enumerate() {
-                if mask >> at & 1 == 1 {
-                    let told = take_column(&mut bytes)?;
-                    if wanted {
-                        *column = Some(column::take(told, n)?);
-                    }
-                }
-            }
-            for row in 0..if wanted { n } else { 0 } {
-                let number = |column: &Option<Vec<i64>>| {
-                    column.as_ref().and_then(|it| it.get(row)).copied().unwrap_or(0)
-                };
-                let (era, starts_at, tally) = tally(columns.each_ref().map(number))?;
-                block.tallies.insert((series, era, starts_at), tally);
-            }
-        }
+    /// All of a block.
+    pub(crate) fn unpack(blob: &[u8]) -> Result<Self, Unpackable> {
+        let mut bytes = begin(blob)?;
+        let mut block = Self { answers: answers(&mut bytes)?, ..Self::default() };
+        each_series(bytes, None, |series, row| {
+            block.tallies.insert((series, row.era, row.starts_at), row.tally);
+        })?;
         Ok(block)
     }
+
+    /// Hands the tallies of one series to `take`, in their order, and looks at nothing else.
+    pub(crate) fn rows(
+        blob: &[u8],
+        series: SeriesId,
+        mut take: impl FnMut(Row),
+    ) -> Result<(), Unpackable> {
+        let mut bytes = begin(blob)?;
+        bytes.count(MOST)?;
+        for _ in 0..ANSWER_COLUMNS {
+            take_column(&mut bytes)?;
+        }
+        each_series(bytes, Some(series), |_, row| take(row))
+    }
+
+    /// How often the meter answered; looks at nothing else.
+    pub(crate) fn answers(blob: &[u8]) -> Result<BTreeMap<i64, Answers>, Unpackable> {
+        answers(&mut begin(blob)?)
+    }
+}
+
+fn begin(blob: &[u8]) -> Result<Bytes<'_>, Unpackable> {
+    let mut bytes = Bytes::of(blob);
+    if bytes.byte()? == VERSION { Ok(bytes) } else { Err(Unpackable) }
+}
+
+fn answers(bytes: &mut Bytes<'_>) -> Result<BTreeMap<i64, Answers>, Unpackable> {
+    let n = bytes.count(MOST)?;
+    let mut column = || take_column(bytes).and_then(|column| column::take(column, n));
+    let (starts, answered, failed, remembered) = (column()?, column()?, column()?, column()?);
+    let count =
+        |of: &[i64], at: usize| of.get(at).and_then(|it| u32::try_from(*it).ok()).ok_or(Unpackable);
+    let answers = |at: usize| {
+        Ok(Answers {
+            answered: count(&answered, at)?,
+            failed: count(&failed, at)?,
+            remembered: count(&remembered, at)?,
+        })
+    };
+    starts.into_iter().enumerate().map(|(at, starts_at)| Ok((starts_at, answers(at)?))).collect()
+}
+
+fn each_series(
+    mut bytes: Bytes<'_>,
+    only: Option<SeriesId>,
+    mut take: impl FnMut(SeriesId, Row),
+) -> Result<(), Unpackable> {
+    let mut before = 0_i64;
+    let mut left = MOST;
+    let mut columns: [Vec<i64>; COLUMNS] = Default::default();
+    while !bytes.rest().is_empty() {
+        before = before.wrapping_add(bytes.signed()?);
+        let series = u32::try_from(before).ok().and_then(SeriesId::new).ok_or(Unpackable)?;
+        let n = bytes.count(left)?;
+        left -= n;
+        let mask = bytes.varint()?;
+        let wanted = only.is_none_or(|only| only == series);
+        for (at, column) in columns.iter_mut().enumerate() {
+            column.clear();
+            if mask >> at & 1 == 1 {
+                let told = take_column(&mut bytes)?;
+                if wanted {
+                    column::take_into(column, told, n)?;
+                }
+            }
+        }
+        for at in 0..if wanted { n } else { 0 } {
+            // A column that is nothing throughout is left out.
+            let number = |column: &Vec<i64>| column.get(at).copied().unwrap_or(0);
+            take(series, row(columns.each_ref().map(number))?);
+        }
+    }
+    Ok(())
 }
 
 /// How a tally stands in its columns.
@@ -170,7 +198,7 @@ fn numbers(era: u32, starts_at: i64, tally: &Tally) -> [i64; COLUMNS] {
     ]
 }
 
-fn tally(numbers: [i64; COLUMNS]) -> Result<(u32, i64, Tally), Unpackable> {
+fn row(numbers: [i64; COLUMNS]) -> Result<Row, Unpackable> {
     let [
         era,
         starts_at,
@@ -205,7 +233,7 @@ fn tally(numbers: [i64; COLUMNS]) -> Result<(u32, i64, Tally), Unpackable> {
         down: more_down.wrapping_add(up).wrapping_sub(rise),
         seq: 0,
     };
-    Ok((u32::try_from(era).map_err(|_| Unpackable)?, starts_at, tally))
+    Ok(Row { era: u32::try_from(era).map_err(|_| Unpackable)?, starts_at, tally })
 }
 
 /// The sum of readings that rise evenly.
@@ -282,11 +310,15 @@ mod tests {
         #[test]
         fn what_is_packed_unpacks(block in block(), series in 1..5_u32) {
             let packed = block.pack();
-            prop_assert_eq!(TallyBlock::unpack(&packed, None), Ok(block.clone()));
+            prop_assert_eq!(TallyBlock::unpack(&packed), Ok(block.clone()));
+            prop_assert_eq!(TallyBlock::answers(&packed), Ok(block.answers));
             let series = SeriesId::new(series).unwrap();
-            let mut part = block.tallies;
-            part.retain(|(of, _, _), _| *of == series);
-            prop_assert_eq!(TallyBlock::unpack(&packed, Some(series)).unwrap().tallies, part);
+            let mut part = Vec::new();
+            TallyBlock::rows(&packed, series, |row| part.push(row)).unwrap();
+            let of_series = block.tallies.into_iter().filter(|((of, _, _), _)| *of == series);
+            let of_series =
+                of_series.map(|((_, era, starts_at), tally)| Row { era, starts_at, tally });
+            prop_assert_eq!(part, of_series.collect::<Vec<_>>());
         }
 
         #[test]
@@ -301,8 +333,9 @@ mod tests {
                 harmed[at] = byte;
             }
             for blob in [harmed, [vec![VERSION], bytes].concat()] {
-                let _ = TallyBlock::unpack(&blob, None);
-                let _ = TallyBlock::unpack(&blob, SeriesId::new(1));
+                let _ = TallyBlock::unpack(&blob);
+                let _ = TallyBlock::answers(&blob);
+                let _ = TallyBlock::rows(&blob, SeriesId::new(1).unwrap(), drop);
             }
         }
     }

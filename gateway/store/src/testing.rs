@@ -12,6 +12,9 @@
 //! [`HEAT`] is silent from 10:00 to 11:00, four times. Both are read once more at the midnight that
 //! ends the day.
 
+pub mod building;
+pub mod years;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -210,7 +213,7 @@ pub fn empty() -> Result<KnownDay, StoreError> {
     Ok(KnownDay { store, clock, dir })
 }
 
-/// The store in that directory, in Oslo's time, without ballast.
+/// The store in that directory, in Oslo's time, without ballast, on a disk that is nearly empty.
 ///
 /// # Errors
 ///
@@ -218,7 +221,14 @@ pub fn empty() -> Result<KnownDay, StoreError> {
 pub fn open(dir: &Path, clock: &Arc<FixedClock>) -> Result<(Store, OpenReport), StoreError> {
     let options =
         Options { dir: dir.to_owned(), time_zone: chrono_tz::Europe::Oslo, ballast_bytes: 0 };
-    Store::open(options, Arc::clone(clock) as Arc<dyn Clock>)
+    let (store, report) = Store::open(options, Arc::clone(clock) as Arc<dyn Clock>)?;
+    disk_is(&store, 10);
+    Ok((store, report))
+}
+
+/// From now on the disk of `store` is so full, whatever else is on it.
+pub fn disk_is(store: &Store, percent: u64) {
+    store.queue.tell(move |engine| engine.pretended_full = Some(percent));
 }
 
 /// A store that holds the known day.

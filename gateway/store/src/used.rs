@@ -27,7 +27,7 @@ use crate::civil::{Civil, Step};
 use crate::error::StoreError;
 use crate::query::{Coverage, Run, Side, Snapshot, Tallied};
 use crate::registry::SeriesInfo;
-use crate::rollup::{Tally, clamped};
+use crate::rollup::{Row, Tally, clamped};
 
 /// What a counter counted in one period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Snapshot<'_> {
                 None if era == 0 => self.stand_of_coarser(info),
                 other => other,
             };
-            for (_, tally) in tallies.range((era, i64::MIN)..=(era, i64::MAX)) {
+            for Row { tally, .. } in Row::of_era(&tallies, era) {
                 counting.link(stand, tally);
                 counting.row(tally);
                 stand = Some((tally.last_at, tally.last));

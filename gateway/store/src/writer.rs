@@ -10,13 +10,14 @@ use std::thread;
 use metering::{MeterId, Trust};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::completeness;
+use crate::correction::{Correction, NewCorrection, NotCorrected};
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::repair::Damage;
 use crate::retention::{Pruned, Retention};
 use crate::round::{Imported, MeterRound, Stored};
 use crate::seal::Sign;
+use crate::telegrams::KeepTelegrams;
 
 /// How many questions may wait for the thread.
 const QUEUE: usize = 64;
@@ -39,6 +40,9 @@ impl Writer {
     ///
     /// When it returns, the readings are on the disk: they survive a power cut, may be told to the
     /// cloud and may be called stored. Empty rounds store nothing.
+    ///
+    /// What came by a clock that nobody has set survives a power cut too, but waits: it has no number, and
+    /// is in no history, until its time is known.
     ///
     /// # Errors
     ///
@@ -74,27 +78,39 @@ impl Writer {
         }
     }
 
+    /// How many questions wait for the thread or are with it, of how many that may.
+    pub fn waiting(&self) -> (usize, usize) {
+        (QUEUE.saturating_sub(self.queue.room.available_permits()), QUEUE)
+    }
+
+    /// Puts a figure in the place of a reading, or where there was none.
+    ///
+    /// When it returns, the reading that has it is on the disk and will be told to the cloud, and the roll-ups
+    /// are counted with it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCorrected`]: everything is as it was.
+    pub async fn correct(&self, wanted: NewCorrection) -> Result<Correction, NotCorrected> {
+        self.queue.ask(move |engine| engine.correct(&wanted)).await?
+    }
+
     /// Keeps which meters are asked, and how often, from `from_ms` on: what completeness expects.
     ///
-    /// `meters` is the whole list. What does not change is not written again.
+    /// `meters` is the whole list. What does not change is not written again. While nobody knows what time
+    /// it is, `from_ms` says nothing, and the moment of this call counts once it is known when that was.
     pub async fn schedule(
         &self,
         from_ms: i64,
         meters: Vec<(MeterId, u32)>,
     ) -> Result<(), StoreError> {
-        self.queue
-            .ask(move |engine| {
-                let changes = engine.state().schedules.changes(from_ms, &meters);
-                completeness::write_schedule(&mut engine.core, from_ms, &changes)?;
-                engine.shared.change(|state| {
-                    let schedules = Arc::make_mut(&mut state.schedules);
-                    for (meter, every_secs) in changes {
-                        schedules.set(meter, from_ms, every_secs);
-                    }
-                });
-                Ok(())
-            })
-            .await
+        self.queue.ask(move |engine| engine.schedule(from_ms, meters)).await
+    }
+
+    /// Stores what came while nobody knew what time it was, if that is known by now; says how many readings
+    /// still wait. Every [`commit`](Self::commit) does so too. To be called now and then.
+    pub async fn stamp(&self) -> Result<u64, StoreError> {
+        self.queue.ask(Engine::stamp_all).await
     }
 
     /// Writes the roll-ups that are in memory alone. Done every six hours and at the end anyway;
@@ -136,9 +152,25 @@ impl Writer {
             let sign = Arc::clone(&sign);
             match self.queue.ask(move |engine| engine.seal(&sign)).await? {
                 Some(sealed) => all = all.saturating_add(sealed),
-                None => return Ok(all),
+                None => break,
             }
         }
+        loop {
+            let sign = Arc::clone(&sign);
+            if self.queue.ask(move |engine| engine.seal_telegrams(&sign)).await?.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// From now on the telegrams of so many answers are kept; none before this is called.
+    pub async fn keep_telegrams(&self, keep: KeepTelegrams) -> Result<(), StoreError> {
+        self.queue
+            .ask(move |engine| {
+                engine.keep_telegrams(keep);
+                Ok(())
+            })
+            .await
     }
 
     /// Reads the next month's file through, and repairs it if it is damaged. To be called once an
@@ -185,6 +217,12 @@ impl Queue {
         }));
         self.jobs.send(job).map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Has `work` done without waiting for it, or for room: for tests.
+    pub(crate) fn tell(&self, work: impl FnOnce(&mut Engine) + Send + 'static) {
+        // One that is closed needs to know nothing.
+        let _ = self.jobs.send(Job::Do(Box::new(work)));
     }
 
     /// Ends the thread after what was asked before, and waits for its last words.

@@ -258,7 +258,7 @@ async fn roll_ups_outlive_their_readings_and_their_own_damage() {
         origin: metering::Origin::Import,
     });
     day.store.writer().import(readings.collect()).await.unwrap();
-    let keep = store::Retention { keep_days: 1, cloud: false };
+    let keep = store::Retention { keep_days: 1, ..store::Retention::default() };
     let gone = day.store.writer().prune(keep).await.unwrap();
     assert_eq!(gone.files, ["raw-2026-01.db", "raw-2026-02.db"]);
     let hours = |store: &Store| {

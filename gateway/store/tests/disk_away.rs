@@ -88,8 +88,32 @@ fn a_disk_that_comes_back_is_gone_on_with() {
     check(&runtime, Fault::ReadOnly, Away::ReadOnly, "has become read-only");
     check(&runtime, Fault::Io, Away::Failing, "fails");
     check(&runtime, Fault::Gone, Away::Failing, "fails");
+    a_store_is_opened_when_the_disk_is_there(&runtime);
     what_is_not_there_is_waited_for(&runtime);
     another_disk_is_left_alone(&runtime);
+}
+
+/// A gateway is started while its disk takes nothing, and hears so.
+fn a_store_is_opened_when_the_disk_is_there(runtime: &Runtime) {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let store = open(dir.path(), &clock);
+    commit(runtime, &store, 1).unwrap();
+    store.close().unwrap();
+    for (fault, how) in [(Fault::ReadOnly, Away::ReadOnly), (Fault::Gone, Away::Failing)] {
+        disk().fail(0, u64::MAX, fault);
+        let options = Options {
+            dir: dir.path().to_owned(),
+            time_zone: chrono_tz::Europe::Oslo,
+            ballast_bytes: 0,
+        };
+        let refused = Store::open(options, Arc::clone(&clock) as Arc<dyn Clock>);
+        let told = refused.map(drop).unwrap_err();
+        assert!(matches!(told, StoreError::Away { how: it, .. } if it == how), "{told:?}");
+        disk().heal();
+    }
+    let store = open(dir.path(), &clock);
+    all_is_there(runtime, &store, 1);
 }
 
 /// The mount point is empty, and nothing is begun in it.

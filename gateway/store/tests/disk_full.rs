@@ -25,7 +25,7 @@ const MIB: u64 = 1024 * 1024;
 
 #[test]
 fn a_full_disk_costs_the_rounds_that_do_not_fit_and_nothing_else() {
-    for child in ["child_with_ballast", "child_without_ballast"] {
+    for child in ["child_with_ballast", "child_without_ballast", "child_with_a_damaged_month"] {
         let dir = tempfile::tempdir().unwrap();
         let script = r#"mount -t tmpfs -o size=6m tmpfs "$1" || exit 77; exec "$2" --exact "$3" --nocapture"#;
         let output = Command::new("unshare")
@@ -64,6 +64,57 @@ async fn child_without_ballast() {
     if let Some(dir) = std::env::var_os(CHILD) {
         fills_up(Path::new(&dir), 0).await;
     }
+}
+
+/// Not a test of its own: runs on the small disk.
+#[tokio::test]
+async fn child_with_a_damaged_month() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        opens_with_a_damaged_month(Path::new(&dir)).await;
+    }
+}
+
+/// What can be read of a damaged month would need room that is not there: it waits, and the rest goes on.
+async fn opens_with_a_damaged_month(dir: &Path) {
+    let mut options = Options::new(dir.join("store"), chrono_tz::Europe::Oslo);
+    options.ballast_bytes = 0;
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let open = || Store::open(options.clone(), Arc::clone(&clock) as Arc<dyn metering::Clock>);
+    let (store, _) = open().unwrap();
+    let mut head = 0;
+    while fs::metadata(options.dir.join("raw-2026-03.db")).map_or(0, |it| it.len()) < MIB {
+        head += store.writer().commit(round(head)).await.unwrap().count;
+    }
+    let april = moment(MIDNIGHT_MS + 20 * 24 * 3_600_000);
+    let volume = (reading("volume_t1", 5_000_000, 0, Unit::Litre, april), Kind::Counter);
+    let last = vec![answer(COLD, "20110815", april, vec![volume])];
+    store.writer().commit(last).await.unwrap();
+    store.close().unwrap();
+
+    let march = options.dir.join("raw-2026-03.db");
+    let file = File::options().write(true).open(&march).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x55; 4096], 40 * 4096).unwrap();
+    let mut filler = File::create(dir.join("filler")).unwrap();
+    let mut filled = 0;
+    while filler.write_all(&[1; 4096]).is_ok() {
+        filled += 4096;
+    }
+    filler.set_len(filled - 400 * 1024).unwrap();
+
+    let (store, report) = open().unwrap();
+    let told: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|it| it.contains("there is no room to save")), "{told:?}");
+    let latest = store.readers().ask(|it| Ok(it.latest(COLD))).await.unwrap();
+    assert!(latest.iter().any(|it| it.at_ms == april.wall_ms()), "the month after it is there");
+    store.close().unwrap();
+    assert!(march.exists(), "it is left where it is");
+
+    drop(filler);
+    fs::remove_file(dir.join("filler")).unwrap();
+    let (store, report) = open().unwrap();
+    let told: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|it| it.contains("readings were saved from it")), "{told:?}");
+    store.close().unwrap();
 }
 
 async fn fills_up(dir: &Path, ballast_bytes: u64) {

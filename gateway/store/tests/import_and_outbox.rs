@@ -166,7 +166,9 @@ async fn old_months_go_and_their_roll_ups_stay() {
     assert_eq!(files().await, 4);
     let prune = |cloud| {
         let writer = day.store.writer();
-        async move { writer.prune(Retention { keep_days: 20, cloud }).await.unwrap() }
+        async move {
+            writer.prune(Retention { keep_days: 20, cloud, ..Retention::default() }).await.unwrap()
+        }
     };
     let kept = prune(true).await;
     assert_eq!(kept.files, Vec::<String>::new(), "the cloud has nothing yet");
@@ -191,6 +193,23 @@ async fn old_months_go_and_their_roll_ups_stay() {
     assert_eq!((lost.from, lost.to), (1, first - 1), "who asks for them hears that they are gone");
 }
 
+/// What the cloud has had for thirty days goes from 85 % on, and from 90 % on the oldest whoever has it; the
+/// newest stays.
+#[tokio::test]
+async fn a_disk_that_fills_costs_the_oldest_months() {
+    for (percent, cloud, gone, lost) in
+        [(84, true, 0, 0), (85, true, 0, 0), (85, false, 0, 0), (90, true, 3, 1), (90, false, 3, 0)]
+    {
+        let day = empty().unwrap();
+        day.store.writer().import(history(1, 2500)).await.unwrap();
+        store::testing::disk_is(&day.store, percent);
+        let keep = Retention { keep_days: 400, cloud, ..Retention::default() };
+        let pruned = day.store.writer().prune(keep).await.unwrap();
+        assert_eq!(pruned.files.len(), gone, "{percent} {cloud}");
+        assert_eq!(pruned.lost > 0, lost > 0, "{percent} {cloud}");
+    }
+}
+
 /// Four months are acknowledged by a clock that is so many days late and trusted so far; perhaps the
 /// cloud forgets them after a month. How many months go?
 #[track_caller]
@@ -209,7 +228,7 @@ fn check(days_late: i64, trust: Trust, forgets: bool, expected: usize) -> impl F
             day.clock.pass(std::time::Duration::from_hours(24 * 31));
             day.store.outbox().rewind(0).await.unwrap();
         }
-        let keep = Retention { keep_days: 0, cloud: true };
+        let keep = Retention { keep_days: 0, cloud: true, ..Retention::default() };
         let gone = day.store.writer().prune(keep).await.unwrap();
         assert_eq!(gone.files.len(), expected, "{caller}");
     }

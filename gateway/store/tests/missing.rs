@@ -132,12 +132,14 @@ async fn what_was_off_and_why_is_written_down() {
 async fn a_late_answer_is_that_of_the_quarter_it_was_planned_in() {
     let day = known_day().await.unwrap();
     // Nothing at 00:15; two answers after 00:30, and the other meter is read all the time.
-    for minutes in [30, 31] {
-        read(&day.store, minutes, 1).await;
-    }
     let at = moment(NEXT_MIDNIGHT_MS + 15 * 60_000 + 1000);
     let energy = (reading("energy", 13_000, 3, Unit::Gigajoule, at), Kind::Counter);
     day.store.writer().commit(vec![answer(HEAT, "67001122", at, vec![energy])]).await.unwrap();
+    for minutes in [30, 31] {
+        let at = moment(NEXT_MIDNIGHT_MS + minutes * 60_000);
+        let volume = (reading("volume", 200 + minutes, 0, Unit::Litre, at), Kind::Counter);
+        day.store.writer().commit(vec![answer(COLD, "20110815", at, vec![volume])]).await.unwrap();
+    }
     let all = accounts(&day, NEXT_MIDNIGHT_MS, NEXT_MIDNIGHT_MS + 45 * 60_000, Step::Quarter).await;
     let cold: Vec<_> = all
         .iter()

@@ -312,8 +312,15 @@ fn meter(number: u8) -> MeterId {
     MeterId::from_uuid(uuid::Uuid::from_u128(u128::from(number) + 1))
 }
 
+/// A case takes stores on a disk: 24 of them, unless `PROPTEST_CASES` says otherwise.
+fn few() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let told = std::env::var_os("PROPTEST_CASES").is_some();
+    if told { usual } else { ProptestConfig { cases: 24, ..usual } }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     /// Two stores live through the same, and one of them never packs.
     #[test]
@@ -498,7 +505,7 @@ fn every_round_is_there_once(dir: &Path, acknowledged: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(few())]
 
     /// The lowest, highest, last and sum of a gauge in each period are those of a naive recount, over
     /// the ends of years and where the clocks change.

@@ -1,8 +1,11 @@
 //! The power goes at any instant, and the disk has written what it liked of what was not synced.
 //!
-//! A store is written to, packed and rolled up once, over a disk that remembers the order of all writes;
-//! then that is cut at `FYRHUS_CUTS` instants (2,000 without it), and each disk that is found is opened.
-//! The control does the same over a disk on which logs are not synced, and has to find losses.
+//! A store is written to, packed, sealed and rolled up once, over a disk that remembers the order of all
+//! writes; then that is cut at `FYRHUS_CUTS` instants (2,000 without it), and each disk that is found is
+//! opened. The control does the same over a disk on which logs are not synced, as `synchronous = NORMAL`
+//! does, and has to find losses. `PROPTEST_RNG_SEED` decides where is cut, and what survives.
+//!
+//! Then every call to the disk fails, one after the other: once, for a while, and until the process ends.
 
 #![expect(
     clippy::print_stdout,
@@ -16,8 +19,8 @@ use std::sync::Arc;
 
 use faultfs::{Dice, Fault, Image, Op, Replay, Rule, disk};
 use metering::{Clock, Unit};
-use store::testing::{COLD, FixedClock, HEAT, MIDNIGHT_MS, answer, moment, reading};
-use store::{Kind, MeterRound, Options, Store};
+use store::testing::{COLD, FixedClock, HEAT, MIDNIGHT_MS, answer, moment, reading, register};
+use store::{Kind, MeterRound, Options, Sign, Step, Store};
 use tokio::runtime::Runtime;
 
 fn open(dir: &Path, clock: &Arc<FixedClock>) -> (Store, store::OpenReport) {
@@ -47,11 +50,19 @@ fn live(runtime: &Runtime, store: &Store, clock: &FixedClock, rounds: std::ops::
             if number % 40 == 0 {
                 store.writer().pack().await.unwrap();
             }
+            if number % 70 == 0 {
+                store.writer().seal(sign()).await.unwrap();
+            }
             if number % 90 == 0 {
                 store.writer().flush().await.unwrap();
             }
         }
     });
+}
+
+/// Nobody checks it here.
+fn sign() -> Arc<Sign> {
+    Arc::new(|_| [7; 64])
 }
 
 /// What became of a disk: whether it is whole, and the readings that are there.
@@ -83,14 +94,24 @@ fn found(runtime: &Runtime, image: &Image, from: &Path) -> Result<u64, String> {
         }
         Ok(after)
     })?;
+    let counted = counted(runtime, &store);
     drop(store);
-    Ok(head)
+    if counted == head.div_ceil(2) { Ok(head) } else { Err(format!("{counted} of {head} counted")) }
+}
+
+/// How many readings of the first meter the roll-ups tell of: every other one.
+fn counted(runtime: &Runtime, store: &Store) -> u64 {
+    let readers = store.readers();
+    let all = i64::MIN..i64::MAX;
+    let levels = readers.ask(move |it| it.levels(HEAT, &register("energy"), all, Step::Month));
+    let runs = runtime.block_on(levels).unwrap();
+    runs.iter().flat_map(|run| &run.rows).map(|row| u64::from(row.count)).sum()
 }
 
 /// Cuts at so many instants from the first mark on; disks that are damaged, and those that have lost
 /// something that was acknowledged.
 fn cuts(runtime: &Runtime, ops: &[Op], from: &Path, rule: Rule, count: usize) -> (usize, usize) {
-    let mut dice = Dice::new(20_261_122);
+    let mut dice = Dice::new(number("PROPTEST_RNG_SEED").unwrap_or(20_261_122));
     let first = ops.iter().position(|op| matches!(op, Op::Mark(_))).unwrap();
     let span = u64::try_from(ops.len() - first).unwrap();
     let mut instants: Vec<usize> =
@@ -112,6 +133,11 @@ fn cuts(runtime: &Runtime, ops: &[Op], from: &Path, rule: Rule, count: usize) ->
     (damaged, lossy)
 }
 
+/// Of the environment.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// One test, since the disk is the process's.
 #[test]
 fn power_cuts_and_failing_disks() {
@@ -119,12 +145,13 @@ fn power_cuts_and_failing_disks() {
     disk().be_lazy();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     a_power_cut_takes_nothing_that_was_acknowledged(&runtime);
+    what_cannot_be_read_is_neither_lost_nor_damaged(&runtime);
     a_call_that_fails_costs_at_most_its_round(&runtime);
     a_repair_that_is_interrupted_costs_nothing(&runtime);
 }
 
 fn a_power_cut_takes_nothing_that_was_acknowledged(runtime: &Runtime) {
-    let count = std::env::var("FYRHUS_CUTS").ok().and_then(|it| it.parse().ok()).unwrap_or(2_000);
+    let count = number("FYRHUS_CUTS").and_then(|it| it.try_into().ok()).unwrap_or(2_000);
     let dir = tempfile::tempdir().unwrap();
     let from = fs::canonicalize(dir.path()).unwrap();
     let clock = FixedClock::at(MIDNIGHT_MS);
@@ -146,20 +173,25 @@ fn a_power_cut_takes_nothing_that_was_acknowledged(runtime: &Runtime) {
     assert!(lossy > 0, "the control finds what the syncs are for");
 }
 
-/// Each call to the disk fails once, and from there on for a while: what was acknowledged before is there,
-/// and it goes on when the disk does.
+/// Until the process ends.
+const FOR_EVER: u64 = u64::MAX;
+
+/// Each call to the disk fails once, from there on for a while, or for ever: what was acknowledged before is
+/// there, and it goes on when the disk does.
 fn a_call_that_fails_costs_at_most_its_round(runtime: &Runtime) {
-    for fault in [Fault::Full, Fault::Io] {
-        for count in [1, 50] {
+    for (fault, counts) in [
+        (Fault::Full, &[1, FOR_EVER][..]),
+        (Fault::Io, &[1, 50, FOR_EVER]),
+        (Fault::ReadOnly, &[FOR_EVER]),
+    ] {
+        for count in counts.iter().copied() {
             let mut first = 0;
-            loop {
-                let calls = fails(runtime, first, count, fault);
-                if calls <= first {
-                    break;
-                }
+            while fails(runtime, first, count, fault) > first {
                 first += 1;
             }
-            println!("{fault:?} {count} times, at each of {first} calls");
+            let times =
+                if count == FOR_EVER { "for ever".to_owned() } else { format!("{count} times") };
+            println!("{fault:?} {times}, at each of {first} calls");
         }
     }
 }
@@ -181,13 +213,26 @@ fn fails(runtime: &Runtime, first: u64, count: u64, fault: Fault) -> u64 {
                 number += 1;
             }
             if turn % 4 == 3 {
+                drop(store.writer().seal(sign()).await);
                 drop(store.writer().pack().await);
                 drop(store.writer().flush().await);
             }
         }
     });
     let calls = disk().calls();
-    disk().heal();
+    let store = if count == FOR_EVER {
+        drop(store.close());
+        disk().heal();
+        let (store, report) = open(dir.path(), &clock);
+        assert_eq!(report.damaged, [], "{fault:?} at {first}");
+        // What was refused in the end may be there all the same; nobody will come with it once more.
+        assert!([stored, stored + 2].contains(&report.head), "{fault:?} at {first}: {report:?}");
+        stored = report.head;
+        store
+    } else {
+        disk().heal();
+        store
+    };
     runtime.block_on(async {
         let number = i64::try_from(stored / 2).unwrap() + 1;
         let done = store.writer().commit(round(number)).await.unwrap();
@@ -196,13 +241,81 @@ fn fails(runtime: &Runtime, first: u64, count: u64, fault: Fault) -> u64 {
         store.writer().pack().await.unwrap();
     });
     drop(store.close());
-    let (store, report) = open(dir.path(), &clock);
-    assert_eq!((report.head, report.damaged), (stored, vec![]), "{fault:?} at {first}");
+    all_is_there(runtime, dir.path(), &clock, stored, &format!("{fault:?} at {first}"));
+    calls
+}
+
+/// The store opens, undamaged, with the readings up to `stored`, each counted once.
+fn all_is_there(runtime: &Runtime, dir: &Path, clock: &Arc<FixedClock>, stored: u64, after: &str) {
+    let (store, report) = open(dir, clock);
+    assert_eq!((report.head, report.damaged), (stored, vec![]), "{after}");
     let batch = runtime.block_on(store.outbox().batch(0, 10_000)).unwrap();
     assert_eq!(batch.lost, None);
-    assert!(batch.readings.iter().map(|it| it.seq).eq(1..=stored), "{fault:?} at {first}");
+    assert!(batch.readings.iter().map(|it| it.seq).eq(1..=stored), "{after}");
+    assert_eq!(counted(runtime, &store), stored.div_ceil(2), "{after}");
     drop(store);
-    calls
+}
+
+/// Each look at the disk fails once, or for ever: to open a file, to read it, to ask for its length, to
+/// delete it. What cannot be read just now is not taken for damaged, and nothing is begun anew in its place.
+fn what_cannot_be_read_is_neither_lost_nor_damaged(runtime: &Runtime) {
+    let packed = tempfile::tempdir().unwrap();
+    let clock = FixedClock::at(MIDNIGHT_MS);
+    let (store, _) = open(packed.path(), &clock);
+    live(runtime, &store, &clock, 1..60);
+    store.close().unwrap();
+    for count in [1, FOR_EVER] {
+        let mut first = 0;
+        while looks(runtime, packed.path(), first, count) > first {
+            first += 1;
+        }
+        let times = if count == 1 { "once" } else { "for ever" };
+        println!("an I/O error {times}, at each of {first} looks");
+    }
+}
+
+/// A copy of a store, which cannot be looked at `count` times from a look on. Returns how many looks there
+/// were in all.
+fn looks(runtime: &Runtime, of: &Path, first: u64, count: u64) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(of).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let clock = FixedClock::at(MIDNIGHT_MS + 60 * 480_000);
+    let options = Options {
+        dir: dir.path().to_owned(),
+        time_zone: chrono_tz::Europe::Oslo,
+        ballast_bytes: 0,
+    };
+    let mut stored = 118;
+    disk().be_blind(first, count);
+    if let Ok((store, report)) = Store::open(options, Arc::clone(&clock) as Arc<dyn Clock>) {
+        assert_eq!((report.head, report.damaged), (118, vec![]), "look {first}");
+        runtime.block_on(async {
+            for turn in 0..3 {
+                let number = i64::try_from(stored / 2).unwrap() + 1;
+                if let Ok(done) = store.writer().commit(round(number)).await {
+                    assert_eq!(done.first_seq, stored + 1, "look {first}");
+                    stored += done.count;
+                }
+                clock.set(MIDNIGHT_MS + (200 * turn + number) * 480_000);
+                drop(store.writer().pack().await);
+                drop(store.writer().flush().await);
+                drop(store.writer().scrub_all().await);
+                drop(store.outbox().batch(0, 10_000).await);
+            }
+        });
+        drop(store.close());
+    }
+    let looks = disk().looks();
+    disk().heal();
+    let (store, report) = open(dir.path(), &clock);
+    assert_eq!(report.damaged, [], "look {first}");
+    assert!([stored, stored + 2].contains(&report.head), "look {first}: {report:?}");
+    store.close().unwrap();
+    all_is_there(runtime, dir.path(), &clock, report.head, &format!("look {first}"));
+    looks
 }
 
 /// The disk is full from any call of a repair on: whoever opens the store afterwards finds all that can be

@@ -70,7 +70,7 @@ pub enum Fault {
     Gone,
 }
 
-/// What the disk does from now on. There is one for the process.
+/// What the disk does from now on. There is one for the process. A call is whatever writes.
 #[derive(Debug, Default)]
 pub struct Disk {
     recorded: Option<Vec<Op>>,
@@ -78,11 +78,16 @@ pub struct Disk {
     calls: u64,
     /// From which call on, and to which; how.
     fault: Option<(u64, u64, Fault)>,
+    /// The looks since the count was begun.
+    looks: u64,
+    /// From which look on they fail, and to which.
+    blind: Option<(u64, u64)>,
     /// Syncs are told to be done, and are not: for tests that lose no power.
     lazy: bool,
 }
 
-static DISK: Mutex<Disk> = Mutex::new(Disk { recorded: None, calls: 0, fault: None, lazy: false });
+static DISK: Mutex<Disk> =
+    Mutex::new(Disk { recorded: None, calls: 0, fault: None, looks: 0, blind: None, lazy: false });
 
 /// The disk; whatever holds it keeps SQLite waiting.
 pub fn disk() -> MutexGuard<'static, Disk> {
@@ -117,14 +122,28 @@ impl Disk {
         self.fault = Some((first, first.saturating_add(count), fault));
     }
 
+    /// Begins to count looks anew, and lets `count` of them fail with an I/O error, from the `first` on. A
+    /// look is whatever changes no byte of a file: to open it, to read it, to ask for its length, to delete
+    /// it.
+    pub fn be_blind(&mut self, first: u64, count: u64) {
+        self.looks = 0;
+        self.blind = Some((first, first.saturating_add(count)));
+    }
+
     /// Nothing fails any more.
     pub fn heal(&mut self) {
         self.fault = None;
+        self.blind = None;
     }
 
     /// How many calls there were since the count was begun.
     pub const fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// How many looks.
+    pub const fn looks(&self) -> u64 {
+        self.looks
     }
 
     pub(crate) fn note(&mut self, op: Op) {
@@ -141,8 +160,15 @@ impl Disk {
         (first..end).contains(&number).then_some(fault)
     }
 
+    /// Counts a look, and says whether it fails.
+    pub(crate) fn look(&mut self) -> bool {
+        let number = self.looks;
+        self.looks += 1;
+        self.is_gone() || self.blind.is_some_and(|(first, end)| (first..end).contains(&number))
+    }
+
     /// Whether there is no device at the moment. Asking does not count.
-    pub(crate) fn is_gone(&self) -> bool {
+    fn is_gone(&self) -> bool {
         self.fault.is_some_and(|(first, end, fault)| {
             fault == Fault::Gone && (first..end).contains(&self.calls)
         })

@@ -159,13 +159,86 @@ fn survive(change: &Change, file: &mut Vec<u8>, dice: &mut Dice) {
         3..6 => match change {
             Change::Truncate(_) => {}
             Change::Write(at, bytes) => {
-                for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                let (mut at, mut rest) = (*at, bytes.as_slice());
+                while !rest.is_empty() {
+                    let (sector, after) = rest.split_at(rest.len().min(SECTOR - at % SECTOR));
                     if dice.roll(2) == 0 {
-                        happen(&Change::Write(at + number * SECTOR, sector.to_vec()), file);
+                        happen(&Change::Write(at, sector.to_vec()), file);
                     }
+                    (at, rest) = (at + sector.len(), after);
                 }
             }
         },
         _ => happen(change, file),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const LOG: &str = "raw.db-wal";
+
+    /// What can be found of a file of three writes after a cut behind all `ops`: of each the bytes that it
+    /// has left, by sector.
+    fn found(ops: &[Op], rule: Rule) -> BTreeSet<Vec<u8>> {
+        let mut dice = Dice::new(1);
+        (0..2_000)
+            .map(|_| {
+                let image = Replay::new(ops, rule).cut(ops.len(), &mut dice);
+                image.files.get(Path::new(LOG)).cloned().unwrap_or_default()
+            })
+            .collect()
+    }
+
+    fn write(at: u64, byte: u8, count: usize) -> Op {
+        Op::Write { file: LOG.into(), at, bytes: vec![byte; count] }
+    }
+
+    fn sync(file: &str) -> Op {
+        Op::Sync { file: file.into() }
+    }
+
+    /// The byte in which each sector begins and ends; 0 is what is not there.
+    fn sectors(file: &[u8]) -> Vec<(u8, u8)> {
+        let ends = |it: &[u8]| (it.first().copied().unwrap_or(0), it.last().copied().unwrap_or(0));
+        file.chunks(SECTOR).map(ends).collect()
+    }
+
+    #[test]
+    fn writes_are_torn_at_sectors_and_reordered() {
+        // The second one begins in the middle of a sector.
+        let found =
+            found(&[write(0, 1, 512), write(700, 2, 1_000), write(2_048, 3, 512)], Rule::Synced);
+        let seen: BTreeSet<Vec<(u8, u8)>> = found.iter().map(|it| sectors(it)).collect();
+        let has = |wanted: &[(u8, u8)]| seen.contains(wanted);
+        assert!(has(&[]), "nothing survives");
+        assert!(has(&[(1, 1), (0, 2), (2, 2), (2, 0), (3, 3)]), "all of it does");
+        assert!(has(&[(0, 0), (0, 0), (0, 0), (0, 0), (3, 3)]), "the last one without the others");
+        assert!(has(&[(1, 1), (0, 0), (2, 2)]), "a sector in the middle of one");
+        assert!(found.iter().all(|it| {
+            // A sector that the second write fills is its or nobody's.
+            it.get(1_024..1_536).is_none_or(|it| it.iter().all(|byte| *byte == it[0]))
+        }));
+    }
+
+    #[test]
+    fn what_was_synced_is_there() {
+        let found = found(&[write(0, 1, 2_000), sync(LOG), write(0, 2, 512)], Rule::Synced);
+        assert!(
+            found.iter().all(|it| it.len() == 2_000 && it[512..].iter().all(|byte| *byte == 1))
+        );
+        assert_eq!(found.iter().map(|it| it[0]).collect::<BTreeSet<_>>(), [1, 2].into());
+    }
+
+    #[test]
+    fn logs_of_the_control_are_safe_when_their_database_is_written() {
+        let logged = [write(0, 1, 512), sync(LOG)];
+        assert!(found(&logged, Rule::LogsAreNotSynced).contains(&Vec::new()), "it may be lost");
+        let database = Op::Write { file: "raw.db".into(), at: 0, bytes: vec![9] };
+        let kept = [logged.as_slice(), &[database]].concat();
+        assert_eq!(found(&kept, Rule::LogsAreNotSynced), [vec![1; 512]].into());
     }
 }

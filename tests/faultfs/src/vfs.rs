@@ -71,7 +71,7 @@ unsafe extern "C" fn open(
     flags: c_int,
     out_flags: *mut c_int,
 ) -> c_int {
-    if disk().is_gone() {
+    if disk().look() {
         // SAFETY: SQLite hands over room for a file, and closes none without methods.
         unsafe { (*file).pMethods = std::ptr::null() };
         return ffi::SQLITE_CANTOPEN;
@@ -98,6 +98,7 @@ unsafe extern "C" fn open(
             ours.xWrite = Some(write);
             ours.xTruncate = Some(truncate);
             ours.xSync = Some(sync);
+            ours.xFileSize = Some(file_size);
             Box::leak(Box::new(ours))
         });
         (*file).pMethods = *ours;
@@ -110,6 +111,9 @@ unsafe extern "C" fn delete(
     name: *const c_char,
     sync_dir: c_int,
 ) -> c_int {
+    if disk().look() {
+        return ffi::SQLITE_IOERR_DELETE;
+    }
     let machine = machine();
     // SAFETY: as in `open`; the name is a string of SQLite's.
     unsafe {
@@ -147,7 +151,7 @@ unsafe extern "C" fn read(
     at: ffi::sqlite3_int64,
 ) -> c_int {
     let Some((_, methods)) = known(file) else { return ffi::SQLITE_IOERR_READ };
-    if disk().is_gone() {
+    if disk().look() {
         return ffi::SQLITE_IOERR_READ;
     }
     // SAFETY: SQLite hands over room for that many bytes of an open file; the methods are its own.
@@ -213,4 +217,16 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
         disk().note(Op::Sync { file: path });
     }
     result
+}
+
+unsafe extern "C" fn file_size(
+    file: *mut ffi::sqlite3_file,
+    size: *mut ffi::sqlite3_int64,
+) -> c_int {
+    let Some((_, methods)) = known(file) else { return ffi::SQLITE_IOERR_FSTAT };
+    if disk().look() {
+        return ffi::SQLITE_IOERR_FSTAT;
+    }
+    // SAFETY: the file is open, and the methods are its own; SQLite hands over room for the size.
+    unsafe { methods.xFileSize.map_or(ffi::SQLITE_IOERR_FSTAT, |it| it(file, size)) }
 }

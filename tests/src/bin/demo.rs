@@ -15,6 +15,7 @@ use anyhow::Context;
 use chrono::TimeDelta;
 use clap::Parser;
 use serde_json::Value;
+use site_tests::neighbours::{KVERNHUSGATA, NEIGHBOURS};
 use site_tests::site::{Plan, Site};
 use tokio::sync::mpsc;
 
@@ -46,6 +47,12 @@ struct Arguments {
     /// Days of history that the building brings with it
     #[arg(long, default_value_t = 366)]
     history_days: u16,
+    /// How many smaller buildings the portfolio has beside it, each with a gateway of its own
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    neighbours: u8,
+    /// Leave the contract of the gateway's uptime to be entered on its page
+    #[arg(long)]
+    contract_later: bool,
     /// Stop by itself after so many seconds
     #[arg(long, value_name = "SECONDS")]
     exit_after: Option<u64>,
@@ -74,14 +81,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let begun = Instant::now();
     let plan = Plan {
         data: arguments.data.canonicalize()?,
+        building: &KVERNHUSGATA,
         seed: arguments.seed,
         port: arguments.port,
         portfolio_port: arguments.portfolio_port,
         base_port: arguments.base_port,
         history: TimeDelta::days(arguments.history_days.into()),
         now: now(),
+        contract: !arguments.contract_later,
     };
-    let mut site = Site::start(plan, |progress| println!("{progress}")).await?;
+    let mut site =
+        Site::start(plan, arguments.neighbours.into(), |progress| println!("{progress}")).await?;
     println!("Ready after {:.1} s.\n", begun.elapsed().as_secs_f32());
     tell(&site);
 
@@ -117,6 +127,13 @@ fn tell(site: &Site) {
         "             user {}   password {}\n",
         access.portfolio_user, access.portfolio_password
     );
+    for (number, neighbour) in (1..).zip(NEIGHBOURS).take(site.neighbours.len()) {
+        let port = site.plan.port + number;
+        println!(
+            "  {:<16} http://127.0.0.1:{port}   user and password as the gateway's",
+            neighbour.name
+        );
+    }
     println!("  Data and logs are in {}", site.plan.data.display());
     println!("  Type `help` to hear how meters can be made to fail, Ctrl-C to stop.");
     let _closed = stdout().flush();

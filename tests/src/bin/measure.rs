@@ -7,7 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people, of three digits")]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,12 @@ use chrono::TimeDelta;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use site_tests::neighbours::KVERNHUSGATA;
 use site_tests::paths;
 use site_tests::process::Program;
 use site_tests::site::{Plan, http, wait_for};
+use store::testing::building::meter;
+use store::testing::years::{END_MS, Years};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -34,12 +37,49 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     println!("\nThe whole gateway\n");
     sizes()?;
-    let quiet =
-        building(&["run", "--demo", "--seed", "7"], 40_100, Duration::from_secs(45)).await?;
+    let demo = ["run", "--demo", "--seed", "7"];
+    let quiet = building("demo", &demo, 40_100, Duration::from_secs(45), None).await?;
     let load = ["load", "--mbus", "250", "--modbus", "50"];
-    let loaded = building(&load, 40_300, Duration::from_secs(150)).await?;
-    row("memory with the load, against the demo's", ratio(loaded, quiet), "");
+    let loaded = building("300 meters", &load, 40_300, Duration::from_secs(150), None).await?;
+    row("memory with 300 meters, against the demo's", ratio(loaded, quiet), "");
+
+    let ten_years = ten_years().await?;
+    let load = ["load", "--mbus", "500", "--modbus", "200"];
+    let name = "700 meters, ten years";
+    // Until all of it has been packed at least once.
+    let settle = Duration::from_secs(330);
+    let old = building(name, &load, 40_500, settle, Some(&ten_years)).await?;
+    row("memory with ten years, against the demo's", ratio(old, quiet), "");
+    ensure!(1_024 * old <= 64_000_000, "a building of ten years takes too much memory");
     Ok(())
+}
+
+/// The store of a building of ten years, which is made once and kept.
+async fn ten_years() -> anyhow::Result<PathBuf> {
+    let under = paths::root().join("target/tmp");
+    std::fs::create_dir_all(&under)?;
+    let said = |day: u32| {
+        if day.is_multiple_of(365) {
+            println!("  year {} of ten is made", day / 365);
+        }
+    };
+    Ok(Years::TEN.ready(&under, said).await?)
+}
+
+/// Has the gateway of `plan` be the one that has read its first meters for ten years.
+fn age(plan: &Plan, site: &Path, ten_years: &Path) -> anyhow::Result<()> {
+    for file in std::fs::read_dir(ten_years)? {
+        let file = file?;
+        std::fs::copy(file.path(), plan.state("gateway").join(file.file_name()))?;
+    }
+    let mut file: toml::Table = std::fs::read_to_string(site)?.parse()?;
+    let meters = file.get_mut("meter").and_then(toml::Value::as_array_mut);
+    let meters = meters.context("the building has meters")?;
+    for (installed, number) in meters.iter_mut().zip(0..Years::TEN.meters) {
+        let id = installed.get_mut("id").context("a meter has an id")?;
+        *id = toml::Value::String(meter(number).to_string());
+    }
+    Ok(std::fs::write(site, toml::to_string(&file)?)?)
 }
 
 /// Sizes of what is shipped.
@@ -81,25 +121,36 @@ fn gzipped(bytes: &[u8]) -> anyhow::Result<u64> {
 
 /// Starts a building and a gateway beside it, measures the start, and the memory after `settle`.
 /// Returns the resident memory in kB.
-async fn building(arguments: &[&str], base_port: u16, settle: Duration) -> anyhow::Result<u64> {
+async fn building(
+    name: &str,
+    arguments: &[&str],
+    base_port: u16,
+    settle: Duration,
+    ten_years: Option<&Path>,
+) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let plan = Plan {
         data: folder.path().to_owned(),
+        building: &KVERNHUSGATA,
         seed: 7,
         port: base_port + 1,
         portfolio_port: 0,
         base_port: base_port + 2,
         history: TimeDelta::zero(),
         now: chrono::DateTime::UNIX_EPOCH,
+        contract: false,
     };
     plan.write_files()?;
     let buses = (base_port + 10).to_string();
-    let site = folder.path().join("gateway/site.toml").display().to_string();
+    let file = folder.path().join("gateway/site.toml");
+    let site = file.display().to_string();
     let more = ["--base-port", buses.as_str(), "--write-site", site.as_str()];
-    let name = arguments.first().copied().unwrap_or_default();
     let mut meters =
         Program::start("meter-sim", arguments.iter().chain(&more), &plan.log("building"))?;
     meters.json_line(Duration::from_mins(1))?;
+    if let Some(ten_years) = ten_years {
+        age(&plan, &file, ten_years)?;
+    }
 
     let begun = Instant::now();
     let (gateway, ready) = plan.start_gateway()?;
@@ -134,7 +185,11 @@ async fn building(arguments: &[&str], base_port: u16, settle: Duration) -> anyho
 
     let before = stored(&status().await?);
     tokio::time::sleep(settle).await;
+    if ten_years.is_some() {
+        look_around(&client, &format!("{url}/api/v1")).await?;
+    }
     let after = status().await?;
+    ensure!(stored(&after) > before, "it stores nothing");
     let answered: u64 = sum(&after, "answered");
     let failed: u64 = sum(&after, "failed");
     row(
@@ -143,8 +198,34 @@ async fn building(arguments: &[&str], base_port: u16, settle: Duration) -> anyho
         &format!("{answered} answers, {failed} without"),
     );
     let resident = gateway.resident_kb()?;
-    row(&format!("{name}: resident memory"), megabytes(1_024 * resident), "at most 256 MB");
+    let limit = if ten_years.is_some() { "at most 64 MB" } else { "at most 256 MB" };
+    row(&format!("{name}: resident memory"), megabytes(1_024 * resident), limit);
+    row(&format!("{name}: and at its highest"), megabytes(1_024 * gateway.highest_kb()?), "");
     Ok(resident)
+}
+
+/// Asks what the pages ask, so that what is kept for questions is in memory as well.
+async fn look_around(client: &reqwest::Client, api: &str) -> anyhow::Result<()> {
+    let get = async |path: &str| {
+        let answer = client.get(format!("{api}/{path}")).send().await?;
+        ensure!(answer.status().is_success(), "{path}: {}", answer.text().await?);
+        anyhow::Ok(())
+    };
+    get("overview").await?;
+    get("meters").await?;
+    let until = END_MS - 86_400_000;
+    let time = |ms: i64| {
+        let time = chrono::DateTime::from_timestamp_millis(ms).context("a time")?;
+        anyhow::Ok(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+    };
+    let (from, until) = (time(until - 365 * 86_400_000)?, time(until)?);
+    for id in (0..20).map(meter) {
+        for step in ["hour", "month"] {
+            let span = format!("step={step}&from={from}&until={until}");
+            get(&format!("meters/{id}/history?register=energy&{span}")).await?;
+        }
+    }
+    Ok(())
 }
 
 fn sum(status: &Value, key: &str) -> u64 {

@@ -1,4 +1,5 @@
-//! One-time codes: who holds one may do one thing, once, within an hour.
+//! One-time codes: who holds one may do one thing, once: within an hour, or, where it stands in for an
+//! app that was lost, whenever that is.
 //!
 //! ```text
 //! 7K2M-9QXA-04TB-HZ3W     16 characters of 5 bits: 80 random bits
@@ -38,7 +39,17 @@ impl OneTimeCode {
         text
     }
 
-    /// What is kept of it.
+    /// What is kept of one that is good until it is spent: a recovery code.
+    pub fn hash(&self) -> SecretHash {
+        hash_of(&self.0)
+    }
+
+    /// The same of `text`, as a person typed it.
+    pub fn hash_of(text: &str) -> SecretHash {
+        hash_of(text)
+    }
+
+    /// What is kept of one that is good for an hour.
     pub fn issued(&self, now: &Moment) -> Issued {
         Issued { hash: hash_of(&self.0), at: Stamp::of(now) }
     }

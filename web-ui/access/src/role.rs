@@ -31,6 +31,12 @@ impl Role {
         }
     }
 
+    /// Whether it sees what a meter showed within an hour. By the quarter hour, how a flat is lived
+    /// in can be read off its water; for a bill and for saving the hour is enough.
+    pub const fn sees_within_hours(self) -> bool {
+        !matches!(self, Self::Tenant)
+    }
+
     /// What this role may do, in the order of [`Act::ALL`].
     pub fn acts(self) -> impl Iterator<Item = Act> {
         Act::ALL.into_iter().filter(move |act| self.may(*act))

@@ -19,6 +19,11 @@ impl SecretHash {
         Self(Sha256::digest(secret).into())
     }
 
+    /// One that a row keeps.
+    pub const fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// As a row keeps it.
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0

@@ -11,7 +11,7 @@ mod pdf;
 mod xlsx;
 
 pub use csv::csv;
-pub use pdf::{Block, Column, Grid, NoPdf, Paper, pdf};
+pub use pdf::{Block, Column, Grid, Jpeg, NoPdf, Paper, pdf};
 pub use xlsx::{NoWorkbook, xlsx};
 
 /// Columns with a head, and rows below it.

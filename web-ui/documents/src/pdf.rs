@@ -11,13 +11,16 @@
 //! **Never true:** that something is left out because there is no room. A line is broken, a table
 //! goes on overleaf under its head again.
 
+mod drawn;
 mod face;
+mod jpeg;
 
 use std::fmt;
 
-use pdf_writer::{Content, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
+use pdf_writer::{Content, Filter, Finish as _, Name, Pdf, Rect, Ref, Str, TextStr};
 
 use face::Face;
+pub use jpeg::Jpeg;
 
 /// A document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,12 @@ pub enum Block {
     Facts(Vec<(String, String)>),
     /// Rows and columns.
     Table(Grid),
+    /// Photos beside each other, each with what is below it.
+    Photos(Vec<(Jpeg, String)>),
+    /// A signature: lines through points on a field 1000 wide and 400 high, above a rule.
+    Signature(Vec<Vec<(u16, u16)>>),
+    /// A text for a camera, and what stands beside it.
+    Code(String, String),
     /// An empty line.
     Space,
 }
@@ -108,6 +117,8 @@ struct Press {
     page: Content,
     /// How far down the page the next line begins, in points from its lower edge.
     at: f32,
+    /// In the order in which the pages show them: the first is `P0`.
+    photos: Vec<Jpeg>,
 }
 
 /// How a line is set.
@@ -135,7 +146,8 @@ const CELL_SUM: Type = Type { strong: true, ..CELL };
 impl Press {
     fn new() -> Result<Self, NoPdf> {
         let (regular, strong) = (Face::regular()?, Face::strong()?);
-        Ok(Self { regular, strong, full: Vec::new(), page: Content::new(), at: TOP })
+        let (full, photos) = (Vec::new(), Vec::new());
+        Ok(Self { regular, strong, full, page: Content::new(), at: TOP, photos })
     }
 
     fn block(&mut self, block: &Block) {
@@ -161,6 +173,9 @@ impl Press {
                 self.at -= 3.0;
             }
             Block::Table(grid) => self.table(grid),
+            Block::Photos(photos) => self.photos(photos),
+            Block::Signature(strokes) => self.signature(strokes),
+            Block::Code(text, beside) => self.code(text, beside),
             Block::Space => self.at -= TEXT.step,
         }
     }
@@ -228,10 +243,14 @@ impl Press {
         self.room(CELL_HEAD.step + 3.0 * CELL.step);
         self.row(&places, &heads, CELL_HEAD);
         self.rule(0.6);
-        for row in &grid.rows {
+        for (place, row) in grid.rows.iter().enumerate() {
             // A page that was begun for this row begins with the head again.
             let pages = self.full.len();
-            self.room(self.height(&places, row, CELL));
+            let height = self.height(&places, row, CELL);
+            // What the rows come to is read with the last of them above it.
+            let sum = grid.sum.as_ref().filter(|_| place + 1 == grid.rows.len());
+            let sum = sum.map_or(0.0, |sum| RULE + BETWEEN + self.height(&places, sum, CELL_SUM));
+            self.room(height + sum);
             if self.full.len() > pages {
                 self.row(&places, &heads, CELL_HEAD);
                 self.rule(0.6);
@@ -269,15 +288,15 @@ impl Press {
             }
         }
         self.side_by_side(&columns);
-        self.at -= 1.5;
+        self.at -= BETWEEN;
     }
 
     fn rule(&mut self, gray: f32) {
-        self.at -= 2.5;
+        self.at -= RULE - BETWEEN;
         let at = self.at;
         self.page.set_stroke_gray(gray).set_line_width(0.5);
         self.page.move_to(LEFT, at).line_to(LEFT + WIDTH, at).stroke();
-        self.at -= 1.5;
+        self.at -= BETWEEN;
     }
 
     const fn face(&self, set: Type) -> &Face {
@@ -358,6 +377,7 @@ impl Press {
         };
         let (catalog, tree, info) = (numbers(1), numbers(1), numbers(1));
         let (regular, strong) = (numbers(5), numbers(5));
+        let shown: Vec<_> = self.photos.iter().map(|photo| (numbers(1), photo)).collect();
         let numbered: Vec<_> = contents.iter().map(|_| (numbers(1), numbers(1))).collect();
 
         pdf.catalog(catalog).pages(tree).lang(TextStr(paper.language));
@@ -369,9 +389,24 @@ impl Press {
             page.media_box(Rect::new(0.0, 0.0, 595.276, 841.89)).parent(tree).contents(*content);
             let mut resources = page.resources();
             resources.fonts().pair(REGULAR_NAME, regular).pair(STRONG_NAME, strong);
+            let mut photos = resources.x_objects();
+            for (number, (photo, _)) in shown.iter().enumerate() {
+                photos.pair(Name(format!("P{number}").as_bytes()), *photo);
+            }
+            photos.finish();
             resources.finish();
             page.finish();
             pdf.stream(*content, written.as_slice());
+        }
+        for (number, photo) in shown {
+            let mut image = pdf.image_xobject(number, &photo.bytes);
+            image.filter(Filter::DctDecode);
+            image.width(photo.width.into()).height(photo.height.into()).bits_per_component(8);
+            if photo.gray {
+                image.color_space().device_gray();
+            } else {
+                image.color_space().device_rgb();
+            }
         }
         self.regular.write(&mut pdf, regular)?;
         self.strong.write(&mut pdf, strong)?;
@@ -390,6 +425,12 @@ const BOTTOM: f32 = 70.0;
 
 /// Where facts begin, right of their labels.
 const FACT: f32 = 165.0;
+
+/// Below a row of a table, or a rule.
+const BETWEEN: f32 = 1.5;
+
+/// What a rule takes, with the air around it.
+const RULE: f32 = 4.0;
 
 /// Between two columns of a table.
 const GUTTER: f32 = 8.0;
@@ -434,6 +475,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sum_is_never_alone_on_a_page() {
+        for rows in 1..140 {
+            let sum = Some(vec!["sum".to_owned(), "1".to_owned()]);
+            let mut press = Press::new().unwrap();
+            press.table(&Grid { sum, ..grid(rows) });
+            let (head, row) = (CELL_HEAD.step + RULE + BETWEEN, CELL.step + BETWEEN);
+            let least = head + row + RULE + row + 6.0 - 0.1;
+            assert!(TOP - press.at >= least, "{rows} rows: {} points", TOP - press.at);
+        }
+    }
+
+    #[test]
     fn a_line_is_broken_where_it_is_full_and_nothing_is_lost() {
         let press = Press::new().unwrap();
         let long = "x".repeat(400);
@@ -442,6 +495,21 @@ mod tests {
         assert!(lines.iter().all(|line| press.regular.width(line, TEXT.size) <= 100.0));
         let letters: String = lines.concat().replace(' ', "");
         assert_eq!(letters, text.replace(' ', ""));
+    }
+
+    #[test]
+    fn photos_are_in_the_file_as_they_are() {
+        let photo = jpeg::tests::photo(640, 480, 3);
+        let shown = || (Jpeg::of(&photo).unwrap(), "Vann".to_owned());
+        let file = pdf(&paper(vec![
+            Block::Photos(vec![shown(), shown(), shown(), shown(), shown()]),
+            Block::Signature(vec![vec![(0, 0), (1_000, 400)], vec![(5, 5)], vec![]]),
+            Block::Code("https://10.0.4.2:8443/".into(), "Live".into()),
+            Block::Code("x".repeat(5_000), "Too long for a code".into()),
+        ]))
+        .unwrap();
+        let count = |wanted: &[u8]| file.windows(wanted.len()).filter(|it| *it == wanted).count();
+        assert_eq!((pages(&file), count(&photo), count(b"/DCTDecode")), (2, 5, 5));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! The account closes: `expected` is the sum of `received`, `late`, `from_memory`, `corrected` and what is
 //! `missing`. A quarter hour that has not ended is not in it, so nothing is expected of the future.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,7 +63,9 @@ pub(crate) async fn account(
             By::Bus => bus_of(&site.meters, meter),
             By::Site => String::new(),
         };
-        Ok(AccountBody { step: step_code(step), accounts: grouped(&found, name_of) })
+        let grouped = Account::grouped(&found, name_of);
+        let accounts = grouped.into_iter().map(|(of, account)| Period::of(of, &account)).collect();
+        Ok(AccountBody { step: step_code(step), accounts })
     });
     Ok(Json(answer.await?))
 }
@@ -83,19 +84,6 @@ pub(crate) fn accounts(
 
 fn bus_of(meters: &[MeterInfo], meter: MeterId) -> String {
     meters.iter().find(|it| it.id == meter).map_or_else(String::new, |it| it.bus.clone())
-}
-
-fn grouped(found: &[Account], name_of: impl Fn(MeterId) -> String) -> Vec<Period> {
-    let mut groups: BTreeMap<(String, i64), Account> = BTreeMap::new();
-    for account in found {
-        groups
-            .entry((name_of(account.meter), account.start_ms))
-            .and_modify(|sum| {
-                *sum = Account::sum([&*sum, account]).unwrap_or_else(|| account.clone());
-            })
-            .or_insert_with(|| account.clone());
-    }
-    groups.into_iter().map(|((of, _), account)| Period::of(of, &account)).collect()
 }
 
 /// `?from=2026-03-01T00:00:00Z&until=2026-04-01T00:00:00Z&step=month&by=bus`

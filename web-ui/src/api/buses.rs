@@ -122,6 +122,8 @@ pub(crate) struct StatusBody {
 pub(crate) struct StoreBody {
     /// Readings stored since the daemon started.
     stored: u64,
+    /// Readings on the disk that get their time once the clock is set.
+    waiting: u64,
     /// Bytes.
     disk_free: u64,
     /// Bytes.
@@ -136,10 +138,11 @@ impl StatusBody {
         Self {
             started_at: Time(status.started_at),
             version: web.handles.version,
-            fingerprint: web.handles.tls_fingerprint.clone(),
+            fingerprint: web.certificate().to_compare().to_owned(),
             clock: trust_code(status.trust),
             store: StoreBody {
                 stored: status.store.stored,
+                waiting: status.store.waiting,
                 disk_free: status.store.disk_free,
                 disk_size: status.store.disk_size,
                 trouble: status.store.trouble.clone(),
@@ -176,6 +179,25 @@ pub(crate) struct SyncBody {
     last_contact: Option<Time>,
     /// In English; `null` once it works again.
     last_error: Option<String>,
+    /// Readings that the cloud could not read and that were put aside, since the start.
+    parked: u64,
+    /// Bytes to and from the cloud in this calendar month; `null` until the clock is right.
+    month: Option<MonthBody>,
+    /// Until when the month's budget keeps what is new here; `null` when it does not.
+    saves_until: Option<Time>,
+}
+
+/// Bytes to and from the cloud in a calendar month, TLS and HTTP included.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MonthTraffic)]
+#[expect(clippy::struct_field_names, reason = "a number never travels without its unit")]
+pub(crate) struct MonthBody {
+    /// Of the readings.
+    sync_bytes: u64,
+    /// Of the probes of its uptime.
+    probe_bytes: u64,
+    /// What may go over the line, if there is a limit.
+    budget_bytes: Option<u64>,
 }
 
 impl SyncBody {
@@ -188,6 +210,13 @@ impl SyncBody {
             backlog: sync.head.saturating_sub(sync.acked),
             last_contact: sync.last_contact.map(Time),
             last_error: sync.last_error.clone(),
+            parked: sync.parked,
+            month: sync.month.map(|month| MonthBody {
+                sync_bytes: month.sync_bytes,
+                probe_bytes: month.probe_bytes,
+                budget_bytes: month.budget_bytes,
+            }),
+            saves_until: sync.saves_until.map(Time),
         }
     }
 }

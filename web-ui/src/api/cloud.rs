@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Datelike};
 use chrono_tz::Tz;
-use ledger::{Code as LedgerCode, Month, Span, Verdict};
+use ledger::{Code as LedgerCode, Limit, Month, Span, Terms, Verdict};
 use metering::Moment;
 use serde::{Deserialize, Serialize};
 use store::{Civil, Step};
@@ -116,9 +116,10 @@ async fn uptime(
     }
     let settings = web.site().probes;
     let spans = web.doors.probed.lock().await.spans(core, around, now, settings).await?;
-    let verdict = ledger::evaluate(month, &spans);
+    let terms = web.doors.agreed.lock().await.terms(core, month).await?;
+    let verdict = ledger::evaluate(month, &spans, &terms);
     let measured_from = first.max(span.start);
-    Ok(Some(Uptime::of(month, &verdict, &spans, measured_from, now_s, zone)))
+    Ok(Some(Uptime::of(month, &terms, &verdict, &spans, measured_from, now_s, zone)))
 }
 
 const DAY_S: i64 = 86_400;
@@ -150,10 +151,12 @@ pub(crate) struct Uptime {
     running: bool,
     /// `99.9712`: four decimals, cut, not rounded.
     percent: String,
-    /// The credit in percent of the month's fee: 0, 10, 25 or 50.
+    /// The credit in percent of the month's fee, 0 while the promise is kept.
     tier: u8,
     /// The credit if all unknown time had been down.
     tier_if_unknown_down: u8,
+    /// What is promised, and what is credited below that: by the contract, or as is usual.
+    limits: Vec<UptimeLimit>,
     /// Seconds of the month by the contract, of which the percentage is.
     denominator_s: i64,
     /// Seconds that count as down.
@@ -171,6 +174,35 @@ pub(crate) struct Uptime {
     days: Vec<UptimeDay>,
     /// Whatever was not up, in order of time.
     spans: Vec<SpanBody>,
+}
+
+/// An uptime, and what is credited below it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UptimeLimit {
+    /// `99.5`, in percent.
+    below: String,
+    /// So many seconds of the month may be down.
+    allows_s: i64,
+    /// The credit in percent of the month's fee.
+    credit: u8,
+}
+
+impl UptimeLimit {
+    fn of(terms: &Terms, denominator: i64) -> Vec<Self> {
+        let limits = terms.tiers.limits().iter();
+        let limit = |limit: &Limit| Self {
+            below: short_percent(limit.below),
+            allows_s: limit.allows(denominator),
+            credit: limit.credit,
+        };
+        limits.map(limit).collect()
+    }
+}
+
+/// Hundredths of a percent as short as they can be: `99.5`.
+fn short_percent(hundredths: u16) -> String {
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// One time during which the reports could not be had.
@@ -219,6 +251,7 @@ pub(crate) struct SpanBody {
 impl Uptime {
     fn of(
         month: Month,
+        terms: &Terms,
         verdict: &Verdict,
         spans: &[Span],
         measured_from: i64,
@@ -246,6 +279,7 @@ impl Uptime {
             percent: verdict.percent(),
             tier: verdict.tier.percent(),
             tier_if_unknown_down: verdict.tier_if_unknown_down.percent(),
+            limits: UptimeLimit::of(terms, verdict.denominator),
             denominator_s: verdict.denominator,
             down_s: verdict.down,
             short_s: verdict.short,

@@ -62,6 +62,7 @@ async fn ask(
     let meter = seen(&web.site(), visitor, meter)?.id;
     let asked = question.asked()?;
     let span = question.span(asked)?;
+    let asked = asked.shown_to(visitor, &span)?;
     let now_ms = web.now().wall_ms();
     let answer = web.ask(visitor, move |store| {
         let points = store.points(meter);
@@ -70,6 +71,12 @@ async fn ask(
         point.map(of).transpose()
     });
     answer.await?.ok_or_else(no_such_register)
+}
+
+/// What asks for more than the hours that the visitor sees.
+pub(crate) fn too_fine(visitor: &Visitor) -> Problem {
+    let detail = "What a flat uses is shown by the hour.";
+    Problem::new(Code::TooFine, detail).with("role", &visitor.user.role)
 }
 
 /// What asks for a register that was never read.
@@ -108,6 +115,20 @@ enum Rows {
 }
 
 impl Rows {
+    /// These, if the visitor sees what a meter showed within an hour; else rows of an hour at least.
+    fn shown_to(self, visitor: &Visitor, span: &Range<i64>) -> Result<Self, Problem> {
+        match self {
+            _ if visitor.sees_within_hours() => Ok(self),
+            Self::Of(Step::Quarter) => Err(too_fine(visitor)),
+            Self::Of(_) => Ok(self),
+            Self::AtMost(rows) => {
+                let hours = (span.end - span.start) / 3_600_000;
+                let hours = u32::try_from(hours).unwrap_or(u32::MAX).max(1);
+                Ok(Self::AtMost(rows.min(hours)))
+            }
+        }
+    }
+
     const fn code(self) -> &'static str {
         match self {
             Self::Of(step) => step_code(step),

@@ -160,7 +160,7 @@ fn registers(store: &Snapshot<'_>, meter: MeterId, live: Option<&LiveMeter>) -> 
     registers
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut hex, byte| {
         // Writing to a `String` does not fail.
         let _ = write!(hex, "{byte:02x}");

@@ -1,6 +1,5 @@
 //! `GET /api/v1/overview`: is all well, what is used now, is that usual.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
@@ -185,6 +184,20 @@ pub(crate) struct Quarter {
     expected: u32,
     got: u32,
     from_memory: u32,
+    /// The rest by cause, the most frequent first.
+    missing: Vec<Cause>,
+}
+
+impl Quarter {
+    fn of(account: &Account) -> Self {
+        Self {
+            start: Time::of_ms(account.start_ms),
+            expected: account.expected,
+            got: account.got(),
+            from_memory: account.from_memory,
+            missing: account::causes(account),
+        }
+    }
 }
 
 /// What the overview is made of.
@@ -377,25 +390,12 @@ impl Board<'_> {
     fn completeness(&self, today: &DayBody) -> Result<CompletenessBody, StoreError> {
         let now_ms = self.now.wall_ms();
         let so_far = today.span_ms.start..now_ms.max(today.span_ms.start);
-        let mut quarters: HashMap<i64, Quarter> = HashMap::new();
         let seen = |meter| self.seen.iter().any(|it| it.id == meter);
         let mut accounts = account::accounts(self.store, so_far, Step::Quarter, seen)?;
         accounts.retain(|account| account.end_ms <= now_ms && account.expected > 0);
-        for account in &accounts {
-            let quarter = quarters.entry(account.start_ms).or_insert_with(|| Quarter {
-                start: Time::of_ms(account.start_ms),
-                expected: 0,
-                got: 0,
-                from_memory: 0,
-            });
-            quarter.expected += account.expected;
-            // What came besides makes up for no other meter's absence.
-            quarter.got += account.got();
-            quarter.from_memory += account.from_memory;
-        }
         let causes = Account::sum(&accounts).as_ref().map_or_else(Vec::new, account::causes);
-        let mut quarters: Vec<Quarter> = quarters.into_values().collect();
-        quarters.sort_by_key(|quarter| quarter.start);
+        let together = Account::grouped(&accounts, |_| ());
+        let quarters: Vec<Quarter> = together.iter().map(|((), it)| Quarter::of(it)).collect();
         let sum = |of: fn(&Quarter) -> u32| quarters.iter().map(of).sum();
         let (expected, got): (u32, u32) = (sum(|it| it.expected), sum(|it| it.got));
         Ok(CompletenessBody {

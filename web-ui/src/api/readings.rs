@@ -13,7 +13,7 @@ use store::{Order, Point, StoredReading};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Web;
-use crate::api::history::{no_such_register, span};
+use crate::api::history::{no_such_register, span, too_fine};
 use crate::api::meters::seen;
 use crate::problem::Problem;
 use crate::session::Visitor;
@@ -27,6 +27,9 @@ pub(crate) async fn readings(
     Asked(question): Asked<Question>,
 ) -> Result<Json<Readings>, Problem> {
     let meter = seen(&web.site(), &visitor, &meter)?.id;
+    if !visitor.sees_within_hours() {
+        return Err(too_fine(&visitor));
+    }
     let limit = question.limit()?;
     let (span, told) = question.rest()?;
     let register = question.register;

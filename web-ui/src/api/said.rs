@@ -21,11 +21,22 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::Web;
+use crate::agreement::Agreement;
 use crate::api::sla::file;
 use crate::handles::{NotRecorded, Wish};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
 use crate::wire::Body;
+
+/// Writes down what was agreed.
+pub(crate) async fn contract(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Body(new): Body<Agreement>,
+) -> Result<(StatusCode, Json<Written>), Problem> {
+    let contract = new.contract().map_err(Problem::malformed)?;
+    write(&web, &visitor, Fact::Contract(contract)).await
+}
 
 /// Invokes an exclusion.
 pub(crate) async fn invoke(
@@ -95,7 +106,8 @@ pub(crate) async fn progress(
     let step = word(&new.step)?;
     let who = visitor.user.name.to_string();
     let note = text("note", &new.note)?;
-    write(&web, &visitor, Fact::Progress(Progress { month, step, who, note })).await
+    let proofs = proofs(&web, &new.proofs).await?;
+    write(&web, &visitor, Fact::Progress(Progress { month, step, who, note, proofs })).await
 }
 
 /// Says that an entry is not in force.
@@ -267,6 +279,9 @@ pub(crate) struct NewProgress {
     step: String,
     /// The number of the invoice, or why.
     note: String,
+    /// What stands behind it.
+    #[serde(default)]
+    proofs: Vec<NamedProof>,
 }
 
 /// That an entry is not in force.

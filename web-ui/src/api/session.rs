@@ -1,20 +1,22 @@
 //! `/api/v1/session`, `/claim`, `/password`: getting in, staying in, getting out.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use access::{CodeProblem, Password, Role, Session, Standing, UserName, WeakPassword};
+use access::{Ceremony, CodeProblem, Password, Role, Second, Standing, UserName, WeakPassword};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use metering::Moment;
+use metering::{Moment, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::doors::{Source, account, claim_account, own_account};
-use crate::people::Person;
+use crate::api::login::code_wrong;
+use crate::doors::{Source, account, claim_account, own_account, passkey_account};
+use crate::passkeys::{Address, ClientJson, bytes};
+use crate::people::{Opened, Person};
 use crate::problem::{Code, Problem};
-use crate::session::{Anyone, Visitor, not_logged_in};
+use crate::session::{Anyone, Via, Visitor, not_logged_in};
 use crate::wire::Body;
 use crate::{Web, claim, people};
 
@@ -31,6 +33,7 @@ pub(crate) async fn session(
 pub(crate) async fn claim(
     State(web): State<Arc<Web>>,
     source: Source,
+    opened: Opened,
     Body(asked): Body<Claim>,
 ) -> Result<Response, Problem> {
     let core = &web.handles.core;
@@ -62,7 +65,7 @@ pub(crate) async fn claim(
     }
     claim::close(core).await?;
     core.audit(owner.user.name.to_string(), "claim".into(), String::new()).await?;
-    let entered = enter(&web, owner, &now).await?;
+    let entered = enter(&web, owner, opened, &now).await?;
     Ok((StatusCode::CREATED, entered).into_response())
 }
 
@@ -70,6 +73,7 @@ pub(crate) async fn claim(
 pub(crate) async fn log_in(
     State(web): State<Arc<Web>>,
     source: Source,
+    opened: Opened,
     Anyone(before): Anyone,
     Body(asked): Body<Login>,
 ) -> Result<Response, Problem> {
@@ -97,14 +101,111 @@ pub(crate) async fn log_in(
     let newest = people::with_id(core, person.user.id).await?;
     let person = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
     web.doors.welcome(&account, source);
-    web.doors.count_login(person.user.id, &now)?;
-    if let Some(before) = before {
+    let (person, how) = second_factor(&web, person, asked.code.as_deref(), &now).await?;
+    logged_in(&web, person, before.as_ref(), opened, how, &now).await
+}
+
+/// What a device has to sign to let its holder in.
+pub(crate) async fn passkey_challenge(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<PasskeyChallenge>, Problem> {
+    let address = Address::of(&web, &headers, &uri)?;
+    let host = address.party()?.id.to_owned();
+    let challenges = web.doors.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+    let challenge = challenges.issue(Ceremony::LogIn, web.now().boottime);
+    Ok(Json(PasskeyChallenge { challenge, host }))
+}
+
+/// Logs in with a passkey, which stands for name, password and code together.
+pub(crate) async fn log_in_by_passkey(
+    State(web): State<Arc<Web>>,
+    source: Source,
+    opened: Opened,
+    Anyone(before): Anyone,
+    headers: HeaderMap,
+    uri: Uri,
+    Body(asked): Body<PasskeyLogin>,
+) -> Result<Response, Problem> {
+    let core = &web.handles.core;
+    let now = web.now();
+    let address = Address::of(&web, &headers, &uri)?;
+    let party = address.party()?;
+    let client = ClientJson::read(&asked.client)?;
+    let (authenticator, signature) = (bytes(&asked.authenticator)?, bytes(&asked.signature)?);
+    let account = passkey_account(source);
+    web.doors.knock(&account, source, &now)?;
+    let unknown = || {
+        let detail = "No user has this passkey. It may have been removed.";
+        Problem::new(Code::PasskeyWrong, detail).with("why", &"unknown")
+    };
+    let id = bytes(&asked.user)?.try_into().map(uuid::Uuid::from_bytes).map_err(|_| unknown())?;
+
+    let _changing = web.doors.people.lock().await;
+    let mut person = people::with_id(core, UserId::from_uuid(id)).await?.ok_or_else(unknown)?;
+    let mut known = person.ways.passkeys.iter_mut();
+    let known = known.find(|known| known.id() == asked.id).ok_or_else(unknown)?;
+    let proven = known.passkey.verify(party, &client.data(), &authenticator, &signature)?;
+    known.passkey = {
+        let mut challenges = web.doors.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+        proven.redeem(&mut challenges, Ceremony::LogIn, now.boottime)?
+    };
+    known.used_ms = Some(now.wall_ms());
+    let how = format!("passkey {}", known.name);
+    core.put_user(person.row()).await?;
+    web.doors.welcome(&account, source);
+    logged_in(&web, person, before.as_ref(), opened, &how, &now).await
+}
+
+/// Asks for the code of the app, if there is one; what they got in with.
+///
+/// Called by whoever holds the turn to change people.
+async fn second_factor(
+    web: &Web,
+    mut person: Person,
+    code: Option<&str>,
+    now: &Moment,
+) -> Result<(Person, &'static str), Problem> {
+    if person.ways.app.is_none() {
+        return Ok((person, "password"));
+    }
+    let Some(code) = code.filter(|code| !code.trim().is_empty()) else {
+        let detail = "The password is right. Send the code that the app shows as well.";
+        return Err(Problem::new(Code::SecondNeeded, detail));
+    };
+    web.doors.count_code(person.user.id, now)?;
+    let taken = person.ways.take(code, now).ok_or_else(code_wrong)?;
+    web.handles.core.put_user(person.row()).await?;
+    web.doors.forgive_code(person.user.id);
+    let how = match taken {
+        Second::App => "password and code",
+        Second::Recovery => "password and recovery code",
+    };
+    Ok((person, how))
+}
+
+/// Lets `person` in, who has proved who they are. The session before it, if there was one, ends.
+///
+/// Called by whoever holds the turn to change people.
+async fn logged_in(
+    web: &Web,
+    person: Person,
+    before: Option<&Visitor>,
+    opened: Opened,
+    how: &str,
+    now: &Moment,
+) -> Result<Response, Problem> {
+    let core = &web.handles.core;
+    web.doors.count_login(person.user.id, now)?;
+    if let Some(before) = before.filter(|before| !matches!(before.via, Via::Token(_))) {
         core.delete_session(before.session.hash.bytes().to_vec()).await?;
         web.doors.ended.send_replace(());
     }
     core.expire_sessions(now.wall_ms()).await?;
-    core.audit(person.user.name.to_string(), "login".into(), String::new()).await?;
-    enter(&web, person, &now).await
+    let detail = format!("{how}, {}", opened.from);
+    core.audit(person.user.name.to_string(), "login".into(), detail).await?;
+    enter(web, person, opened, now).await
 }
 
 /// Logs out here.
@@ -113,17 +214,26 @@ pub(crate) async fn log_out(
     visitor: Visitor,
 ) -> Result<Response, Problem> {
     let _changing = web.change_by(&visitor).await?;
+    if matches!(visitor.via, Via::Token(_)) {
+        let detail = "A token does not log out. Remove it where it was made.";
+        return Err(Problem::new(Code::NotAllowed, detail).with("role", &visitor.user.role));
+    }
     web.handles.core.delete_session(visitor.session.hash.bytes().to_vec()).await?;
     Ok(left(&web))
 }
 
-/// Logs out wherever the visitor is logged in.
+/// Logs out wherever the visitor is logged in. Their tokens stay: no browser has them. Of a link
+/// only this browser: the others are other people's.
 pub(crate) async fn log_out_everywhere(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
+    if visitor.via != Via::Person {
+        return log_out(State(web), visitor).await;
+    }
     let _changing = web.change_by(&visitor).await?;
-    web.handles.core.delete_sessions_of(visitor.user.id).await?;
+    people::end_sessions(&web.handles.core, visitor.user.id, None).await?;
+    web.handles.core.audit(visitor.name(), "sessions_ended".into(), String::new()).await?;
     Ok(left(&web))
 }
 
@@ -151,8 +261,7 @@ pub(crate) async fn change_password(
     let newest = people::with_id(core, visitor.user.id).await?;
     let newest = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
     core.put_user(Person { password, ..newest }.row()).await?;
-    core.delete_sessions_of(visitor.user.id).await?;
-    people::keep_session(core, &visitor.session).await?;
+    people::end_sessions(core, visitor.user.id, Some(visitor.session.hash)).await?;
     web.doors.ended.send_replace(());
     core.audit(visitor.user.name.to_string(), "password".into(), String::new()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -192,10 +301,17 @@ pub(crate) async fn hashed(
 }
 
 /// A fresh session for `person`, and its cookie.
-async fn enter(web: &Web, person: Person, now: &Moment) -> Result<Response, Problem> {
-    let (id, session) = Session::open(person.user.id, now);
-    people::keep_session(&web.handles.core, &session).await?;
-    let visitor = Visitor { user: person.user, session, standing: Standing::Fresh };
+pub(crate) async fn enter(
+    web: &Web,
+    person: Person,
+    opened: Opened,
+    now: &Moment,
+) -> Result<Response, Problem> {
+    let (id, kept) = people::opened(person.user.id, now, opened);
+    people::keep_session(&web.handles.core, &kept).await?;
+    let via = person.link.map_or(Via::Person, |link| Via::Link(link.kind));
+    let visitor =
+        Visitor { user: person.user, session: kept.session, standing: Standing::Fresh, via };
     let body = Json(SessionBody::of(web, true, Some(&visitor)));
     let cookie = web.listener.set_cookie(Some(&id)).map(|cookie| (header::SET_COOKIE, cookie));
     Ok((AppendHeaders(cookie), body).into_response())
@@ -232,6 +348,31 @@ pub(crate) struct Claim {
 pub(crate) struct Login {
     name: String,
     password: String,
+    /// What the app shows, or a recovery code, where one is asked for.
+    #[serde(default)]
+    code: Option<String>,
+}
+
+/// What `navigator.credentials.get` needs. Bytes are base64url.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PasskeyChallenge {
+    challenge: String,
+    host: String,
+}
+
+/// What `navigator.credentials.get` gave. Bytes are base64url.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasskeyLogin {
+    /// Of the passkey.
+    id: String,
+    /// `clientDataJSON`.
+    client: String,
+    /// `authenticatorData`.
+    authenticator: String,
+    signature: String,
+    /// `userHandle`: whose passkey it is.
+    user: String,
 }
 
 /// The old password and the new one.
@@ -252,6 +393,8 @@ pub(crate) struct SessionBody {
     user: Option<SessionUser>,
     /// What they may: `see`, `inspect`, `ask`, `configure`, `administer`.
     can: Vec<&'static str>,
+    /// How they got in: `login`, a link as `view`, `edit`, `screen`, a `token`, or `nothing`.
+    via: &'static str,
     /// Whether changes are taken without another login.
     fresh: bool,
     /// Of the program.
@@ -271,7 +414,9 @@ pub(crate) struct SessionUser {
 
 impl SessionBody {
     fn of(web: &Web, claimed: bool, visitor: Option<&Visitor>) -> Self {
-        let acts = visitor.map(|visitor| visitor.user.role.acts().map(access::Act::as_str));
+        let acts = visitor.into_iter().flat_map(|visitor| {
+            visitor.user.role.acts().filter(|act| visitor.may(*act)).map(access::Act::as_str)
+        });
         Self {
             claimed,
             user: visitor.map(|visitor| SessionUser {
@@ -279,10 +424,15 @@ impl SessionBody {
                 name: visitor.user.name.to_string(),
                 role: visitor.user.role.as_str(),
             }),
-            can: acts.into_iter().flatten().collect(),
+            can: acts.collect(),
+            via: visitor.map_or("nothing", |visitor| match &visitor.via {
+                Via::Person => "login",
+                Via::Link(kind) => kind.as_str(),
+                Via::Token(_) => "token",
+            }),
             fresh: visitor.is_some_and(|visitor| visitor.standing == Standing::Fresh),
             version: web.handles.version,
-            fingerprint: web.handles.tls_fingerprint.clone(),
+            fingerprint: web.certificate().to_compare().to_owned(),
         }
     }
 }

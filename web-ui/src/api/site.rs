@@ -46,8 +46,15 @@ pub(crate) async fn save_config(
     let expected = if_match(&headers)?;
     drop(web.change_by(&visitor).await?);
     let who = visitor.user.name.to_string();
-    let saved = web.wish(|reply| Wish::SaveSite { text, expected, who, reply }).await?;
-    let version = saved.map_err(|problem| match problem {
+    let why = "saved on a page".to_owned();
+    let saved = web.wish(|reply| Wish::SaveSite { text, expected, who, why, reply }).await?;
+    let version = saved.map_err(not_saved)?;
+    Ok(([(header::ETAG, etag(version))], Json(Saved { version })).into_response())
+}
+
+/// Why a configuration is not in force, as the pages say it.
+pub(crate) fn not_saved(problem: NotSaved) -> Problem {
+    match problem {
         NotSaved::Mistakes(mistakes) => {
             let detail = "The configuration has mistakes; the one before it stays in force.";
             Problem::new(Code::ConfigWrong, detail)
@@ -63,8 +70,7 @@ pub(crate) async fn save_config(
                 .with("version", &version)
         }
         NotSaved::Failed(why) => Problem::new(Code::ConfigFailed, why.clone()).with("why", &why),
-    })?;
-    Ok(([(header::ETAG, etag(version))], Json(Saved { version })).into_response())
+    }
 }
 
 fn etag(version: u64) -> HeaderValue {
@@ -87,7 +93,7 @@ fn if_match(headers: &HeaderMap) -> Result<u64, Problem> {
 /// The version that was made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Saved {
-    version: u64,
+    pub(crate) version: u64,
 }
 
 /// What is installed.

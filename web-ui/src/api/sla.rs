@@ -22,6 +22,7 @@ use statement::{Enclosure, Language, Place};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Web;
+use crate::agreement::Agreement;
 use crate::api::cloud::code_word;
 use crate::handles::Wish;
 use crate::problem::{Code, Problem};
@@ -39,7 +40,7 @@ pub(crate) async fn year(
     }
     let Some(chain) = chain(&web).await? else {
         let (months, exclusions) = (Vec::new(), Vec::new());
-        return Ok(Json(SlaBody { year, contract: None, months, exclusions }));
+        return Ok(Json(SlaBody { year, contract: None, agreed: None, months, exclusions }));
     };
     let body = beside(move || SlaBody::of(&chain, year, now.timestamp())).await?;
     Ok(Json(body))
@@ -102,6 +103,17 @@ pub(crate) async fn csv(
     let (_, statement) = stated(&web, &month, None).await?;
     let table = documents::csv(&statement::table(&statement)).into_bytes();
     Ok(file("text/csv; charset=utf-8", &format!("statement-{month}.csv"), table))
+}
+
+/// The month minute by minute as a file.
+pub(crate) async fn minutes(
+    State(web): State<Arc<Web>>,
+    Path(month): Path<String>,
+) -> Result<Response, Problem> {
+    let (_, statement) = stated(&web, &month, None).await?;
+    let table = beside(move || documents::csv(&statement::minutes(&statement))).await?;
+    let name = format!("statement-{month}-minutes.csv");
+    Ok(file("text/csv; charset=utf-8", &name, table.into_bytes()))
 }
 
 /// The statement for programs.
@@ -195,7 +207,7 @@ async fn stated(web: &Web, month: &str, told: Option<u64>) -> Result<(Chain, Sta
 }
 
 /// The ledger; `None` if it was never opened.
-async fn chain(web: &Web) -> Result<Option<Chain>, Problem> {
+pub(crate) async fn chain(web: &Web) -> Result<Option<Chain>, Problem> {
     let entries = web.handles.readers.ledger(0).await?;
     if entries.is_empty() {
         return Ok(None);
@@ -207,16 +219,16 @@ async fn chain(web: &Web) -> Result<Option<Chain>, Problem> {
     })
 }
 
-fn must(chain: Option<Chain>) -> Result<Chain, Problem> {
+pub(crate) fn must(chain: Option<Chain>) -> Result<Chain, Problem> {
     chain.ok_or_else(|| none(&Refused::NoContract))
 }
 
-fn none(refused: &Refused) -> Problem {
+pub(crate) fn none(refused: &Refused) -> Problem {
     Problem::new(Code::NoStatement, refused.to_string())
 }
 
 /// What takes milliseconds, or on a small machine more: beside those who wait for an answer.
-async fn beside<T: Send + 'static>(
+pub(crate) async fn beside<T: Send + 'static>(
     compute: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(compute).await.map_err(|_| Problem::stopping())
@@ -234,6 +246,8 @@ pub(crate) struct SlaBody {
     year: i32,
     /// What is agreed now; `null` before there is a contract.
     contract: Option<SlaContract>,
+    /// The same as it is written, to begin a later one from; `null` before there is one.
+    agreed: Option<Agreement>,
     /// Those that have begun and of which the ledger says something, in order.
     months: Vec<SlaMonth>,
     /// All that are in force, the latest first.
@@ -270,6 +284,7 @@ impl SlaBody {
         Self {
             year,
             contract: book.agreed().map(SlaContract::of),
+            agreed: book.agreed().map(Agreement::of),
             months: months.collect(),
             exclusions: exclusions.collect(),
         }
@@ -396,8 +411,7 @@ impl SlaMonth {
             tier: stated.figures.tier,
             claimable: sum(stated.figures.claimable),
         });
-        let deadlines = settled.deadlines.as_ref();
-        let safe = deadlines.map(|it| it.month_end.min(it.crossing).min(it.first_outage));
+        let safe = settled.deadlines.map(|deadlines| deadlines.safe());
         Self {
             told: told.collect(),
             month,
@@ -418,7 +432,7 @@ impl SlaMonth {
                 Stage::Claimed => "claimed",
                 Stage::Answered(step, _) => step.as_str(),
             }),
-            deadline: deadlines.map(|it| it.month_end.to_string()),
+            deadline: statement.deadline().map(|day| day.to_string()),
             safe_deadline: safe.map(|day| day.to_string()),
         }
     }
@@ -598,7 +612,7 @@ fn said(book: &Book<'_>, month: &str) -> Vec<SlaSaid> {
         step: progress.step.as_str(),
         who: progress.who.clone(),
         note: progress.note.clone(),
-        proofs: Vec::new(),
+        proofs: proofs(&progress.proofs),
     });
     std::iter::once(notice).chain(answers).collect()
 }

@@ -1,6 +1,8 @@
 //! What the pages show of a known day.
 
-use ledger::{Attempt, Failure, Outcome, References};
+use ledger::case::Ore;
+use ledger::entry::{Contract, Entry, Fact, Open};
+use ledger::{Attempt, Failure, Limit, Outcome, References, Terms, Tiers};
 use serde_json::json;
 use store::{AttemptRow, Imported};
 
@@ -452,6 +454,11 @@ async fn a_month_of_uptime_begins_with_the_first_probe() {
     assert_eq!(uptime["down_s"], 600);
     // 600 of 2 592 000 seconds.
     assert_eq!((&uptime["percent"], &uptime["tier"]), (&json!("99.9768"), &json!(0)));
+    assert_eq!(
+        uptime["limits"][0],
+        json!({"below": "99.5", "allows_s": 12_960, "credit": 10}),
+        "what is usual, before there is a contract"
+    );
     assert_eq!(uptime["outages"].as_array().unwrap().len(), 1);
     assert_eq!(uptime["spans"][0]["code"], "down_proven");
     let days = uptime["days"].as_array().unwrap();
@@ -459,6 +466,24 @@ async fn a_month_of_uptime_begins_with_the_first_probe() {
     assert_eq!(days[20]["date"], "2026-11-21");
     assert_eq!((&days[20]["down_s"], &days[19]["down_s"]), (&json!(600), &json!(0)));
     assert_eq!(gateway.get("/cloud?month=2026-10", &cookie).await.json()["uptime"], Value::Null);
+
+    // A contract of its own, and a later one that does not hold yet.
+    let tier = |below, credit| Tiers::new(vec![Limit { below, credit }]).unwrap();
+    let contract = |start: &str, tiers| {
+        let start = Some(start.parse().unwrap());
+        let terms = Terms { tiers, ..Terms::default() };
+        let annual = Ore::new(1_200_000).unwrap();
+        Fact::Contract(Contract { start, terms, ..Contract::new("4711", "A", "B", annual) })
+    };
+    let open = Fact::Open(Open { ledger: [7; 16], key: [3; 32] });
+    let facts = [open, contract("2026-01-01", tier(9_999, 7)), contract("2027-01-01", tier(1, 9))];
+    for (place, fact) in (0..).zip(facts) {
+        let entry = Entry { seq: place + 1, at_ms: 0, fact }.to_bytes();
+        gateway.store.core().append_chain(place, entry).await.unwrap();
+    }
+    let uptime = gateway.get("/cloud?month=2026-11", &cookie).await.json()["uptime"].clone();
+    assert_eq!(uptime["limits"], json!([{"below": "99.99", "allows_s": 259, "credit": 7}]));
+    assert_eq!((&uptime["down_s"], &uptime["tier"]), (&json!(600), &json!(7)));
 }
 
 #[tokio::test]
@@ -482,6 +507,13 @@ async fn what_ails_the_gateway_is_told_to_those_who_may_inspect() {
         head: 815,
         last_contact: None,
         last_error: Some("the cloud did not answer".into()),
+        parked: 0,
+        month: Some(MonthTraffic {
+            sync_bytes: 3_400_000,
+            probe_bytes: 1_200_000,
+            budget_bytes: Some(50_000_000),
+        }),
+        saves_until: None,
     });
     gateway.status.send_replace(Arc::new(status));
     let operator = gateway.visitor(Role::Operator).await;

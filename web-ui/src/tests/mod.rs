@@ -1,26 +1,36 @@
 //! Tests through the whole router, on a real store in a folder of its own.
 
 mod analysis;
+mod backup;
 mod battery;
 mod bms;
+mod certificate;
+mod commission;
 mod config;
 mod counter;
 mod data;
 mod doctor;
 mod doors;
+mod events;
+mod happened;
 mod keys;
 mod login;
+mod papers;
+mod passkeys;
+mod plans;
 mod requests;
+mod restore;
 mod roles;
 mod scan;
 mod sla;
 mod stream;
+mod ways_in;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Role, Session};
+use access::Role;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
@@ -54,12 +64,15 @@ const NOW: &str = "2026-11-21T13:32:05Z";
 /// A gateway that was claimed by nobody, with three meters and one bus.
 struct Gateway {
     pages: WebUi,
+    /// Made once: with the description of the whole API in it, it costs more than most answers.
+    router: axum::Router,
     store: Store,
     clock: Arc<FixedClock>,
     site: watch::Sender<Arc<Site>>,
     live: watch::Sender<Arc<Live>>,
     status: watch::Sender<Arc<Status>>,
     owed: watch::Sender<Arc<Vec<Owed>>>,
+    chronicle: crate::Chronicle,
     _dir: ScratchDir,
 }
 
@@ -122,16 +135,18 @@ impl Gateway {
             owed: owed_seen,
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            tls_fingerprint: "4F:1A".into(),
+            certificate: watch::Sender::new(Arc::new(certificate::certificate())).subscribe(),
             version: "0.1.0",
         };
-        tokio::spawn(daemon(asked, store.core(), live_seen));
+        tokio::spawn(daemon(asked, store.writer(), store.core(), live_seen));
+        let chronicle = crate::Chronicle::new(handles.clone());
         let pages = WebUi::new(handles, vec!["fyrhus-7k2m.local".into()]);
-        Self { pages, store, clock, site, live, status, owed, _dir: dir }
+        let router = pages.router(Listener::Https);
+        Self { pages, router, store, clock, site, live, status, owed, chronicle, _dir: dir }
     }
 
     async fn ask(&self, request: Request<Body>) -> Response {
-        self.pages.router(Listener::Https).oneshot(request).await.unwrap()
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// The answer to `request`, without its body if that is a stream of events.
@@ -166,9 +181,14 @@ impl Gateway {
 
     /// The cookie of a new session of a user with `role`, who sees [`WATER`] if a tenant.
     async fn visitor(&self, role: Role) -> String {
+        self.visitor_called(&format!("a {role}"), role).await
+    }
+
+    /// The same of a user with this name.
+    async fn visitor_called(&self, name: &str, role: Role) -> String {
         let core = self.store.core();
         let now = self.clock.now();
-        let name = format!("a {role}").parse().unwrap();
+        let name = name.parse().unwrap();
         let person = if let Some(person) = people::named(&core, &name).await.unwrap() {
             person
         } else {
@@ -177,8 +197,8 @@ impl Gateway {
             core.put_user(person.row()).await.unwrap();
             person
         };
-        let (id, session) = Session::open(person.user.id, &now);
-        people::keep_session(&core, &session).await.unwrap();
+        let (id, kept) = people::opened(person.user.id, &now, people::Opened::default());
+        people::keep_session(&core, &kept).await.unwrap();
         format!("__Host-fyrhus={}", id.cookie())
     }
 
@@ -203,6 +223,7 @@ fn request(method: Method, path: &str, cookie: &str, body: Body) -> Request<Body
 /// Answers wishes as the daemon does, as far as a page can tell.
 async fn daemon(
     mut wishes: mpsc::Receiver<Wish>,
+    writer: store::Writer,
     core: store::Core,
     live: watch::Receiver<Arc<Live>>,
 ) {
@@ -215,7 +236,7 @@ async fn daemon(
             Wish::Scan { bus, order, reply } => {
                 let _ = reply.send(scanned(&bus, order));
             }
-            Wish::SaveSite { text, expected, who, reply } => {
+            Wish::SaveSite { text, expected, who, reply, .. } => {
                 let _ = reply.send(saved(&core, text, expected, who).await);
             }
             Wish::Record { fact, reply } => {
@@ -228,8 +249,29 @@ async fn daemon(
                 let set = display.parse::<u32>().map(|it| format!("{it}.0 kWh, {who}"));
                 let _ = reply.send(set.map_err(|_| "that is not a display".to_owned()));
             }
+            Wish::Correct { figure, reply } => {
+                let _ = reply.send(events::corrected(&writer, *figure).await);
+            }
             Wish::Keys { order, reply } => {
                 let _ = reply.send(keys_kept(&order));
+            }
+            Wish::Backup { passphrase, reply } => {
+                let _ = reply.send(backup::made(&passphrase.0));
+            }
+            Wish::Diagnose { reply } => {
+                let _ = reply.send("{}".to_owned());
+            }
+            Wish::Restore { order, reply } => {
+                let _ = reply.send(restore::restored(order));
+            }
+            Wish::Ports { reply } => {
+                let port = "serial:///dev/ttyUSB0".to_owned();
+                let _ = reply.send(vec![PortFound { port, name: "FTDI".to_owned(), bus: None }]);
+            }
+            Wish::TryPort { port, reply } => {
+                let heard = vec![(2_400, Heard::Noise), (9_600, Heard::Meter)];
+                let tried = port.starts_with("serial:").then_some(PortTried { tries: heard });
+                let _ = reply.send(tried.ok_or(NotTried::NoPort));
             }
             Wish::SeeBattery { reply, .. } => {
                 let _ = reply.send(true);
@@ -360,7 +402,7 @@ fn devices() -> Devices {
     HashMap::from([("kamstrup.multical-21".to_owned(), Arc::new(device))])
 }
 
-fn site() -> Site {
+pub(crate) fn site() -> Site {
     let meter = |id: &str, name: &str, medium, address: &str, part_of: Option<&str>| MeterInfo {
         id: id.parse().unwrap(),
         name: name.into(),
@@ -368,6 +410,9 @@ fn site() -> Site {
         address: address.into(),
         medium: Some(medium),
         profile: None,
+        place: None,
+        tags: Vec::new(),
+        serial: None,
         part_of: part_of.map(|id| id.parse().unwrap()),
         poll_every: Duration::from_mins(15),
         simulated: false,
@@ -467,6 +512,7 @@ fn status_of_a_good_day() -> Status {
         }],
         store: StoreStatus {
             stored: 12_345,
+            waiting: 0,
             disk_free: 20 << 30,
             disk_size: 32 << 30,
             trouble: None,

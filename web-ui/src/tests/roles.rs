@@ -22,7 +22,12 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
             .replace("{bus}", "riser-a")
             .replace("{month}", "2026-11")
             .replace("{exclusion}", "M-7")
+            .replace("{version}", "1")
             .replace("{sha256}", &"0".repeat(64))
+            .replace("{session}", "no-such-session")
+            .replace("{token}", "no-such-token")
+            .replace("{passkey}", "no-such-passkey")
+            .replace("{link}", "no-such-link")
             .replace("{user}", "no-such-user");
         let asked = async |cookie: &str| {
             let request = request(method.clone(), &path, cookie, Body::empty());
@@ -42,7 +47,7 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
         for role in Role::ALL {
             let said = asked(&gateway.visitor(role).await).await.said();
             let may = match need {
-                Need::Nobody | Need::Login => true,
+                Need::Nobody | Need::Login | Need::Person => true,
                 Need::May(act) => role.may(act),
             };
             assert_eq!(said != "403 not_allowed", may, "{role} {method} {path}: {said}");

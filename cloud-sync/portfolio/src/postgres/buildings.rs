@@ -1,5 +1,6 @@
 //! What people ask about their buildings.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -7,10 +8,12 @@ use metering::{GatewayId, MeterId, Quantity, Register, SiteId};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Trouble, Work, rows};
+use super::{Trouble, Work, folding, rows};
+use crate::columns;
+use crate::folded::{self, DAY_MS};
 use crate::repository::{
-    Alarm, AlarmCode, Gateway, GatewayState, MeterState, NewestReading, Series, SeriesHistory,
-    Site, StoredReading,
+    Alarm, AlarmCode, Gateway, GatewayState, LastTold, MeterState, NewestReading, Series,
+    SeriesHistory, SeriesUse, Site, StoredReading, by_site,
 };
 
 /// A register of a meter of a site, as questions name it.
@@ -57,7 +60,7 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
     // The oldest hundred of each site: who has more has to begin with those.
     let found = db
         .rows(
-            "SELECT site, alarm, code, from_seq, to_seq, since_ms
+            "SELECT site, alarm, code, from_seq, to_seq, concerned, since_ms
            FROM (SELECT site, alarm.*, row_number() OVER (PARTITION BY site ORDER BY alarm) AS nth
                    FROM alarm
                    JOIN gateway USING (gateway)
@@ -73,7 +76,7 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
     }
     let found = db
         .rows(
-            "SELECT id, name, place, time_zone
+            "SELECT id, name, place, time_zone, area_m2, counted
            FROM site
           WHERE $1::uuid IS NULL OR id = $1
           ORDER BY name COLLATE \"C\", id",
@@ -88,6 +91,8 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
             name: row.try_get("name")?,
             place: row.try_get("place")?,
             time_zone: row.try_get("time_zone")?,
+            area_m2: row.try_get::<_, Option<i32>>("area_m2")?.map(i32::unsigned_abs),
+            counted: row.try_get::<_, Option<&str>>("counted")?.map(columns::ids),
             gateway: gateways.remove(&id),
             alarms: alarms.remove(&id).unwrap_or_default(),
         });
@@ -120,6 +125,7 @@ fn alarm(row: &Row) -> Result<Alarm, Trouble> {
         code: AlarmCode::from_name(code).ok_or_else(|| Trouble::foreign("an alarm", code))?,
         from: rows::number(row, "from_seq")?,
         to: rows::number(row, "to_seq")?,
+        count: rows::number(row, "concerned")?,
         since_ms: row.try_get("since_ms")?,
     })
 }
@@ -142,31 +148,36 @@ pub(super) async fn clear_alarm(
     Ok(cleared > 0)
 }
 
-pub(super) async fn newest(db: &mut Work<'_>, site: SiteId) -> Result<Vec<MeterState>, Trouble> {
-    let mut meters: BTreeMap<MeterId, MeterState> = BTreeMap::new();
+pub(super) async fn newest(
+    db: &mut Work<'_>,
+    site: Option<SiteId>,
+) -> Result<BTreeMap<SiteId, Vec<MeterState>>, Trouble> {
+    let site = site.map(SiteId::uuid);
+    let mut meters: BTreeMap<(SiteId, MeterId), MeterState> = BTreeMap::new();
     let found = db
         .rows(
-            "SELECT meter, name, medium
+            "SELECT site, meter, name, medium
            FROM meter
            JOIN gateway USING (gateway)
-          WHERE site = $1
+          WHERE $1::uuid IS NULL OR site = $1
           ORDER BY gateway",
-            &[&site.uuid()],
+            &[&site],
         )
         .await?;
     for row in found {
+        let site = SiteId::from_uuid(row.try_get("site")?);
         let id = MeterId::from_uuid(row.try_get("meter")?);
         let medium: &str = row.try_get("medium")?;
         let medium = medium.parse().map_err(|_| Trouble::foreign("a medium", medium))?;
         let name = row.try_get("name")?;
-        meters.insert(id, MeterState { id, name, medium, registers: Vec::new() });
+        meters.insert((site, id), MeterState { id, name, medium, registers: Vec::new() });
     }
 
     // By register, the newest device last. The newest reading of a series is that of the batches,
     // or, while the gateway catches up, the one that was sent ahead of them.
     let found = db
         .rows(
-            "SELECT gateway, series, meter, register, kind, unit, decimals, begins_ms,
+            "SELECT site, gateway, series, meter, register, kind, unit, decimals, begins_ms,
                 shown.ts, shown.value_mantissa, shown.flags
            FROM series
            JOIN gateway USING (gateway)
@@ -179,28 +190,20 @@ pub(super) async fn newest(db: &mut Work<'_>, site: SiteId) -> Result<Vec<MeterS
                  WHERE ts IS NOT NULL
                  ORDER BY ts DESC
                  LIMIT 1) AS shown ON true
-          WHERE site = $1
-          ORDER BY meter, register COLLATE \"C\", gateway, begins_ms, series",
-            &[&site.uuid()],
+          WHERE $1::uuid IS NULL OR site = $1
+          ORDER BY site, meter, register COLLATE \"C\", gateway, begins_ms, series",
+            &[&site],
         )
         .await?;
     for row in found {
-        let Some(meter) = meters.get_mut(&MeterId::from_uuid(row.try_get("meter")?)) else {
-            continue;
-        };
+        let site = SiteId::from_uuid(row.try_get("site")?);
+        let meter = MeterId::from_uuid(row.try_get("meter")?);
+        let Some(meter) = meters.get_mut(&(site, meter)) else { continue };
         let series = rows::series(&row)?;
         let newest = newest_of(db, &row).await?;
-        match meter.registers.last_mut() {
-            // A device that has not said anything yet does not hide the one before it.
-            Some(last) if last.0.register == series.register => {
-                if newest.is_some() || last.1.is_none() {
-                    *last = (series, newest);
-                }
-            }
-            _ => meter.registers.push((series, newest)),
-        }
+        meter.learn(series, newest);
     }
-    Ok(meters.into_values().collect())
+    Ok(by_site(meters))
 }
 
 async fn newest_of(db: &mut Work<'_>, row: &Row) -> Result<Option<NewestReading>, Trouble> {
@@ -221,20 +224,8 @@ async fn last_value(
     series: i32,
     before_ms: i64,
 ) -> Result<Option<(i64, i64)>, Trouble> {
-    let found = db
-        .row(
-            "SELECT ts, value_mantissa
-           FROM readings
-          WHERE gateway = $1 AND series = $2 AND value_mantissa IS NOT NULL AND ts < $3
-          ORDER BY ts DESC
-          LIMIT 1",
-            &[&gateway, &series, &before_ms],
-        )
-        .await?;
-    match found {
-        Some(row) => Ok(Some((row.try_get("ts")?, row.try_get("value_mantissa")?))),
-        None => Ok(None),
-    }
+    let found = folding::last_before(db, gateway, series, before_ms, true).await?;
+    Ok(found.and_then(|kept| Some((kept.reading.at_ms, kept.reading.value.ok()?))))
 }
 
 pub(super) async fn history(
@@ -260,19 +251,59 @@ pub(super) async fn history(
             None => stand_of_coarser(db, gateway, number, &series).await?,
             before => before,
         };
-        let found = db
-            .rows(
-                "SELECT ts, value_mantissa, flags
-               FROM readings
-              WHERE gateway = $1 AND series = $2 AND ts >= $3 AND ts < $4
-              ORDER BY ts",
-                &[&gateway, &number, &span.start, &span.end],
-            )
-            .await?;
-        let readings: Result<Vec<_>, Trouble> = found.iter().map(rows::reading).collect();
-        histories.push(SeriesHistory { series, before, readings: readings? });
+        let stored = folding::stored(db, gateway, number, span).await?;
+        let readings = folded::readings(stored, span);
+        histories.push(SeriesHistory { series, before, readings });
     }
     Ok(histories)
+}
+
+/// As [`history`], by the tallies of whole days.
+pub(super) async fn used(
+    db: &mut Work<'_>,
+    of: &RegisterOf,
+    span: &Range<i64>,
+) -> Result<Vec<SeriesUse>, Trouble> {
+    let found = db
+        .rows(
+            "SELECT gateway, series, register, kind, unit, decimals, begins_ms
+           FROM series
+           JOIN gateway USING (gateway)
+          WHERE site = $1 AND meter = $2 AND register = $3
+          ORDER BY begins_ms, gateway, series",
+            &[&of.site, &of.meter, &of.register],
+        )
+        .await?;
+    let mut uses = Vec::new();
+    for row in found {
+        let series = rows::series(&row)?;
+        let (gateway, number): (i32, i32) = (row.try_get("gateway")?, row.try_get("series")?);
+        let begins_ms = folded::days(span).start * DAY_MS;
+        let before = match last_value(db, gateway, number, begins_ms).await? {
+            None => stand_of_coarser(db, gateway, number, &series).await?,
+            before => before,
+        };
+        let days = folding::tallies(db, gateway, number, span).await?;
+        uses.push(SeriesUse { resolution: series.resolution, before, days });
+    }
+    Ok(uses)
+}
+
+/// What a building is compared by; whether there is such a site.
+pub(super) async fn change_facts(
+    db: &mut Work<'_>,
+    site: SiteId,
+    area_m2: Option<u32>,
+    counted: Option<&[MeterId]>,
+) -> Result<bool, Trouble> {
+    let area_m2 = area_m2.map(|area| i32::try_from(area).unwrap_or(i32::MAX));
+    let changed = db
+        .change(
+            "UPDATE site SET area_m2 = $2, counted = $3 WHERE id = $1",
+            &[&site.uuid(), &area_m2, &counted.map(columns::ids_text)],
+        )
+        .await?;
+    Ok(changed > 0)
 }
 
 /// Where the coarser series of the same device stood when this one began, in the steps of this one:
@@ -306,27 +337,30 @@ pub(super) async fn readings(
     db: &mut Work<'_>,
     of: &RegisterOf,
     span: &Range<i64>,
+    told: Option<LastTold>,
     limit: usize,
 ) -> Result<Vec<(Series, StoredReading)>, Trouble> {
     let found = db
         .rows(
-            "SELECT series, register, kind, unit, decimals, begins_ms, ts, value_mantissa, flags
+            "SELECT gateway, series, register, kind, unit, decimals, begins_ms
            FROM series
            JOIN gateway USING (gateway)
-           JOIN readings USING (gateway, series)
-          WHERE site = $1 AND meter = $2 AND register = $3 AND ts >= $4 AND ts < $5
-          ORDER BY ts DESC, begins_ms DESC
-          LIMIT $6",
-            &[
-                &of.site,
-                &of.meter,
-                &of.register,
-                &span.start,
-                &span.end,
-                &i64::try_from(limit).unwrap_or(i64::MAX),
-            ],
+          WHERE site = $1 AND meter = $2 AND register = $3",
+            &[&of.site, &of.meter, &of.register],
         )
         .await?;
-    let found = found;
-    found.iter().map(|row| Ok((rows::series(row)?, rows::reading(row)?))).collect()
+    let mut readings = Vec::new();
+    for row in found {
+        let series = rows::series(&row)?;
+        let (gateway, number) = (row.try_get("gateway")?, row.try_get("series")?);
+        let until = told.map_or(i64::MAX, |told| told.until(series.gateway, series.number));
+        let span = span.start..span.end.min(until);
+        let newest = folding::newest_in(db, gateway, number, &span, limit).await?;
+        readings.extend(newest.into_iter().map(|reading| (series.clone(), reading)));
+    }
+    readings.sort_by_key(|(series, reading): &(Series, StoredReading)| {
+        Reverse((reading.at_ms, series.gateway, series.number))
+    });
+    readings.truncate(limit);
+    Ok(readings)
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 use sync_wire::Batch;
 use tokio_postgres::error::SqlState;
 
@@ -42,6 +42,46 @@ pub(super) async fn make(db: &mut Work<'_>, day: i64) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Takes partitions away that are all before `before_ms` and empty, because their readings are
+/// folded. Who comes with a reading of that day makes the partition again.
+pub(super) async fn drop_empty(db: &mut Work<'_>, before_ms: i64) -> Result<(), Trouble> {
+    let found = db
+        .rows(
+            "SELECT relname::text AS name
+           FROM pg_inherits
+           JOIN pg_class ON pg_class.oid = inhrelid
+          WHERE inhparent = 'readings'::regclass AND relname LIKE 'readings\\_20%'
+          ORDER BY relname",
+            &[],
+        )
+        .await?;
+    for row in found {
+        let name: String = row.try_get("name")?;
+        if day_named(&name).is_none_or(|day| (day + 1) * DAY_MS > before_ms) {
+            continue;
+        }
+        // The name is ours: letters, digits and strokes. Whoever writes waits for this moment.
+        let empty = format!("SELECT 1 AS one FROM {name} LIMIT 1");
+        if db.transaction.query_opt(&empty, &[]).await?.is_some() {
+            continue;
+        }
+        db.transaction
+            .batch_execute(&format!("LOCK TABLE readings, {name} IN ACCESS EXCLUSIVE MODE"))
+            .await?;
+        if db.transaction.query_opt(&empty, &[]).await?.is_none() {
+            db.transaction.batch_execute(&format!("DROP TABLE {name}")).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The day of `readings_2026_11_22`.
+fn day_named(name: &str) -> Option<i64> {
+    let date = name.strip_prefix("readings_")?.replace('_', "-");
+    let date: NaiveDate = date.parse().ok()?;
+    Some(date.signed_duration_since(NaiveDate::default()).num_days())
+}
+
 /// Whether a reading found no partition, though there was one: somebody took it away meanwhile, or
 /// put an older backup in the place of the database.
 pub(super) fn is_missing(trouble: &Trouble) -> bool {
@@ -51,6 +91,13 @@ pub(super) fn is_missing(trouble: &Trouble) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_tells_its_day() {
+        assert_eq!(day_named("readings_2025_01_01"), Some(DAYS.start));
+        assert_eq!(day_named("readings_before_2025"), None);
+        assert_eq!(day_named("readings_2025_13_01"), None);
+    }
 
     #[test]
     fn the_limits_are_those_of_the_first_migration() {

@@ -113,7 +113,7 @@ pub(super) async fn certificate(
 ) -> Result<Option<Listed>, Trouble> {
     let found = db
         .row(
-            "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked
+            "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told
            FROM certificate
            JOIN gateway USING (gateway)
           WHERE sha256 = $1",
@@ -127,6 +127,7 @@ pub(super) async fn certificate(
         gateway: GatewayId::from_uuid(row.try_get("id")?),
         ends_ms: row.try_get("ends_ms")?,
         revoked: row.try_get("revoked")?,
+        told: row.try_get::<_, Option<&[u8]>>("told")?.and_then(|told| told.try_into().ok()),
     }))
 }
 
@@ -136,12 +137,43 @@ pub(super) async fn add_certificate(
     certificate: &NewCertificate,
 ) -> Result<(), Trouble> {
     db.change(
-        "INSERT INTO certificate (sha256, gateway, ends_ms)
-         SELECT $1, gateway, $2 FROM gateway WHERE id = $3",
-        &[&certificate.sha256.as_slice(), &certificate.ends_ms, &gateway.uuid()],
+        "INSERT INTO certificate (sha256, gateway, ends_ms, told)
+         SELECT $1, gateway, $2, $4 FROM gateway WHERE id = $3",
+        &[
+            &certificate.sha256.as_slice(),
+            &certificate.ends_ms,
+            &gateway.uuid(),
+            &certificate.told.as_slice(),
+        ],
     )
     .await?;
     Ok(())
+}
+
+pub(super) async fn unprepared(
+    db: &mut Work<'_>,
+    authority: &[u8; 32],
+    now_ms: i64,
+) -> Result<Vec<String>, Trouble> {
+    let found = db
+        .rows(
+            "SELECT DISTINCT site.name
+           FROM gateway
+           JOIN site ON site.id = site
+          WHERE EXISTS (SELECT 1
+                          FROM certificate AS living
+                         WHERE living.gateway = gateway.gateway
+                           AND revoked_ms IS NULL AND ends_ms > $2)
+            AND NOT EXISTS (SELECT 1
+                              FROM certificate AS living
+                             WHERE living.gateway = gateway.gateway
+                               AND revoked_ms IS NULL AND ends_ms > $2 AND told = $1)
+          ORDER BY site.name
+          LIMIT 100",
+            &[&authority.as_slice(), &now_ms],
+        )
+        .await?;
+    found.iter().map(|row| Ok(row.try_get("name")?)).collect()
 }
 
 pub(super) async fn revoke(db: &mut Work<'_>, site: SiteId, now_ms: i64) -> Result<usize, Trouble> {

@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use metering::{GatewayId, SeriesId};
-use sync_wire::{Ack, Batch, GapReason, Header, Latest, Refusal, SeriesTable, SyncReading};
+use sync_wire::{
+    Accounts, Ack, Batch, GapReason, Header, Latest, Refusal, SeriesTable, SyncReading,
+};
+use uuid::Uuid;
 
+use super::accounts;
 use super::series::{learn_series, names};
-use super::{Trouble, Work, rows};
+use super::{Trouble, Work, folding, rows};
 use crate::columns;
-use crate::receive::{Known, Verdict, judge};
+use crate::folded::day_of;
+use crate::receive::{Concerned, Known, Verdict, judge};
 use crate::repository::{AlarmCode, Reported};
 
 pub(super) async fn store_batch(
@@ -57,7 +62,7 @@ pub(super) async fn store_batch(
                 GapReason::Damaged | GapReason::NotKept => AlarmCode::Lost,
                 GapReason::Parked => AlarmCode::Parked,
             };
-            raise(db, gateway, code, (gap.from, gap.to), now_ms).await?;
+            raise(db, gateway, code, Concerned::of(gap), now_ms).await?;
         }
         db.change(
             "UPDATE gateway_state
@@ -157,6 +162,21 @@ pub(super) async fn store_latest(
     Ok(Ok(Ack { acked: known.acked }))
 }
 
+pub(super) async fn store_accounts(
+    db: &mut Work<'_>,
+    sent: &Accounts,
+    now_ms: i64,
+) -> Result<Result<Ack, Refusal>, Trouble> {
+    let (gateway, State { epoch_no, known }) =
+        match enter(db, sent.gateway, sent.epoch, now_ms).await? {
+            Ok(entered) => entered,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+    accounts::keep(db, gateway, epoch_no, sent).await?;
+    heard(db, gateway, sent.head.min(i64::MAX.cast_unsigned()), now_ms).await?;
+    Ok(Ok(Ack { acked: known.acked }))
+}
+
 pub(super) async fn report(
     db: &mut Work<'_>,
     gateway: GatewayId,
@@ -165,19 +185,7 @@ pub(super) async fn report(
 ) -> Result<Option<Reported>, Trouble> {
     let (id, name) = (gateway.uuid(), rows::name(series));
     let found = match at_ms {
-        Some(at_ms) => {
-            db.row(
-                "SELECT ts, value_mantissa, flags, seq, unit, decimals
-                   FROM gateway
-                   JOIN gateway_state USING (gateway)
-                   JOIN series_name USING (gateway, epoch_no)
-                   JOIN series USING (gateway, series)
-                   JOIN readings USING (gateway, series)
-                  WHERE gateway.id = $1 AND series_name.name = $2 AND ts = $3",
-                &[&id, &name, &at_ms],
-            )
-            .await?
-        }
+        Some(at_ms) => return report_at(db, id, name, at_ms).await,
         None => {
             db.row(
                 "SELECT ts, value_mantissa, flags, seq, unit, decimals
@@ -200,6 +208,33 @@ pub(super) async fn report(
         seq: rows::number(&row, "seq")?,
         resolution: rows::resolution(&row)?,
     }))
+}
+
+async fn report_at(
+    db: &mut Work<'_>,
+    id: Uuid,
+    name: i64,
+    at_ms: i64,
+) -> Result<Option<Reported>, Trouble> {
+    let found = db
+        .row(
+            "SELECT gateway, series, unit, decimals
+           FROM gateway
+           JOIN gateway_state USING (gateway)
+           JOIN series_name USING (gateway, epoch_no)
+           JOIN series USING (gateway, series)
+          WHERE gateway.id = $1 AND series_name.name = $2",
+            &[&id, &name],
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(None);
+    };
+    let at = at_ms..at_ms.saturating_add(1);
+    let stored = folding::stored(db, row.try_get("gateway")?, row.try_get("series")?, &at).await?;
+    let resolution = rows::resolution(&row)?;
+    let found = stored.into_iter().find(|kept| kept.reading.at_ms == at_ms);
+    Ok(found.map(|kept| Reported { reading: kept.reading, seq: kept.number.1, resolution }))
 }
 
 /// How far a gateway is, and in which epoch.
@@ -315,7 +350,7 @@ async fn enter(
         return Ok(Ok((gateway, state)));
     }
     if has_epoch(db, gateway, epoch).await? {
-        raise_clone(db, gateway, now_ms).await?;
+        raise(db, gateway, AlarmCode::Clone, Concerned::default(), now_ms).await?;
         return Ok(Err(Refusal::Clone));
     }
     let epoch_no = turn_to(db, gateway, epoch, now_ms).await?;
@@ -331,7 +366,7 @@ async fn refuse(
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
     if refusal == Refusal::Clone {
-        raise_clone(db, gateway, now_ms).await?;
+        raise(db, gateway, AlarmCode::Clone, Concerned::default(), now_ms).await?;
     } else {
         heard(db, gateway, 0, now_ms).await?;
     }
@@ -411,12 +446,12 @@ async fn same_as_stored(
     at: Place<'_>,
     readings: Vec<&SyncReading>,
 ) -> Result<bool, Trouble> {
-    let sent = Columns::of(at, readings);
+    let sent = Columns::of(at, readings.clone());
     let first = sent.times.iter().min().copied().unwrap_or_default();
     let last = sent.times.iter().max().copied().unwrap_or_default();
     let differ = db
-        .row(
-            "SELECT 1
+        .rows(
+            "SELECT sent.series, sent.seq, stored.seq IS NULL AS is_no_row
            FROM unnest($3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[])
                 AS sent (series, ts, value, seq, flags)
            LEFT JOIN readings AS stored
@@ -427,7 +462,7 @@ async fn same_as_stored(
              OR ((stored.epoch_no, stored.seq) = ($2, sent.seq)
                  AND (stored.value_mantissa IS DISTINCT FROM sent.value
                       OR stored.flags <> sent.flags))
-          LIMIT 1",
+          ORDER BY is_no_row, sent.series, sent.ts",
             &[
                 &at.gateway,
                 &at.epoch_no,
@@ -441,7 +476,26 @@ async fn same_as_stored(
             ],
         )
         .await?;
-    Ok(differ.is_none())
+    let by_number: HashMap<u64, &SyncReading> =
+        readings.into_iter().map(|reading| (reading.seq, reading)).collect();
+    let mut unfolded = (None, Vec::new());
+    for row in differ {
+        let sent = by_number.get(&rows::number(&row, "seq")?);
+        let (Some(sent), true) = (sent, row.try_get("is_no_row")?) else {
+            return Ok(false);
+        };
+        // It is no row any more: then it is folded.
+        let (series, day): (i32, i64) = (row.try_get("series")?, day_of(sent.at_ms));
+        if unfolded.0 != Some((series, day)) {
+            let days = folding::of_days(db, at.gateway, series, day..day + 1).await?;
+            unfolded = (Some((series, day)), days);
+        }
+        let there = unfolded.1.iter().find(|kept| kept.reading.at_ms == sent.at_ms);
+        if !there.is_some_and(|kept| kept.holds(at.epoch_no.into(), sent)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn store_readings(
@@ -500,32 +554,34 @@ async fn store_readings(
     Ok(())
 }
 
-/// One alarm for as long as nobody has looked, however often the two meet.
-async fn raise_clone(db: &mut Work<'_>, gateway: i32, now_ms: i64) -> Result<(), Trouble> {
-    let open = db
-        .row(
-            "SELECT 1 FROM alarm WHERE gateway = $1 AND code = $2 AND cleared_ms IS NULL LIMIT 1",
-            &[&gateway, &AlarmCode::Clone.as_str()],
-        )
-        .await?;
-    if open.is_some() {
-        return Ok(());
-    }
-    raise(db, gateway, AlarmCode::Clone, (0, 0), now_ms).await
-}
-
+/// One alarm of a kind for as long as nobody has looked, however often there is reason for it.
 async fn raise(
     db: &mut Work<'_>,
     gateway: i32,
     code: AlarmCode,
-    (from, to): (u64, u64),
+    concerned: Concerned,
     now_ms: i64,
 ) -> Result<(), Trouble> {
-    db.change(
-        "INSERT INTO alarm (gateway, code, from_seq, to_seq, since_ms)
-         VALUES ($1, $2, $3, $4, $5)",
-        &[&gateway, &code.as_str(), &from.cast_signed(), &to.cast_signed(), &now_ms],
-    )
-    .await?;
+    let Concerned { from, to, count } = concerned;
+    let more = db
+        .change(
+            "UPDATE alarm
+                SET from_seq = least(from_seq, $3), to_seq = greatest(to_seq, $4),
+                    concerned = concerned + $5
+              WHERE gateway = $1
+                AND alarm = (SELECT max(alarm)
+                               FROM alarm
+                              WHERE gateway = $1 AND code = $2 AND cleared_ms IS NULL)",
+            &[&gateway, &code.as_str(), &from, &to, &count],
+        )
+        .await?;
+    if more == 0 {
+        db.change(
+            "INSERT INTO alarm (gateway, code, from_seq, to_seq, concerned, since_ms)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[&gateway, &code.as_str(), &from, &to, &count, &now_ms],
+        )
+        .await?;
+    }
     Ok(())
 }

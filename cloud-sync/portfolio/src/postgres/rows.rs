@@ -27,12 +27,13 @@ pub(super) fn reading(row: &Row) -> Result<StoredReading, Trouble> {
     columns::reading(row.try_get("ts")?, row.try_get("value_mantissa")?, flags.cast_unsigned())
 }
 
-/// `series`, `register`, `kind`, `unit`, `decimals` and `begins_ms`.
+/// `gateway`, `series`, `register`, `kind`, `unit`, `decimals` and `begins_ms`.
 pub(super) fn series(row: &Row) -> Result<Series, Trouble> {
     let (number, kind): (i32, i16) = (row.try_get("series")?, row.try_get("kind")?);
     let register: &str = row.try_get("register")?;
     let known = u8::try_from(kind).ok().and_then(Kind::from_code);
     Ok(Series {
+        gateway: row.try_get::<_, i32>("gateway")?.into(),
         number: number.cast_unsigned(),
         register: register.parse().map_err(|_| Trouble::foreign("a register", register))?,
         kind: known.ok_or_else(|| Trouble::foreign("a kind", kind))?,

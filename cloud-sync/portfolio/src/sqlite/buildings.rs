@@ -1,16 +1,20 @@
 //! What people ask about their buildings.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use metering::{GatewayId, MeterId, Quantity, Register, SiteId};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, Row};
 use sync_wire::Kind;
 
+use super::folding;
 use super::rows::{self, Trouble};
+use crate::columns;
+use crate::folded::{self, DAY_MS};
 use crate::repository::{
-    Alarm, AlarmCode, Gateway, GatewayState, MeterState, NewestReading, Series, SeriesHistory,
-    Site, StoredReading,
+    Alarm, AlarmCode, Gateway, GatewayState, LastTold, MeterState, NewestReading, Series,
+    SeriesHistory, SeriesUse, Site, StoredReading, by_site,
 };
 
 pub(super) fn sites(db: &Connection) -> Result<Vec<Site>, Trouble> {
@@ -24,8 +28,9 @@ pub(super) fn sites(db: &Connection) -> Result<Vec<Site>, Trouble> {
 }
 
 pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble> {
-    let mut statement =
-        db.prepare_cached("SELECT name, place, time_zone FROM site WHERE id = ?1")?;
+    let mut statement = db.prepare_cached(
+        "SELECT name, place, time_zone, area_m2, counted FROM site WHERE id = ?1",
+    )?;
     let mut found = statement.query([id.uuid().as_bytes()])?;
     let Some(row) = found.next()? else {
         return Ok(None);
@@ -35,6 +40,8 @@ pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble>
         name: row.get("name")?,
         place: row.get("place")?,
         time_zone: row.get("time_zone")?,
+        area_m2: row.get("area_m2")?,
+        counted: row.get::<_, Option<String>>("counted")?.as_deref().map(columns::ids),
         gateway: gateway(db, id)?,
         alarms: alarms(db, id)?,
     }))
@@ -75,7 +82,7 @@ fn gateway(db: &Connection, site: SiteId) -> Result<Option<Gateway>, Trouble> {
 
 fn alarms(db: &Connection, site: SiteId) -> Result<Vec<Alarm>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT alarm, code, from_seq, to_seq, since_ms
+        "SELECT alarm, code, from_seq, to_seq, concerned, since_ms
            FROM alarm
            JOIN gateway USING (gateway)
           WHERE site = ?1 AND cleared_ms IS NULL
@@ -91,6 +98,7 @@ fn alarms(db: &Connection, site: SiteId) -> Result<Vec<Alarm>, Trouble> {
             code: AlarmCode::from_name(&code).ok_or_else(|| Trouble::foreign("an alarm", &code))?,
             from: rows::number(row, "from_seq")?,
             to: rows::number(row, "to_seq")?,
+            count: rows::number(row, "concerned")?,
             since_ms: row.get("since_ms")?,
         });
     }
@@ -113,82 +121,62 @@ pub(super) fn clear_alarm(
     Ok(cleared > 0)
 }
 
-/// The newest reading of a series is that of the batches, or, while the gateway catches up, the one
-/// that was sent ahead of them.
-const NEWEST: &str = "
-    SELECT ts, value_mantissa, flags
-      FROM (SELECT * FROM (SELECT ts, value_mantissa, flags
-                             FROM readings
-                            WHERE gateway = :gateway AND series = :series
-                            ORDER BY ts DESC
-                            LIMIT 1)
-            UNION ALL
-            SELECT ts, value_mantissa, flags
-              FROM latest
-             WHERE gateway = :gateway AND series = :series)
-     ORDER BY ts DESC
-     LIMIT 1";
-
-const LAST_VALUE: &str = "
-    SELECT ts, value_mantissa
-      FROM readings
-     WHERE gateway = :gateway AND series = :series AND value_mantissa IS NOT NULL AND ts < :before
-     ORDER BY ts DESC
-     LIMIT 1";
-
-pub(super) fn newest(db: &Connection, site: SiteId) -> Result<Vec<MeterState>, Trouble> {
-    let mut meters: BTreeMap<MeterId, MeterState> = BTreeMap::new();
+pub(super) fn newest(
+    db: &Connection,
+    site: Option<SiteId>,
+) -> Result<BTreeMap<SiteId, Vec<MeterState>>, Trouble> {
+    let site = site.map(|site| site.uuid().into_bytes());
+    let mut meters: BTreeMap<(SiteId, MeterId), MeterState> = BTreeMap::new();
     let mut statement = db.prepare_cached(
-        "SELECT meter, name, medium
+        "SELECT site, meter, name, medium
            FROM meter
            JOIN gateway USING (gateway)
-          WHERE site = ?1
+          WHERE ?1 IS NULL OR site = ?1
           ORDER BY gateway",
     )?;
-    let mut found = statement.query([site.uuid().as_bytes()])?;
+    let mut found = statement.query([site])?;
     while let Some(row) = found.next()? {
+        let site = SiteId::from_uuid(rows::uuid(row, "site")?);
         let id = MeterId::from_uuid(rows::uuid(row, "meter")?);
         let medium: String = row.get("medium")?;
         let medium = medium.parse().map_err(|_| Trouble::foreign("a medium", &medium))?;
         let name = row.get("name")?;
-        meters.insert(id, MeterState { id, name, medium, registers: Vec::new() });
+        meters.insert((site, id), MeterState { id, name, medium, registers: Vec::new() });
     }
 
     // By register, the newest device last.
     let mut statement = db.prepare_cached(
-        "SELECT gateway, series, meter, register, kind, unit, decimals, begins_ms
+        "SELECT site, gateway, series, meter, register, kind, unit, decimals, begins_ms
            FROM series
            JOIN gateway USING (gateway)
-          WHERE site = ?1
-          ORDER BY meter, register, gateway, begins_ms, series",
+          WHERE ?1 IS NULL OR site = ?1
+          ORDER BY site, meter, register, gateway, begins_ms, series",
     )?;
-    let mut found = statement.query([site.uuid().as_bytes()])?;
+    let mut found = statement.query([site])?;
     while let Some(row) = found.next()? {
-        let Some(meter) = meters.get_mut(&MeterId::from_uuid(rows::uuid(row, "meter")?)) else {
-            continue;
-        };
+        let site = SiteId::from_uuid(rows::uuid(row, "site")?);
+        let meter = MeterId::from_uuid(rows::uuid(row, "meter")?);
+        let Some(meter) = meters.get_mut(&(site, meter)) else { continue };
         let series = series(row)?;
         let newest = newest_of(db, row.get("gateway")?, series.number)?;
-        match meter.registers.last_mut() {
-            // A device that has not said anything yet does not hide the one before it.
-            Some(last) if last.0.register == series.register => {
-                if newest.is_some() || last.1.is_none() {
-                    *last = (series, newest);
-                }
-            }
-            _ => meter.registers.push((series, newest)),
-        }
+        meter.learn(series, newest);
     }
-    Ok(meters.into_values().collect())
+    Ok(by_site(meters))
 }
 
+/// The newest reading of a series is that of the batches, or, while the gateway catches up, the one
+/// that was sent ahead of them.
 fn newest_of(db: &Connection, gateway: i64, series: u32) -> Result<Option<NewestReading>, Trouble> {
-    let mut statement = db.prepare_cached(NEWEST)?;
-    let mut found = statement.query(named_params! { ":gateway": gateway, ":series": series })?;
-    let Some(row) = found.next()? else {
+    let mut statement = db.prepare_cached(
+        "SELECT ts, value_mantissa, flags FROM latest WHERE gateway = ?1 AND series = ?2",
+    )?;
+    let mut found = statement.query((gateway, series))?;
+    let ahead = found.next()?.map(rows::reading).transpose()?;
+    let stored = folding::last_before(db, gateway, series, i64::MAX, false)?;
+    let stored = stored.map(|kept| kept.reading);
+    let Some(reading) = ahead.into_iter().chain(stored).max_by_key(|reading| reading.at_ms) else {
         return Ok(None);
     };
-    let reading = rows::reading(row)?;
     let last_value = match reading.value {
         Ok(mantissa) => Some((reading.at_ms, mantissa)),
         Err(_) => last_value(db, gateway, series, i64::MAX)?,
@@ -202,13 +190,8 @@ fn last_value(
     series: u32,
     before_ms: i64,
 ) -> Result<Option<(i64, i64)>, Trouble> {
-    let mut statement = db.prepare_cached(LAST_VALUE)?;
-    let mut found = statement
-        .query(named_params! { ":gateway": gateway, ":series": series, ":before": before_ms })?;
-    match found.next()? {
-        Some(row) => Ok(Some((row.get("ts")?, row.get("value_mantissa")?))),
-        None => Ok(None),
-    }
+    let found = folding::last_before(db, gateway, series, before_ms, true)?;
+    Ok(found.and_then(|kept| Some((kept.reading.at_ms, kept.reading.value.ok()?))))
 }
 
 pub(super) fn history(
@@ -235,20 +218,57 @@ pub(super) fn history(
             None => stand_of_coarser(db, gateway, &series)?,
             before => before,
         };
-        let mut statement = db.prepare_cached(
-            "SELECT ts, value_mantissa, flags
-               FROM readings
-              WHERE gateway = ?1 AND series = ?2 AND ts >= ?3 AND ts < ?4
-              ORDER BY ts",
-        )?;
-        let mut found = statement.query((gateway, series.number, span.start, span.end))?;
-        let mut readings = Vec::new();
-        while let Some(row) = found.next()? {
-            readings.push(rows::reading(row)?);
-        }
+        let stored = folding::stored(db, gateway, series.number, span)?;
+        let readings = folded::readings(stored, span);
         histories.push(SeriesHistory { series, before, readings });
     }
     Ok(histories)
+}
+
+/// As [`history`], by the tallies of whole days.
+pub(super) fn used(
+    db: &Connection,
+    site: SiteId,
+    meter: MeterId,
+    register: &Register,
+    span: &Range<i64>,
+) -> Result<Vec<SeriesUse>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT gateway, series, register, kind, unit, decimals, begins_ms
+           FROM series
+           JOIN gateway USING (gateway)
+          WHERE site = ?1 AND meter = ?2 AND register = ?3
+          ORDER BY begins_ms, gateway, series",
+    )?;
+    let mut found =
+        statement.query((site.uuid().as_bytes(), meter.uuid().as_bytes(), register.to_string()))?;
+    let mut uses = Vec::new();
+    while let Some(row) = found.next()? {
+        let series = series(row)?;
+        let gateway = row.get("gateway")?;
+        let begins_ms = folded::days(span).start * DAY_MS;
+        let before = match last_value(db, gateway, series.number, begins_ms)? {
+            None => stand_of_coarser(db, gateway, &series)?,
+            before => before,
+        };
+        let days = folding::tallies(db, gateway, series.number, span)?;
+        uses.push(SeriesUse { resolution: series.resolution, before, days });
+    }
+    Ok(uses)
+}
+
+/// What a building is compared by; whether there is such a site.
+pub(super) fn change_facts(
+    db: &Connection,
+    site: SiteId,
+    area_m2: Option<u32>,
+    counted: Option<&[MeterId]>,
+) -> Result<bool, Trouble> {
+    let changed = db.execute(
+        "UPDATE site SET area_m2 = ?2, counted = ?3 WHERE id = ?1",
+        (site.uuid().as_bytes(), area_m2, counted.map(columns::ids_text)),
+    )?;
+    Ok(changed > 0)
 }
 
 /// Where the coarser series of the same device stood when this one began, in the steps of this one:
@@ -281,30 +301,29 @@ pub(super) fn readings(
     meter: MeterId,
     register: &Register,
     span: &Range<i64>,
+    told: Option<LastTold>,
     limit: usize,
 ) -> Result<Vec<(Series, StoredReading)>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT series, register, kind, unit, decimals, begins_ms, ts, value_mantissa, flags
+        "SELECT gateway, series, register, kind, unit, decimals, begins_ms
            FROM series
            JOIN gateway USING (gateway)
-           JOIN readings USING (gateway, series)
-          WHERE site = :site AND meter = :meter AND register = :register
-            AND ts >= :from AND ts < :until
-          ORDER BY ts DESC, begins_ms DESC
-          LIMIT :limit",
+          WHERE site = ?1 AND meter = ?2 AND register = ?3",
     )?;
-    let mut found = statement.query(named_params! {
-        ":site": site.uuid().as_bytes(),
-        ":meter": meter.uuid().as_bytes(),
-        ":register": register.to_string(),
-        ":from": span.start,
-        ":until": span.end,
-        ":limit": i64::try_from(limit).unwrap_or(i64::MAX),
-    })?;
+    let mut found =
+        statement.query((site.uuid().as_bytes(), meter.uuid().as_bytes(), register.to_string()))?;
     let mut readings = Vec::new();
     while let Some(row) = found.next()? {
-        readings.push((series(row)?, rows::reading(row)?));
+        let series = series(row)?;
+        let until = told.map_or(i64::MAX, |told| told.until(series.gateway, series.number));
+        let span = span.start..span.end.min(until);
+        let newest = folding::newest_in(db, series.gateway, series.number, &span, limit)?;
+        readings.extend(newest.into_iter().map(|reading| (series.clone(), reading)));
     }
+    readings.sort_by_key(|(series, reading): &(Series, StoredReading)| {
+        Reverse((reading.at_ms, series.gateway, series.number))
+    });
+    readings.truncate(limit);
     Ok(readings)
 }
 
@@ -312,6 +331,7 @@ fn series(row: &Row<'_>) -> Result<Series, Trouble> {
     let register: String = row.get("register")?;
     let kind: u8 = row.get("kind")?;
     Ok(Series {
+        gateway: row.get("gateway")?,
         number: row.get("series")?,
         register: register.parse().map_err(|_| Trouble::foreign("a register", &register))?,
         kind: Kind::from_code(kind).ok_or_else(|| Trouble::foreign("a kind", kind))?,

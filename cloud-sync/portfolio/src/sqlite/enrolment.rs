@@ -102,7 +102,7 @@ pub(super) fn spend_code(
 
 pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<Listed>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked
+        "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told
            FROM certificate
            JOIN gateway USING (gateway)
           WHERE sha256 = ?1",
@@ -115,6 +115,7 @@ pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<L
         gateway: GatewayId::from_uuid(rows::uuid(row, "id")?),
         ends_ms: row.get("ends_ms")?,
         revoked: row.get("revoked")?,
+        told: row.get("told")?,
     }))
 }
 
@@ -124,11 +125,35 @@ pub(super) fn add_certificate(
     certificate: &NewCertificate,
 ) -> Result<(), Trouble> {
     db.execute(
-        "INSERT INTO certificate (sha256, gateway, ends_ms)
-         SELECT ?1, gateway, ?2 FROM gateway WHERE id = ?3",
-        (certificate.sha256, certificate.ends_ms, gateway.uuid().as_bytes()),
+        "INSERT INTO certificate (sha256, gateway, ends_ms, told)
+         SELECT ?1, gateway, ?2, ?4 FROM gateway WHERE id = ?3",
+        (certificate.sha256, certificate.ends_ms, gateway.uuid().as_bytes(), certificate.told),
     )?;
     Ok(())
+}
+
+pub(super) fn unprepared(
+    db: &Connection,
+    authority: &[u8; 32],
+    now_ms: i64,
+) -> Result<Vec<String>, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT DISTINCT site.name
+           FROM gateway
+           JOIN site ON site.id = site
+          WHERE EXISTS (SELECT 1
+                          FROM certificate AS living
+                         WHERE living.gateway = gateway.gateway
+                           AND revoked_ms IS NULL AND ends_ms > ?2)
+            AND NOT EXISTS (SELECT 1
+                              FROM certificate AS living
+                             WHERE living.gateway = gateway.gateway
+                               AND revoked_ms IS NULL AND ends_ms > ?2 AND told = ?1)
+          ORDER BY site.name
+          LIMIT 100",
+    )?;
+    let names = statement.query_map((authority, now_ms), |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn revoke(db: &Connection, site: SiteId, now_ms: i64) -> Result<usize, Trouble> {

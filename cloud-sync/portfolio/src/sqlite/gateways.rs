@@ -5,11 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use metering::{GatewayId, SeriesId};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use sync_wire::{
-    Ack, Batch, GapReason, Header, Latest, Refusal, SeriesRow, SeriesTable, SyncReading,
+    Accounts, Ack, Batch, GapReason, Header, Latest, Refusal, SeriesRow, SeriesTable, SyncReading,
 };
 
+use super::accounts;
+use super::folding::{self, Unfolded};
 use super::rows::{self, Trouble};
-use crate::receive::{Known, Verdict, judge};
+use crate::receive::{Concerned, Known, Verdict, judge};
 use crate::repository::{AlarmCode, Reported};
 
 pub(super) fn store_batch(
@@ -45,8 +47,9 @@ pub(super) fn store_batch(
     };
     let at = Place { gateway, epoch_no, names: &names };
     if compare {
+        let mut unfolded = Unfolded::default();
         for reading in batch.readings().iter().take_while(|reading| reading.seq <= known.acked) {
-            if !same_as_stored(db, at, reading)? {
+            if !same_as_stored(db, at, reading, &mut unfolded)? {
                 return refuse(db, gateway, Refusal::Clone, now_ms);
             }
         }
@@ -60,7 +63,7 @@ pub(super) fn store_batch(
                 GapReason::Damaged | GapReason::NotKept => AlarmCode::Lost,
                 GapReason::Parked => AlarmCode::Parked,
             };
-            raise(db, gateway, code, (gap.from, gap.to), now_ms)?;
+            raise(db, gateway, code, Concerned::of(gap), now_ms)?;
         }
         db.prepare_cached(
             "UPDATE gateway_state
@@ -160,6 +163,20 @@ pub(super) fn store_latest(
     Ok(Ok(Ack { acked: known.acked }))
 }
 
+pub(super) fn store_accounts(
+    db: &Connection,
+    sent: &Accounts,
+    now_ms: i64,
+) -> Result<Result<Ack, Refusal>, Trouble> {
+    let (gateway, State { epoch_no, known }) = match enter(db, sent.gateway, sent.epoch, now_ms)? {
+        Ok(entered) => entered,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    accounts::keep(db, gateway, epoch_no, sent)?;
+    heard(db, gateway, sent.head.min(i64::MAX.cast_unsigned()), now_ms)?;
+    Ok(Ok(Ack { acked: known.acked }))
+}
+
 pub(super) fn report(
     db: &Connection,
     gateway: GatewayId,
@@ -167,30 +184,32 @@ pub(super) fn report(
     at_ms: Option<i64>,
 ) -> Result<Option<Reported>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT ts, value_mantissa, flags, seq, unit, decimals
+        "SELECT gateway, series, unit, decimals
            FROM gateway
            JOIN gateway_state USING (gateway)
            JOIN series_name USING (gateway, epoch_no)
            JOIN series USING (gateway, series)
-           JOIN readings USING (gateway, series)
-          WHERE gateway.id = :id AND name = :name AND ts BETWEEN :from AND :until
-          ORDER BY ts DESC
-          LIMIT 1",
+          WHERE gateway.id = :id AND name = :name",
     )?;
     let mut found = statement.query(named_params! {
         ":id": gateway.uuid().as_bytes(),
         ":name": series.get(),
-        ":from": at_ms.unwrap_or(i64::MIN),
-        ":until": at_ms.unwrap_or(i64::MAX),
     })?;
     let Some(row) = found.next()? else {
         return Ok(None);
     };
-    Ok(Some(Reported {
-        reading: rows::reading(row)?,
-        seq: rows::number(row, "seq")?,
-        resolution: rows::resolution(row)?,
-    }))
+    let (gateway, series) = (row.get("gateway")?, row.get("series")?);
+    let found = match at_ms {
+        Some(at_ms) => {
+            let at = at_ms..at_ms.saturating_add(1);
+            folding::stored(db, gateway, series, &at)?
+                .into_iter()
+                .find(|it| it.reading.at_ms == at_ms)
+        }
+        None => folding::last_before(db, gateway, series, i64::MAX, false)?,
+    };
+    let resolution = rows::resolution(row)?;
+    Ok(found.map(|kept| Reported { reading: kept.reading, seq: kept.number.1, resolution }))
 }
 
 /// How far a gateway is, and in which epoch.
@@ -204,7 +223,7 @@ struct State {
 struct Place<'a> {
     gateway: i64,
     epoch_no: i64,
-    names: &'a HashMap<SeriesId, i64>,
+    names: &'a HashMap<SeriesId, u32>,
 }
 
 fn number(db: &Connection, id: GatewayId) -> Result<Option<i64>, Trouble> {
@@ -282,7 +301,7 @@ fn enter(
         Some(state) if state.known.epoch == epoch => state,
         None => begin(db, gateway, epoch, now_ms)?,
         Some(_) if has_epoch(db, gateway, epoch)? => {
-            raise_clone(db, gateway, now_ms)?;
+            raise(db, gateway, AlarmCode::Clone, Concerned::default(), now_ms)?;
             return Ok(Err(Refusal::Clone));
         }
         Some(_) => {
@@ -301,7 +320,7 @@ fn refuse(
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
     if refusal == Refusal::Clone {
-        raise_clone(db, gateway, now_ms)?;
+        raise(db, gateway, AlarmCode::Clone, Concerned::default(), now_ms)?;
     } else {
         heard(db, gateway, 0, now_ms)?;
     }
@@ -324,7 +343,7 @@ fn names(
     gateway: i64,
     epoch_no: i64,
     readings: &[SyncReading],
-) -> Result<Result<HashMap<SeriesId, i64>, Refusal>, Trouble> {
+) -> Result<Result<HashMap<SeriesId, u32>, Refusal>, Trouble> {
     let mut statement = db.prepare_cached(
         "SELECT series FROM series_name WHERE gateway = ?1 AND epoch_no = ?2 AND name = ?3",
     )?;
@@ -347,16 +366,22 @@ fn names(
 }
 
 /// Whether `reading`, which should have been stored before, was; or was corrected since.
-fn same_as_stored(db: &Connection, at: Place<'_>, reading: &SyncReading) -> Result<bool, Trouble> {
+fn same_as_stored(
+    db: &Connection,
+    at: Place<'_>,
+    reading: &SyncReading,
+    unfolded: &mut Unfolded,
+) -> Result<bool, Trouble> {
     let mut statement = db.prepare_cached(
         "SELECT epoch_no, seq, value_mantissa, flags
            FROM readings
           WHERE gateway = ?1 AND series = ?2 AND ts = ?3",
     )?;
-    let series = at.names.get(&reading.series);
+    let series = at.names.get(&reading.series).copied().unwrap_or_default();
     let mut found = statement.query((at.gateway, series, reading.at_ms))?;
     let Some(row) = found.next()? else {
-        return Ok(false);
+        let folded = unfolded.at(db, at.gateway, series, reading.at_ms)?;
+        return Ok(folded.is_some_and(|folded| folded.holds(at.epoch_no, reading)));
     };
     let stored: (i64, i64) = (row.get(0)?, row.get(1)?);
     let ours = (at.epoch_no, reading.seq.cast_signed());
@@ -514,29 +539,33 @@ fn series_before(
     Ok(found)
 }
 
-/// One alarm for as long as nobody has looked, however often the two meet.
-fn raise_clone(db: &Connection, gateway: i64, now_ms: i64) -> Result<(), Trouble> {
-    let open: bool = db.query_row(
-        "SELECT EXISTS (SELECT 1
-                          FROM alarm
-                         WHERE gateway = ?1 AND code = ?2 AND cleared_ms IS NULL)",
-        (gateway, AlarmCode::Clone.as_str()),
-        |row| row.get(0),
-    )?;
-    if open { Ok(()) } else { raise(db, gateway, AlarmCode::Clone, (0, 0), now_ms) }
-}
-
+/// One alarm of a kind for as long as nobody has looked, however often there is reason for it.
 fn raise(
     db: &Connection,
     gateway: i64,
     code: AlarmCode,
-    (from, to): (u64, u64),
+    concerned: Concerned,
     now_ms: i64,
 ) -> Result<(), Trouble> {
-    db.prepare_cached(
-        "INSERT INTO alarm (gateway, code, from_seq, to_seq, since_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute((gateway, code.as_str(), from.cast_signed(), to.cast_signed(), now_ms))?;
+    let Concerned { from, to, count } = concerned;
+    let more = db
+        .prepare_cached(
+            "UPDATE alarm
+                SET from_seq = min(from_seq, :from), to_seq = max(to_seq, :to),
+                    concerned = concerned + :count
+              WHERE alarm = (SELECT max(alarm)
+                               FROM alarm
+                              WHERE gateway = :gateway AND code = :code AND cleared_ms IS NULL)",
+        )?
+        .execute(named_params! {
+            ":gateway": gateway, ":code": code.as_str(), ":from": from, ":to": to, ":count": count,
+        })?;
+    if more == 0 {
+        db.prepare_cached(
+            "INSERT INTO alarm (gateway, code, from_seq, to_seq, concerned, since_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((gateway, code.as_str(), from, to, count, now_ms))?;
+    }
     Ok(())
 }

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cloud_sync::{Building, BuildingMeter, Identity, Pace, SyncStatus, Uploader, enrol};
+use cloud_sync::{
+    Budget, Building, BuildingMeter, Identity, Pace, SyncStatus, Uploader, Way, enrol,
+};
 use metering::{Clock, GatewayId, Medium, Moment, SeriesId, SiteId};
 use own_postgres::OwnPostgres;
 use portfolio::config::{Config, GatewaysListener, PeopleListener, PostgresConfig};
@@ -109,6 +111,7 @@ impl Cloud {
             gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
             people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
             database,
+            probe: false,
             log_filter: String::new(),
         };
         let mut cloud =
@@ -159,7 +162,7 @@ impl Cloud {
 
     pub(crate) async fn identity(&self, gateway: GatewayId) -> Identity {
         let code = self.code("Kvernhusgata 4").await;
-        enrol(&self.url(), &code, gateway, &*self.clock).await.unwrap()
+        enrol(&self.url(), &code, gateway, &*self.clock, &Way::default()).await.unwrap()
     }
 
     /// Where its PostgreSQL is, if it has one.
@@ -306,12 +309,22 @@ pub(crate) struct Gateway {
     pub(crate) building: watch::Sender<Arc<Building>>,
     pub(crate) status: watch::Receiver<SyncStatus>,
     pub(crate) hurry: Arc<Notify>,
+    pub(crate) way: Way,
+    pub(crate) pace: Pace,
+    pub(crate) budget: watch::Sender<Option<Budget>>,
     told: watch::Sender<SyncStatus>,
     running: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
 /// So fast that a test does not wait for the next round.
-pub(crate) const FAST: Pace = Pace { every: Duration::from_millis(5), spread: Duration::ZERO };
+///
+/// Nothing but readings is on the line, so that a test knows what it cuts.
+pub(crate) const FAST: Pace = Pace {
+    every: Duration::from_millis(5),
+    spread: Duration::ZERO,
+    latest: Duration::from_secs(1),
+    accounts: None,
+};
 
 impl Gateway {
     pub(crate) fn new(identity: Option<Identity>) -> Self {
@@ -324,6 +337,9 @@ impl Gateway {
             building: watch::Sender::new(Arc::new(building())),
             status,
             hurry: Arc::new(Notify::new()),
+            way: Way::default(),
+            pace: FAST,
+            budget: watch::Sender::new(None),
             told,
             running: None,
         }
@@ -337,7 +353,9 @@ impl Gateway {
             identity: self.identity.clone(),
             status: self.told.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            pace: FAST,
+            pace: self.pace,
+            way: self.way.clone(),
+            budget: self.budget.subscribe(),
             hurry: Arc::clone(&self.hurry),
         };
         let shutdown = CancellationToken::new();

@@ -76,6 +76,7 @@ fn is_a_process() {
             password_file: None,
             authority: None,
         }),
+        probe: false,
         log_filter: String::new(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -17,6 +17,8 @@ use crate::MeterAddress;
 pub enum Trouble {
     /// The port cannot be used.
     PortDown,
+    /// The wire is held down: nobody on it can say anything.
+    BusShort,
     /// Broken bytes come wherever an answer is due: the wire runs at another speed or parity.
     WrongSpeed,
     /// No meter says a byte.
@@ -51,8 +53,9 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them, the one that explains most first.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::PortDown,
+        Self::BusShort,
         Self::WrongSpeed,
         Self::NobodyAnswers,
         Self::TooManyLoads,
@@ -74,6 +77,7 @@ impl Trouble {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PortDown => "port_down",
+            Self::BusShort => "bus_short",
             Self::WrongSpeed => "wrong_speed",
             Self::NobodyAnswers => "nobody_answers",
             Self::TooManyLoads => "too_many_loads",
@@ -98,6 +102,12 @@ impl Trouble {
             Self::PortDown => {
                 "Check the converter's power, its network cable or USB plug, and the port in \
                  site.toml."
+            }
+            Self::BusShort => {
+                "Look at the level converter: its light for a short circuit or too much current is on. \
+                 Take the wire off it and measure between the two wires; then connect branch by \
+                 branch: the one that brings the fault back has it, a pinched cable or a meter that is \
+                 broken."
             }
             Self::WrongSpeed => {
                 "Try the other speeds (most meters talk at 2400, old ones at 300), set `baud` of \
@@ -191,6 +201,10 @@ impl Finding {
         let at = if name.is_empty() { format!("the meter at {address}") } else { name.to_owned() };
         match self.trouble {
             Trouble::PortDown => "the port of the bus cannot be used".to_owned(),
+            Trouble::BusShort => {
+                "the wire is held down, most likely by a short circuit: none of its meters can answer"
+                    .to_owned()
+            }
             Trouble::WrongSpeed => format!(
                 "broken bytes come where answers are due, at {count} of {of} meters: the wire most \
                  likely runs at another speed or parity"
@@ -296,6 +310,13 @@ pub(super) fn findings(
 /// What explains that nobody answers; whether there was such.
 fn everywhere(patients: &[Patient<'_>], found: &mut Vec<Finding>) -> bool {
     let all = size(patients.len());
+    // One that holds the wire down is heard by whoever is asked.
+    let is_held = |it: &Patient<'_>| it.record.last == Last::HeldDown && it.record.in_vain >= 2;
+    if !patients.is_empty() && patients.iter().all(is_held) {
+        let since_ms = patients.iter().filter_map(|it| it.record.silent_since_ms).min();
+        found.push(Finding { since_ms, ..Finding::of_wire(Trouble::BusShort, all, all) });
+        return true;
+    }
     let nobody = patients
         .iter()
         .all(|it| it.record.in_vain >= 2 && matches!(it.record.last, Last::Silent | Last::Garbled));

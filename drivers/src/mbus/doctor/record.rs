@@ -100,6 +100,8 @@ pub enum Last {
     Silent,
     /// Something came that is no answer.
     Garbled,
+    /// Nothing came but that the wire is held down.
+    HeldDown,
     /// An answer came that is held back.
     Held,
     /// Another device answered than is configured.
@@ -157,7 +159,7 @@ impl Record {
             Last::Held => counts.held = 1,
             Last::Other => counts.others = 1,
             Last::Garbled if traffic.answers > 0 => counts.clashes = 1,
-            Last::None | Last::Silent | Last::Garbled | Last::Refused => {}
+            Last::None | Last::Silent | Last::Garbled | Last::HeldDown | Last::Refused => {}
         }
         self.all.add(&counts);
         self.lately.add(&counts);
@@ -221,6 +223,7 @@ fn last_of(ended: &Result<Readout, ReadError>) -> Last {
         Ok(_) => Last::Answered,
         Err(ReadError::Silent { .. } | ReadError::SilentBehindGateway { .. }) => Last::Silent,
         Err(ReadError::Garbled { cause: Garble::Alike { .. }, .. }) => Last::Held,
+        Err(ReadError::Garbled { cause: Garble::HeldDown, .. }) => Last::HeldDown,
         Err(ReadError::Garbled { .. }) => Last::Garbled,
         Err(ReadError::WrongMeter { expected, found, .. }) => {
             let near = expected.parse().ok().zip(found.parse().ok());

@@ -3,13 +3,13 @@
 use broker::{Broker, Limits, NewUser, Users};
 use chrono::{TimeZone as _, Utc};
 use metering::{MeterId, Origin, Quantity, Trust};
-use mqtt_client::Will;
+use mqtt_client::{Address, Client, Options, Will};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::mqtt::DeviceName;
-use crate::port::BrokerAt;
+use crate::port::{BrokerAt, PortSettings};
 
 /// Long enough for a machine with much to do.
 const SOON: Duration = Duration::from_mins(1);

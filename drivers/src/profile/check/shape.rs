@@ -43,6 +43,8 @@ pub(super) fn read(text: &str) -> Shape {
     }
     // Tables out of which something was cut: that it is missing now is no mistake of its own.
     let mut damaged: Vec<Range<usize>> = Vec::new();
+    // The same of the file itself, by name: one key of it says nothing of the others.
+    let mut cut_off: BTreeSet<String> = BTreeSet::new();
     for _ in 0..MOST {
         let error = match File::deserialize(Deserializer::from(root.clone())) {
             Ok(file) => {
@@ -54,8 +56,11 @@ pub(super) fn read(text: &str) -> Shape {
         let span = error.span().unwrap_or_default();
         let done = match missing(error.message()) {
             Some(name) if span == root.span() => {
-                let advice = format!("`{name}` is missing: a profile begins with what it is of");
-                shape.mistakes.push((0, advice));
+                if !cut_off.contains(name) {
+                    let advice =
+                        format!("`{name}` is missing: a profile begins with what it is of");
+                    shape.mistakes.push((0, advice));
+                }
                 stand_in(root.get_mut(), name)
             }
             Some(name) => {
@@ -66,8 +71,18 @@ pub(super) fn read(text: &str) -> Shape {
                     || drop_around(root.get_mut(), &span, &mut shape.lost)
             }
             None => {
-                shape.mistakes.push(told(&error));
-                cut(&mut root, &span, &mut damaged)
+                let (at, advice) = told(&error);
+                // serde names the key that it does not know, and not the one of a value.
+                let advice = match key_of(root.get_ref(), &span) {
+                    Some(key) => format!("`{key}`: {advice}"),
+                    None => advice,
+                };
+                shape.mistakes.push((at, advice));
+                let before: Vec<String> = names(root.get_ref());
+                let done = cut(&mut root, &span, &mut damaged);
+                let after = names(root.get_ref());
+                cut_off.extend(before.into_iter().filter(|name| !after.contains(name)));
+                done
             }
         };
         if !done {
@@ -79,6 +94,24 @@ pub(super) fn read(text: &str) -> Shape {
 
 fn told(error: &Error) -> (usize, String) {
     (error.span().unwrap_or_default().start, error.message().to_owned())
+}
+
+fn names(table: &DeTable<'_>) -> Vec<String> {
+    table.keys().map(|key| key.get_ref().to_string()).collect()
+}
+
+/// The key of the value at `span`, the innermost if there are several.
+fn key_of<'a>(table: &'a DeTable<'_>, span: &Range<usize>) -> Option<&'a str> {
+    let (key, value) = table.iter().find(|(_, value)| holds(value, span))?;
+    let within = |value: &'a Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::Table(inner) => key_of(inner, span),
+        _ => None,
+    };
+    let inner = match value.get_ref() {
+        DeValue::Array(items) => items.iter().find_map(within),
+        _ => within(value),
+    };
+    Some(inner.unwrap_or(key.get_ref()))
 }
 
 /// The field that serde misses.

@@ -82,7 +82,7 @@ fn a_thermometer_tells_no_power_on_value() {
     assert_eq!(profile.wires(), ["1-Wire"]);
     let (spec, wire) = profile.onewire_register().unwrap();
     assert_eq!(wire.family, 0x28);
-    assert_eq!(spec.of_millidegrees(-127_000).0, Err(metering::NoReading::Invalid));
+    assert_eq!(spec.of_millidegrees(-127_000).0, Err(NoReading::Invalid));
     let (value, quality) = spec.of_millidegrees(125_001);
     assert_eq!(
         (value.unwrap().to_string().as_str(), quality),

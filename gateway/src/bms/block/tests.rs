@@ -31,6 +31,9 @@ fn site() -> Site {
             address: "1".to_owned(),
             medium: None,
             profile: None,
+            place: None,
+            tags: Vec::new(),
+            serial: None,
             part_of: None,
             poll_every: Duration::from_mins(1),
             simulated: false,
@@ -162,4 +165,14 @@ fn the_gateway_tells_that_it_lives() {
     assert_eq!(halves(1_800_000_075), [block[2], block[3]]);
     assert_eq!([block[4], block[5]], [0, 65]);
     assert!(block[6..].iter().all(|word| *word == 0));
+}
+
+#[test]
+fn the_manual_names_every_quality() {
+    let manual = include_str!("../../../docs/operator/bms.md");
+    let qualities = Quality::ALL.iter().map(|it| u16::from(it.code()));
+    let reasons = NoReading::ALL.iter().map(|it| ABSENT + u16::from(it.code()));
+    for quality in qualities.chain([HELD, FINER, ABSENT]).chain(reasons) {
+        assert!(manual.contains(&format!("\n| {quality} | ")), "{quality}");
+    }
 }

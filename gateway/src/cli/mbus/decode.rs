@@ -126,6 +126,21 @@ impl Run<'_, '_> {
     }
 }
 
+/// Every byte of telegrams of one meter with its meaning.
+pub(in crate::cli) fn explained(telegrams: &[Vec<u8>], keys: &[Key]) -> Vec<Vec<WirePiece>> {
+    let mut table = vec![Format::EMPTY; FORMATS];
+    let mut listener = Listener::new(&mut table);
+    let mut told = Vec::with_capacity(telegrams.len());
+    for telegram in telegrams {
+        let mut scratch = Scratch::new();
+        let heard = listener.hear(telegram, keys, &mut scratch);
+        let mut pieces = Vec::new();
+        mbus::explain::of_heard(telegram, &heard, &mut |it| pieces.push(WirePiece::of(&it)));
+        told.push(pieces);
+    }
+    told
+}
+
 /// A line with spaces between the digits, keys and a receiver's words has a thousand or two.
 const LONGEST: u64 = 64 * 1024;
 

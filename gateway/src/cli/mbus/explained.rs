@@ -9,7 +9,7 @@ use super::wrap::wrapped;
 
 /// Some bytes that mean one thing.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct WirePiece {
+pub(in crate::cli) struct WirePiece {
     /// Counted from the first byte of the telegram as it was given.
     offset: usize,
     length: usize,
@@ -56,7 +56,7 @@ impl WirePiece {
 }
 
 /// Three columns: where, the bytes, what they mean.
-pub(super) fn for_people(pieces: &[WirePiece]) -> String {
+pub(in crate::cli) fn for_people(pieces: &[WirePiece]) -> String {
     let mut text = String::from("byte  hex                      meaning\n");
     let mut title = String::new();
     for piece in pieces {

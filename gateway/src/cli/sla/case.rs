@@ -13,6 +13,7 @@ use ledger::case::{
 };
 use ledger::{Interval, Limit, Month, Period, Terms, Tiers};
 use serde_json::{Map, Value};
+use web_ui::hundredths;
 
 /// A case and the name that its result carries.
 #[derive(Clone, Debug, PartialEq)]
@@ -380,17 +381,6 @@ fn instant(text: &str) -> Option<i64> {
     };
     let time = day.and_hms_opt(two(h1, h0)?, two(m1, m0)?, two(s1, s0)?)?;
     Some(time.and_utc().timestamp())
-}
-
-/// `99.5`, `99.50` or `99`, in hundredths of a percent.
-pub(super) fn hundredths(text: &str) -> Option<u16> {
-    let (whole, rest) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(rest) || rest.len() > 2 {
-        return None;
-    }
-    let rest: u16 = format!("{rest:0<2}").parse().ok()?;
-    whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(rest)
 }
 
 /// `YYYY-MM-DD` and nothing else.

@@ -20,6 +20,7 @@ use super::super::{Out, Where, block_on};
 use crate::clock::SystemClock;
 use crate::evidence::{self, Proofs};
 use crate::keys::Keys;
+use crate::ledger_keys::LedgerKeys;
 use crate::scribe::{self, COUNTERSIGNED_SETTING};
 
 #[derive(Debug, clap::Args)]
@@ -42,8 +43,11 @@ pub(in crate::cli) struct ShowStatement {
     /// Outages and exclusions as CSV
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Every minute of the month as CSV: down, unknown and excluded seconds
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    minutes: bool,
     /// As a sheet of A4, into this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv", "minutes"])]
     pdf: Option<PathBuf>,
     /// As it was told in this entry of the ledger; without it, as it is now
     #[arg(long, value_name = "NUMBER")]
@@ -106,7 +110,9 @@ impl Kept {
             Ok(proofs)
         })?;
         let countersigned = countersigned.and_then(|note| note.parse().ok());
-        let note = scribe::checkpoint(&chain, SystemClock::new().now().wall_ms(), &device(state)?);
+        let key = LedgerKeys::open(state, &device(state)?).of(&chain);
+        let key = key.context("the key that signs the ledger is not in `keys/`")?;
+        let note = scribe::checkpoint(&chain, SystemClock::new().now().wall_ms(), &key);
         let notes = countersigned.into_iter().chain([note]).collect();
         Ok(Self { chain, notes, proofs })
     }
@@ -161,6 +167,8 @@ impl ShowStatement {
             out.object(&statement::statement(&statement))?;
         } else if self.csv {
             out.text(&documents::csv(&statement::table(&statement)))?;
+        } else if self.minutes {
+            out.text(&documents::csv(&statement::minutes(&statement)))?;
         } else {
             out.text(&statement::text(&statement))?;
         }
@@ -219,7 +227,11 @@ impl ShowKey {
         let keys = Keys::open(&machine.state, &SystemClock::new())
             .context("the gateway's keys cannot be used")?;
         let name = evidence::name(keys.gateway.uuid().into_bytes());
-        let key = Verifier::new(&name, keys.device.verifying_key().to_bytes());
+        // Before there is a ledger it is the one that it will begin with.
+        let now = Kept::read(&machine.state).ok();
+        let now = now.and_then(|kept| kept.chain.key_at(kept.chain.head().seq));
+        let key = now.unwrap_or_else(|| keys.device.verifying_key().to_bytes());
+        let key = Verifier::new(&name, key);
         let key = key.context("the gateway has no name")?.to_string();
         if out.json {
             out.object(&json!({"key": key}))?;

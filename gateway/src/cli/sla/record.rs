@@ -4,26 +4,23 @@
 //! Nothing that was written is ever changed: `correction` writes that an entry is not in force.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, FixedOffset, NaiveDate};
-use chrono_tz::Tz;
+use chrono::{DateTime, FixedOffset};
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
-use ledger::case::{Claim, Ground, Notice, Ore, Policy, Status};
+use ledger::Interval;
+use ledger::case::{Claim, Ground, Notice, Status};
 use ledger::entry::{
-    Answer, Battery, BatteryEvent, BeforeCase, Claimed, Contract, Correction, Fact, Invoked,
-    Progress, Proof, Step,
+    Answer, Battery, BatteryEvent, Claimed, Contract, Correction, Fact, Invoked, Progress, Proof,
+    Step,
 };
-use ledger::{Interval, Limit, Terms, Tiers};
-use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::MOST_PROOF;
+use web_ui::Agreement;
 
 use super::super::{Out, Where, block_on, read_config};
-use super::case::hundredths;
 use crate::control::{self, Reply, Request};
 
 /// What is written down.
@@ -79,6 +76,9 @@ pub(in crate::cli) enum Record {
         /// acknowledged, disputed or credited
         #[arg(long)]
         step: Step,
+        /// What stands behind it
+        #[arg(long, value_name = "FILE")]
+        proof: Vec<PathBuf>,
         #[command(flatten)]
         said: Said,
         #[command(flatten)]
@@ -167,22 +167,14 @@ impl Record {
             }
         }
         let request = Request::Record { fact: HEXLOWER.encode(&fact.to_bytes()) };
-        let reply = block_on(async { Ok(control::ask(&machine.state, &request).await) })?;
-        match reply.context("the running gateway does not answer")? {
-            Some(Reply::Recorded(seq)) if out.json => out.object(&json!({"entry": seq}))?,
-            Some(Reply::Recorded(seq)) => out.line(&format!("entry {seq} of the ledger"))?,
-            Some(Reply::Refused(because)) => bail!("{because}"),
-            Some(_) => bail!("the running gateway is of another version"),
-            None => bail!("the gateway is not running; it alone writes into the ledger"),
-        }
-        Ok(true)
+        recorded(&machine.state, &request, out)
     }
 
     /// What is attached, for the gateway to keep.
     fn documents(&self) -> anyhow::Result<Vec<Vec<u8>>> {
         let files = match self {
             Self::Exclusion(it) => &it.proof,
-            Self::Claim { proof, .. } => proof,
+            Self::Claim { proof, .. } | Self::Progress { proof, .. } => proof,
             _ => return Ok(Vec::new()),
         };
         let read = |file: &PathBuf| {
@@ -216,8 +208,9 @@ impl Record {
                 };
                 (Fact::Claim(Claimed { month, claim, who, proofs: proofs(&proof)? }), files)
             }
-            Self::Progress { month, step, said: Said { who, why: note }, files } => {
-                (Fact::Progress(Progress { month, step, who, note }), files)
+            Self::Progress { month, step, proof, said: Said { who, why: note }, files } => {
+                let proofs = proofs(&proof)?;
+                (Fact::Progress(Progress { month, step, who, note, proofs }), files)
             }
             Self::Battery { product, event, who, files } => {
                 (Fact::Battery(Battery { product, event, who }), files)
@@ -226,6 +219,32 @@ impl Record {
                 (Fact::Correction(Correction { of, who, why, instead: None }), files)
             }
         })
+    }
+}
+
+/// Has the running gateway write an entry.
+fn recorded(state: &Path, request: &Request, out: &mut Out) -> anyhow::Result<bool> {
+    let reply = block_on(async { Ok(control::ask(state, request).await) })?;
+    match reply.context("the running gateway does not answer")? {
+        Some(Reply::Recorded(seq)) if out.json => out.object(&json!({"entry": seq}))?,
+        Some(Reply::Recorded(seq)) => out.line(&format!("entry {seq} of the ledger"))?,
+        Some(Reply::Refused(because)) => bail!("{because}"),
+        Some(_) => bail!("the running gateway is of another version"),
+        None => bail!("the gateway is not running; it alone writes into the ledger"),
+    }
+    Ok(true)
+}
+
+/// The running gateway makes the key and writes the entry.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ChangeKey {
+    #[command(flatten)]
+    files: Where,
+}
+
+impl ChangeKey {
+    pub(in crate::cli) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
+        recorded(&self.files.machine()?.state, &Request::ChangeKey, out)
     }
 }
 
@@ -260,169 +279,15 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
-/// A contract as people write it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written {
-    line: String,
-    customer: String,
-    vendor: String,
-    #[serde(default = "oslo")]
-    time_zone: String,
-    start: Option<String>,
-    end: Option<String>,
-    annual_fee: String,
-    #[serde(default = "nok")]
-    currency: String,
-    #[serde(default = "norwegian_vat")]
-    vat_permille: u16,
-    #[serde(default)]
-    policy: Settings,
-    /// From which uptime on how much is credited; the usual ones if there are none.
-    #[serde(default)]
-    tier: Vec<WrittenTier>,
-    /// The limit of all liability in twelve months.
-    liability_cap: Option<String>,
-    claim_days: Option<u16>,
-    notice_days: Option<u8>,
-    /// The sites that have this one fee.
-    #[serde(default)]
-    sites: Vec<String>,
-}
-
-/// One tier as people write it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WrittenTier {
-    below: String,
-    credit: u8,
-}
-
-/// Where the contract is silent: each setting by its word, the default if it is left out.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    short_rule: Option<String>,
-    straddle: Option<String>,
-    unknown: Option<String>,
-    denominator: Option<String>,
-    notice_rule: Option<String>,
-    breach_moment: Option<String>,
-    single_vantage: Option<String>,
-    partial_month: Option<String>,
-    late_notice: Option<String>,
-    recovery_successes: Option<String>,
-    credit_without_next_bill: Option<String>,
-    link: Option<String>,
-}
-
-fn oslo() -> String {
-    "Europe/Oslo".to_owned()
-}
-
-fn nok() -> String {
-    "NOK".to_owned()
-}
-
-const fn norwegian_vat() -> u16 {
-    250
-}
-
 fn contract(text: &str) -> anyhow::Result<Contract> {
-    let written: Written = toml::from_str(text)?;
-    let date = |date: Option<String>| -> anyhow::Result<Option<NaiveDate>> {
-        let parse = |text: String| {
-            text.parse().with_context(|| format!("`{text}` is not a date such as 2026-11-01"))
-        };
-        date.map(parse).transpose()
-    };
-    let terms = terms(&written)?;
-    let settings = written.policy;
-    let fee = &written.annual_fee;
-    Ok(Contract {
-        line: written.line,
-        customer: written.customer,
-        vendor: written.vendor,
-        zone: written.time_zone.parse::<Tz>().ok().with_context(|| {
-            format!("`{}` is not the IANA name of a time zone", written.time_zone)
-        })?,
-        start: date(written.start)?,
-        end: date(written.end)?,
-        annual: ore(fee).with_context(|| format!("`{fee}` is not a sum such as \"12000.00\""))?,
-        currency: written.currency,
-        vat_permille: written.vat_permille,
-        policy: Policy {
-            short_rule: word("short_rule", settings.short_rule)?,
-            straddle: word("straddle", settings.straddle)?,
-            unknown: word("unknown", settings.unknown)?,
-            denominator: word("denominator", settings.denominator)?,
-            notice_rule: word("notice_rule", settings.notice_rule)?,
-            breach_moment: word("breach_moment", settings.breach_moment)?,
-        },
-        before: BeforeCase {
-            single_vantage: word("single_vantage", settings.single_vantage)?,
-            partial_month: word("partial_month", settings.partial_month)?,
-            late_notice: word("late_notice", settings.late_notice)?,
-            recovery_successes: word("recovery_successes", settings.recovery_successes)?,
-            credit_without_next_bill: word(
-                "credit_without_next_bill",
-                settings.credit_without_next_bill,
-            )?,
-            line: word("link", settings.link)?,
-        },
-        terms,
-    })
-}
-
-/// What a contract sets otherwise than is usual.
-fn terms(written: &Written) -> anyhow::Result<Terms> {
-    let usual = Terms::default();
-    let limit = |tier: &WrittenTier| {
-        let below = hundredths(&tier.below)
-            .with_context(|| format!("tier: `{}` is not a percentage such as 99.5", tier.below))?;
-        Ok(Limit { below, credit: tier.credit })
-    };
-    let limits: Vec<Limit> = written.tier.iter().map(limit).collect::<anyhow::Result<_>>()?;
-    let tiers = if limits.is_empty() { usual.tiers } else { Tiers::new(limits).context("tier")? };
-    let cap = written.liability_cap.as_deref().map(|sum| {
-        ore(sum)
-            .with_context(|| format!("liability_cap: `{sum}` is not a sum such as \"12000.00\""))
-    });
-    Ok(Terms {
-        tiers,
-        cap: cap.transpose()?,
-        claim_days: written.claim_days.unwrap_or(usual.claim_days),
-        notice_days: written.notice_days.unwrap_or(usual.notice_days),
-        sites: written.sites.clone(),
-    })
-}
-
-/// The setting of this word.
-fn word<T>(name: &'static str, word: Option<String>) -> anyhow::Result<T>
-where
-    T: Default + FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    match word {
-        None => Ok(T::default()),
-        Some(word) => word.parse().with_context(|| format!("policy.{name}")),
-    }
-}
-
-/// `12000.00` or `12000`, in hundredths.
-fn ore(text: &str) -> Option<Ore> {
-    let (whole, hundredths) = text.split_once('.').unwrap_or((text, "00"));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-    if !digits(whole) || !digits(hundredths) || hundredths.len() != 2 {
-        return None;
-    }
-    let (whole, hundredths): (i64, i64) = (whole.parse().ok()?, hundredths.parse().ok()?);
-    Ore::new(whole.checked_mul(100)?.checked_add(hundredths)?)
+    toml::from_str::<Agreement>(text)?.contract().map_err(anyhow::Error::msg)
 }
 
 #[cfg(test)]
 mod tests {
-    use ledger::case::ShortRule;
+    use chrono_tz::Tz;
+    use ledger::case::{Policy, ShortRule};
+    use ledger::{Limit, Terms};
 
     use super::*;
 
@@ -455,15 +320,5 @@ mod tests {
         assert_eq!(said(&tier("ninety", 5)), "tier: `ninety` is not a percentage such as 99.5");
         assert!(said(&format!("{}{}", tier("99", 5), tier("99.9", 9))).contains("99.90 %"));
         assert!(said("liability_cap = \"much\"\n").starts_with("liability_cap: `much`"));
-    }
-
-    #[test]
-    fn a_sum_has_two_decimals_or_none() {
-        let of = |text| ore(text).map(Ore::ore);
-        assert_eq!(of("12000.00"), Some(1_200_000));
-        assert_eq!(of("12000"), Some(1_200_000));
-        for wrong in ["12000.5", "-1", "", ".50", "1e3", "12 000", "99999999999999999"] {
-            assert_eq!(of(wrong), None, "{wrong}");
-        }
     }
 }

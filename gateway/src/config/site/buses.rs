@@ -10,7 +10,7 @@ use metering::MeterId;
 use super::keys::{
     ANSWER_WITHIN, BAUD, BUS_ID, BUS_NAME, CONTACT, KIND, MAX_UNIT_LOADS, MEDIUM, METER_BUS,
     METER_ID, METER_NAME, METER_POLL_EVERY, OUTDOOR, PARITY, PART_OF, PAUSE_AFTER_CONNECT,
-    POLL_EVERY, PORT, PROFILE, SERIAL, SIMULATED, UNIT_LOADS,
+    POLL_EVERY, PORT, PROFILE, ROOM, SERIAL, SIMULATED, TAGS, UNIT_LOADS,
 };
 use super::{Bus, Meter, WireKind, heard, mqtt, telegramless};
 use crate::config::check::{Check, Section, nearest};
@@ -53,7 +53,7 @@ impl Buses {
         }
         match Self::settings(check, section, id.as_deref()) {
             Some((bus, poll_every)) if unique => {
-                let twin = self.known.iter().find(|known| known.bus.port == bus.port);
+                let twin = self.known.iter().find(|known| share(&known.bus, &bus));
                 if let Some(twin) = twin {
                     let advice = format!(
                         "port {} is taken by bus `{}` on line {}: a wire has one master, so put \
@@ -99,7 +99,7 @@ impl Buses {
         let answer_within = check.number(section, &ANSWER_WITHIN).map(Duration::from_millis);
         let pause_after_connect = check.number(section, &PAUSE_AFTER_CONNECT);
         let max_unit_loads = loads(check.number(section, &MAX_UNIT_LOADS));
-        let radio = heard::radio(check, section, kind);
+        let radio = heard::radio(check, section, kind, port.as_ref());
         let baud = check.number(section, &BAUD);
         let parity = check.text(section, &PARITY);
         let contact = check.text(section, &CONTACT).map(str::to_owned);
@@ -191,6 +191,8 @@ impl Buses {
         let name = check.text(section, &METER_NAME).map(str::to_owned);
         let bus_id = check.text(section, &METER_BUS);
         let serial = check.text(section, &SERIAL).map(str::to_owned);
+        let place = check.text(section, &ROOM).map(str::to_owned);
+        let tags = tags(check, section);
         let medium = check.text(section, &MEDIUM).and_then(|medium| medium.parse().ok());
         let own_interval = check.number(section, &METER_POLL_EVERY).and_then(PollEvery::new);
         let part_of = check.text(section, &PART_OF).and_then(|id| id.parse().ok());
@@ -245,6 +247,8 @@ impl Buses {
                 profile,
                 medium,
                 serial,
+                place,
+                tags,
                 part_of,
                 poll_every,
                 unit_loads,
@@ -272,6 +276,23 @@ impl Buses {
             }
         }
     }
+}
+
+/// Whether two buses are one wire. A broker carries what sensors say beside what is heard by radio.
+fn share(one: &Bus, other: &Bus) -> bool {
+    let is_broker = matches!(one.port, PortSettings::Broker(_));
+    one.port == other.port && !(is_broker && one.kind != other.kind)
+}
+
+/// None of a list that is refused: nothing is read of a file with a mistake.
+fn tags(check: &mut Check<'_>, section: Section<'_>) -> Vec<String> {
+    let tags = check.texts(section, &TAGS).unwrap_or_default();
+    let is_word = |tag: &String| (1..=40).contains(&tag.trim().chars().count());
+    if !tags.iter().all(is_word) {
+        check.refuse(section, &TAGS, None);
+        return Vec::new();
+    }
+    tags
 }
 
 fn loads(number: Option<u64>) -> Option<u32> {

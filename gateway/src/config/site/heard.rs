@@ -1,22 +1,25 @@
 //! The wires that are listened to: customer ports of electricity meters, radio receivers.
 
+use broker::Filter;
 use drivers::radio::{RadioMode, ReceiverKind};
 use drivers::{EarKind, MeterAddress, PortSettings};
 
 use super::WireKind;
 use super::buses::KnownBus;
 use super::keys::{
-    ADDRESS, ANSWER_WITHIN, ENERGY_STEP, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY,
+    ADDRESS, ANSWER_WITHIN, ENERGY_STEP, METER_BUS, MODE, PARITY, PORT, RECEIVER, SECONDARY, TOPIC,
 };
 use crate::config::check::{Check, Section};
 
 /// A receiver and what it listens for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Radio {
     /// Which one it is.
     pub receiver: ReceiverKind,
     /// What it listens for.
     pub mode: RadioMode,
+    /// Of receivers on an MQTT broker, under which topics they say what they hear.
+    pub topic: Option<String>,
 }
 
 /// A receiver that must be there is not, or is no receiver; it has been said.
@@ -27,9 +30,10 @@ pub(super) fn radio(
     check: &mut Check<'_>,
     section: Section<'_>,
     kind: Option<WireKind>,
+    port: Option<&PortSettings>,
 ) -> Result<Option<Radio>, Missing> {
     if kind != Some(WireKind::Listened(EarKind::Radio)) {
-        for key in [&RECEIVER, &MODE] {
+        for key in [&RECEIVER, &MODE, &TOPIC] {
             if section.has(key) && kind.is_some() {
                 let advice = format!("`{}` belongs to kind = \"wmbus\": leave it out", key.name);
                 check.mistake(section.place(key), advice);
@@ -54,7 +58,44 @@ pub(super) fn radio(
         let advice = "`mode` is set at what says the lines: leave it out here";
         check.mistake(section.place(&MODE), advice.to_owned());
     }
-    Ok(Some(Radio { receiver, mode }))
+    let topic = topic(check, section, port, receiver)?;
+    Ok(Some(Radio { receiver, mode, topic }))
+}
+
+/// Under which topics receivers say what they hear; `None` if it is not on a broker.
+fn topic(
+    check: &mut Check<'_>,
+    section: Section<'_>,
+    port: Option<&PortSettings>,
+    receiver: ReceiverKind,
+) -> Result<Option<String>, Missing> {
+    if !matches!(port, Some(PortSettings::Broker(_))) {
+        if section.has(&TOPIC) && port.is_some() {
+            let advice = "`topic` belongs to a port such as \"mqtt://own\": leave it out";
+            check.mistake(section.place(&TOPIC), advice.to_owned());
+        }
+        return Ok(None);
+    }
+    if receiver != ReceiverKind::Lines {
+        let advice = format!(
+            "receiver = \"{}\" is plugged in: receivers on a broker are \"lines\"",
+            receiver.code()
+        );
+        check.mistake(section.place(&RECEIVER), advice);
+        return Err(Missing);
+    }
+    if !section.has(&TOPIC) {
+        let advice = "`topic` is missing: under which topics the receivers say what they hear, \
+                      such as \"wmbus/#\"";
+        check.mistake(section.at, advice.to_owned());
+        return Err(Missing);
+    }
+    let topic = check.text(section, &TOPIC).ok_or(Missing)?;
+    if let Err(wrong) = topic.parse::<Filter>() {
+        check.mistake(section.place(&TOPIC), format!("topic = \"{topic}\": {wrong}"));
+        return Err(Missing);
+    }
+    Ok(Some(topic.to_owned()))
 }
 
 /// What one step of the energy registers is at a customer port, as a power of ten of 1 Wh.

@@ -57,6 +57,7 @@ pub(super) static BUS: Table = Table {
         &MAX_UNIT_LOADS,
         &RECEIVER,
         &MODE,
+        &TOPIC,
         &ENERGY_STEP,
         &CONTACT,
         &CONSENT,
@@ -176,7 +177,8 @@ pub(super) static RECEIVER: Key = Key {
     without: Without::Told("must be given for wireless M-Bus"),
     says: "Wireless M-Bus: which receiver it is. `im871a`: IMST iM871A or iM170A. `amb8465`: Amber or \
            Würth AMB8465, Metis. `cul`: CUL, nanoCUL and others with culfw. `lines`: whatever says \
-           lines of text with a telegram in hex, such as rtl_wmbus behind a TCP port.",
+           lines of text with a telegram in hex, such as rtl_wmbus behind a TCP port or receivers on \
+           an MQTT broker.",
 };
 
 pub(super) static MODE: Key = Key {
@@ -185,6 +187,14 @@ pub(super) static MODE: Key = Key {
     without: Without::Word("c+t"),
     says: "Wireless M-Bus: which mode of its meters the receiver listens for. `c+t` is both on an \
            amb8465, and `t` on a receiver that hears one at a time.",
+};
+
+pub(super) static TOPIC: Key = Key {
+    name: "topic",
+    takes: Takes::Text(200),
+    without: Without::Told("must be given for receivers that say what they hear on an MQTT broker"),
+    says: "Wireless M-Bus over MQTT: under which topics the receivers say what they hear, such as \
+           `wmbus/#`: `+` is one level of a topic, `#` all that follow.",
 };
 
 pub(super) static ENERGY_STEP: Key = Key {
@@ -211,6 +221,8 @@ pub(super) static METER: Table = Table {
         &PROFILE,
         &MEDIUM,
         &SERIAL,
+        &ROOM,
+        &TAGS,
         &PART_OF,
         &METER_POLL_EVERY,
         &UNIT_LOADS,
@@ -311,6 +323,22 @@ pub(super) static SERIAL: Key = Key {
            the meter is shown as exchanged.",
 };
 
+pub(super) static ROOM: Key = Key {
+    name: "place",
+    takes: Takes::Text(120),
+    without: Without::Told("not told"),
+    says: "Where it is: `Teknisk rom, ved varmeveksleren`. The pages show it beside the name.",
+};
+
+pub(super) static TAGS: Key = Key {
+    name: "tags",
+    takes: Takes::Written(
+        "a list of at most 8 words such as [\"riser A\", \"3rd floor\"], each of 1 to 40 characters",
+    ),
+    without: Without::Told("none"),
+    says: "Words by which people group their meters.",
+};
+
 pub(super) static PART_OF: Key = Key {
     name: "part_of",
     takes: Takes::Id,
@@ -352,7 +380,7 @@ pub(super) static CLOUD: Table = Table {
     repeats: false,
     says: "The portfolio service that the building's owner uses. Without it the gateway works on \
            its own.",
-    keys: &[&URL, &LINE, &REFERENCES],
+    keys: &[&URL, &LINE, &DATA, &PROXY, &PROXY_LOGIN, &REFERENCES],
 };
 
 pub(super) static URL: Key = Key {
@@ -368,6 +396,32 @@ pub(super) static LINE: Key = Key {
     without: Without::Word("wired"),
     says: "`metered` where each sent byte is paid for, as on a mobile line: sends and probes less \
            often.",
+};
+
+pub(super) static DATA: Key = Key {
+    name: "data_mb_a_month",
+    takes: Takes::Number(1, 1_000_000),
+    without: Without::Told("no limit"),
+    says: "How many megabytes may go to and from the portfolio in a calendar month, TLS and HTTP \
+           included, TCP and IP not. The sync spreads them over the month and waits where they do \
+           not suffice; the probes of the promise of uptime, about 28 MB on a metered line, go on \
+           and are set aside.",
+};
+
+pub(super) static PROXY: Key = Key {
+    name: "proxy",
+    takes: Takes::Written("a proxy such as \"http://10.0.0.9:3128\""),
+    without: Without::Told("straight"),
+    says: "The HTTP proxy through which the portfolio is reached. It makes a tunnel (`CONNECT`) \
+           and sees nothing of what goes through it.",
+};
+
+pub(super) static PROXY_LOGIN: Key = Key {
+    name: "proxy_login_file",
+    takes: Takes::Written("the path of a file, such as \"/var/lib/fyrhus/proxy.login\""),
+    without: Without::Told("no name and password"),
+    says: "The file with `NAME:PASSWORD` for the proxy, which the daemon's user alone may read. It \
+           is read at each connecting.",
 };
 
 pub(super) static REFERENCES: Key = Key {

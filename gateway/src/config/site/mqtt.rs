@@ -142,7 +142,11 @@ fn login(
 
 /// The outer `None` is for what is no path.
 #[expect(clippy::option_option, reason = "a mistake, no path, and a path")]
-fn path(check: &mut Check<'_>, section: Section<'_>, key: &Key) -> Option<Option<PathBuf>> {
+pub(super) fn path(
+    check: &mut Check<'_>,
+    section: Section<'_>,
+    key: &Key,
+) -> Option<Option<PathBuf>> {
     match check.text(section, key) {
         None => Some(None),
         Some(path) if path.starts_with('/') => Some(Some(PathBuf::from(path))),
@@ -173,15 +177,16 @@ pub(super) fn check_bus(
         _ => None,
     };
     let is_mqtt = kind == WireKind::Listened(EarKind::Mqtt);
-    if is_mqtt != at.is_some() {
-        let advice = if is_mqtt {
-            "a broker is \"mqtt://own\", \"mqtts://HOST:8883\" or \"mqtt://HOST:1883\""
-        } else {
-            "mqtt:// belongs to kind = \"mqtt\""
-        };
+    let may_be = is_mqtt || kind == WireKind::Listened(EarKind::Radio);
+    if is_mqtt && at.is_none() {
+        let advice = "a broker is \"mqtt://own\", \"mqtts://HOST:8883\" or \"mqtt://HOST:1883\"";
         check.mistake(section.place(&PORT), format!("port = \"{port}\": {advice}"));
     }
-    if !is_mqtt {
+    if at.is_some() && !may_be {
+        let advice = "mqtt:// belongs to kind = \"mqtt\", or to receivers of kind = \"wmbus\"";
+        check.mistake(section.place(&PORT), format!("port = \"{port}\": {advice}"));
+    }
+    if !is_mqtt && (at.is_none() || !may_be) {
         leave_out(check, section, &[&USER, &PASSWORD_FILE, &CA_FILE], "belongs to MQTT");
         return Some(BrokerLogin::default());
     }

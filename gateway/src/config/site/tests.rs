@@ -383,3 +383,53 @@ proptest::proptest! {
         let _ = Site::load(&text, PROFILES);
     }
 }
+
+/// A bus of radio receivers with `rest`, on a broker on which sensors are heard as well.
+fn on_a_broker(rest: &str) -> String {
+    format!(
+        "{HEAD}[[bus]]\nid = \"air\"\nkind = \"mqtt\"\nport = \"mqtt://own\"\n\
+         [[bus]]\nid = \"loft\"\nkind = \"wmbus\"\n{rest}\n"
+    )
+}
+
+#[test]
+fn receivers_say_what_they_hear_on_topics_of_a_broker() {
+    let lines = "receiver = \"lines\"\nport = \"mqtt://own\"\n";
+    let site = Site::load(&on_a_broker(&format!("{lines}topic = \"wmbus/#\"")), PROFILES).unwrap();
+    let radio = site.buses[1].radio.as_ref().unwrap();
+    assert_eq!(radio.topic.as_deref(), Some("wmbus/#"));
+
+    let login = "receiver = \"lines\"\nport = \"mqtts://broker:8883\"\ntopic = \"a/+/b\"\n\
+                 user = \"fyrhus\"\npassword_file = \"/etc/password\"";
+    let site = Site::load(&on_a_broker(login), PROFILES).unwrap();
+    assert_eq!(site.buses[1].login.user.as_deref(), Some("fyrhus"));
+
+    check(
+        &on_a_broker(lines),
+        &["line 9: `topic` is missing: under which topics the receivers say what they hear, such \
+         as \"wmbus/#\""],
+    );
+    check(
+        &on_a_broker("receiver = \"cul\"\nport = \"mqtt://own\"\ntopic = \"wmbus/#\""),
+        &["line 12: receiver = \"cul\" is plugged in: receivers on a broker are \"lines\""],
+    );
+    check(
+        &on_a_broker("receiver = \"cul\"\nport = \"serial:///dev/ttyUSB0\"\ntopic = \"a\""),
+        &["line 14: `topic` belongs to a port such as \"mqtt://own\": leave it out"],
+    );
+    check(
+        &format!(
+            "{HEAD}[[bus]]\nid = \"wire\"\nkind = \"mbus\"\nport = \"mqtt://own\"\ntopic = \"a\""
+        ),
+        &[
+            "line 8: port = \"mqtt://own\": mqtt:// belongs to kind = \"mqtt\", or to receivers of \
+             kind = \"wmbus\"",
+            "line 9: `topic` belongs to kind = \"wmbus\": leave it out",
+        ],
+    );
+    let twice = format!(
+        "{}[[bus]]\nid = \"twin\"\nkind = \"wmbus\"\n{lines}topic = \"x\"\n",
+        on_a_broker(&format!("{lines}topic = \"y\""))
+    );
+    assert!(Site::load(&twice, PROFILES).is_err(), "one bus hears all receivers of a broker");
+}

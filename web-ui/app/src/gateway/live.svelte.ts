@@ -27,6 +27,14 @@ export function liveRevision(): number {
   return revision;
 }
 
+const listeners = new Set<(event: LiveEvent) => void>();
+
+/** Tells every event as it comes, until the returned function is called. */
+export function onLive(listener: (event: LiveEvent) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
 /** How buses, store and cloud are doing; `null` for those who may not see it. */
 export function status(): Status | null {
   return newest;
@@ -51,6 +59,7 @@ export function listen(): () => void {
       serverSays(event.at);
       meters = { ...meters, ...event.meters };
       revision = event.revision;
+      for (const listener of listeners) listener(event);
     });
     source.addEventListener('status', ({ data }: MessageEvent<string>) => {
       alive();

@@ -7,7 +7,7 @@ import { can } from './session.svelte';
 export function pages(): NavItem[] {
   return [
     { href: '/', icon: 'overview', word: t('nav.overview') },
-    { href: '/meters', icon: 'meters', word: t('nav.meters') },
+    { href: '/meters', icon: 'meters', word: t('nav.meters'), also: ['/plan'] },
     { href: '/analysis', icon: 'analysis', word: t('nav.analysis') },
     ...(can('inspect')
       ? ([
@@ -15,6 +15,11 @@ export function pages(): NavItem[] {
           { href: '/cloud', icon: 'cloud', word: t('nav.cloud'), short: t('nav.cloud.short') },
         ] as const)
       : []),
-    { href: '/setup', icon: 'setup', word: t('nav.setup') },
+    {
+      href: '/setup',
+      icon: 'setup',
+      word: t('nav.setup'),
+      also: ['/me', '/people', '/certificate'],
+    },
   ];
 }

@@ -54,6 +54,7 @@ export function lookText(item: Notice): string {
 
 /** A counter goes on while it is silent; what a sensor would have shown is gone. */
 function silenceOf({ code, params, since }: Notice): string {
+  if (code === 'clock' && Number(params['waiting'] ?? 0) > 0) return 'clock_waiting';
   if (code !== 'silent') return code;
   if (since === null) return 'silent_new';
   return params['medium'] === 'climate' ? 'silent_sensor' : code;

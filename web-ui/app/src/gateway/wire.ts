@@ -6,8 +6,20 @@ import type { Ability, MeterRow, MeterState, RegisterValue, Role, With } from '.
 
 export type Session = With<
   gen.Session,
-  { can: Ability[]; user: With<gen.SessionUser, { role: Role }> | null }
+  {
+    can: Ability[];
+    user: With<gen.SessionUser, { role: Role }> | null;
+    via: 'login' | LinkKind | 'token' | 'nothing';
+  }
 >;
+
+export type LinkKind = 'view' | 'edit' | 'screen';
+
+export type Link = With<gen.Link, { kind: LinkKind }>;
+
+export type MadeLink = With<gen.MadeLink, { link: Link }>;
+
+export type Ways = With<gen.Ways, { no_passkeys: 'address' | 'plain' | null }>;
 
 type Column = Mantissa | null;
 
@@ -66,8 +78,6 @@ export type BusDetail = gen.BusDetail;
 
 export type Status = With<gen.Status, { buses: BusStatus[] }>;
 
-export type User = With<gen.User, { role: Role }>;
-
 export type LiveEntry = With<gen.LiveMeter, { state: MeterState; values: RegisterValue[] }>;
 
 export type LiveEvent = With<gen.LiveEvent, { meters: Record<string, LiveEntry> }>;
@@ -81,18 +91,71 @@ export type Sla = With<gen.Sla, { months: SlaMonth[] }>;
 
 export type SlaStatement = With<gen.SlaStatement, { figures: SlaMonth }>;
 
+export type PlateCheck = With<
+  gen.PlateBody,
+  { verdict: 'same' | 'too_little' | 'too_much' | 'unit' | 'different' }
+>;
+
+export type Displayed = With<
+  gen.Displayed,
+  { kind: 'counter' | 'gauge' | 'flag'; plate: PlateCheck | null }
+>;
+
+export type PhysicsCheck = With<gen.PhysicsCheck, { verdict: 'good' | 'open' | 'wrong' }>;
+
+export type CommissionedMeter = With<
+  gen.CommissionedMeter,
+  { state: MeterState; values: Displayed[]; checks: PhysicsCheck[] }
+>;
+
+export type Commission = With<gen.Commission, { meters: CommissionedMeter[] }>;
+
+export type MeterList = With<
+  gen.MeterList,
+  { lines: With<gen.MeterListLine, { outcome: 'new' | 'changed' | 'same' | 'wrong' }>[] }
+>;
+
+export type Tried = With<
+  gen.Tried,
+  { tries: With<gen.TryBody, { heard: 'nothing' | 'noise' | 'meter' }>[] }
+>;
+
 export type {
+  AppSecret,
+  AuditEntry,
+  Agreement,
   Cloud,
   Finding,
   FoundMeter,
+  Happened,
+  HappenedEvent,
   ImportedKeys,
   Key,
   MeterHealth,
   Notice,
+  Passkey,
+  Pin,
+  Plan,
+  RecoveryCodes,
+  SessionRow,
+  Port,
   Site,
+  SlaBooks,
   SlaExclusion,
   Stranger,
   Sync,
   Uptime,
   UptimeDay,
+  Version,
 } from '../lib/api.gen';
+
+export type MeterAnswer = gen.MeterAnswer;
+
+export type Paper = With<gen.Paper, { kind: 'pdf' | 'jpeg' }>;
+export type Papers = With<gen.Papers, { papers: Paper[] }>;
+export type Certificate = With<gen.Certificate, { kind: 'own' | 'brought' }>;
+export type Restore = With<
+  gen.Restore,
+  { state: 'none' | 'taking' | 'looking' | 'held' | 'failed' | 'going' }
+>;
+export type Backup = With<gen.Backup, { state: 'none' | 'making' | 'ready' | 'failed' }>;

@@ -6,11 +6,17 @@ export type ProblemCode =
   | 'claim_expired'
   | 'claim_spent'
   | 'claim_wrong'
+  | 'code_needed'
+  | 'code_wrong'
   | 'config_changed'
   | 'config_failed'
   | 'config_wrong'
+  | 'correction_refused'
   | 'counter_wrong'
   | 'disk_full'
+  | 'display_wrong'
+  | 'draw_none'
+  | 'enough'
   | 'enrol_clock'
   | 'enrol_code'
   | 'enrol_failed'
@@ -22,10 +28,13 @@ export type ProblemCode =
   | 'key_password'
   | 'key_wrong'
   | 'keys_failed'
+  | 'label_wrong'
   | 'last_owner'
   | 'ledger_broken'
   | 'ledger_failed'
   | 'ledger_refused'
+  | 'link_wrong'
+  | 'list_wrong'
   | 'login_again'
   | 'login_wrong'
   | 'malformed'
@@ -33,28 +42,48 @@ export type ProblemCode =
   | 'method'
   | 'name_taken'
   | 'name_wrong'
+  | 'no_app'
+  | 'no_backup'
   | 'no_config'
+  | 'no_photo'
+  | 'no_room'
   | 'no_scan'
   | 'no_scan_here'
   | 'no_statement'
   | 'no_such_bus'
   | 'no_such_key'
+  | 'no_such_link'
   | 'no_such_meter'
+  | 'no_such_paper'
+  | 'no_such_passkey'
+  | 'no_such_plan'
   | 'no_such_register'
   | 'no_such_route'
+  | 'no_such_session'
+  | 'no_such_token'
   | 'no_such_user'
+  | 'no_version'
   | 'not_allowed'
   | 'not_claimed'
   | 'not_logged_in'
   | 'origin'
+  | 'paper_wrong'
+  | 'passkey_host'
+  | 'passkey_wrong'
   | 'password_common'
   | 'password_long'
   | 'password_short'
+  | 'photo_wrong'
+  | 'piece_elsewhere'
+  | 'port_closed'
+  | 'port_taken'
+  | 'port_wrong'
   | 'scan_runs'
   | 'slowed'
   | 'span'
   | 'stopping'
   | 'store'
+  | 'too_fine'
   | 'too_large'
   | 'too_slow';
 
@@ -65,6 +94,7 @@ export type TroubleCode =
   | 'checksum'
   | 'foreign'
   | 'gone'
+  | 'held_down'
   | 'key_missing'
   | 'key_wrong'
   | 'misfit'
@@ -80,6 +110,7 @@ export type TroubleCode =
   | 'port_no_gpio'
   | 'port_no_onewire'
   | 'port_no_password'
+  | 'port_not_allowed'
   | 'port_not_serial'
   | 'port_refused'
   | 'port_speed'
@@ -142,6 +173,72 @@ export interface AccountPeriod {
   unplanned: number;
 }
 
+/** How a contract is read where it is silent: each setting by its word, as usual if it is left out. */
+export interface AgreedReading {
+  /** `month_end`, `crossing`, `first_outage` */
+  breach_moment: string | null;
+  /** `manual`, `refund` */
+  credit_without_next_bill: string | null;
+  /** `contract`, `real` */
+  denominator: string | null;
+  /** `whole_window`, `remainder_valid` */
+  late_notice: string | null;
+  /** `wired`, `metered` */
+  link: string | null;
+  /** `any_site`, `weighted` */
+  many_sites_one_fee: string | null;
+  /** `date_diff`, `clear_days`, `hours72` */
+  notice_rule: string | null;
+  /** `by_days`, `full_month` */
+  partial_month: string | null;
+  /** `2`, `1` */
+  recovery_successes: string | null;
+  /** `gross`, `net` */
+  short_rule: string | null;
+  /** `down`, `unknown` */
+  single_vantage: string | null;
+  /** `whole`, `per_month` */
+  straddle: string | null;
+  /** `up`, `down` */
+  unknown: string | null;
+}
+
+/** One tier as people write it. */
+export interface AgreedTier {
+  /** `99.50`, in percent. */
+  below: string;
+  /** In percent of the month's fee. */
+  credit: number;
+}
+
+/** A contract as people write it. */
+export interface Agreement {
+  /** The fee of a year, net of VAT: `12000.00` */
+  annual_fee: string;
+  claim_days: number | null;
+  currency: string;
+  customer: string;
+  /** The first day that is not covered any more; `null` if no end is agreed. */
+  end: string | null;
+  /** The limit of all liability in twelve months. */
+  liability_cap: string | null;
+  /** The number of the contract, or the line's name in it. */
+  line: string;
+  notice_days: number | null;
+  policy: AgreedReading;
+  /** The sites that have this one fee. */
+  sites: string[];
+  /** The first covered day; `null` for ever before. */
+  start: string | null;
+  /** Below which uptime how much is credited; the usual ones if there are none. */
+  tier: AgreedTier[];
+  /** Whose days and months they are: `Europe/Oslo` */
+  time_zone: string;
+  /** In tenths of a percent: 250 for 25 %. */
+  vat_permille: number;
+  vendor: string;
+}
+
 /** An exact amount: `1396.317 MWh`. */
 export interface Amount {
   /** The ASCII code of the unit: `kWh`, `m3`, `C`; `1` for a bare number. */
@@ -178,6 +275,50 @@ export interface Analysis {
   start: Time;
   /** ASCII code, of everything that was used; `null` if nothing is known of the span. */
   unit: string | null;
+}
+
+/** What an app shows. */
+export interface AppCode {
+  /** Six digits. */
+  code: string;
+}
+
+/** What an app needs. */
+export interface AppSecret {
+  /** To be typed, in base32. */
+  secret: string;
+  /** The same for a camera: `otpauth://totp/…`. */
+  uri: string;
+}
+
+/** Who did what. */
+export interface AuditEntry {
+  at: Time;
+  /** To what. */
+  detail: string;
+  /** Counted from 1, without a hole. */
+  number: number;
+  /** As a code: `login`, `user_added`, `link_used`. */
+  what: string;
+  /** By name; `gateway`, `clock` for what nobody did. */
+  who: string;
+}
+
+/** Where the newest backup stands. */
+export interface Backup {
+  at: Time | null;
+  /** Of one that is ready. */
+  bytes: number | null;
+  /** How many are free then. */
+  free: number | null;
+  /** Of one that failed for want of room: how many bytes are needed. */
+  needed: number | null;
+  /** `none`, `making`, `ready`, `failed`. */
+  state: string;
+  /** Who asked for it; empty if nobody did. */
+  who: string;
+  /** Why another failed, as one English sentence. */
+  why: string | null;
 }
 
 /** Amounts that can be added up. */
@@ -246,6 +387,14 @@ export interface BmsRegisters {
   unit: number;
 }
 
+/** What the building is called. */
+export interface Building {
+  name: string;
+  place?: string | null;
+  /** `Europe/Oslo` */
+  time_zone: string;
+}
+
 /** A bus and how it is doing. Its counts are those since the daemon started. */
 export interface Bus {
   /** Questions that were answered. */
@@ -300,6 +449,44 @@ export interface Cause {
   count: number;
 }
 
+/** The certificate that the pages come with. */
+export interface Certificate {
+  /** The SHA-256 of the authority's, which stays. */
+  authority: string;
+  /** Whether that is one of them. */
+  covered: boolean;
+  /** The names and addresses that it is for. */
+  covers: string[];
+  ends: Time | null;
+  /** Its SHA-256 as browsers show it. */
+  fingerprint: string;
+  /** Under which the gateway was asked now. */
+  host: string;
+  /** `own`, of the gateway's own authority, or `brought` by the owner. */
+  kind: string;
+  /** Why the one that the owner has brought is not used, as one English sentence. */
+  trouble: string | null;
+}
+
+/** What a plan is from now on. */
+export interface ChangedPlan {
+  name: string;
+  /** All that are on it. */
+  pins: Pin[];
+}
+
+/** What somebody is from now on. */
+export interface ChangedUser {
+  /** The meters of a tenant. */
+  meters?: string[];
+  /** Another password, for who has forgotten theirs. */
+  password?: string | null;
+  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  role: string;
+  /** Ask them for no code any more, because the app is lost. */
+  without_app?: boolean;
+}
+
 /** What the label or the terminal says, and who the owner will be. */
 export interface Claim {
   /** Capitals, spaces and dashes do not matter. */
@@ -312,6 +499,53 @@ export interface Claim {
 export interface Cloud {
   sync: Sync | null;
   uptime: Uptime | null;
+}
+
+/** How far commissioning is. */
+export interface Commission {
+  at: Time | null;
+  /** `untrusted`, `floor`, `holdover`, `synced`. */
+  clock: string;
+  /** Whether there is a building at all. */
+  has_site: boolean;
+  meters: CommissionedMeter[];
+  now: Time;
+  signed: SignedBody | null;
+  /** Where it stands: `claim`, `site`, `buses`, `scan`, `meters`, `plates`, `checks`, `cloud`, `report`; empty before the first. */
+  step: string;
+  /** The version of the configuration in force. */
+  version: number;
+  /** Who changed it last; empty if nobody did. */
+  who: string;
+}
+
+/** A meter and what was done with it. */
+export interface CommissionedMeter {
+  address: string;
+  bus: string;
+  checks: PhysicsCheck[];
+  draw: DrawBody | null;
+  id: string;
+  medium: string | null;
+  /** What its type is called. */
+  model: string | null;
+  name: string;
+  part_of: string | null;
+  /** The SHA-256 of each photo, in hex. */
+  photos: string[];
+  place: string | null;
+  read_at: Time | null;
+  /** Why the newest question has no answer. */
+  reason: string | null;
+  remark: string;
+  /** The number that it tells; `null` before its first answer. */
+  serial: string | null;
+  /** `ok`, `late`, `silent`, `new`. */
+  state: string;
+  tags: string[];
+  test: TestBody | null;
+  /** Those that can be compared with its display, the totals first. */
+  values: Displayed[];
 }
 
 /** An amount beside the usual one. */
@@ -355,6 +589,18 @@ export interface Cooled {
   volume_decimals: number;
   /** ASCII code and decimals of the volumes. */
   volume_unit: string;
+}
+
+/** What holds instead of a reading. */
+export interface CorrectionRequest {
+  /** When the reading was, to the millisecond; or when there should have been one. */
+  at: string;
+  /** `energy`, `flow_temperature`. */
+  register: string;
+  /** `48213.6`, or with its unit: `48213.6 kWh`. */
+  value: string;
+  /** For whoever asks later; 500 bytes at most. */
+  why: string;
 }
 
 /** What the counter shows from now on. */
@@ -403,11 +649,51 @@ export interface Device {
   vendor: string;
 }
 
+/** A value that a meter shows, and what somebody read off the display. */
+export interface Displayed {
+  /** `counter`, `gauge`, `flag`. */
+  kind: string;
+  plate: PlateBody | null;
+  register: string;
+  value: Amount;
+}
+
+/** An amount that is drawn while a meter counts. */
+export interface DrawBody {
+  at: Time;
+  counted: Amount | null;
+  drawn: Amount | null;
+  from: Amount;
+  register: string;
+}
+
+/** A timed draw. */
+export interface Drawing {
+  /** How much was drawn; left out to begin. */
+  drawn?: string | null;
+  register: string;
+  /** Of it: `l`, `m3`, `kWh`. */
+  unit?: string;
+}
+
 /** Which cloud, and the one-time code that it gave. */
 export interface Enrolment {
   code: string;
   /** `https://portfolio.example:9443` */
   url: string;
+}
+
+/** What happened to a meter's numbers. */
+export interface Events {
+  /** The newest first, at most 200. */
+  events: MeterEvent[];
+}
+
+/** A figure of a sentence. */
+export interface FigureBody {
+  name: string;
+  /** Decimal text. */
+  value: string;
 }
 
 /** One thing that is most likely wrong. */
@@ -475,6 +761,27 @@ export interface Gap {
   until: Time | null;
 }
 
+/** What happened. */
+export interface Happened {
+  /** The latest first. */
+  events: HappenedEvent[];
+  /** There are earlier ones. */
+  more: boolean;
+}
+
+/** Something that happened. */
+export interface HappenedEvent {
+  /** That of a notice, or `outage`, `configuration`. */
+  code: string;
+  from: Time;
+  /** The meter it is about, if that is still installed. */
+  meter: string | null;
+  number: number;
+  /** What its sentence needs. */
+  params: Record<string, string>;
+  until: Time | null;
+}
+
 /** How a wire is. Counts are kept over restarts. */
 export interface Health {
   /** What is most likely wrong, the likeliest cause first; empty if all is well. */
@@ -487,6 +794,23 @@ export interface Health {
   port_failures: number;
   /** What all meters draw together, 1.5 mA each. */
   unit_loads: number;
+}
+
+/** What a backup holds. */
+export interface HeldBackup {
+  bytes: number;
+  /** What is damaged in it, an English sentence each. */
+  damages: string[];
+  /** `2025-11` */
+  first_month: string | null;
+  gateway: string;
+  last_month: string | null;
+  meters: number;
+  /** What its building is called. */
+  name: string | null;
+  readings: number;
+  /** It is of this gateway. */
+  same: boolean;
 }
 
 /** What a register did. */
@@ -560,6 +884,24 @@ export interface KeyFile {
   password?: string | null;
 }
 
+/** A link, without its secret. */
+export interface Link {
+  ends: Time | null;
+  id: string;
+  /** `view`, `edit`, `screen`. */
+  kind: string;
+  made: Time;
+  made_by: string;
+  /** The meters that it shows; empty for all. */
+  meters: string[];
+  name: string;
+  /** Whether it can be opened: a screen's once. */
+  open: boolean;
+  used: Time | null;
+  /** How often it was opened. */
+  uses: number;
+}
+
 /** Meters whose newest values a page does not know yet. */
 export interface LiveEvent {
   at: Time;
@@ -584,8 +926,24 @@ export interface LiveMeter {
 
 /** A name and its password. */
 export interface Login {
+  /** What the app shows, or a recovery code, where one is asked for. */
+  code?: string | null;
   name: string;
   password: string;
+}
+
+/** A link that was just made. */
+export interface MadeLink {
+  link: Link;
+  /** What stands behind the `#` of the address: `https://GATEWAY/#fyl_…`. It is shown this once. */
+  secret: string;
+}
+
+/** A token that was just made. */
+export interface MadeToken {
+  /** What the program sends as `Authorization: Bearer …`. It is shown this once. */
+  secret: string;
+  token: Token;
 }
 
 /** The value that a meter is known by. */
@@ -652,6 +1010,13 @@ export interface Meter {
   today: Today | null;
 }
 
+/** What a meter said to one question. */
+export interface MeterAnswer {
+  at: Time | null;
+  /** As they came; none if they are not kept any more. */
+  telegrams: Telegram[];
+}
+
 /** A meter with everything that is known of it. */
 export type MeterDetail = Meter & {
   /** On its bus. */
@@ -672,6 +1037,26 @@ export type MeterDetail = Meter & {
   /** How long its last answer took. */
   took_ms: number | null;
 };
+
+/** One thing that happened to one register. */
+export interface MeterEvent {
+  /** When the new figure was read; of a correction, when the reading was. */
+  at: Time;
+  /** `rollover`, `reset`, `swap`, `unit`, `correction`. */
+  kind: string;
+  made: Time | null;
+  new: Amount;
+  new_serial: string;
+  old: Amount | null;
+  /** Why there was no figure; of a correction of something that was to be read. */
+  old_reason: string | null;
+  /** Of the device that showed the old figure; empty if it does not tell. */
+  old_serial: string;
+  register: string;
+  /** Of a correction: who made it, when and why. */
+  who: string | null;
+  why: string | null;
+}
 
 /** What one meter has shown on its wire. */
 export interface MeterHealth {
@@ -695,6 +1080,35 @@ export interface MeterHealth {
   since: Time;
   /** How many answers began within a time and not within that of the bin before. */
   times: Bin[];
+}
+
+/** What a list comes to. */
+export interface MeterList {
+  lines: MeterListLine[];
+  /** The version of the configuration that it was compared with, or that it made. */
+  version: number;
+}
+
+/** A key that would be another. */
+export interface MeterListChange {
+  after: string;
+  before: string;
+  key: string;
+}
+
+/** What a line comes to. */
+export interface MeterListLine {
+  /** Which keys would be others. */
+  changes: MeterListChange[];
+  /** Counted from 1. */
+  line: number;
+  name: string;
+  /** What was read in another way than it stands there, in English. */
+  notes: string[];
+  /** `new`, `changed`, `same`, `wrong`. */
+  outcome: string;
+  /** What is wrong with it, in English. */
+  wrong: string | null;
 }
 
 /** What went through one meter. */
@@ -721,6 +1135,16 @@ export interface Mistake {
   line: number;
 }
 
+/** Bytes to and from the cloud in a calendar month, TLS and HTTP included. */
+export interface MonthTraffic {
+  /** What may go over the line, if there is a limit. */
+  budget_bytes: number | null;
+  /** Of the probes of its uptime. */
+  probe_bytes: number;
+  /** Of the readings. */
+  sync_bytes: number;
+}
+
 /** A document that is kept, and what it is called. */
 export interface NamedProof {
   name: string;
@@ -733,6 +1157,24 @@ export interface NewAnswer {
   /** `accepted`, `disputed` or `rejected`. */
   status: string;
   why: string;
+}
+
+/** What a backup is to be opened with. */
+export interface NewBackup {
+  /** One line of at least 12 characters. It is not kept. */
+  passphrase: string;
+}
+
+/** A bus to be made or changed. */
+export interface NewBus {
+  baud?: number | null;
+  /** 1 to 64 of `a-z`, `0-9` and `-`. */
+  id: string;
+  /** `mbus`, `modbus`. */
+  kind: string;
+  name: string;
+  /** `serial:///dev/ttyUSB0`, `tcp://10.0.4.2:10001`. */
+  port: string;
 }
 
 /** That notice was given. */
@@ -767,6 +1209,41 @@ export interface NewExclusion {
   why: string;
 }
 
+/** A new link. */
+export interface NewLink {
+  /** How long it is good; until it is taken away if it is left out. */
+  days?: number | null;
+  /** `view`, `edit`, `screen`. */
+  kind: string;
+  /** The meters that it shows, by the hour; all if it is left out. */
+  meters?: string[];
+  /** For whom, or which screen. */
+  name: string;
+}
+
+/** What `navigator.credentials.create` gave. Bytes are base64url. */
+export interface NewPasskey {
+  /** `attestationObject`. */
+  attestation: string;
+  /** `clientDataJSON`. */
+  client: string;
+  /** What its owner calls it. */
+  name: string;
+}
+
+/** What `navigator.credentials.create` needs. Bytes are base64url. */
+export interface NewPasskeyChallenge {
+  /** As COSE numbers them, the one that is liked most first. */
+  algorithms: number[];
+  challenge: string;
+  host: string;
+  /** Those that are known: a device does not make a second one. */
+  known: string[];
+  name: string;
+  /** The id of the user. */
+  user: string;
+}
+
 /** The old password and the new one. */
 export interface NewPassword {
   new_password: string;
@@ -777,8 +1254,20 @@ export interface NewPassword {
 export interface NewProgress {
   /** The number of the invoice, or why. */
   note: string;
+  /** What stands behind it. */
+  proofs?: NamedProof[];
   /** `acknowledged`, `disputed` or `credited`. */
   step: string;
+}
+
+/** A new token. */
+export interface NewToken {
+  /** How long it is good; for ever if it is left out. */
+  days?: number | null;
+  /** What it is called: which program comes with it. */
+  name: string;
+  /** `see`, `inspect`, `ask`, `configure`: no more than you may yourself. */
+  scope: string[];
 }
 
 /** Somebody new. */
@@ -802,6 +1291,21 @@ export interface Notice {
   meter: string | null;
   params: Record<string, string>;
   since: Time | null;
+}
+
+/** What a display shows. */
+export interface OnDisplay {
+  register: string;
+  /** As it stands there: `34 718,4`. Empty to take back what was said. */
+  shown: string;
+  /** Of the display, where it is another than the one read. */
+  unit?: string | null;
+}
+
+/** What somebody has who was given a link. */
+export interface OpenLink {
+  /** What stands behind the `#` of the address. */
+  link: string;
 }
 
 /** One time during which the reports could not be had. */
@@ -847,6 +1351,127 @@ export interface Overview {
   sentence: Sentence;
 }
 
+/** A manual, a certificate or a picture. */
+export interface Paper {
+  at: Time | null;
+  /** `null` for a photo of the commissioning. */
+  bytes: number | null;
+  id: string;
+  /** `pdf`, `jpeg` */
+  kind: string;
+  /** What people call it; empty for a photo of the commissioning. */
+  name: string;
+  /** It is of all meters at this place. */
+  place: string | null;
+  /** Who has put it here, and when; not of a photo of the commissioning, which its report has. */
+  who: string | null;
+}
+
+/** What stands at a meter. */
+export interface Papers {
+  /** In the order in which they came; the photos of the commissioning last. */
+  papers: Paper[];
+  /** Where the meter is. */
+  place: string | null;
+}
+
+/** A passkey. */
+export interface Passkey {
+  /** The name of the gateway under which it works. */
+  host: string;
+  id: string;
+  made: Time;
+  name: string;
+  used: Time | null;
+}
+
+/** What `navigator.credentials.get` needs. Bytes are base64url. */
+export interface PasskeyChallenge {
+  challenge: string;
+  host: string;
+}
+
+/** What `navigator.credentials.get` gave. Bytes are base64url. */
+export interface PasskeyLogin {
+  /** `authenticatorData`. */
+  authenticator: string;
+  /** `clientDataJSON`. */
+  client: string;
+  /** Of the passkey. */
+  id: string;
+  signature: string;
+  /** `userHandle`: whose passkey it is. */
+  user: string;
+}
+
+/** A physics check. */
+export interface PhysicsCheck {
+  /** What is wrong, or why nothing can be told; the language files have a sentence for each. */
+  code: string | null;
+  /** The figures of that sentence. */
+  figures: FigureBody[];
+  /** `good`, `open`, `wrong`. */
+  verdict: string;
+  /** `sensors`, `difference`, `power`, `lifetime`, `energy`, `direction`, `pulses`, `parts`. */
+  what: string;
+}
+
+/** Where a meter is. */
+export interface Pin {
+  meter: string;
+  /** In thousandths of the width, from the left. */
+  x: number;
+  /** In thousandths of the height, from above. */
+  y: number;
+}
+
+/** Name and place of a meter. */
+export interface Placing {
+  name: string;
+  /** The meter whose consumption includes this one's; empty for none. */
+  part_of: string;
+  /** In people's words; empty for none. */
+  place: string;
+  /** What the report is to say of it. */
+  remark: string;
+  tags: string[];
+}
+
+/** A picture with meters on it. */
+export interface Plan {
+  height: number;
+  id: string;
+  name: string;
+  pins: Pin[];
+  /** Of the picture, in pixels. */
+  width: number;
+}
+
+/** What somebody read off the display. */
+export interface PlateBody {
+  at: Time;
+  /** How many times too little or too much. */
+  factor: number | null;
+  /** What the meter said at that moment. */
+  read: Amount;
+  shown: Amount;
+  /** The unit in which the two would be the same. */
+  unit: string | null;
+  /** `same`, `too_little`, `too_much`, `unit`, `different`. */
+  verdict: string;
+  who: string;
+}
+
+/** A port of this machine. */
+export interface Port {
+  /** The bus that has it. */
+  bus: string | null;
+  /** What the device calls itself; empty if it does not. */
+  name: string;
+  /** As it stands in the configuration. */
+  port: string;
+}
+
 /** What a failure looks like on the wire. */
 export interface Problem {
   /** What it is; the language files have a sentence for each. */
@@ -863,11 +1488,24 @@ export interface Problem {
   title: string;
 }
 
+/** The modules of a QR code, without the quiet zone. */
+export interface Qr {
+  /** A row each, `1` for a dark module. */
+  rows: string[];
+}
+
+/** What the code says. */
+export interface QrText {
+  text: string;
+}
+
 /** A quarter hour of all meters. */
 export interface Quarter {
   expected: number;
   from_memory: number;
   got: number;
+  /** The rest by cause, the most frequent first. */
+  missing: Cause[];
   start: Time;
 }
 
@@ -896,6 +1534,11 @@ export interface Readings {
   readings: Reading[];
 }
 
+/** Codes that stand in for the app, once each. They are shown this once. */
+export interface RecoveryCodes {
+  codes: string[];
+}
+
 /** One register and what it showed last. */
 export interface Register {
   at: Time;
@@ -921,6 +1564,25 @@ export interface RegisterWords {
   bits: Bit[];
   name: Words | null;
   register: string;
+}
+
+/** Where a backup that comes back stands. */
+export interface Restore {
+  /** What was here before the last restore is still there and can come back. */
+  before: boolean;
+  /** Of one that is being taken: how much of it is here. */
+  bytes: number | null;
+  held: HeldBackup | null;
+  /** `none`, `taking`, `looking`, `held`, `failed`, `going`. */
+  state: string;
+  /** Why it cannot be restored, as one English sentence. */
+  why: string | null;
+}
+
+/** What the backup is opened with. */
+export interface RestoreLook {
+  /** With which it was made. It is not kept. */
+  passphrase: string;
 }
 
 /** One period. */
@@ -1027,6 +1689,23 @@ export interface Session {
   user: SessionUser | null;
   /** Of the program. */
   version: string;
+  /** How they got in: `login`, a link as `view`, `edit`, `screen`, a `token`, or `nothing`. */
+  via: string;
+}
+
+/** A browser that somebody is logged in with. */
+export interface SessionRow {
+  /** What the browser calls itself. */
+  agent: string;
+  /** The address that it came from. */
+  from: string;
+  /** Whether it is the one that asks. */
+  here: boolean;
+  id: string;
+  /** Since when. */
+  made: Time;
+  /** When it was used last, give or take five minutes. */
+  used: Time;
 }
 
 /** A user as they see themselves. */
@@ -1055,6 +1734,22 @@ export interface Signature {
   scatter: number | null;
   /** What each degree beyond the knee adds to it, in thousandths of a step; 0 where the use does not follow the temperature. */
   slope: number;
+}
+
+/** A signature under the report. */
+export interface SignedBody {
+  at: Time;
+  /** Whether something was changed since, so that the name does not stand under it. */
+  changed: boolean;
+  name: string;
+}
+
+/** Who takes responsibility for the report. */
+export interface Signing {
+  /** In full, as it stands under the report. */
+  name: string;
+  /** The lines of the signature: each through points on a field 1000 wide and 400 high. */
+  strokes: number[][][];
 }
 
 /** What is installed. */
@@ -1105,12 +1800,23 @@ export interface SiteMeter {
 
 /** The promise of uptime. */
 export interface Sla {
+  agreed: Agreement | null;
   contract: SlaContract | null;
   /** All that are in force, the latest first. */
   exclusions: SlaExclusion[];
   /** Those that have begun and of which the ledger says something, in order. */
   months: SlaMonth[];
   year: number;
+}
+
+/** The two books of a month. */
+export interface SlaBooks {
+  found: SlaDifference | null;
+  /** The vendor's public key, for `fyrhus sla verify --trust`; `null` while its book is empty. */
+  key: string | null;
+  signed: SlaSigned | null;
+  /** Why it does not countersign any more, in English; `null` if it does. */
+  wrong: string | null;
 }
 
 /** How attempts failed. */
@@ -1147,6 +1853,22 @@ export interface SlaContract {
   vendor: string;
 }
 
+/** What two books of one month differ in. */
+export interface SlaDifference {
+  /** What comes of the seconds that both saw down. */
+  agreed: SlaView;
+  /** Seconds that both saw down. */
+  both_s: number;
+  customer: SlaView;
+  /** In order of time; what is within half a minute of each other is one. */
+  incidents: SlaIncident[];
+  only_customer_s: number;
+  only_vendor_s: number;
+  /** Seconds that nobody saw down and one of them does not know. */
+  unknown_s: number;
+  vendor: SlaView;
+}
+
 /** What came of an exclusion. */
 export interface SlaExcluded {
   effective_s: number;
@@ -1172,6 +1894,12 @@ export interface SlaExclusion {
   until: Time;
   who: string;
   why: string;
+}
+
+/** What was down in one book, or in both. */
+export interface SlaIncident {
+  customer: SlaSpan | null;
+  vendor: SlaSpan | null;
 }
 
 /** A month in figures. */
@@ -1244,6 +1972,21 @@ export interface SlaSaid {
   who: string;
 }
 
+/** How far the vendor has countersigned the ledger. */
+export interface SlaSigned {
+  at: Time;
+  /** The last entry that both have signed. */
+  entry: number;
+  /** The last entry that there is. */
+  of: number;
+}
+
+/** From a second, which is in it, to one that is not. */
+export interface SlaSpan {
+  from: Time;
+  until: Time;
+}
+
 /** The statement of a month. */
 export interface SlaStatement {
   /** What was invoked for it and what came of that, by name. */
@@ -1289,6 +2032,14 @@ export interface SlaUnknown {
   seconds: number;
 }
 
+/** What one view of a month comes to. */
+export interface SlaView {
+  claimable: string;
+  counted_s: number;
+  percent: string;
+  tier: number;
+}
+
 /** Seconds in a row that were not up. */
 export interface Span {
   /** `down_proven`, `down_single`, or why nobody knows. */
@@ -1310,6 +2061,12 @@ export interface Status {
   version: string;
 }
 
+/** The step to go to. */
+export interface Step {
+  /** `claim`, `site`, `buses`, `scan`, `meters`, `plates`, `checks`, `cloud`, `report`. */
+  step: string;
+}
+
 /** The store and its disk. */
 export interface Store {
   /** Bytes. */
@@ -1320,6 +2077,8 @@ export interface Store {
   stored: number;
   /** In English; `null` if all is well. */
   trouble: string | null;
+  /** Readings on the disk that get their time once the clock is set. */
+  waiting: number;
 }
 
 /** A meter that is heard and not in the configuration. */
@@ -1352,7 +2111,58 @@ export interface Sync {
   last_contact: Time | null;
   /** In English; `null` once it works again. */
   last_error: string | null;
+  month: MonthTraffic | null;
+  /** Readings that the cloud could not read and that were put aside, since the start. */
+  parked: number;
+  saves_until: Time | null;
   url: string;
+}
+
+/** Meters to be taken into the configuration. */
+export interface Taken {
+  /** The id of the bus that was scanned. */
+  bus: string;
+  meters: TakenMeter[];
+}
+
+/** One of them. */
+export interface TakenMeter {
+  /** As the scan tells it. */
+  address: string;
+  /** Where it does not tell the right one by itself. */
+  medium?: string | null;
+  /** What people are going to call it. */
+  name: string;
+}
+
+/** Bytes as they came. */
+export interface Telegram {
+  /** Two digits a byte. */
+  hex: string;
+  /** What they mean, from the first byte to the last; empty of what is no M-Bus. */
+  pieces: TelegramPiece[];
+}
+
+/** Some bytes that mean one thing. */
+export interface TelegramPiece {
+  /** The bytes are wrong. */
+  fault: boolean;
+  /** `link`, `ell`, `afl`, `header`, `record`, `application`, `unread` */
+  layer: string;
+  length: number;
+  /** What they say, in English. */
+  meaning: string;
+  /** Of the first of them, counted from the first of the telegram. */
+  offset: number;
+  /** Which record, counted from 0. */
+  record: number | null;
+}
+
+/** How the test reading went. */
+export interface TestBody {
+  answered: boolean;
+  at: Time;
+  took_ms: number | null;
 }
 
 /** An instant: RFC 3339, UTC, with `Z`. */
@@ -1371,6 +2181,29 @@ export interface Today {
   value: string;
 }
 
+/** A token, without its secret. */
+export interface Token {
+  ends: Time | null;
+  id: string;
+  made: Time;
+  name: string;
+  scope: string[];
+  /** When it was used last, give or take five minutes; at first when it was made. */
+  used: Time;
+}
+
+/** A port to be tried. */
+export interface Trial {
+  port: string;
+}
+
+/** What was heard at a port. */
+export interface Tried {
+  /** The speed to choose: at which a meter answered, else at which something did. */
+  baud: number | null;
+  tries: TryBody[];
+}
+
 /** Why a meter could not be read, or a bus not be used. */
 export interface Trouble {
   /** What it is; the language files have a sentence for each. */
@@ -1379,6 +2212,13 @@ export interface Trouble {
   params: Record<string, string>;
   /** All of it in English. */
   text: string;
+}
+
+/** What was heard at one speed. */
+export interface TryBody {
+  baud: number;
+  /** `nothing`, `noise`, `meter`. */
+  heard: string;
 }
 
 /** Unknown time by its reason. */
@@ -1399,6 +2239,8 @@ export interface Uptime {
   end: Time;
   /** More than 5 % of the month is unknown. */
   incomplete: boolean;
+  /** What is promised, and what is credited below that: by the contract, or as is usual. */
+  limits: UptimeLimit[];
   /** When measuring began in this month. What was before it is neither up nor down: the gateway had not joined yet. */
   measured_from: Time;
   /** `2026-11` */
@@ -1413,7 +2255,7 @@ export interface Uptime {
   /** Whatever was not up, in order of time. */
   spans: Span[];
   start: Time;
-  /** The credit in percent of the month's fee: 0, 10, 25 or 50. */
+  /** The credit in percent of the month's fee, 0 while the promise is kept. */
   tier: number;
   /** The credit if all unknown time had been down. */
   tier_if_unknown_down: number;
@@ -1436,16 +2278,55 @@ export interface UptimeDay {
   unknown_s: number;
 }
 
+/** An uptime, and what is credited below it. */
+export interface UptimeLimit {
+  /** So many seconds of the month may be down. */
+  allows_s: number;
+  /** `99.5`, in percent. */
+  below: string;
+  /** The credit in percent of the month's fee. */
+  credit: number;
+}
+
 /** Somebody who can log in. */
 export interface User {
+  /** Whether a code of an app is asked for. */
+  app: boolean;
   id: string;
   /** When they were let in. */
   made: Time;
   /** The meters of a tenant; empty for every other role. */
   meters: string[];
   name: string;
+  passkeys: number;
   /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
   role: string;
+  /** With how many browsers they are logged in. */
+  sessions: number;
+  tokens: number;
+  used: Time | null;
+}
+
+/** A version of the configuration. */
+export interface Version {
+  at: Time;
+  number: number;
+  who: string;
+  /** In English, as the program or the person said it. */
+  why: string;
+}
+
+/** How somebody gets in beside the password. */
+export interface Ways {
+  /** Whether an app's code is asked for. */
+  app: boolean;
+  /** The name under which the gateway was asked. */
+  host: string;
+  /** Why no passkey works under it: `address` for an IP address, `plain` without TLS; `null` if one does. */
+  no_passkeys: string | null;
+  passkeys: Passkey[];
+  /** How many recovery codes are left. */
+  recovery: number;
 }
 
 /** A text in the languages of the pages. */

@@ -15,6 +15,8 @@ export const ICONS = {
   analysis: 'M4 4v15.500h16.500M7.5 15l4-5 3.200 3L19 7',
   more: 'M4 7h16M4 12h16M4 17h16',
   setup: `M4 7h9M17 7h3M4 17h3M11 17h9${ring(15, 7, 2)}${ring(9, 17, 2)}`,
+  promise:
+    'M12 3 5 6v5.500c0 4.5 3 7.700 7 9.500 4-1.800 7-5 7-9.500V6zM9 12l2.200 2.200L15.500 10',
   sites: 'M4 20V8l7-4v16M11 20V10l9 3v7M2.5 20h19M7 10v.1M7 14v.1M15 15v.1',
 
   heat: 'M7 3c2.2 3-2.2 5 0 9s-1 6 0 9M12 3c2.2 3-2.2 5 0 9s-1 6 0 9M17 3c2.2 3-2.2 5 0 9s-1 6 0 9',
@@ -47,6 +49,7 @@ export const ICONS = {
   minus: 'M5 12h14',
   lock: 'M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3',
   play: 'M7 5v14l11.5-7z',
+  camera: `M4 8h3.500l1.500-2.500h6L16.5 8H20v11.500H4z${ring(12, 13.5, 3.4)}`,
   search: `${ring(10.5, 10.5, 6)}M15 15l5 5`,
   exit: 'M14 4h5.500v16H14M4 12h10.500M10.5 8l4 4-4 4',
 } as const;

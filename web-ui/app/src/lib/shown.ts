@@ -38,6 +38,8 @@ export interface Wanted {
   /** The first day of the period. */
   first: Day;
   comparing: boolean;
+  /** Nothing within an hour is shown to whoever looks. */
+  hourly?: boolean;
   now: number;
   zone: string;
   load: (question: Question) => Promise<History>;
@@ -76,6 +78,7 @@ export async function fetchShown(wanted: Wanted): Promise<Shown> {
     Promise.all(choice.registers.map((register) => load({ register, ...span, step })));
 
   let step = stepFor(period, choice.kind === 'counter');
+  if (step === 'quarter' && wanted.hourly) step = 'hour';
   let histories = await inSteps(step);
   if (step === 'quarter' && sparse(histories[0], span, wanted)) {
     step = 'hour';
@@ -119,9 +122,9 @@ export async function fetchSofar(
   register: string,
   span: Span,
   before: Span,
-  { period, now, zone, load }: Pick<Wanted, 'period' | 'now' | 'zone' | 'load'>,
+  { period, hourly, now, zone, load }: Pick<Wanted, 'period' | 'hourly' | 'now' | 'zone' | 'load'>,
 ): Promise<Amount | null> {
-  const step = period === 'year' ? 'day' : period === 'day' ? 'quarter' : 'hour';
+  const step = period === 'year' ? 'day' : period === 'day' && !hourly ? 'quarter' : 'hour';
   // A meter that is read every hour fills one quarter of four.
   const mayLack = step === 'quarter' ? 3 : 0;
   const elapsed = now - span.from;
@@ -147,6 +150,7 @@ export async function fetchWindow(
 ): Promise<Shown> {
   const { choice, comparing, zone, load } = wanted;
   let fine = fineFor(view.until - view.from);
+  if ((fine === 'reading' || fine === 'quarter') && wanted.hourly) fine = 'hour';
   if (fine === 'reading') {
     const single = await inReadings(view, wanted, readings);
     if (single) return single;

@@ -14,11 +14,23 @@ export const LANGS: readonly Lang[] = ['nb', 'en', 'da'];
 
 type Texts = Record<string, string>;
 
-const FILES: Record<Lang, () => Promise<{ default: Texts }>> = {
-  nb: () => import('../../../texts/nb.json'),
-  en: () => import('../../../texts/en.json'),
-  da: () => import('../../../texts/da.json'),
+type Files = Record<Lang, () => Promise<{ default: Texts }>>;
+
+const FIRST: Files = {
+  nb: () => import('../../../texts/nb.json?first'),
+  en: () => import('../../../texts/en.json?first'),
+  da: () => import('../../../texts/da.json?first'),
 };
+
+/** What no first page says: `scripts/later.mjs`. */
+const LATER: Files = {
+  nb: () => import('../../../texts/nb.json?later'),
+  en: () => import('../../../texts/en.json?later'),
+  da: () => import('../../../texts/da.json?later'),
+};
+
+/** The fetching of what no first page says, once another page was asked for. */
+let rest: Promise<void> | null = null;
 
 let current = $state<{ lang: Lang; texts: Texts }>({ lang: 'nb', texts: {} });
 
@@ -42,9 +54,25 @@ export function preferredLang(search: string): Lang {
 
 /** Changes the language of the page once its texts are here. */
 export async function setLang(next: Lang): Promise<void> {
-  const { default: texts } = await FILES[next]();
-  current = { lang: next, texts };
+  const { default: first } = await FIRST[next]();
+  // Whoever asks for the rest from here on asks in this language.
+  const later = rest ? (await LATER[next]()).default : {};
+  current = { lang: next, texts: { ...later, ...first } };
   document.documentElement.lang = next;
+}
+
+/** Fetches the texts that pages other than the first say. */
+export function allTexts(): Promise<void> {
+  if (!rest) {
+    rest = setRest();
+    rest.catch(() => (rest = null));
+  }
+  return rest;
+}
+
+async function setRest(): Promise<void> {
+  const { default: texts } = await LATER[current.lang]();
+  current = { ...current, texts: { ...texts, ...current.texts } };
 }
 
 /** Keeps the choice for the next visit with this browser. */

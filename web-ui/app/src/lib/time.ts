@@ -64,7 +64,24 @@ export function civil(at: number, zone: string): Civil {
 
 /** When the day begins in the building: its midnight, or the first instant after it. */
 export function midnight({ year, month, day }: Day, zone: string): number {
-  const wanted = Date.UTC(year, month - 1, day);
+  return showing(Date.UTC(year, month - 1, day), zone);
+}
+
+/** When the building's clock shows what a field for a date and time holds; null of anything else. */
+export function instantOf(field: string, zone: string): number | null {
+  const wanted = Date.parse(`${field}Z`);
+  return Number.isNaN(wanted) ? null : showing(wanted, zone);
+}
+
+/** What a field for a date and time holds when the building's clock shows `at`, to the second. */
+export function fieldOf(at: number, zone: string): string {
+  const { hour, minute, second, ...day } = civil(at, zone);
+  const two = (part: number) => String(part).padStart(2, '0');
+  return `${isoDay(day)}T${two(hour)}:${two(minute)}:${two(second)}`;
+}
+
+/** When the building's clock shows what one in London's winter does at `wanted`. */
+function showing(wanted: number, zone: string): number {
   let at = wanted;
   // Twice, because the first guess may lie on the other side of a clock change.
   for (let round = 0; round < 2; round += 1) {

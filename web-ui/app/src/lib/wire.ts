@@ -44,4 +44,10 @@ export type History = With<
 
 export type Break = With<gen.CounterBreak, { kind: 'rollover' | 'reset' | 'swap' | 'unit' }>;
 
+export type User = With<gen.User, { role: Role }>;
+
+export type Token = With<gen.Token, { scope: Exclude<Ability, 'administer'>[] }>;
+
+export type MadeToken = With<gen.MadeToken, { token: Token }>;
+
 export type { Amount, Gap } from './api.gen';

@@ -148,10 +148,19 @@ export interface FlowLayout {
 /** How wide the bar of a node is. */
 export const BAR = 6;
 /** Two lines of a name and a figure. */
-const ROOM = 44;
+const ROOM = 54;
 
-/** Places the tree in `width` pixels, and in the height that is `given`, else as high as it needs. */
-export function flowLayout(tree: FlowTree, width: number, decimals: number, given = 0): FlowLayout {
+/**
+ * Places the tree in `width` pixels, and in the height that is `given`, else as high as it needs. The names
+ * of what only goes through stand beside their bars, or `under` them.
+ */
+export function flowLayout(
+  tree: FlowTree,
+  width: number,
+  decimals: number,
+  given = 0,
+  under = false,
+): FlowLayout {
   const depth = new Map<FlowNode, number>();
   const order: FlowNode[] = [];
   const walk = (node: FlowNode, level: number) => {
@@ -232,12 +241,13 @@ export function flowLayout(tree: FlowTree, width: number, decimals: number, give
       return { node, y: all.reduce((sum, it) => sum + it, 0) / Math.max(1, all.length) };
     });
     wished.sort((a, b) => a.y - b.y);
+    const roomOf = (node: FlowNode) => (under ? tall(node) + ROOM : Math.max(tall(node), ROOM));
     let free = 0;
     wished.forEach(({ node, y }, index) => {
-      const room = Math.max(tall(node), ROOM);
-      const after = wished.slice(index).reduce((all, it) => all + Math.max(tall(it.node), ROOM), 0);
+      const room = roomOf(node);
+      const after = wished.slice(index).reduce((all, it) => all + roomOf(it.node), 0);
       const top = Math.max(free, Math.min(y - room / 2, height - after));
-      put(node, at, top + (room - tall(node)) / 2);
+      put(node, at, under ? top : top + (room - tall(node)) / 2);
       free = top + room;
     });
   }

@@ -62,6 +62,15 @@ test('a cell that is known by halves is covered by nothing', () => {
   expect([10, 11.1, 12.3].map((mean) => stepOf(mean, scale))).toEqual([0, 3, 6]);
 });
 
+test('what lies before the first hour that is known is not missed', () => {
+  const two = season('2026-11-09', ['2026-11-10', '2026-11-16', '2026-11-17'], (n) =>
+    n < 24 ? null : 100,
+  );
+  const week = weekOf(knownHours(two, OSLO), two, 1, OSLO);
+  expect(week[0]![4]).toEqual({ mean: 10, got: 1, expected: 1 });
+  expect(covered(week[0]![4]!)).toBe(true);
+});
+
 test('the highest hours are of different days, and the load is what they carry', () => {
   const days = season('2026-11-09', ['2026-11-10', '2026-11-11'], (n) =>
     n === 7 ? 50 : n === 8 ? 49 : n === 30 ? 40 : 10,

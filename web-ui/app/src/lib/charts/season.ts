@@ -64,15 +64,20 @@ export interface WeekCell {
 /** A cell of which less is known says nothing. */
 export const COVERED = 0.8;
 
-/** The mean of each hour of the week, Monday first: 7 rows of 24. */
+/**
+ * The mean of each hour of the week, Monday first: 7 rows of 24. What lies before the first hour that is
+ * known is not missed: a building that is new has its weeks as well.
+ */
 export function weekOf(known: KnownHour[], season: Season, decimals: number, zone: string) {
   const cells: { total: bigint; got: number; expected: number }[][] = Array.from(
     { length: 7 },
     () => Array.from({ length: 24 }, () => ({ total: 0n, got: 0, expected: 0 })),
   );
+  const begun = known[0]?.at ?? Infinity;
   let which = 0;
   season.hours.forEach((_, index) => {
     const at = season.start + index * HOUR;
+    if (at < begun) return;
     while (season.days[which] && at >= (season.days[which]?.end ?? 0)) which += 1;
     const { hour, weekday: day } = placeOf(at, season.days[which], zone);
     const cell = cells[day - 1]?.[hour];

@@ -1,0 +1,6 @@
+-- What a counter rose in each hour of a folded day; NULL where the content has to be asked.
+ALTER TABLE folded ADD COLUMN hours BLOB;
+-- What a building is compared by. The meters that count for all of it: ids with a space between;
+-- NULL while nobody has said.
+ALTER TABLE site ADD COLUMN area_m2 INTEGER;
+ALTER TABLE site ADD COLUMN counted TEXT;

@@ -1,0 +1,353 @@
+//! The real `fyrhus` against a simulated building: readings arrive, and stay, whatever happens.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says so"
+)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use site_tests::paths;
+use site_tests::process::Program;
+use site_tests::site::{http, wait_for};
+use tempfile::TempDir;
+
+/// A building and the files of a gateway for it.
+struct Bench {
+    folder: TempDir,
+    building: Program,
+}
+
+/// The meters that the tests look at, one on each kind of wire.
+const METERS: [(&str, &str); 3] = [
+    ("Vann, inntak", "volume"),
+    ("Strøm, inntak", "energy_import_total"),
+    ("Møterom 2", "temperature_room"),
+];
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let site = state.join("site.toml").display().to_string();
+        let arguments = ["run", "--demo", "--seed", "7", "--base-port", "0", "--write-site", &site];
+        let log = folder.path().join("building.log");
+        let mut building = Program::start("meter-sim", arguments, &log).unwrap();
+        building.json_line(WITHIN).unwrap();
+        let bench = Self { folder, building };
+        bench.configure("127.0.0.1:0");
+        bench
+    }
+
+    fn configure(&self, listen: &str) {
+        let state = self.folder.path().join("state").display().to_string();
+        let machine = format!(
+            "[paths]\nstate = \"{state}\"\n[web]\nlisten = \"{listen}\"\nhttp = \"127.0.0.1:0\"\n\
+             [clock]\nsource = \"host\"\n"
+        );
+        fs::write(self.config(), machine).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("fyrhus.toml")
+    }
+
+    fn site(&self) -> PathBuf {
+        self.folder.path().join("state/site.toml")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("gateway.log")).unwrap_or_default()
+    }
+
+    fn start(&self) -> Program {
+        let config = self.config().display().to_string();
+        let arguments = ["run", "--ready-json", "--config", &config];
+        Program::start("fyrhus", arguments, &self.folder.path().join("gateway.log")).unwrap()
+    }
+
+    /// A portfolio service, where gateways reach it, and its configuration.
+    fn start_portfolio(&self) -> (Program, String, String) {
+        let state = self.folder.path().join("portfolio").display().to_string();
+        fs::create_dir(&state).unwrap();
+        let config = self.folder.path().join("portfolio.toml");
+        let settings = format!(
+            "[paths]\nstate = \"{state}\"\n[people]\nlisten = \"127.0.0.1:0\"\nplain_http = true\n\
+             [gateways]\nlisten = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\", \"localhost\"]\n"
+        );
+        fs::write(&config, settings).unwrap();
+        let config = config.display().to_string();
+        let log = self.folder.path().join("portfolio.log");
+        let arguments = ["run", "--json", "--config", &config];
+        let mut portfolio = Program::start("fyrhus-portfolio", arguments, &log).unwrap();
+        let ready = portfolio.json_line(WITHIN).unwrap();
+        let gateways = ready["gateways_url"].as_str().unwrap().replace("localhost", "127.0.0.1");
+        (portfolio, gateways, config)
+    }
+
+    /// The stored readings of a register as `fyrhus readings` prints them, newest first.
+    fn readings(&self, (meter, register): (&str, &str)) -> Vec<Value> {
+        let printed = Command::new(paths::binary("fyrhus").unwrap())
+            .args(["readings", meter, "--register", register, "--limit", "1000", "--json"])
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(printed.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until every meter has `count` readings with a value.
+    async fn wait_for_readings(&self, count: usize) {
+        for meter in METERS {
+            let there = async || {
+                let readings = self.readings(meter);
+                Ok(readings.iter().filter(|it| it["value"].is_string()).count() >= count)
+            };
+            wait_for(&format!("{count} readings of {}", meter.0), WITHIN, there)
+                .await
+                .unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+        }
+    }
+
+    async fn wait_for_log(&self, words: &str) {
+        wait_for(words, WITHIN, async || Ok(self.log().contains(words)))
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _already_gone = self.building.stop(STOP);
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_survives_kill_9_and_a_stop_takes_less_than_five_seconds() {
+    let bench = Bench::new();
+    let mut gateway = bench.start();
+    bench.wait_for_readings(1).await;
+    let before: Vec<_> = METERS.iter().map(|meter| bench.readings(*meter)).collect();
+    gateway.kill().unwrap();
+
+    for (meter, before) in METERS.into_iter().zip(before) {
+        let after = bench.readings(meter);
+        assert!(after.ends_with(&before), "{meter:?}: {before:?} was stored, found {after:?}");
+        assert!(before.iter().all(|reading| reading["origin"] == "simulated"));
+    }
+
+    let mut gateway = bench.start();
+    gateway.json_line(WITHIN).unwrap();
+    bench.wait_for_readings(2).await;
+    let took = gateway.stop(STOP).unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+    assert!(took < STOP, "{took:?}");
+    assert!(bench.log().contains("everything is stored"), "{}", bench.log());
+    assert!(!bench.log().contains("ERROR"), "{}", bench.log());
+}
+
+#[tokio::test]
+async fn a_taken_port_keeps_nothing_but_the_page_from_running() {
+    let bench = Bench::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    bench.configure(&taken.local_addr().unwrap().to_string());
+    let mut gateway = bench.start();
+    bench.wait_for_readings(1).await;
+    assert!(bench.log().contains("is another program on this port?"), "{}", bench.log());
+    drop(taken);
+    let ready = gateway.json_line(WITHIN).unwrap();
+    let http_page = ready["http"].as_str().unwrap();
+    let health = http().unwrap().get(format!("{http_page}/api/v1/health")).send().await.unwrap();
+    assert!(health.status().is_success());
+    gateway.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_file_changes_nothing_and_a_mended_one_is_taken_over_at_once() {
+    let bench = Bench::new();
+    let good = fs::read_to_string(bench.site()).unwrap();
+    let mut gateway = bench.start();
+    gateway.json_line(WITHIN).unwrap();
+    bench.wait_for_readings(1).await;
+
+    fs::write(bench.site(), good.replacen("poll_every_secs = 10", "poll_every_secs = 1", 1))
+        .unwrap();
+    bench.wait_for_log("poll_every_secs = 1 is not a number from 10 to 86400").await;
+    bench.wait_for_readings(2).await;
+
+    // The gateway starts with the broken file too, on the last good copy.
+    gateway.stop(STOP).unwrap();
+    let mut gateway = bench.start();
+    gateway.json_line(WITHIN).unwrap();
+    bench.wait_for_log("poll_every_secs = 1 is not a number from 10 to 86400").await;
+    bench.wait_for_readings(3).await;
+
+    // One bus changes: it alone is started anew.
+    let mended = good.replacen("poll_every_secs = 10", "poll_every_secs = 20", 1);
+    fs::write(bench.site(), mended).unwrap();
+    bench.wait_for_log("version=2").await;
+    bench.wait_for_readings(4).await;
+    let starts = bench.log().matches("bus started").count();
+    let buses = good.matches("[[bus]]").count();
+    assert_eq!(starts, buses + 1, "{}", bench.log());
+    for meter in METERS {
+        let missing = bench.readings(meter).iter().filter(|it| !it["reason"].is_null()).count();
+        assert_eq!(missing, 0, "{meter:?} lost a reading: {:?}", bench.readings(meter));
+    }
+    gateway.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn without_any_good_file_the_pages_are_served() {
+    let bench = Bench::new();
+    fs::write(bench.site(), "[site]\nname = 3\n").unwrap();
+    fs::write(bench.config(), "[web]\nlisten = 8443\n").unwrap();
+    let check = Command::new(paths::binary("fyrhus").unwrap())
+        .arg("check-config")
+        .arg(bench.config())
+        .output()
+        .unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert!(said.contains(":2: listen = 8443 is not an address and port"), "{said}");
+
+    bench.configure("127.0.0.1:0");
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+    assert!(ready["claim_code"].is_string());
+    let page = format!("{}/api/v1/session", ready["http"].as_str().unwrap());
+    let session: Value = http().unwrap().get(page).send().await.unwrap().json().await.unwrap();
+    assert_eq!(session["claimed"], false);
+    assert!(bench.log().contains("only the pages are served"), "{}", bench.log());
+    gateway.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn a_fresh_one_time_code_is_had_from_the_running_gateway_and_from_a_stopped_one() {
+    let bench = Bench::new();
+    let mut gateway = bench.start();
+    let first = gateway.json_line(WITHIN).unwrap()["claim_code"].clone();
+    let code = || {
+        let printed = Command::new(paths::binary("fyrhus").unwrap())
+            .args(["claim-code", "--json", "--config"])
+            .arg(bench.config())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&printed.stderr).into_owned();
+        serde_json::from_slice::<Value>(&printed.stdout).expect(&said)["claim_code"].clone()
+    };
+    let second = code();
+    assert!(second.is_string() && second != first);
+    gateway.stop(STOP).unwrap();
+    assert!(code().is_string());
+}
+
+#[tokio::test]
+async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_reports_them() {
+    let bench = Bench::new();
+    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let site = fs::read_to_string(bench.site()).unwrap();
+    let cloud = format!("{site}\n[cloud]\nurl = \"{gateways}\"\nreferences = [\"127.0.0.1:9\"]\n");
+    fs::write(bench.site(), cloud).unwrap();
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+    let page = ready["http"].as_str().unwrap().to_owned();
+
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let config = bench.config().display().to_string();
+    let enrol = |code: &str| {
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config])
+    };
+    let refused = enrol("AAAAA-AAAAA");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("the code is wrong, spent or too old"), "{said}");
+    let enrolled = enrol(code["code"].as_str().unwrap());
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+
+    let http = http().unwrap();
+    claim(&http, &ready).await;
+    let cloud = async || -> anyhow::Result<Value> {
+        Ok(http.get(format!("{page}/api/v1/cloud")).send().await?.json().await?)
+    };
+    // The sync's own pace is a minute; then the probe has something to ask for.
+    let probed = async || {
+        let told = cloud().await?;
+        let synced = told["sync"]["acked"].as_u64().is_some_and(|acked| acked > 0);
+        Ok(synced && told["uptime"]["percent"] == "100.0000")
+    };
+    wait_for("a probe that succeeded", Duration::from_mins(4), probed)
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+
+    portfolio.stop(STOP).unwrap();
+    bench.wait_for_log("the portfolio's reports cannot be had failure=Tcp").await;
+    bench.wait_for_readings(2).await;
+    gateway.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
+    let bench = Bench::new();
+    fs::remove_file(bench.site()).unwrap();
+    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let (code, config) = (code["code"].as_str().unwrap(), bench.config().display().to_string());
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+
+    let (http, page) = (http().unwrap(), ready["http"].as_str().unwrap());
+    claim(&http, &ready).await;
+    let sync = async || -> anyhow::Result<Value> {
+        let cloud = http.get(format!("{page}/api/v1/cloud")).send().await?;
+        Ok(cloud.json::<Value>().await?["sync"].take())
+    };
+    assert_eq!(sync().await.unwrap(), Value::Null);
+    let enrolled =
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config]);
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+    wait_for("the page to say so", WITHIN, async || Ok(sync().await?["enrolled"] == true))
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+    assert_eq!(sync().await.unwrap()["url"], format!("{gateways}/"));
+    gateway.stop(STOP).unwrap();
+    portfolio.stop(STOP).unwrap();
+}
+
+/// Makes the first user of the gateway that said `ready`, and logs in.
+async fn claim(http: &reqwest::Client, ready: &Value) {
+    let page = ready["http"].as_str().unwrap();
+    let owner = serde_json::json!({
+        "code": ready["claim_code"], "name": "eier", "password": "a long enough sentence 7",
+    });
+    let claimed = http.post(format!("{page}/api/v1/claim")).header("Origin", page).json(&owner);
+    assert!(claimed.send().await.unwrap().status().is_success());
+}
+
+fn run(program: &str, arguments: &[&str]) -> std::process::Output {
+    Command::new(paths::binary(program).unwrap()).args(arguments).output().unwrap()
+}
+
+fn json(output: &std::process::Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).expect(&said)
+}
+
+/// For a debug build on a busy machine; a reading comes every ten seconds.
+const WITHIN: Duration = Duration::from_mins(5);
+const STOP: Duration = Duration::from_secs(5);

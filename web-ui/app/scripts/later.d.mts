@@ -1,0 +1,2 @@
+export const LATER: string[];
+export function comesLater(code: string): boolean;

@@ -35,8 +35,8 @@ use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{
-    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, Latest, MEDIA_TYPE, Refusal,
-    Renew, SeriesTable, Wishes, limits, path,
+    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, Latest, MEDIA_TYPE, Malformed,
+    Refusal, Renew, SeriesTable, Wishes, limits, path,
 };
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -143,6 +143,22 @@ impl<R: Repository> Gateways<R> {
         read(body, limits::POSTED_BYTES, BODY).await
     }
 
+    /// The message of somebody who has shown a certificate, which speaks of nobody else, and what
+    /// we would like of them.
+    async fn message<M>(
+        &self,
+        peer: Peer,
+        body: Body,
+        read: impl FnOnce(&[u8]) -> Result<M, Malformed>,
+        of: impl FnOnce(&M) -> GatewayId,
+    ) -> Result<(M, Wishes), Sent> {
+        let (gateway, wishes) = self.who(peer).await?;
+        let body = self.body(body).await?;
+        let message = read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
+        own(gateway, of(&message))?;
+        Ok((message, wishes))
+    }
+
     /// Like [`body`](Self::body), of anybody.
     async fn enrolment(&self, body: Body) -> Result<Bytes, Sent> {
         let _room = self.enrolments.try_acquire().map_err(|_| Sent::busy())?;
@@ -200,10 +216,7 @@ async fn series<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, wishes) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let table = SeriesTable::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, table.gateway)?;
+    let (table, wishes) = gateways.message(peer, body, SeriesTable::read, |it| it.gateway).await?;
     let answer = gateways.repository.store_table(table, gateways.now_ms()).await?;
     answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
 }
@@ -213,10 +226,7 @@ async fn latest<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, wishes) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let latest = Latest::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, latest.gateway)?;
+    let (latest, wishes) = gateways.message(peer, body, Latest::read, |it| it.gateway).await?;
     let answer = gateways.repository.store_latest(latest, gateways.now_ms()).await?;
     answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
 }
@@ -226,10 +236,7 @@ async fn accounts<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, wishes) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let accounts = Accounts::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, accounts.gateway)?;
+    let (accounts, wishes) = gateways.message(peer, body, Accounts::read, |it| it.gateway).await?;
     let answer = gateways.repository.store_accounts(accounts, gateways.now_ms()).await?;
     answer.map(|ack| Sent::Ack(ack, wishes)).map_err(Sent::Refusal)
 }
@@ -239,10 +246,7 @@ async fn books<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, _) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let books = Books::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, books.gateway)?;
+    let (books, _) = gateways.message(peer, body, Books::read, |it| it.gateway).await?;
     let answer = gateways.ledgers.exchange(books).await?;
     answer.map(Sent::Books).map_err(Sent::Refusal)
 }
@@ -252,10 +256,7 @@ async fn own_ledger<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, _) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let asked = Books::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, asked.gateway)?;
+    let (asked, _) = gateways.message(peer, body, Books::read, |it| it.gateway).await?;
     Ok(Sent::Books(gateways.ledgers.own(asked).await?))
 }
 
@@ -264,10 +265,8 @@ async fn document<R: Repository>(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Sent, Sent> {
-    let (gateway, _) = gateways.who(peer).await?;
-    let body = gateways.body(body).await?;
-    let asked = Document::read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
-    own(gateway, asked.gateway)?;
+    let (asked, _) = gateways.message(peer, body, Document::read, |it| it.gateway).await?;
+    let gateway = asked.gateway;
     match gateways.ledgers.hand_over(asked).await {
         Ok(answer) => answer.map(Sent::Document).map_err(Sent::Refusal),
         Err(NotSaid::Repository(error)) => Err(error.into()),

@@ -17,7 +17,8 @@ use metering::{GatewayId, MeterId};
 
 use crate::cbor::{Flaw, Malformed, Pen, Reader};
 use crate::limits;
-use crate::pack::{self, Packed, TooLarge};
+use crate::pack::TooLarge;
+use crate::stamp::Stamp;
 
 /// Accounts of some meters and days.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,14 +91,8 @@ impl Accounts {
                 content.list(2).text(cause).unsigned(*count);
             }
         }
-        let mut pen = Pen::new();
-        pen.list(6)
-            .unsigned(crate::VERSION)
-            .id(self.gateway.uuid())
-            .unsigned(self.epoch)
-            .unsigned(self.head);
-        pack::pack(&mut pen, &content.finish())?;
-        Ok(pen.finish())
+        let Self { gateway, epoch, head, .. } = *self;
+        Stamp { gateway, epoch, head }.write(&content.finish())
     }
 
     /// Reads what [`write`](Self::write) wrote.
@@ -106,15 +101,7 @@ impl Accounts {
     ///
     /// [`Malformed`] with the first thing that is wrong.
     pub fn read(message: &[u8]) -> Result<Self, Malformed> {
-        let mut r = Reader::new(message);
-        r.fields("accounts", 6)?;
-        r.version()?;
-        let gateway = GatewayId::from_uuid(r.id("gateway")?);
-        let epoch = r.unsigned("epoch")?;
-        let head = r.unsigned("highest number")?;
-        let content = Packed::read(&mut r)?.unpack()?;
-        r.end()?;
-
+        let (Stamp { gateway, epoch, head }, content) = Stamp::read("accounts", message)?;
         let mut r = Reader::new(&content);
         let mut days = Vec::new();
         for _ in 0..r.list("accounts", limits::ACCOUNTS)? {

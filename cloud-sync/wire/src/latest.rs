@@ -12,7 +12,8 @@ use metering::{GatewayId, NoReading, Origin, Quality, SeriesId};
 
 use crate::cbor::{Flaw, Malformed, Pen, Reader};
 use crate::limits;
-use crate::pack::{self, Packed, TooLarge};
+use crate::pack::TooLarge;
+use crate::stamp::Stamp;
 
 /// The newest reading of each series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +60,8 @@ impl Latest {
             };
             content.unsigned(quality.code()).unsigned(origin.code());
         }
-        let mut pen = Pen::new();
-        pen.list(6)
-            .unsigned(crate::VERSION)
-            .id(self.gateway.uuid())
-            .unsigned(self.epoch)
-            .unsigned(self.head);
-        pack::pack(&mut pen, &content.finish())?;
-        Ok(pen.finish())
+        let Self { gateway, epoch, head, .. } = *self;
+        Stamp { gateway, epoch, head }.write(&content.finish())
     }
 
     /// Reads what [`write`](Self::write) wrote.
@@ -75,15 +70,7 @@ impl Latest {
     ///
     /// [`Malformed`] with the first thing that is wrong.
     pub fn read(message: &[u8]) -> Result<Self, Malformed> {
-        let mut r = Reader::new(message);
-        r.fields("latest readings", 6)?;
-        r.version()?;
-        let gateway = GatewayId::from_uuid(r.id("gateway")?);
-        let epoch = r.unsigned("epoch")?;
-        let head = r.unsigned("highest number")?;
-        let content = Packed::read(&mut r)?.unpack()?;
-        r.end()?;
-
+        let (Stamp { gateway, epoch, head }, content) = Stamp::read("latest readings", message)?;
         let mut r = Reader::new(&content);
         let mut newest = Vec::new();
         for _ in 0..r.list("readings", limits::READINGS)? {

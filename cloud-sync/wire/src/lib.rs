@@ -43,6 +43,7 @@ mod latest;
 pub mod limits;
 mod pack;
 mod series;
+mod stamp;
 
 pub use accounts::{AccountDay, Accounts};
 pub use answer::{Ack, Refusal, Wishes};

@@ -228,11 +228,11 @@ async fn last_value(
     Ok(found.and_then(|kept| Some((kept.reading.at_ms, kept.reading.value.ok()?))))
 }
 
-pub(super) async fn history(
+/// Under which series, of which gateways, a register of a meter was sent, by when they began.
+async fn series_of(
     db: &mut Work<'_>,
     of: &RegisterOf,
-    span: &Range<i64>,
-) -> Result<Vec<SeriesHistory>, Trouble> {
+) -> Result<Vec<(i32, i32, Series)>, Trouble> {
     let found = db
         .rows(
             "SELECT gateway, series, register, kind, unit, decimals, begins_ms
@@ -243,10 +243,20 @@ pub(super) async fn history(
             &[&of.site, &of.meter, &of.register],
         )
         .await?;
-    let mut histories = Vec::new();
+    let mut all = Vec::new();
     for row in found {
-        let series = rows::series(&row)?;
-        let (gateway, number): (i32, i32) = (row.try_get("gateway")?, row.try_get("series")?);
+        all.push((row.try_get("gateway")?, row.try_get("series")?, rows::series(&row)?));
+    }
+    Ok(all)
+}
+
+pub(super) async fn history(
+    db: &mut Work<'_>,
+    of: &RegisterOf,
+    span: &Range<i64>,
+) -> Result<Vec<SeriesHistory>, Trouble> {
+    let mut histories = Vec::new();
+    for (gateway, number, series) in series_of(db, of).await? {
         let before = match last_value(db, gateway, number, span.start).await? {
             None => stand_of_coarser(db, gateway, number, &series).await?,
             before => before,
@@ -264,20 +274,8 @@ pub(super) async fn used(
     of: &RegisterOf,
     span: &Range<i64>,
 ) -> Result<Vec<SeriesUse>, Trouble> {
-    let found = db
-        .rows(
-            "SELECT gateway, series, register, kind, unit, decimals, begins_ms
-           FROM series
-           JOIN gateway USING (gateway)
-          WHERE site = $1 AND meter = $2 AND register = $3
-          ORDER BY begins_ms, gateway, series",
-            &[&of.site, &of.meter, &of.register],
-        )
-        .await?;
     let mut uses = Vec::new();
-    for row in found {
-        let series = rows::series(&row)?;
-        let (gateway, number): (i32, i32) = (row.try_get("gateway")?, row.try_get("series")?);
+    for (gateway, number, series) in series_of(db, of).await? {
         let begins_ms = folded::days(span).start * DAY_MS;
         let before = match last_value(db, gateway, number, begins_ms).await? {
             None => stand_of_coarser(db, gateway, number, &series).await?,

@@ -194,13 +194,13 @@ fn last_value(
     Ok(found.and_then(|kept| Some((kept.reading.at_ms, kept.reading.value.ok()?))))
 }
 
-pub(super) fn history(
+/// Under which series, of which gateways, a register of a meter was sent, by when they began.
+fn series_of(
     db: &Connection,
     site: SiteId,
     meter: MeterId,
     register: &Register,
-    span: &Range<i64>,
-) -> Result<Vec<SeriesHistory>, Trouble> {
+) -> Result<Vec<(i64, Series)>, Trouble> {
     let mut statement = db.prepare_cached(
         "SELECT gateway, series, register, kind, unit, decimals, begins_ms
            FROM series
@@ -210,10 +210,22 @@ pub(super) fn history(
     )?;
     let mut found =
         statement.query((site.uuid().as_bytes(), meter.uuid().as_bytes(), register.to_string()))?;
-    let mut histories = Vec::new();
+    let mut all = Vec::new();
     while let Some(row) = found.next()? {
-        let series = series(row)?;
-        let gateway = row.get("gateway")?;
+        all.push((row.get("gateway")?, series(row)?));
+    }
+    Ok(all)
+}
+
+pub(super) fn history(
+    db: &Connection,
+    site: SiteId,
+    meter: MeterId,
+    register: &Register,
+    span: &Range<i64>,
+) -> Result<Vec<SeriesHistory>, Trouble> {
+    let mut histories = Vec::new();
+    for (gateway, series) in series_of(db, site, meter, register)? {
         let before = match last_value(db, gateway, series.number, span.start)? {
             None => stand_of_coarser(db, gateway, &series)?,
             before => before,
@@ -233,19 +245,8 @@ pub(super) fn used(
     register: &Register,
     span: &Range<i64>,
 ) -> Result<Vec<SeriesUse>, Trouble> {
-    let mut statement = db.prepare_cached(
-        "SELECT gateway, series, register, kind, unit, decimals, begins_ms
-           FROM series
-           JOIN gateway USING (gateway)
-          WHERE site = ?1 AND meter = ?2 AND register = ?3
-          ORDER BY begins_ms, gateway, series",
-    )?;
-    let mut found =
-        statement.query((site.uuid().as_bytes(), meter.uuid().as_bytes(), register.to_string()))?;
     let mut uses = Vec::new();
-    while let Some(row) = found.next()? {
-        let series = series(row)?;
-        let gateway = row.get("gateway")?;
+    for (gateway, series) in series_of(db, site, meter, register)? {
         let begins_ms = folded::days(span).start * DAY_MS;
         let before = match last_value(db, gateway, series.number, begins_ms)? {
             None => stand_of_coarser(db, gateway, &series)?,

@@ -229,10 +229,7 @@ async fn last_value(
 }
 
 /// Under which series, of which gateways, a register of a meter was sent, by when they began.
-async fn series_of(
-    db: &mut Work<'_>,
-    of: &RegisterOf,
-) -> Result<Vec<(i32, i32, Series)>, Trouble> {
+async fn series_of(db: &mut Work<'_>, of: &RegisterOf) -> Result<Vec<(i32, i32, Series)>, Trouble> {
     let found = db
         .rows(
             "SELECT gateway, series, register, kind, unit, decimals, begins_ms

@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("drivers", &["metering", "mbus-rs", "mqtt-client"]),
     ("meter-sim", &["metering", "mbus-rs"]),
     ("access", &["metering"]),
+    ("openapi", &["access"]),
     ("broker", &["access"]),
     ("store", &["metering", "ledger"]),
     ("sync-wire", &["metering", "ledger"]),
@@ -46,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "documents",
             "statement",
             "mbus-rs",
+            "openapi",
         ],
     ),
     ("cloud-sync", &["sync-wire", "store", "metering"]),
@@ -60,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "access",
             "listener",
             "documents",
+            "openapi",
         ],
     ),
     (

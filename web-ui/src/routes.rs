@@ -2,32 +2,17 @@
 //! API's description. The router and `openapi.json` are both made from it, so neither can have a
 //! route that the other has not.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use access::{Act, Role};
+use access::Act;
 use axum::extract::DefaultBodyLimit;
-use axum::handler::Handler;
 use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::json;
+use openapi::{About, Need, Stage, Version, VersionBody, describe};
 use tower_http::compression::CompressionLayer;
-use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{
-    HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn,
-};
-use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder};
-use utoipa::openapi::security::{
-    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
-};
-use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Required, Schema, Type,
-};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
+use utoipa::openapi::OpenApi;
 
 use crate::api::{
     account, analysis, audit, backup, bms, books, buses, certificate, cloud, commission, counter,
@@ -36,7 +21,7 @@ use crate::api::{
     sla, telegram, tokens, users, versions,
 };
 use crate::problem::{Code, Problem, ProblemBody};
-use crate::session::{Need, admit};
+use crate::session::admit;
 use crate::{Web, assets, guard, live};
 
 #[rustfmt::skip]
@@ -48,6 +33,8 @@ fn table() -> Vec<Route> {
     vec![
         Route::get("/health", Nobody, "Whether the pages are served", health::health)
             .answers::<health::Health>(200),
+        Route::get("/versions", Nobody, "The versions of the API, and until when each is there", versions)
+            .answers_list::<VersionBody>(),
 
         Route::get("/session", Nobody, "Who is logged in, and whether the gateway is claimed", session::session)
             .answers::<session::SessionBody>(200),
@@ -316,6 +303,8 @@ fn table() -> Vec<Route> {
     ]
 }
 
+type Route = openapi::Route<Arc<Web>>;
+
 /// No body but a configuration is larger.
 const MOST_BODY: usize = 64 << 10;
 
@@ -337,8 +326,7 @@ pub(crate) fn router(web: Arc<Web>) -> Router {
         .route("/openapi.json", get(async move || description.clone()))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method);
-    Router::new()
-        .nest("/api/v1", api)
+    V1.nest(Router::new(), api)
         .fallback(assets::page)
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(MOST_BODY))
@@ -354,239 +342,30 @@ async fn method() -> Problem {
     Problem::new(Code::Method, "The route has no such method.")
 }
 
-/// One line of the table.
-struct Route {
-    method: HttpMethod,
-    path: &'static str,
-    need: Need,
-    serve: MethodRouter<Arc<Web>>,
-    operation: OperationBuilder,
-    /// What only answers hold: every key of it is always there.
-    answered: Vec<(String, RefOr<Schema>)>,
-    taken: Vec<(String, RefOr<Schema>)>,
-}
-
-impl Route {
-    fn get<T: 'static>(
-        path: &'static str,
-        need: Need,
-        summary: &str,
-        handler: impl Handler<T, Arc<Web>>,
-    ) -> Self {
-        Self::new(HttpMethod::Get, path, need, summary, on(MethodFilter::GET, handler))
-    }
-
-    fn put<T: 'static>(
-        path: &'static str,
-        need: Need,
-        summary: &str,
-        handler: impl Handler<T, Arc<Web>>,
-    ) -> Self {
-        Self::new(HttpMethod::Put, path, need, summary, on(MethodFilter::PUT, handler))
-    }
-
-    fn post<T: 'static>(
-        path: &'static str,
-        need: Need,
-        summary: &str,
-        handler: impl Handler<T, Arc<Web>>,
-    ) -> Self {
-        Self::new(HttpMethod::Post, path, need, summary, on(MethodFilter::POST, handler))
-    }
-
-    fn delete<T: 'static>(
-        path: &'static str,
-        need: Need,
-        summary: &str,
-        handler: impl Handler<T, Arc<Web>>,
-    ) -> Self {
-        Self::new(HttpMethod::Delete, path, need, summary, on(MethodFilter::DELETE, handler))
-    }
-
-    fn new(
-        method: HttpMethod,
-        path: &'static str,
-        need: Need,
-        summary: &str,
-        serve: MethodRouter<Arc<Web>>,
-    ) -> Self {
-        let roles = Role::ALL.into_iter().filter(|role| match need {
-            Need::Nobody | Need::Login | Need::Person => true,
-            Need::May(act) => role.may(act),
-        });
-        let roles: Vec<&str> = roles.map(Role::as_str).collect();
-        let mut operation = OperationBuilder::new()
-            .summary(Some(summary))
-            .extensions(Some(ExtensionsBuilder::new().add("x-roles", json!(roles)).build()))
-            .response("default", failure());
-        if need != Need::Nobody {
-            let scopes: [&str; 0] = [];
-            operation = operation.security(SecurityRequirement::new("session", scopes));
-        }
-        if let Need::May(act) = need
-            && act != Act::Administer
-        {
-            let scope = [act.as_str()];
-            operation = operation.security(SecurityRequirement::new("token", scope));
-        }
-        for segment in path.split('/') {
-            let name = segment.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
-            if let Some(name) = name {
-                let text = ObjectBuilder::new().schema_type(Type::String).build();
-                let parameter = ParameterBuilder::new()
-                    .name(name)
-                    .parameter_in(ParameterIn::Path)
-                    .required(Required::True)
-                    .schema(Some(text));
-                operation = operation.parameter(parameter);
-            }
-        }
-        let (answered, taken) = (Vec::new(), Vec::new());
-        Self { method, path, need, serve, operation, answered, taken }
-    }
-
-    /// With a query string.
-    fn asks<Q: IntoParams>(mut self) -> Self {
-        for parameter in Q::into_params(|| Some(ParameterIn::Query)) {
-            self.operation = self.operation.parameter(parameter);
-        }
-        self
-    }
-
-    /// With a JSON body.
-    fn takes<B: ToSchema>(mut self) -> Self {
-        self.taken.push((B::name().into_owned(), B::schema()));
-        B::schemas(&mut self.taken);
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(B::name())));
-        let body = RequestBodyBuilder::new()
-            .required(Some(Required::True))
-            .content("application/json", content.build());
-        self.operation = self.operation.request_body(Some(body.build()));
-        self
-    }
-
-    /// With a text as its body, of `most` bytes.
-    fn takes_text(mut self, media_type: &str, most: usize) -> Self {
-        let body = RequestBodyBuilder::new()
-            .required(Some(Required::True))
-            .content(media_type, text_content());
-        self.operation = self.operation.request_body(Some(body.build()));
-        self.serve = self.serve.layer(DefaultBodyLimit::max(most));
-        self
-    }
-
-    /// Of `most` bytes, where others have fewer.
-    fn at_most(mut self, most: usize) -> Self {
-        self.serve = self.serve.layer(DefaultBodyLimit::max(most));
-        self
-    }
-
-    fn answers<A: ToSchema>(mut self, status: u16) -> Self {
-        self = self.mentions::<A>();
-        self.answer(status, Ref::from_schema_name(A::name()).into())
-    }
-
-    fn answers_list<A: ToSchema>(mut self) -> Self {
-        self = self.mentions::<A>();
-        let list = ArrayBuilder::new().items(Ref::from_schema_name(A::name())).build();
-        self.answer(200, RefOr::T(Schema::Array(list)))
-    }
-
-    fn answers_text(mut self, media_type: &str) -> Self {
-        let response = ResponseBuilder::new().description("OK").content(media_type, text_content());
-        self.operation = self.operation.response("200", response.build());
-        self
-    }
-
-    fn answers_nothing(mut self) -> Self {
-        let response = ResponseBuilder::new().description("Done").build();
-        self.operation = self.operation.response("204", response);
-        self
-    }
-
-    /// Its answer holds an `A`, whether or not the description can say where.
-    fn mentions<A: ToSchema>(mut self) -> Self {
-        self.answered.push((A::name().into_owned(), A::schema()));
-        A::schemas(&mut self.answered);
-        self
-    }
-
-    fn answer(mut self, status: u16, schema: RefOr<Schema>) -> Self {
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        let response = ResponseBuilder::new()
-            .description(if status == 201 { "Made" } else { "OK" })
-            .content("application/json", content);
-        self.operation = self.operation.response(status.to_string(), response.build());
-        self
-    }
-}
-
-fn text_content() -> utoipa::openapi::Content {
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    ContentBuilder::new().schema(Some(text)).build()
-}
-
-fn failure() -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let response = ResponseBuilder::new().description("Why there is no answer");
-    response.content("application/problem+json", content).build()
-}
-
 /// The API's description.
 pub(crate) fn description() -> OpenApi {
-    let mut paths = Paths::new();
-    let mut schemas: BTreeMap<String, RefOr<Schema>> = BTreeMap::new();
-    let mut answered = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
-    ProblemBody::schemas(&mut answered);
-    for route in table() {
-        let operation: Operation = route.operation.build();
-        paths.add_path_operation(route.path, vec![route.method], operation);
-        schemas.extend(route.taken);
-        answered.extend(route.answered);
-    }
-    schemas.extend(answered.into_iter().map(|(name, schema)| (name, always_there(schema))));
-
-    let cookie = ApiKey::Cookie(ApiKeyValue::new("__Host-fyrhus"));
-    let components = ComponentsBuilder::new()
-        .schemas_from_iter(schemas)
-        .security_scheme("session", SecurityScheme::ApiKey(cookie))
-        .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    let info = InfoBuilder::new().title("Fyrhus gateway").version("1").description(Some(
-        "The API of one gateway, as its own pages use it. Exact amounts are decimal text; columns \
-         of charts are integers with unit and decimals; times are UTC. `x-roles` says who may.",
-    ));
-    OpenApiBuilder::new()
-        .info(info.build())
-        .servers(Some([utoipa::openapi::Server::new("/api/v1")]))
-        .paths(paths)
-        .components(Some(components.build()))
-        .build()
+    let about = About {
+        title: "Fyrhus gateway",
+        text: "The API of one gateway, as its own pages use it. Exact amounts are decimal text; columns \
+               of charts are integers with unit and decimals; times are UTC. `x-roles` says who may.",
+        cookie: "__Host-fyrhus",
+        version: V1,
+    };
+    describe::<_, ProblemBody>(&about, table())
 }
 
-/// An answer always has every key; what is not known is `null`.
-fn always_there(schema: RefOr<Schema>) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required = object.properties.keys().cloned().collect();
-            RefOr::T(Schema::Object(object))
-        }
-        RefOr::T(Schema::AllOf(mut all)) => {
-            all.items = all.items.into_iter().map(always_there).collect();
-            RefOr::T(Schema::AllOf(all))
-        }
-        other => other,
-    }
+/// `/api/v1`, and no other yet.
+const V1: Version = Version { major: 1, stage: Stage::Final };
+
+static VERSIONS: [Version; 1] = Version::checked([V1]);
+
+/// `GET /versions`
+async fn versions() -> Json<Vec<VersionBody>> {
+    Json(VERSIONS.into_iter().map(Version::body).collect())
 }
 
 /// What a test needs to try every route.
 #[cfg(test)]
 pub(crate) fn listed() -> Vec<(&'static str, &'static str, Need)> {
-    let verb = |method| match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Post => "POST",
-        HttpMethod::Delete => "DELETE",
-        _ => "other",
-    };
-    table().into_iter().map(|route| (verb(route.method), route.path, route.need)).collect()
+    table().into_iter().map(|route| (route.verb.as_str(), route.path, route.need)).collect()
 }

@@ -20,6 +20,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use metering::Moment;
+use openapi::Need;
 use store::StoreError;
 use tokio::sync::MutexGuard;
 
@@ -28,19 +29,6 @@ use crate::links::LinkKind;
 use crate::people::{Kept, Opened};
 use crate::problem::{Code, Problem};
 use crate::{Listener, Web, people};
-
-/// What a visitor needs for a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// Not even a login.
-    Nobody,
-    /// To be logged in, as anything.
-    Login,
-    /// To be a person, and no link or token: this is about how they get in.
-    Person,
-    /// To be allowed this.
-    May(Act),
-}
 
 /// Who makes a request: somebody with a session or a token.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ use chrono_tz::Tz;
 use metering::{MeterId, SiteId};
 use serde::{Deserialize, Serialize};
 use sync_wire::AccountDay;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::histories::span;
 use crate::history::Step;
@@ -45,12 +46,16 @@ pub(crate) async fn account<R: Repository>(
 }
 
 /// `?from=2026-03-01T00:00:00Z&until=2026-04-01T00:00:00Z&step=month`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Question {
+    #[param(value_type = String, format = DateTime)]
     from: DateTime<Utc>,
+    #[param(value_type = String, format = DateTime)]
     until: DateTime<Utc>,
     step: String,
+    #[param(value_type = Option<String>)]
     meter: Option<MeterId>,
 }
 
@@ -112,14 +117,17 @@ impl Sum {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Account)]
 pub(crate) struct AccountBody {
     step: &'static str,
     accounts: Vec<PeriodBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccountPeriod)]
 struct PeriodBody {
+    #[schema(value_type = String)]
     of: MeterId,
     start: String,
     end: String,
@@ -132,7 +140,8 @@ struct PeriodBody {
     unplanned: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cause)]
 struct CauseBody {
     cause: String,
     count: u64,

@@ -17,6 +17,7 @@ use chrono_tz::Tz;
 use metering::{Dimension, Medium, MeterId, Quantity, Register, Resolution, SiteId, Unit};
 use serde::{Deserialize, Serialize};
 use sync_wire::Kind;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::history::begins;
 use crate::people::People;
@@ -49,10 +50,12 @@ pub(crate) async fn compare<R: Repository>(
 }
 
 /// `?year=2026&site=…`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Question {
     year: i32,
+    #[param(value_type = Option<String>)]
     site: Option<SiteId>,
 }
 
@@ -167,14 +170,17 @@ fn counter(meter: &MeterState) -> Option<Counter> {
     Some(Counter { meter: meter.id, register: series.register.clone(), wanted })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Comparison)]
 pub(crate) struct ComparisonBody {
     year: i32,
     sites: Vec<SiteBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SiteUse)]
 struct SiteBody {
+    #[schema(value_type = String)]
     id: SiteId,
     name: String,
     place: Option<String>,
@@ -183,7 +189,8 @@ struct SiteBody {
     media: Vec<MediumBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MediumUse)]
 struct MediumBody {
     medium: &'static str,
     unit: &'static str,
@@ -198,21 +205,24 @@ struct MediumBody {
     rolling: SumBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MonthUse)]
 struct MonthBody {
     used: SumBody,
     /// The same month a year before; of one that is not over, as many days of it.
     before: SumBody,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LikeUse)]
 struct LikeBody {
     days: usize,
     used: String,
     before: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Sum)]
 struct SumBody {
     /// So many days are known.
     days: usize,
@@ -312,10 +322,12 @@ pub(crate) async fn change_facts<R: Repository>(
 /// The largest building in the world has not twice as many.
 const LARGEST_M2: u32 = 5_000_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Facts)]
 pub(crate) struct FactsBody {
     area_m2: Option<u32>,
+    #[schema(value_type = Option<Vec<String>>)]
     counted: Option<Vec<MeterId>>,
 }
 

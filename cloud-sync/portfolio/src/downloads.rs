@@ -23,6 +23,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::stream;
 use metering::{MeterId, Register, SiteId};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::histories::{ReadingBody, no_such_register, span};
 use crate::people::People;
@@ -31,11 +32,15 @@ use crate::repository::{Repository, RepositoryError, Series, StoredReading};
 use crate::sites::found;
 
 /// `?register=energy&from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Question {
+    #[param(value_type = String)]
     register: Register,
+    #[param(value_type = String, format = DateTime)]
     from: DateTime<Utc>,
+    #[param(value_type = String, format = DateTime)]
     until: DateTime<Utc>,
 }
 

@@ -16,6 +16,7 @@ use metering::{MeterId, NoReading, Quantity, Register, Resolution, SiteId};
 use serde::{Deserialize, Serialize};
 use sync_wire::Kind;
 use tokio::task;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::authority::ms;
 use crate::history::{self, Content, HistoryGap, HistoryRow, Step};
@@ -97,11 +98,15 @@ fn died() -> Problem {
 const TAIL: Duration = Duration::from_mins(15);
 
 /// `?register=energy&from=2026-03-01T00:00:00Z&until=2026-03-02T00:00:00Z&step=hour`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuestion {
+    #[param(value_type = String)]
     register: Register,
+    #[param(value_type = String, format = DateTime)]
     from: DateTime<Utc>,
+    #[param(value_type = String, format = DateTime)]
     until: DateTime<Utc>,
     step: String,
 }
@@ -146,11 +151,15 @@ fn last_told(cursor: &str) -> Option<LastTold> {
 /// Readings in one answer.
 pub(crate) const PAGE: usize = 1_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ReadingsQuestion {
+    #[param(value_type = String)]
     register: Register,
+    #[param(value_type = String, format = DateTime)]
     from: DateTime<Utc>,
+    #[param(value_type = String, format = DateTime)]
     until: DateTime<Utc>,
     limit: Option<usize>,
     cursor: Option<String>,
@@ -175,9 +184,12 @@ pub(crate) fn span(
     Ok(from.timestamp_millis()..until.timestamp_millis())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = History)]
 pub(crate) struct HistoryBody {
+    #[schema(value_type = String)]
     meter: MeterId,
+    #[schema(value_type = String)]
     register: Register,
     kind: &'static str,
     step: &'static str,
@@ -186,14 +198,16 @@ pub(crate) struct HistoryBody {
     gaps: Vec<GapBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Amount)]
 struct TotalBody {
     value: String,
     unit: String,
 }
 
 /// Rows of one series: they count the same steps.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Run)]
 struct RunBody {
     series: u32,
     unit: String,
@@ -201,7 +215,8 @@ struct RunBody {
     rows: Vec<RowBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Row)]
 struct RowBody {
     start: String,
     end: String,
@@ -240,7 +255,8 @@ impl RowBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gap)]
 struct GapBody {
     from: String,
     until: Option<String>,
@@ -288,13 +304,15 @@ impl Total {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Readings)]
 pub(crate) struct ReadingsBody {
     readings: Vec<ReadingBody>,
     next: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reading)]
 pub(crate) struct ReadingBody {
     at: String,
     value: Option<String>,

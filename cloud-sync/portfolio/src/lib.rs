@@ -37,6 +37,7 @@ mod promises;
 mod qr;
 mod receive;
 pub mod repository;
+mod routes;
 mod service;
 mod session;
 mod sites;

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::{Extension, Json};
 use metering::UserId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::downloads;
 use crate::histories;
@@ -114,7 +115,8 @@ pub(crate) async fn show(Extension(counted): Extension<Counted>) -> Json<LimitsB
     })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
 pub(crate) struct LimitsBody {
     requests: RequestsBody,
     history_days: HistoryDays,
@@ -122,7 +124,8 @@ pub(crate) struct LimitsBody {
     download_days: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Requests)]
 struct RequestsBody {
     limit: u32,
     window_seconds: u64,
@@ -131,7 +134,7 @@ struct RequestsBody {
 }
 
 /// How long a span may be, by step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct HistoryDays {
     quarter: i64,
     hour: i64,

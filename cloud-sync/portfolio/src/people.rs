@@ -4,7 +4,7 @@
 //!  request ──▶ guard: Host, Origin, time ──▶ route: session, role ──▶ handler ──▶ Repository
 //! ```
 //!
-//! **Invariant:** a route that shows or changes something stands in [`routes`](People::router) with
+//! **Invariant:** a route that shows or changes something stands in [`routes`](crate::routes) with
 //! what it takes to use it; nothing else decides that.
 
 use std::collections::BTreeSet;
@@ -12,15 +12,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use access::{Act, Pace, SessionId, Slowing, Standing, Ticket, User};
+use access::{Pace, SessionId, Slowing, Standing, Ticket, User};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::uri::{Authority as HostAndPort, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
 use metering::{Clock, Moment, UserId};
+use openapi::{Need, Route};
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -30,11 +30,9 @@ use crate::ledgers::Ledgers;
 use crate::limits::Limits;
 use crate::problem::{Code, Problem};
 use crate::repository::{Kept, Repository, RepositoryError, Token};
+use crate::routes::V1;
 use crate::session::Own;
-use crate::{
-    accounts, comparison, downloads, histories, limits, promises, qr, session, sites, tokens,
-    users, ways,
-};
+use crate::{promises, routes, session};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -85,9 +83,6 @@ const HISTORIES: usize = 2;
 /// Names, passwords and codes; nothing that people send is larger.
 const BODY: usize = 16 * 1024;
 
-/// Documents, which the other side takes only if they are no larger.
-const PROOF: usize = 1024 * 1024;
-
 impl<R: Repository> People<R> {
     /// With these.
     pub(crate) fn new(
@@ -115,88 +110,17 @@ impl<R: Repository> People<R> {
 
     /// The routes. Every request needs a [`Peer`](listener::Peer) among its extensions.
     pub(crate) fn router(self) -> Router {
-        let open: [(&str, MethodRouter<Self>); 3] = [
-            ("/health", get(session::health)),
-            ("/claim", post(session::claim::<R>)),
-            (
-                "/session",
-                get(session::show::<R>).post(session::login::<R>).delete(session::logout::<R>),
-            ),
-        ];
-        let guarded: [(&str, MethodRouter<Self>, Act); 25] = [
-            ("/users", get(users::list::<R>).post(users::add::<R>), Act::Administer),
-            ("/users/{user}", put(users::change::<R>).delete(users::remove::<R>), Act::Administer),
-            ("/users/{user}/sessions", delete(users::log_out::<R>), Act::Administer),
-            ("/sites", get(sites::list::<R>), Act::See),
-            ("/sites/{site}", get(sites::show::<R>), Act::See),
-            ("/sites/{site}/account", get(accounts::account::<R>), Act::See),
-            ("/sites/{site}/gateway", delete(sites::revoke::<R>), Act::Administer),
-            ("/sites/{site}/alarms/{alarm}", delete(sites::clear_alarm::<R>), Act::Ask),
-            ("/sites/{site}/meters/{meter}", get(sites::meter::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/history", get(histories::history::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/readings", get(histories::readings::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/readings.csv", get(downloads::csv::<R>), Act::See),
-            ("/sites/{site}/meters/{meter}/readings.json", get(downloads::json::<R>), Act::See),
-            ("/sites/{site}/facts", put(comparison::change_facts::<R>), Act::Configure),
-            ("/comparison", get(comparison::compare::<R>), Act::See),
-            ("/promises", get(promises::list::<R>), Act::See),
-            ("/sites/{site}/promise", get(promises::show::<R>), Act::See),
-            (
-                "/sites/{site}/promise/proofs",
-                post(promises::said::keep_proof::<R>).layer(DefaultBodyLimit::max(PROOF)),
-                Act::Administer,
-            ),
-            ("/sites/{site}/promise/proofs/{sha256}", get(promises::said::proof::<R>), Act::See),
-            (
-                "/sites/{site}/promise/exclusions",
-                post(promises::said::invoke::<R>),
-                Act::Administer,
-            ),
-            (
-                "/sites/{site}/promise/{month}/progress",
-                post(promises::said::progress::<R>),
-                Act::Administer,
-            ),
-            ("/sites/{site}/promise/{month}/statement.pdf", get(promises::sheet::<R>), Act::See),
-            ("/limits", get(limits::show), Act::See),
-            ("/qr", post(qr::draw), Act::See),
-            ("/enrol-codes", post(sites::enrol_code::<R>), Act::Configure),
-        ];
-
-        // What everybody changes of themselves: it needs no right, and a login that is fresh.
-        let own: [(&str, MethodRouter<Self>); 6] = [
-            ("/login", get(ways::show::<R>)),
-            (
-                "/login/app",
-                post(ways::begin_app::<R>).put(ways::finish_app::<R>).delete(ways::remove_app::<R>),
-            ),
-            ("/login/recovery", post(ways::new_recovery::<R>)),
-            ("/password", put(ways::change_password::<R>)),
-            ("/tokens", get(tokens::list::<R>).post(tokens::make::<R>)),
-            ("/tokens/{token}", delete(tokens::remove::<R>)),
-        ];
-
         let mut api = Router::new();
-        for (path, route) in open {
-            api = api.route(path, route);
-        }
-        for (path, route, act) in guarded {
-            let needs = Needs { act, fresh: act.changes(), person: false };
-            let allow = middleware::from_fn_with_state((self.clone(), needs), allow::<R>);
-            api = api.route(path, route.route_layer(allow));
-        }
-        for (path, route) in own {
-            let needs = Needs { act: Act::See, fresh: true, person: true };
-            let allow = middleware::from_fn_with_state((self.clone(), needs), allow::<R>);
-            api = api.route(path, route.route_layer(allow));
+        for Route { path, need, serve, .. } in routes::table() {
+            let allow = middleware::from_fn_with_state((self.clone(), need), allow::<R>);
+            api = api.route(path, serve.route_layer(allow));
         }
         let api = api
             .fallback(async || Problem::new(Code::NoSuchRoute, "The API has no such route."))
             .method_not_allowed_fallback(async || {
                 Problem::new(Code::Method, "The route is there, but not for this method.")
             });
-        Router::new()
-            .nest("/api/v1", api)
+        V1.nest(Router::new(), api)
             .fallback(assets::asset)
             .layer(DefaultBodyLimit::max(BODY))
             .layer(middleware::from_fn_with_state(self.clone(), guard::<R>))
@@ -314,17 +238,19 @@ impl<R: Repository> People<R> {
 /// Lets those through who may do what the route does, as often as people may ask; the handler finds
 /// the [`User`] among the extensions.
 async fn allow<R: Repository>(
-    State((people, needs)): State<(People<R>, Needs)>,
+    State((people, need)): State<(People<R>, Need)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    if need == Need::Nobody {
+        return Ok(next.run(request).await);
+    }
     let Some((kept, user, standing)) = people.session(request.headers()).await? else {
         return Err(session::not_logged_in());
     };
     let counted = people.limits.count(user.id, people.clock.now().boottime);
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-    let needs = Needs { fresh: needs.fresh && !looks, ..needs };
-    let mut response = match may(&user, kept.token.as_ref(), needs, standing) {
+    let mut response = match may(&user, kept.token.as_ref(), need, looks, standing) {
         _ if !counted.allowed => {
             let detail = "There were too many requests; wait for the next minute.";
             Problem::new(Code::TooMany, detail).retry_after(counted.reset).into_response()
@@ -341,31 +267,30 @@ async fn allow<R: Repository>(
     Ok(response)
 }
 
-/// What a route takes.
-#[derive(Clone, Copy, Debug)]
-struct Needs {
-    act: Act,
-    /// Whether whoever changes something has to have logged in of late.
-    fresh: bool,
-    /// Whether it is about whoever is there themselves, and no program's business.
-    person: bool,
-}
-
+/// Whoever changes what they need a right for, or how they get in, has to have logged in of late.
 fn may(
     user: &User,
     token: Option<&Token>,
-    Needs { act, fresh, person }: Needs,
+    need: Need,
+    looks: bool,
     standing: Standing,
 ) -> Result<(), Problem> {
-    if let Some(token) = token.filter(|token| person || !token.scope.allows(act)) {
+    let (scoped, allowed, changes) = match need {
+        Need::Nobody | Need::Login => (true, true, false),
+        Need::Person => (token.is_none(), true, true),
+        Need::May(act) => {
+            (token.is_none_or(|token| token.scope.allows(act)), user.may(act), act.changes())
+        }
+    };
+    if let Some(token) = token.filter(|_| !scoped) {
         let detail = format!("The token {} may not do this.", token.name);
         return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
     }
-    if !user.may(act) {
+    if !allowed {
         let detail = format!("The role {} may not do this.", user.role);
         return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
     }
-    if fresh && standing != Standing::Fresh {
+    if changes && !looks && standing != Standing::Fresh {
         let detail = "The last login is too long ago for a change; log in again.";
         return Err(Problem::new(Code::LoginAgain, detail));
     }

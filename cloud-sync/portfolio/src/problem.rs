@@ -13,6 +13,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::repository::RepositoryError;
 
@@ -29,13 +30,17 @@ macro_rules! codes {
                 match self { $(Self::$name => $status,)* }
             }
 
-            const fn as_str(self) -> &'static str {
+            pub(crate) const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }
             }
 
             const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }
+
+            /// All of them, for the types of the pages.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
@@ -116,8 +121,10 @@ impl Problem {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Body {
+/// Why a request has no answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
     status: u16,
     code: &'static str,
     params: BTreeMap<&'static str, String>,
@@ -128,7 +135,7 @@ struct Body {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
-        let body = Body {
+        let body = ProblemBody {
             status,
             code: self.code.as_str(),
             params: self.params,

@@ -29,6 +29,7 @@ use said::{ProofBody, SaidBody, said};
 use serde::{Deserialize, Serialize};
 use statement::{Language, Place};
 use tokio::task;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::ledgers::{Both, NotSaid};
 use crate::people::People;
@@ -126,8 +127,9 @@ pub(crate) async fn show<R: Repository>(
     Ok(Json(body))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Question {
     /// The running one if it is left out.
     month: Option<String>,
@@ -165,15 +167,18 @@ pub(crate) async fn sheet<R: Repository>(
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], made).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Sheet {
     language: Option<String>,
 }
 
 /// The promise to one site, in a row of a table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PromiseRow)]
 pub(crate) struct PromiseBody {
+    #[schema(value_type = String)]
     site: SiteId,
     name: String,
     #[serde(flatten)]
@@ -181,7 +186,8 @@ pub(crate) struct PromiseBody {
 }
 
 /// What the ledger of one gateway says of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PromiseInBrief)]
 struct Promise {
     line: String,
     customer: String,
@@ -190,7 +196,8 @@ struct Promise {
     open: Vec<OpenBody>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = OpenClaim)]
 struct OpenBody {
     month: String,
     stage: &'static str,
@@ -251,7 +258,8 @@ fn word(stage: &Stage) -> &'static str {
 }
 
 /// A month in figures.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = PromiseMonth)]
 struct MonthBody {
     month: String,
     provisional: bool,
@@ -297,7 +305,8 @@ impl MonthBody {
 }
 
 /// The promise to one site, with the two books beside each other.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SitePromise)]
 pub(crate) struct WholeBody {
     site: InSite,
     line: String,
@@ -319,14 +328,17 @@ pub(crate) struct WholeBody {
     countersigned: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InSite)]
 struct InSite {
+    #[schema(value_type = String)]
     id: SiteId,
     name: String,
     time_zone: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Exclusion)]
 struct ExclusionBody {
     entry: u64,
     id: String,
@@ -341,7 +353,8 @@ struct ExclusionBody {
 }
 
 /// What the two books differ in.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SlaDifference)]
 struct BooksBody {
     both_s: i64,
     only_customer_s: i64,
@@ -354,7 +367,8 @@ struct BooksBody {
     incidents: Vec<IncidentBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SlaView)]
 struct ViewBody {
     counted_s: i64,
     percent: String,
@@ -373,13 +387,15 @@ impl ViewBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Incident)]
 struct IncidentBody {
     customer: Option<SpanBody>,
     vendor: Option<SpanBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Span)]
 struct SpanBody {
     from: String,
     until: String,

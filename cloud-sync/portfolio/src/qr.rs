@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use qrcode::{Color, EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::problem::Problem;
 
@@ -24,14 +25,15 @@ pub(crate) async fn draw(asked: Result<Json<Text>, JsonRejection>) -> Result<Jso
 /// What an app is told, and room.
 const MOST: usize = 500;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = QrText)]
 pub(crate) struct Text {
     text: String,
 }
 
 /// Its modules, without the quiet zone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Qr {
     /// A row each, `1` for a dark module.
     rows: Vec<String>,

@@ -21,6 +21,7 @@ use listener::Peer;
 use metering::{Clock, Moment, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::task;
+use utoipa::ToSchema;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::people::People;
@@ -55,7 +56,7 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     status: &'static str,
     version: &'static str,
@@ -122,7 +123,7 @@ pub(crate) async fn claim<R: Repository>(
 }
 
 /// `{"code":"7K2M-…","name":"kari","password":"…"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Claim {
     code: String,
@@ -186,7 +187,7 @@ async fn second_factor<R: Repository>(
 }
 
 /// `{"name":"kari","password":"…","code":"123456"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Login {
     name: String,
@@ -268,7 +269,8 @@ fn body<R: Repository>(people: &People<R>, who: Option<Who>, claimed: bool) -> S
     SessionBody { claimed, user, can, fresh, version: env!("CARGO_PKG_VERSION"), fingerprint }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(crate) struct SessionBody {
     claimed: bool,
     user: Option<UserBody>,
@@ -278,8 +280,10 @@ pub(crate) struct SessionBody {
     fingerprint: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionUser)]
 struct UserBody {
+    #[schema(value_type = String)]
     id: UserId,
     name: String,
     role: &'static str,

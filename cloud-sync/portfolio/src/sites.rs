@@ -16,6 +16,7 @@ use metering::{GatewayId, Medium, MeterId, NoReading, Origin, Quantity, Register
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{Kind, limits};
+use utoipa::ToSchema;
 
 use crate::authority::ms;
 use crate::people::People;
@@ -125,18 +126,21 @@ fn is_unfit(name: &str) -> bool {
     name.len() > limits::NAME_BYTES || name.contains(char::is_control)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewEnrolCode)]
 pub(crate) struct NewCodeBody {
     site_name: String,
     place: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EnrolCode)]
 pub(crate) struct CodeBody {
     code: String,
     url: String,
     expires_at: String,
+    #[schema(value_type = String)]
     site: SiteId,
 }
 
@@ -192,8 +196,10 @@ pub(crate) fn time(ms: i64) -> String {
     at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SiteRow)]
 pub(crate) struct SiteBody {
+    #[schema(value_type = String)]
     id: SiteId,
     name: String,
     place: Option<String>,
@@ -207,27 +213,32 @@ pub(crate) struct SiteBody {
     newest_reading: Option<String>,
     meters: usize,
     silent: usize,
+    #[schema(value_type = Vec<String>)]
     media: Vec<Medium>,
     /// Of the last days; absent where nothing was expected.
     completeness: Option<CompletenessBody>,
     alarms: Vec<AlarmBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Completeness)]
 struct CompletenessBody {
     days: i64,
     expected: u64,
     got: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Gateway)]
 struct GatewayBody {
+    #[schema(value_type = String)]
     id: GatewayId,
     enrolled_at: String,
     certificate_until: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Alarm)]
 struct AlarmBody {
     id: i64,
     code: &'static str,
@@ -296,20 +307,25 @@ impl AlarmBody {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Site)]
 pub(crate) struct WholeSiteBody {
     #[serde(flatten)]
     site: SiteBody,
     meters_list: Vec<MeterBody>,
     area_m2: Option<u32>,
     /// The meters that count for all of the building.
+    #[schema(value_type = Option<Vec<String>>)]
     counted: Option<Vec<MeterId>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MeterRow)]
 struct MeterBody {
+    #[schema(value_type = String)]
     id: MeterId,
     name: String,
+    #[schema(value_type = String)]
     medium: Medium,
     simulated: bool,
     state: &'static str,
@@ -319,15 +335,18 @@ struct MeterBody {
     main: Option<MainBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MainValue)]
 struct MainBody {
+    #[schema(value_type = String)]
     register: Register,
     value: String,
     unit: String,
     at: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Meter)]
 pub(crate) struct WholeMeterBody {
     #[serde(flatten)]
     meter: MeterBody,
@@ -335,15 +354,18 @@ pub(crate) struct WholeMeterBody {
     registers: Vec<RegisterBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct InSite {
+    #[schema(value_type = String)]
     id: SiteId,
     name: String,
     time_zone: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Register)]
 struct RegisterBody {
+    #[schema(value_type = String)]
     register: Register,
     kind: &'static str,
     unit: String,

@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::people::People;
 use crate::problem::{Code, Problem};
@@ -108,7 +109,7 @@ fn no_such_token() -> Problem {
 }
 
 /// `{"name":"energy report","scope":["see"],"days":365}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     name: String,
@@ -119,14 +120,15 @@ pub(crate) struct NewToken {
 }
 
 /// What the program sends as `Authorization: Bearer …`. It is shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct MadeToken {
     token: TokenBody,
     secret: String,
 }
 
 /// A token, without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
 pub(crate) struct TokenBody {
     id: String,
     name: String,

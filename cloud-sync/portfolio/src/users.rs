@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use metering::UserId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::people::People;
 use crate::problem::{Code, Problem};
@@ -124,7 +125,7 @@ fn role_of(text: &str) -> Result<Role, Problem> {
 }
 
 /// `{"name":"per","role":"operator","password":"…"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     name: String,
@@ -133,7 +134,7 @@ pub(crate) struct NewUser {
 }
 
 /// `{"role":"operator","password":"…","without_app":true}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangedUser {
     role: String,
@@ -145,12 +146,15 @@ pub(crate) struct ChangedUser {
     without_app: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserBody {
+    #[schema(value_type = String)]
     id: UserId,
     name: String,
     role: &'static str,
     /// Of a gateway's tenant; nobody here is one.
+    #[schema(value_type = Vec<String>)]
     meters: [String; 0],
     made: String,
     app: bool,

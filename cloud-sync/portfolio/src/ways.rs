@@ -11,6 +11,7 @@ use axum::{Extension, Json};
 use listener::Peer;
 use metering::UserId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::people::People;
 use crate::problem::{Code, Problem};
@@ -152,34 +153,35 @@ pub(crate) fn code_wrong() -> Problem {
     Problem::new(Code::SecondWrong, "This is not the code that the app shows now.")
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ways)]
 pub(crate) struct WaysBody {
     app: bool,
     recovery: usize,
 }
 
 /// It is shown this once, to be set up.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct AppSecret {
     secret: String,
     uri: String,
 }
 
 /// `{"code":"123456"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppCode {
     code: String,
 }
 
 /// They are shown this once.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct RecoveryCodes {
     codes: Vec<String>,
 }
 
 /// `{"password":"…","new_password":"…"}`
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPassword {
     password: String,

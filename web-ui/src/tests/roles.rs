@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use openapi::Need;
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::routes;
-use crate::session::Need;
 
 #[tokio::test]
 async fn every_route_admits_whom_its_table_says_and_nobody_else() {
@@ -46,10 +46,7 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
         );
         for role in Role::ALL {
             let said = asked(&gateway.visitor(role).await).await.said();
-            let may = match need {
-                Need::Nobody | Need::Login | Need::Person => true,
-                Need::May(act) => role.may(act),
-            };
+            let may = need.admits(role);
             assert_eq!(said != "403 not_allowed", may, "{role} {method} {path}: {said}");
             assert!(!said.starts_with("401") && !said.starts_with('5'), "{method} {path}: {said}");
         }

@@ -17,6 +17,7 @@ use ledger::chain::Chain;
 use ledger::entry::{Fact, Invoked, Progress, Proof, Step};
 use metering::{GatewayId, SiteId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{found, none, time};
 use crate::ledgers::Both;
@@ -151,21 +152,25 @@ async fn say<R: Repository>(
     Ok((StatusCode::CREATED, Json(Written { entry })))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewExclusion {
     id: String,
     kind: String,
+    #[schema(value_type = String, format = DateTime)]
     from: DateTime<Utc>,
+    #[schema(value_type = String, format = DateTime)]
     until: DateTime<Utc>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     notice_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     agreed_at: Option<DateTime<Utc>>,
     why: String,
     #[serde(default)]
     proofs: Vec<NamedProof>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewProgress {
     step: String,
@@ -175,7 +180,7 @@ pub(crate) struct NewProgress {
 }
 
 /// A document that is kept, and what its entry calls it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NamedProof {
     name: String,
@@ -183,19 +188,20 @@ pub(crate) struct NamedProof {
     sha256: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeptProof {
     /// In hex: an entry names it so.
     sha256: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Written {
     entry: u64,
 }
 
 /// The notice of a breach, or what was said to it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Said)]
 pub(super) struct SaidBody {
     /// The number of its entry; `null` of the notice.
     entry: Option<u64>,
@@ -207,7 +213,8 @@ pub(super) struct SaidBody {
     proofs: Vec<ProofBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Proof)]
 pub(super) struct ProofBody {
     name: String,
     sha256: String,

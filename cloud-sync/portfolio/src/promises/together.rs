@@ -6,6 +6,7 @@ use ledger::entry::ManySites;
 use ledger::together::Together;
 use metering::SiteId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{beside, running, sum, time};
 use crate::ledgers::NotSaid;
@@ -14,7 +15,8 @@ use crate::problem::Problem;
 use crate::repository::Repository;
 
 /// What they come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Together)]
 pub(crate) struct TogetherBody {
     /// `any_site` or `weighted`.
     rule: String,
@@ -27,15 +29,18 @@ pub(crate) struct TogetherBody {
     outages: Vec<OutageBody>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TogetherSite)]
 struct SiteBody {
+    #[schema(value_type = String)]
     site: SiteId,
     name: String,
     percent: String,
     counted_s: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TogetherOutage)]
 struct OutageBody {
     from: String,
     until: String,

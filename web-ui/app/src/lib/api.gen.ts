@@ -277,6 +277,18 @@ export interface Analysis {
   unit: string | null;
 }
 
+/** A version of the API, and whether to use it. */
+export interface ApiVersion {
+  /** Since when it is deprecated. */
+  deprecated: string | null;
+  /** `beta`: to be tried, it may change any day. `final`: to be relied on. `deprecated`: not to be used any more. */
+  stage: string;
+  /** When it will be gone. */
+  sunset: string | null;
+  /** `v1`, `v2.beta`. */
+  version: string;
+}
+
 /** What an app shows. */
 export interface AppCode {
   /** Six digits. */

@@ -1,0 +1,630 @@
+// Made from the wire structs by `UPDATE=1 cargo test -p portfolio --lib`. Do not edit.
+
+/** What a failure is; the language files have a sentence for each. */
+export type ProblemCode =
+  | 'claim_expired'
+  | 'claim_spent'
+  | 'claim_wrong'
+  | 'code_needed'
+  | 'code_wrong'
+  | 'enough'
+  | 'host'
+  | 'label_wrong'
+  | 'last_owner'
+  | 'ledger_refused'
+  | 'login_again'
+  | 'login_wrong'
+  | 'malformed'
+  | 'media_type'
+  | 'method'
+  | 'name_taken'
+  | 'name_wrong'
+  | 'no_app'
+  | 'no_statement'
+  | 'no_such_alarm'
+  | 'no_such_meter'
+  | 'no_such_register'
+  | 'no_such_route'
+  | 'no_such_site'
+  | 'no_such_token'
+  | 'no_such_user'
+  | 'not_allowed'
+  | 'not_logged_in'
+  | 'origin'
+  | 'password_common'
+  | 'password_long'
+  | 'password_short'
+  | 'slowed'
+  | 'span'
+  | 'store'
+  | 'too_large'
+  | 'too_many'
+  | 'too_slow';
+
+export interface Account {
+  accounts: AccountPeriod[];
+  step: string;
+}
+
+export interface AccountPeriod {
+  corrected: number;
+  end: string;
+  expected: number;
+  from_memory: number;
+  late: number;
+  missing: Cause[];
+  of: string;
+  received: number;
+  start: string;
+  unplanned: number;
+}
+
+export interface Alarm {
+  code: string;
+  id: number;
+  params: Record<string, string>;
+  since: string;
+}
+
+export interface Amount {
+  unit: string;
+  value: string;
+}
+
+/** A version of the API, and whether to use it. */
+export interface ApiVersion {
+  /** Since when it is deprecated. */
+  deprecated: string | null;
+  /** `beta`: to be tried, it may change any day. `final`: to be relied on. `deprecated`: not to be used any more. */
+  stage: string;
+  /** When it will be gone. */
+  sunset: string | null;
+  /** `v1`, `v2.beta`. */
+  version: string;
+}
+
+/** `{"code":"123456"}` */
+export interface AppCode {
+  code: string;
+}
+
+/** It is shown this once, to be set up. */
+export interface AppSecret {
+  secret: string;
+  uri: string;
+}
+
+export interface Cause {
+  cause: string;
+  count: number;
+}
+
+/** `{"role":"operator","password":"…","without_app":true}` */
+export interface ChangedUser {
+  /** Another password, for who has forgotten theirs. */
+  password?: string | null;
+  role: string;
+  /** Ask them for no code any more, because the app is lost. */
+  without_app?: boolean;
+}
+
+/** `{"code":"7K2M-…","name":"kari","password":"…"}` */
+export interface Claim {
+  code: string;
+  name: string;
+  password: string;
+}
+
+export interface Comparison {
+  sites: SiteUse[];
+  year: number;
+}
+
+export interface Completeness {
+  days: number;
+  expected: number;
+  got: number;
+}
+
+export interface EnrolCode {
+  code: string;
+  expires_at: string;
+  site: string;
+  url: string;
+}
+
+export interface Exclusion {
+  answer: string | null;
+  entry: number;
+  from: string;
+  id: string;
+  kind: string;
+  proofs: Proof[];
+  status: string | null;
+  until: string;
+  who: string;
+  why: string;
+}
+
+export interface Facts {
+  area_m2?: number | null;
+  counted?: string[] | null;
+}
+
+export interface Gap {
+  from: string;
+  reason: string;
+  tries: number;
+  until: string | null;
+}
+
+export interface Gateway {
+  certificate_until: string | null;
+  enrolled_at: string;
+  id: string;
+}
+
+export interface Health {
+  status: string;
+  version: string;
+}
+
+export interface History {
+  gaps: Gap[];
+  kind: string;
+  meter: string;
+  register: string;
+  runs: Run[];
+  step: string;
+  total: Amount | null;
+}
+
+/** How long a span may be, by step. */
+export interface HistoryDays {
+  day: number;
+  hour: number;
+  month: number;
+  quarter: number;
+}
+
+export interface InSite {
+  id: string;
+  name: string;
+  time_zone: string;
+}
+
+export interface Incident {
+  customer: Span | null;
+  vendor: Span | null;
+}
+
+export interface KeptProof {
+  /** In hex: an entry names it so. */
+  sha256: string;
+}
+
+export interface LikeUse {
+  before: string;
+  days: number;
+  used: string;
+}
+
+export interface Limits {
+  download_days: number;
+  history_days: HistoryDays;
+  readings_per_page: number;
+  requests: Requests;
+}
+
+/** `{"name":"kari","password":"…","code":"123456"}` */
+export interface Login {
+  /** Of the app, for who has one. */
+  code?: string | null;
+  name: string;
+  password: string;
+}
+
+/** What the program sends as `Authorization: Bearer …`. It is shown this once. */
+export interface MadeToken {
+  secret: string;
+  token: Token;
+}
+
+export interface MainValue {
+  at: string;
+  register: string;
+  unit: string;
+  value: string;
+}
+
+export interface MediumUse {
+  /** Of the days of which both years are known. */
+  like: LikeUse;
+  medium: string;
+  months: MonthUse[];
+  /** How many meters or media it is the sum of. */
+  of: number;
+  /** Of the last 365 days, or of the last of the year. */
+  rolling: Sum;
+  /** There are several meters, and nobody has said which of them count. */
+  undecided: boolean;
+  unit: string;
+}
+
+export type Meter = MeterRow & {
+  registers: Register[];
+  site: InSite;
+};
+
+export interface MeterRow {
+  at: string | null;
+  id: string;
+  last_answer: string | null;
+  main: MainValue | null;
+  medium: string;
+  name: string;
+  reason: string | null;
+  simulated: boolean;
+  state: string;
+}
+
+export interface MonthUse {
+  /** The same month a year before; of one that is not over, as many days of it. */
+  before: Sum;
+  used: Sum;
+}
+
+/** A document that is kept, and what its entry calls it. */
+export interface NamedProof {
+  name: string;
+  /** In hex. */
+  sha256: string;
+}
+
+export interface NewEnrolCode {
+  place?: string | null;
+  site_name: string;
+}
+
+export interface NewExclusion {
+  agreed_at?: string | null;
+  from: string;
+  id: string;
+  kind: string;
+  notice_at?: string | null;
+  proofs?: NamedProof[];
+  until: string;
+  why: string;
+}
+
+/** `{"password":"…","new_password":"…"}` */
+export interface NewPassword {
+  new_password: string;
+  password: string;
+}
+
+export interface NewProgress {
+  note: string;
+  proofs?: NamedProof[];
+  step: string;
+}
+
+/** `{"name":"energy report","scope":["see"],"days":365}` */
+export interface NewToken {
+  /** How long it is good; for ever if it is left out. */
+  days?: number | null;
+  name: string;
+  scope: string[];
+}
+
+/** `{"name":"per","role":"operator","password":"…"}` */
+export interface NewUser {
+  name: string;
+  password: string;
+  role: string;
+}
+
+export interface OpenClaim {
+  /** `ok`, or why nothing is due: `late`, `no_evidence`, … */
+  claim: string;
+  claimable: string;
+  currency: string;
+  month: string;
+  /** Since when, if the notice was in time and in form. */
+  notified_at: string;
+  stage: string;
+}
+
+/** Why a request has no answer. */
+export interface Problem {
+  code: string;
+  detail: string;
+  params: Record<string, string>;
+  status: number;
+  title: string;
+}
+
+/** What the ledger of one gateway says of it. */
+export interface PromiseInBrief {
+  customer: string;
+  line: string;
+  month: PromiseMonth;
+  /** Months of which a notice was given and that are not credited yet, the latest first. */
+  open: OpenClaim[];
+}
+
+/** A month in figures. */
+export interface PromiseMonth {
+  /** So much may count without a credit. */
+  allowed_s: number;
+  claim: string;
+  claimable: string;
+  counted_s: number;
+  currency: string;
+  deadline: string | null;
+  denominator_s: number;
+  incomplete: boolean;
+  month: string;
+  percent: string;
+  provisional: boolean;
+  stage: string | null;
+  through: number;
+  tier: number;
+  tier_if_unknown_down: number;
+  unknown_s: number;
+}
+
+/** The promise to one site, in a row of a table. */
+export type PromiseRow = PromiseInBrief & {
+  name: string;
+  site: string;
+};
+
+export interface Proof {
+  name: string;
+  sha256: string;
+}
+
+/** Its modules, without the quiet zone. */
+export interface Qr {
+  /** A row each, `1` for a dark module. */
+  rows: string[];
+}
+
+export interface QrText {
+  text: string;
+}
+
+export interface Reading {
+  at: string;
+  origin: string;
+  quality: string;
+  reason: string | null;
+  series: number;
+  unit: string;
+  value: string | null;
+}
+
+export interface Readings {
+  next: string | null;
+  readings: Reading[];
+}
+
+/** They are shown this once. */
+export interface RecoveryCodes {
+  codes: string[];
+}
+
+export interface Register {
+  at: string | null;
+  decimals: number;
+  kind: string;
+  origin: string | null;
+  quality: string | null;
+  reason: string | null;
+  register: string;
+  unit: string;
+  value: string | null;
+}
+
+export interface Requests {
+  limit: number;
+  remaining: number;
+  reset_seconds: number;
+  window_seconds: number;
+}
+
+export interface Row {
+  end: string;
+  expected: number | null;
+  got: number;
+  mantissa: number | null;
+  max: number | null;
+  mean: number | null;
+  min: number | null;
+  spread_unknown: boolean;
+  start: string;
+}
+
+/** Rows of one series: they count the same steps. */
+export interface Run {
+  decimals: number;
+  rows: Row[];
+  series: number;
+  unit: string;
+}
+
+/** The notice of a breach, or what was said to it. */
+export interface Said {
+  at: string;
+  /** The number of its entry; `null` of the notice. */
+  entry: number | null;
+  note: string;
+  proofs: Proof[];
+  /** `claimed`, `acknowledged`, `disputed` or `credited`. */
+  step: string;
+  who: string;
+}
+
+export interface Session {
+  can: string[];
+  claimed: boolean;
+  fingerprint: string;
+  fresh: boolean;
+  user: SessionUser | null;
+  version: string;
+}
+
+export interface SessionUser {
+  id: string;
+  name: string;
+  role: string;
+}
+
+export type Site = SiteRow & {
+  area_m2: number | null;
+  /** The meters that count for all of the building. */
+  counted: string[] | null;
+  meters_list: MeterRow[];
+};
+
+/** The promise to one site, with the two books beside each other. */
+export interface SitePromise {
+  books: SlaDifference | null;
+  /** How many entries of the gateway's ledger both have signed. */
+  countersigned: number | null;
+  customer: string;
+  exclusions: Exclusion[];
+  line: string;
+  month: PromiseMonth;
+  /** All months of which the ledger says something, the latest first. */
+  months: string[];
+  /** The notice, and what was said to it, in order. */
+  said: Said[];
+  site: InSite;
+  together: Together | null;
+  vendor: string;
+  /** Whether a notice was given that waits for an answer. */
+  waits: boolean;
+}
+
+export interface SiteRow {
+  acked: number | null;
+  alarms: Alarm[];
+  backlog: number | null;
+  completeness: Completeness | null;
+  gateway: Gateway | null;
+  head: number | null;
+  id: string;
+  last_contact: string | null;
+  media: string[];
+  meters: number;
+  name: string;
+  newest_reading: string | null;
+  place: string | null;
+  silent: number;
+  state: string;
+  time_zone: string;
+}
+
+export interface SiteUse {
+  area_m2: number | null;
+  id: string;
+  /** `energy` is the sum of those that are counted in kWh, where all of them are known. */
+  media: MediumUse[];
+  name: string;
+  place: string | null;
+}
+
+/** What the two books differ in. */
+export interface SlaDifference {
+  agreed: SlaView;
+  both_s: number;
+  /** The credit by the customer's book, by the vendor's, and by what both saw. */
+  customer: SlaView;
+  incidents: Incident[];
+  only_customer_s: number;
+  only_vendor_s: number;
+  unknown_s: number;
+  vendor: SlaView;
+}
+
+export interface SlaView {
+  claimable: string;
+  counted_s: number;
+  percent: string;
+  tier: number;
+}
+
+export interface Span {
+  from: string;
+  until: string;
+}
+
+export interface Sum {
+  /** So many days are known. */
+  days: number;
+  value: string;
+}
+
+/** What they come to. */
+export interface Together {
+  claimable: string;
+  counted_s: number;
+  /** The line's outages that count, as far as the rule unites them. */
+  outages: TogetherOutage[];
+  percent: string;
+  /** `any_site` or `weighted`. */
+  rule: string;
+  sites: TogetherSite[];
+  tier: number;
+}
+
+export interface TogetherOutage {
+  counted_s: number;
+  from: string;
+  /** The names of the sites that were down in it. */
+  sites: string[];
+  until: string;
+}
+
+export interface TogetherSite {
+  counted_s: number;
+  name: string;
+  percent: string;
+  site: string;
+}
+
+/** A token, without its secret. */
+export interface Token {
+  ends: string | null;
+  id: string;
+  made: string;
+  name: string;
+  scope: string[];
+  /** Give or take five minutes; at first when it was made. */
+  used: string;
+}
+
+export interface User {
+  app: boolean;
+  id: string;
+  made: string;
+  /** Of a gateway's tenant; nobody here is one. */
+  meters: string[];
+  name: string;
+  passkeys: number;
+  role: string;
+  sessions: number;
+  tokens: number;
+  used: string | null;
+}
+
+export interface Ways {
+  app: boolean;
+  recovery: number;
+}
+
+export interface Written {
+  entry: number;
+}

@@ -1,19 +1,7 @@
 // What a person does on the pages of the portfolio.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import {
-  accessible,
-  api,
-  fits,
-  missing,
-  people,
-  picture,
-  setting,
-  settled,
-  startBrowser,
-  visit,
-  WIDTHS,
-} from './support.js';
+import { api, holds, missing, people, setting, settled, startBrowser, WIDTHS } from './support.js';
 
 const skip = missing('PORTFOLIO_URL', 'PORTFOLIO_USER', 'PORTFOLIO_PASSWORD');
 
@@ -47,30 +35,26 @@ test('from the sites to a site to a meter to its history', { skip }, async () =>
 });
 
 for (const [device, width] of Object.entries(WIDTHS)) {
-  for (const dark of [false, true]) {
-    const where = `${device} (${width} px), ${dark ? 'dark' : 'light'}`;
-    test(`every page on a ${where}`, { skip, timeout: 120_000 }, async () => {
-      const { context, page, wrong } = await person({ width, dark });
-      const sites = await api(page, '/sites');
-      const site = sites.find((it) => it.gateway);
-      assert.ok(site, 'a site is enrolled');
-      const { meters_list: meters } = await api(page, `/sites/${site.id}`);
-      const pages = {
-        sites: '/',
-        site: `/sites/${site.id}`,
-        'site-meter': `/sites/${site.id}/meters/${meters[0]?.id}`,
-        compare: '/compare',
-        'portfolio-setup': '/setup',
-      };
-      for (const [name, path] of Object.entries(pages)) {
-        await page.goto(path);
-        await settled(page);
-        await fits(page, `${name}, ${where}`);
-        await accessible(page, `${name}, ${where}`);
-        await picture(page, `${name}-${width}-${dark ? 'dark' : 'light'}`);
-      }
-      assert.deepEqual(wrong, []);
-      await context.close();
-    });
-  }
+  const where = `${device} (${width} px)`;
+  test(`every page on a ${where}`, { skip, timeout: 120_000 }, async () => {
+    const { context, page, wrong } = await person({ width });
+    const sites = await api(page, '/sites');
+    const site = sites.find((it) => it.gateway);
+    assert.ok(site, 'a site is enrolled');
+    const { meters_list: meters } = await api(page, `/sites/${site.id}`);
+    const pages = {
+      sites: '/',
+      site: `/sites/${site.id}`,
+      'site-meter': `/sites/${site.id}/meters/${meters[0]?.id}`,
+      compare: '/compare',
+      'portfolio-setup': '/setup',
+    };
+    for (const [name, path] of Object.entries(pages)) {
+      await page.goto(path);
+      await settled(page);
+      await holds(page, `${name}-${width}`, `${name}, ${where}`);
+    }
+    assert.deepEqual(wrong, []);
+    await context.close();
+  });
 }

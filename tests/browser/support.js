@@ -36,15 +36,11 @@ export async function startBrowser() {
 }
 
 /** A person with a browser of their own: `page`, and `wrong`, everything that the page complained of. */
-export async function visit(
-  browser,
-  baseURL,
-  { width = WIDTHS.laptop, dark = false, cookies } = {},
-) {
+export async function visit(browser, baseURL, { width = WIDTHS.laptop, cookies } = {}) {
   const context = await browser.newContext({
     baseURL,
     viewport: { width, height: width < 700 ? 844 : 900 },
-    colorScheme: dark ? 'dark' : 'light',
+    colorScheme: 'light',
     locale: 'nb-NO',
     // Not the building's: the pages must show the building's time.
     timezoneId: 'America/New_York',
@@ -55,7 +51,8 @@ export async function visit(
     ...(cookies ? { storageState: { cookies, origins: [] } } : {}),
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  // Against hanging, not for speed: the machine may have other things to do.
+  page.setDefaultTimeout(60_000);
   const wrong = [];
   page.on('pageerror', (error) => wrong.push(error.message));
   page.on('console', (message) => {
@@ -132,6 +129,20 @@ export async function fits(page, where) {
     );
   });
   assert.deepEqual(wider, [], `cut off at ${where}`);
+}
+
+/**
+ * What every page must hold to: it fits, and in both themes everybody can read it. A theme changes
+ * colours alone, so the page is opened once; its pictures are `name`-dark and `name`-light.
+ */
+export async function holds(page, name, where) {
+  await fits(page, where);
+  for (const theme of ['dark', 'light']) {
+    // Without motion a colour is at once what it will be.
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await accessible(page, `${where}, ${theme}`);
+    await picture(page, `${name}-${theme}`);
+  }
 }
 
 /** A picture to look at afterwards, in out/. */

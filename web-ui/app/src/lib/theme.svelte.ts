@@ -22,12 +22,6 @@ export function startTheme(): void {
   apply(THEMES.find((it) => it === kept) ?? 'system');
 }
 
-/** Whether the page is dark now, by choice or by the system. */
-export function isDark(): boolean {
-  if (current !== 'system') return current === 'dark';
-  return matchMedia('(prefers-color-scheme: dark)').matches;
-}
-
 function apply(next: Theme): void {
   current = next;
   // The system also says how much contrast it wants; a theme of ours keeps that wish.

@@ -17,8 +17,8 @@ use metering::{
     Unit,
 };
 use own_postgres::OwnPostgres;
-use portfolio::config::{Config, GatewaysListener, PeopleListener, PostgresConfig};
-use portfolio::{Service, SystemClock, enrol_code};
+use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener, PostgresConfig};
+use portfolio::{Quota, Service, SystemClock, enrol_code};
 use reqwest::{Client, Url};
 use sync_wire::{Ack, Batch, Kind, SeriesRow, SeriesTable, SiteRow, SyncReading, path};
 use tokio::task::JoinSet;
@@ -137,6 +137,8 @@ async fn through_https(server: &OwnPostgres, name: &str, receivers: usize) -> f6
             password_file: None,
             authority: None,
         }),
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         probe: false,
         log_filter: String::new(),
     };

@@ -21,6 +21,15 @@
 //! [probe]                              # optional
 //! run = true                           # false: this receiver keeps no book of its own uptime
 //!
+//! [limits]                             # optional; requests in a minute
+//! requests = 600                       # of a person, or of a token
+//! requests_of_address = 3000           # of all who come from one address
+//!
+//! [quota]                              # optional; without a number as many as there are
+//! gateways = 50
+//! meters = 2000                        # what counts something
+//! sensors = 5000                       # what counts nothing
+//!
 //! [log]
 //! filter = "info"                      # optional; as in RUST_LOG
 //! ```
@@ -36,6 +45,8 @@ use tokio_postgres::config::Host;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::Quota;
+
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -47,10 +58,30 @@ pub struct Config {
     pub people: PeopleListener,
     /// The PostgreSQL that holds the data; `None`: SQLite, in `state`.
     pub database: Option<PostgresConfig>,
+    /// How much may be asked in a minute.
+    pub limits: LimitsConfig,
+    /// How many things there may be.
+    pub quota: Quota,
     /// Whether this receiver asks itself for reports, and keeps the vendor's book.
     pub probe: bool,
     /// What is logged, as in `RUST_LOG`.
     pub log_filter: String,
+}
+
+/// Requests in a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Of a person with all their browsers, or of a token. A page that is looked at asks a few in half a minute;
+    /// a program that reads a thousand meters one by one is done in two.
+    pub requests: u32,
+    /// Of all who come from one address: an office, or whoever tries doors.
+    pub requests_of_address: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { requests: 600, requests_of_address: 3_000 }
+    }
 }
 
 /// Where gateways come.
@@ -116,7 +147,7 @@ impl Config {
         }
 
         let root = Section { name: "", keys: root.get_ref(), at: 0 };
-        check.keys(root, &["paths", "gateways", "people", "database", "probe", "log"]);
+        check.keys(root, ROOT);
         let paths = check.section(root, "paths", &["state"]);
         let gateways = check.section(root, "gateways", &["listen", "names"]);
         let people = check.section(root, "people", &["listen", "names", "plain_http"]);
@@ -137,6 +168,7 @@ impl Config {
         } else {
             true
         };
+        let (limits, quota) = (check.limits(root), check.quota(root));
         let log_filter = if root.keys.contains_key("log") {
             let log = check.section(root, "log", &["filter"]);
             log.and_then(|section| check.text(section, "filter"))
@@ -149,12 +181,24 @@ impl Config {
             (Some(state), Some(gateways), Some(people), Some(log_filter))
                 if check.mistakes.is_empty() =>
             {
-                Ok(Self { state: state.into(), gateways, people, database, probe, log_filter })
+                Ok(Self {
+                    state: state.into(),
+                    gateways,
+                    people,
+                    database,
+                    limits,
+                    quota,
+                    probe,
+                    log_filter,
+                })
             }
             _ => Err(check.mistakes),
         }
     }
 }
+
+const ROOT: &[&str] =
+    &["paths", "gateways", "people", "database", "limits", "quota", "probe", "log"];
 
 /// A part of the file, and the byte it starts at.
 #[derive(Clone, Copy)]
@@ -210,6 +254,49 @@ impl Check<'_> {
                 usual
             }
         }
+    }
+
+    fn limits(&mut self, root: Section<'_>) -> LimitsConfig {
+        let usual = LimitsConfig::default();
+        if !root.keys.contains_key("limits") {
+            return usual;
+        }
+        let Some(section) = self.section(root, "limits", &["requests", "requests_of_address"])
+        else {
+            return usual;
+        };
+        LimitsConfig {
+            requests: self.number(section, "requests").unwrap_or(usual.requests),
+            requests_of_address: self
+                .number(section, "requests_of_address")
+                .unwrap_or(usual.requests_of_address),
+        }
+    }
+
+    fn quota(&mut self, root: Section<'_>) -> Quota {
+        if !root.keys.contains_key("quota") {
+            return Quota::default();
+        }
+        let Some(section) = self.section(root, "quota", &["gateways", "meters", "sensors"]) else {
+            return Quota::default();
+        };
+        Quota {
+            gateways: self.number(section, "gateways"),
+            meters: self.number(section, "meters"),
+            sensors: self.number(section, "sensors"),
+        }
+    }
+
+    /// `None` if the key is not there, or wrong, which is a mistake then.
+    fn number(&mut self, section: Section<'_>, key: &str) -> Option<u32> {
+        let value = section.keys.get(key)?;
+        let number = value.get_ref().as_integer().and_then(|it| it.as_str().parse().ok());
+        if number.is_none_or(|number: u32| !(1..=1_000_000_000).contains(&number)) {
+            let advice = format!("{key} is a whole number from 1 to 1000000000");
+            self.found(Some(value), section, &advice);
+            return None;
+        }
+        number
     }
 
     fn database(&mut self, section: Section<'_>) -> Option<PostgresConfig> {
@@ -409,7 +496,7 @@ filter = 3
 "#,
             &[
                 "line 1: the section [paths] is missing",
-                "line 2: `path` is not one of paths, gateways, people, database, probe, log",
+                "line 2: `path` is not one of paths, gateways, people, database, limits, quota, probe, log",
                 "line 6: listen = \"9443\" is not an IP address and a port, such as \"0.0.0.0:9443\"",
                 "line 7: `https://portfolio.example` in names is neither a host name nor an IP \
                  address, such as \"portfolio.example\" or \"10.0.0.7\", without a port",
@@ -453,6 +540,25 @@ filter = 3
                 "line 14: url is not understood (invalid connection string); it \
                  looks like \"postgresql://fyrhus@db.example/fyrhus\"",
                 "line 15: `name` is not one of url, password_file, authority of [database]",
+            ],
+        );
+    }
+
+    #[test]
+    fn limits_and_quotas_are_numbers_and_may_be_left_out() {
+        let config = Config::load(GOOD).unwrap();
+        assert_eq!((config.limits, config.quota), (LimitsConfig::default(), Quota::default()));
+        let with = |rest: &str| format!("{GOOD}\n[limits]\nrequests = 50\n[quota]\n{rest}\n");
+        let config = Config::load(&with("meters = 200\nsensors = 1")).unwrap();
+        let limits = LimitsConfig { requests: 50, ..LimitsConfig::default() };
+        let quota = Quota { gateways: None, meters: Some(200), sensors: Some(1) };
+        assert_eq!((config.limits, config.quota), (limits, quota));
+        check(
+            &with("meters = 0\nsensors = \"all\"\nhubs = 3"),
+            &[
+                "line 16: meters is a whole number from 1 to 1000000000",
+                "line 17: sensors is a whole number from 1 to 1000000000",
+                "line 18: `hubs` is not one of gateways, meters, sensors of [quota]",
             ],
         );
     }

@@ -12,6 +12,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use documents::Cell;
 use metering::{MeterId, NoReading, Quantity, Register, Resolution, SiteId};
 use serde::{Deserialize, Serialize};
 use sync_wire::Kind;
@@ -342,10 +343,18 @@ impl ReadingBody {
         }
     }
 
-    /// As a line of a file.
-    pub(crate) fn csv(&self) -> String {
+    /// As fields of a file's line.
+    pub(crate) fn cells(self) -> [Cell; 7] {
         let Self { at, value, unit, reason, quality, origin, series } = self;
-        let (value, reason) = (value.as_deref().unwrap_or_default(), reason.unwrap_or_default());
-        format!("{at},{value},{unit},{reason},{quality},{origin},{series}\r\n")
+        let word = |word: &str| Cell::Figure(word.to_owned());
+        [
+            Cell::Figure(at),
+            value.map_or(Cell::Empty, Cell::Figure),
+            Cell::Figure(unit),
+            reason.map_or(Cell::Empty, word),
+            word(quality),
+            word(origin),
+            Cell::Figure(series.to_string()),
+        ]
     }
 }

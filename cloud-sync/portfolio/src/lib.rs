@@ -35,6 +35,7 @@ mod probe;
 mod problem;
 mod promises;
 mod qr;
+mod quota;
 mod receive;
 pub mod repository;
 mod routes;
@@ -45,6 +46,8 @@ mod sqlite;
 mod tally;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod tokens;
 mod used;
@@ -55,6 +58,7 @@ pub use authority::AuthorityError;
 pub use clock::SystemClock;
 pub use config::Config;
 pub use postgres::Postgres;
+pub use quota::Quota;
 pub use service::{
     EnrolCodeMade, Service, StartError, enrol_code, prepare_authority, turn_authority,
     unprepared_sites,

@@ -19,6 +19,7 @@ use axum::http::uri::{Authority as HostAndPort, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use listener::Peer;
 use metering::{Clock, Moment, UserId};
 use openapi::{Need, Route};
 use tokio::sync::Semaphore;
@@ -26,9 +27,11 @@ use tokio::time;
 
 use crate::assets;
 use crate::authority::Authority;
+use crate::config::LimitsConfig;
 use crate::ledgers::Ledgers;
-use crate::limits::Limits;
+use crate::limits::{Caller, Counted, FromAddress, Limits};
 use crate::problem::{Code, Problem};
+use crate::quota::Quota;
 use crate::repository::{Kept, Repository, RepositoryError, Token};
 use crate::routes::V1;
 use crate::session::Own;
@@ -71,6 +74,10 @@ pub(crate) struct Settings {
     pub(crate) secure: bool,
     /// SHA-256 of the listener's certificate; empty without HTTPS.
     pub(crate) fingerprint: String,
+    /// How much may be asked.
+    pub(crate) limits: LimitsConfig,
+    /// How many things there may be.
+    pub(crate) quota: Quota,
 }
 
 /// Two passwords at once: more would be a way to stop the service.
@@ -96,19 +103,19 @@ impl<R: Repository> People<R> {
             ledgers,
             promises: promises::Known::default(),
             clock,
-            settings: Arc::new(settings),
             slowing: Arc::new(Mutex::new(SlowingOf {
                 accounts: Slowing::new(Pace::ACCOUNT),
                 sources: Slowing::new(Pace::SOURCE),
                 codes: Slowing::new(Pace::SOURCE),
             })),
-            limits: Arc::default(),
+            limits: Arc::new(Limits::new(settings.limits)),
             hashing: Arc::new(Semaphore::new(HASHINGS)),
             histories: Arc::new(Semaphore::new(HISTORIES)),
+            settings: Arc::new(settings),
         }
     }
 
-    /// The routes. Every request needs a [`Peer`](listener::Peer) among its extensions.
+    /// The routes. Every request needs a [`Peer`] among its extensions.
     pub(crate) fn router(self) -> Router {
         let mut api = Router::new();
         for Route { path, need, serve, .. } in routes::table() {
@@ -248,13 +255,11 @@ async fn allow<R: Repository>(
     let Some((kept, user, standing)) = people.session(request.headers()).await? else {
         return Err(session::not_logged_in());
     };
-    let counted = people.limits.count(user.id, people.clock.now().boottime);
+    let token = kept.token.as_ref().map(|_| kept.session.hash);
+    let counted = people.limits.count(Caller::of(user.id, token), people.clock.now().boottime);
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = match may(&user, kept.token.as_ref(), need, looks, standing) {
-        _ if !counted.allowed => {
-            let detail = "There were too many requests; wait for the next minute.";
-            Problem::new(Code::TooMany, detail).retry_after(counted.reset).into_response()
-        }
+        _ if !counted.allowed => too_many(counted).into_response(),
         Err(problem) => problem.into_response(),
         Ok(()) => {
             request.extensions_mut().insert(user);
@@ -265,6 +270,11 @@ async fn allow<R: Repository>(
     };
     counted.tell(response.headers_mut());
     Ok(response)
+}
+
+fn too_many(counted: Counted) -> Problem {
+    let detail = "There were too many requests; wait for the next minute.";
+    Problem::new(Code::TooMany, detail).retry_after(counted.reset)
 }
 
 /// Whoever changes what they need a right for, or how they get in, has to have logged in of late.
@@ -306,11 +316,20 @@ fn token_of(authorization: &str) -> Option<&str> {
 /// What every request has to pass, and what every answer carries.
 async fn guard<R: Repository>(
     State(people): State<People<R>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let api = request.uri().path().starts_with("/api/");
-    let checked = check(&people.settings, request.headers(), request.uri(), request.method());
+    let peer = request.extensions().get::<Peer>();
+    // Files of the pages cost nothing, and one page has many.
+    let source = peer.and_then(|peer| listener::source(peer.address)).filter(|_| api);
+    let now = people.clock.now().boottime;
+    let address = source.map(|source| people.limits.count_from(source, now));
+    request.extensions_mut().insert(FromAddress(address));
+    let mut checked = check(&people.settings, request.headers(), request.uri(), request.method());
+    if let Some(counted) = address.filter(|counted| !counted.allowed) {
+        checked = Err(too_many(counted));
+    }
     let mut response = match checked {
         Ok(()) => match time::timeout(LONGEST, next.run(request)).await {
             Ok(response) => response,
@@ -322,6 +341,9 @@ async fn guard<R: Repository>(
         Err(problem) => problem.into_response(),
     };
     let headers = response.headers_mut();
+    if let Some(counted) = address {
+        counted.tell(headers);
+    }
     for (name, value) in &HEADERS {
         headers.insert(name.clone(), HeaderValue::from_static(value));
     }

@@ -43,7 +43,7 @@ impl Quota {
         match self.gateways.map(|most| most as usize) {
             Some(most) if !known && sites.len() >= most => {
                 let detail = format!(
-                    "There are {} buildings, and {most} are agreed. Have the quota raised first.",
+                    "Agreed are buildings: {most}; there are: {}. Have the quota raised first.",
                     sites.len()
                 );
                 Err(Problem::new(Code::Quota, detail).with("most", &most))

@@ -72,6 +72,10 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .answers::<sites::WholeSiteBody>(200),
         Route::get("/sites/{site}/account", May(See), "What was expected, what came, and why the rest did not", accounts::account::<R>)
             .asks::<accounts::Question>().answers::<accounts::AccountBody>(200),
+        Route::get("/sites/{site}/readings.csv", May(See), "All readings of all its meters in a span, as a text file", downloads::site_csv::<R>)
+            .asks::<downloads::SiteQuestion>().answers_text("text/csv"),
+        Route::get("/sites/{site}/readings.json", May(See), "The same for programs", downloads::site_json::<R>)
+            .asks::<downloads::SiteQuestion>().answers::<downloads::FileBody<'static>>(200),
         Route::delete("/sites/{site}/gateway", May(Administer), "Take a gateway's certificates off the list", sites::revoke::<R>)
             .answers_nothing(),
         Route::delete("/sites/{site}/alarms/{alarm}", May(Ask), "Say that somebody has looked at an alarm", sites::clear_alarm::<R>)
@@ -85,7 +89,7 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
         Route::get("/sites/{site}/meters/{meter}/readings.csv", May(See), "All readings of a span as a text file", downloads::csv::<R>)
             .asks::<downloads::Question>().answers_text("text/csv"),
         Route::get("/sites/{site}/meters/{meter}/readings.json", May(See), "The same for programs", downloads::json::<R>)
-            .asks::<downloads::Question>().answers_text("application/json"),
+            .asks::<downloads::Question>().answers::<downloads::FileBody<'static>>(200),
         Route::put("/sites/{site}/facts", May(Configure), "What a building is compared by: its area, the meters that count for all of it", comparison::change_facts::<R>)
             .takes::<comparison::FactsBody>().answers_nothing(),
         Route::post("/enrol-codes", May(Configure), "Make a one-time code for a gateway, and its site if there is none", sites::enrol_code::<R>)
@@ -109,7 +113,7 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
         Route::get("/sites/{site}/promise/{month}/statement.pdf", May(See), "The statement of a month as a sheet", promises::sheet::<R>)
             .asks::<promises::Sheet>().answers_text("application/pdf"),
 
-        Route::get("/limits", May(See), "How much may be asked, and how much of it is left", limits::show)
+        Route::get("/limits", May(See), "How much may be asked, and how much of it is left", limits::show::<R>)
             .answers::<limits::LimitsBody>(200),
         Route::post("/qr", May(See), "A text as a QR code", qr::draw)
             .takes::<qr::Text>().answers::<qr::Qr>(200),

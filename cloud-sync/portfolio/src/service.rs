@@ -172,6 +172,8 @@ impl Service {
             own_hosts: config.people.names.iter().cloned().collect(),
             secure: people_tls.is_some(),
             fingerprint: fingerprint.clone(),
+            limits: config.limits,
+            quota: config.quota,
         };
         let router = People::new(repository.clone(), ledgers, clock, settings).router();
         let scheme = if people_tls.is_some() { "https" } else { "http" };

@@ -3,7 +3,7 @@
 //! The shapes are those of the gateway's API wherever both show the same, so that one page can draw
 //! both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 use crate::authority::ms;
 use crate::people::People;
 use crate::problem::{Code, Problem};
+use crate::quota;
 use crate::repository::{
     Alarm, Completeness, Gateway, MeterState, NewCode, NewestReading, Repository, Series, Site,
 };
@@ -37,11 +38,12 @@ pub(crate) async fn list<R: Repository>(
 ) -> Result<Json<Vec<SiteBody>>, Problem> {
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(None, days_before(now_ms)).await?;
+    let beyond = quota::beyond(&people).await?;
     let mut meters = people.repository.newest(None).await?;
     let sites = people.repository.sites().await?.into_iter().map(|site| {
         let meters = meters.remove(&site.id).unwrap_or_default();
         let complete = complete.get(&site.id).copied();
-        SiteBody::of(site, &meters, complete, now_ms)
+        SiteBody::of(site, &meters, &beyond, complete, now_ms)
     });
     Ok(Json(sites.collect()))
 }
@@ -61,12 +63,13 @@ pub(crate) async fn show<R: Repository>(
 ) -> Result<Json<WholeSiteBody>, Problem> {
     let site = found(&people, site?.0).await?;
     let meters = meters_of(&people, site.id).await?;
-    let meters_list = meters.iter().map(MeterBody::of).collect();
+    let beyond = quota::beyond(&people).await?;
+    let meters_list = meters.iter().map(|meter| MeterBody::of(meter, &beyond)).collect();
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(Some(site.id), days_before(now_ms)).await?;
     let complete = complete.get(&site.id).copied();
     let (area_m2, counted) = (site.area_m2, site.counted.clone());
-    let site = SiteBody::of(site, &meters, complete, now_ms);
+    let site = SiteBody::of(site, &meters, &beyond, complete, now_ms);
     Ok(Json(WholeSiteBody { site, meters_list, area_m2, counted }))
 }
 
@@ -81,7 +84,8 @@ pub(crate) async fn meter<R: Repository>(
     let meter = meters.iter().find(|state| state.id == meter).ok_or_else(no_such_meter)?;
     let registers = meter.registers.iter().map(RegisterBody::of).collect();
     let site = InSite { id: site.id, name: site.name, time_zone: site.time_zone };
-    Ok(Json(WholeMeterBody { meter: MeterBody::of(meter), site, registers }))
+    let beyond = quota::beyond(&people).await?;
+    Ok(Json(WholeMeterBody { meter: MeterBody::of(meter, &beyond), site, registers }))
 }
 
 /// `POST /enrol-codes`
@@ -104,6 +108,10 @@ pub(crate) async fn enrol_code<R: Repository>(
         let detail =
             format!("A place has at most {most} bytes of UTF-8 and no control characters.");
         return Err(Problem::new(Code::NameWrong, detail));
+    }
+    let quota = people.settings.quota;
+    if quota.gateways.is_some() {
+        quota.one_more(&people.repository.sites().await?, site_name)?;
     }
     let now_ms = people.clock.now().wall_ms();
     let code = people.settings.authority.new_code();
@@ -179,14 +187,14 @@ pub(crate) async fn found<R: Repository>(
     found.ok_or_else(|| Problem::new(Code::NoSuchSite, "There is no site with this id."))
 }
 
-async fn meters_of<R: Repository>(
+pub(crate) async fn meters_of<R: Repository>(
     people: &People<R>,
     site: SiteId,
 ) -> Result<Vec<MeterState>, Problem> {
     Ok(people.repository.newest(Some(site)).await?.remove(&site).unwrap_or_default())
 }
 
-fn no_such_meter() -> Problem {
+pub(crate) fn no_such_meter() -> Problem {
     Problem::new(Code::NoSuchMeter, "The site has no meter with this id.")
 }
 
@@ -213,6 +221,8 @@ pub(crate) struct SiteBody {
     newest_reading: Option<String>,
     meters: usize,
     silent: usize,
+    /// Meters and sensors beyond what was agreed: they are read like the others.
+    beyond_quota: usize,
     #[schema(value_type = Vec<String>)]
     media: Vec<Medium>,
     /// Of the last days; absent where nothing was expected.
@@ -247,7 +257,13 @@ struct AlarmBody {
 }
 
 impl SiteBody {
-    fn of(site: Site, meters: &[MeterState], complete: Option<Completeness>, now_ms: i64) -> Self {
+    fn of(
+        site: Site,
+        meters: &[MeterState],
+        beyond: &BTreeSet<MeterId>,
+        complete: Option<Completeness>,
+        now_ms: i64,
+    ) -> Self {
         let state = site.gateway.as_ref().and_then(|gateway| gateway.state);
         let quiet_ms = state.map(|state| now_ms.saturating_sub(state.last_contact_ms));
         let newest = meters.iter().filter_map(MeterView::of).map(|view| view.at_ms).max();
@@ -273,6 +289,7 @@ impl SiteBody {
             newest_reading: newest.map(time),
             meters: meters.len(),
             silent: meters.iter().filter(|meter| is_silent(meter)).count(),
+            beyond_quota: meters.iter().filter(|meter| beyond.contains(&meter.id)).count(),
             media,
             completeness: complete.map(|it| CompletenessBody {
                 days: DAYS,
@@ -328,6 +345,8 @@ struct MeterBody {
     #[schema(value_type = String)]
     medium: Medium,
     simulated: bool,
+    /// It is more than was agreed. It is read like the others.
+    beyond_quota: bool,
     state: &'static str,
     at: Option<String>,
     last_answer: Option<String>,
@@ -413,12 +432,13 @@ fn is_silent(meter: &MeterState) -> bool {
 }
 
 impl MeterBody {
-    fn of(meter: &MeterState) -> Self {
+    fn of(meter: &MeterState, beyond: &BTreeSet<MeterId>) -> Self {
         let view = MeterView::of(meter);
         Self {
             id: meter.id,
             name: meter.name.clone(),
             medium: meter.medium,
+            beyond_quota: beyond.contains(&meter.id),
             simulated: view.as_ref().is_some_and(|view| view.simulated),
             state: match &view {
                 None => "new",

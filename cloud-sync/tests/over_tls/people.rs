@@ -1,8 +1,10 @@
 //! What the owner of the buildings sees of what the gateway sent.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use metering::{Clock, Origin, Quantity, Unit};
+use portfolio::Quota;
 use reqwest::{Client, Method, StatusCode, header};
 use serde_json::Value;
 use store::testing::{
@@ -23,6 +25,7 @@ on_both_databases! {
     readings_are_downloaded_whole_and_as_they_were_stored,
     a_page_may_end_between_two_readings_of_one_instant,
     whoever_asks_too_often_is_told_before_and_waits_a_minute,
+    more_than_was_agreed_is_taken_and_marked,
 }
 
 /// A browser: keeps its cookie.
@@ -303,18 +306,57 @@ async fn readings_are_downloaded_whole_and_as_they_were_stored(cloud: Cloud) {
     let csv = browser.get(&format!("{meter}/readings.csv?{asked}")).await;
     let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert_eq!(lines.len(), 1 + 93);
-    assert_eq!(lines[0], "time,value,unit,reason,quality,origin,series");
-    assert_eq!(lines[1], "2026-03-28T23:00:01Z,12.345,GJ,,good,live,1");
-    assert_eq!(lines.iter().filter(|line| line.ends_with(",,GJ,silent,good,live,1")).count(), 4);
-    assert!(lines[93].starts_with("2026-03-29T22:00:01Z,12.529,GJ,"), "{}", lines[93]);
+    let columns = "time,local_time,name,register,value,unit,reason,quality,origin,series,meter";
+    assert_eq!(lines[0], columns);
+    // The name has a comma, and the clocks went forward in the night.
+    let of = "\"Fjernvarme, hovedm\u{e5}ler\",energy";
+    let first = format!(
+        "2026-03-28T23:00:01Z,2026-03-29T00:00:01+01:00,{of},12.345,GJ,,good,live,1,{}",
+        HEAT.uuid()
+    );
+    assert_eq!(lines[1], first);
+    let missing = format!(",,GJ,silent,good,live,1,{}", HEAT.uuid());
+    assert_eq!(lines.iter().filter(|line| line.ends_with(&missing)).count(), 4);
+    let last = format!("2026-03-29T22:00:01Z,2026-03-30T00:00:01+02:00,{of},12.529,GJ,");
+    assert!(lines[93].starts_with(&last), "{}", lines[93]);
 
     let json = browser.get(&format!("{meter}/readings.json?{asked}")).await;
-    assert!(json.starts_with("{\"register\":\"energy\",\"readings\":[\n{\"at\":"), "{json}");
-    assert!(json.ends_with("}]}\n") && json.matches("\"at\"").count() == 93, "{json}");
-    assert_eq!(json.matches("},\n{").count(), 92);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let readings = json["readings"].as_array().unwrap();
+    assert_eq!((&json["time_zone"], readings.len()), (&"Europe/Oslo".into(), 93));
+    assert_eq!(readings[0]["value"], "12.345");
+    assert_eq!(readings[0]["local"], "2026-03-29T00:00:01+01:00");
+    assert_eq!(
+        (&readings[0]["meter"], &readings[0]["register"]),
+        (&HEAT.uuid().to_string().into(), &"energy".into())
+    );
+    let silent = readings.iter().filter(|it| it["value"].is_null() && it["reason"] == "silent");
+    assert_eq!(silent.count(), 4);
     let none = "register=energy&from=2024-01-01T00:00:00Z&until=2025-01-01T00:00:00Z";
     let empty = browser.get(&format!("{meter}/readings.json?{none}")).await;
-    assert_eq!(empty, "{\"register\":\"energy\",\"readings\":[]}\n");
+    assert_eq!(empty, "{\"time_zone\":\"Europe/Oslo\",\"readings\":[]}\n");
+
+    // All registers of the meter, and all meters of the building: all that came, each once.
+    let year = "from=2026-01-01T00:00:00Z&until=2027-01-01T00:00:00Z";
+    let of_meter = browser.get(&format!("{meter}/readings.csv?{year}")).await;
+    let site = meter.split("/meters/").next().unwrap();
+    let of_site = browser.get(&format!("{site}/readings.csv?{year}")).await;
+    let rows = |file: &str| file.matches("\r\n").count() - 1;
+    let heat: HashSet<&str> = of_meter.lines().collect();
+    assert_eq!(heat.len(), rows(&of_meter) + 1, "no line twice");
+    assert!(heat.is_subset(&of_site.lines().collect()), "{of_site}");
+    assert_eq!(rows(&of_site), cloud.count("SELECT count(*) FROM readings"));
+    let json = browser.get(&format!("{site}/readings.json?{year}")).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["readings"].as_array().unwrap().len(), rows(&of_site));
+    let long = browser
+        .ask(
+            Method::GET,
+            &format!("{meter}/readings.csv?{}", asked.replace("register=energy&", "")),
+            "",
+        )
+        .await;
+    assert!(long.0 == 400 && long.1.contains("366 days"), "{}", long.1);
 
     let wrong = browser.ask(Method::GET, &format!("{meter}/readings.csv?{none}&x=1"), "").await;
     assert_eq!(wrong.0, 400, "{}", wrong.1);
@@ -346,6 +388,40 @@ async fn whoever_asks_too_often_is_told_before_and_waits_a_minute(cloud: Cloud) 
 
     cloud.clock.pass(Duration::from_mins(1));
     assert_eq!(head().await.status(), StatusCode::OK);
+}
+
+async fn more_than_was_agreed_is_taken_and_marked(mut cloud: Cloud) {
+    cloud.down().await;
+    cloud.config.quota = Quota { gateways: Some(1), meters: Some(1), sensors: Some(5) };
+    cloud.up().await;
+    let day = known_day().await.unwrap();
+    let mut browser = Browser::owner(&cloud).await;
+    let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
+    gateway.run(&day.store);
+    gateway.caught_up(&day.store.outbox()).await;
+    gateway.stop().await;
+
+    let sites: Value = serde_json::from_str(&browser.get("/sites").await).unwrap();
+    assert_eq!((&sites[0]["meters"], &sites[0]["beyond_quota"]), (&2.into(), &1.into()));
+    assert_eq!(sites[0]["backlog"], 0, "nothing of it is refused");
+    let (id, name) = (sites[0]["id"].as_str().unwrap(), sites[0]["name"].as_str().unwrap());
+    let site: Value = serde_json::from_str(&browser.get(&format!("/sites/{id}")).await).unwrap();
+    // The one that was set up last; ids begin with the time.
+    let later = HEAT.max(COLD).uuid().to_string();
+    for meter in site["meters_list"].as_array().unwrap() {
+        assert_eq!(meter["beyond_quota"], meter["id"] == *later, "{meter}");
+        assert!(meter["main"]["value"].is_string(), "it is read like the other: {meter}");
+    }
+    let limits: Value = serde_json::from_str(&browser.get("/limits").await).unwrap();
+    let quota = r#"{"gateways":{"limit":1,"used":1},"meters":{"limit":1,"used":2},"sensors":{"limit":5,"used":0}}"#;
+    assert_eq!(limits["quota"].to_string(), quota);
+
+    let other = browser.ask(Method::POST, "/enrol-codes", r#"{"site_name":"Havnegata 3"}"#).await;
+    assert_eq!(other.0, 409);
+    let said = "Agreed are buildings: 1; there are: 1. Have the quota raised first.";
+    assert!(other.1.contains(r#""code":"quota""#) && other.1.contains(said), "{}", other.1);
+    let again = format!(r#"{{"site_name":"{name}"}}"#);
+    assert_eq!(browser.ask(Method::POST, "/enrol-codes", &again).await.0, 201, "another gateway");
 }
 
 async fn what_was_used_while_a_meter_began_to_count_finer_is_not_lost(cloud: Cloud) {

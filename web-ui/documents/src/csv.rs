@@ -16,16 +16,21 @@ pub fn csv(table: &Table) -> String {
     let mut file = String::new();
     line(&mut file, table.head.iter().map(|head| defused(head)));
     for row in &table.rows {
-        line(
-            &mut file,
-            row.iter().map(|cell| match cell {
-                Cell::Empty => String::new(),
-                Cell::Figure(figure) => figure.clone(),
-                Cell::Text(text) => defused(text),
-            }),
-        );
+        csv_row(&mut file, row);
     }
     file
+}
+
+/// Adds a line to a file that is made piece by piece.
+pub fn csv_row(file: &mut String, row: &[Cell]) {
+    line(
+        file,
+        row.iter().map(|cell| match cell {
+            Cell::Empty => String::new(),
+            Cell::Figure(figure) => figure.clone(),
+            Cell::Text(text) => defused(text),
+        }),
+    );
 }
 
 fn line(file: &mut String, fields: impl Iterator<Item = String>) {

@@ -10,7 +10,7 @@ mod csv;
 mod pdf;
 mod xlsx;
 
-pub use csv::csv;
+pub use csv::{csv, csv_row};
 pub use pdf::{Block, Column, Grid, Jpeg, NoPdf, Paper, pdf};
 pub use xlsx::{NoWorkbook, xlsx};
 

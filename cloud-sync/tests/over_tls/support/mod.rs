@@ -18,8 +18,8 @@ use cloud_sync::{
 };
 use metering::{Clock, GatewayId, Medium, Moment, SeriesId, SiteId};
 use own_postgres::OwnPostgres;
-use portfolio::config::{Config, GatewaysListener, PeopleListener, PostgresConfig};
-use portfolio::{Service, SystemClock, enrol_code};
+use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener, PostgresConfig};
+use portfolio::{Quota, Service, SystemClock, enrol_code};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use store::testing::{COLD, FixedClock, HEAT};
@@ -111,6 +111,8 @@ impl Cloud {
             gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
             people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
             database,
+            limits: LimitsConfig::default(),
+            quota: Quota::default(),
             probe: false,
             log_filter: String::new(),
         };

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use portfolio::config::{Config, GatewaysListener, PeopleListener, PostgresConfig};
-use portfolio::{Service, SystemClock};
+use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener, PostgresConfig};
+use portfolio::{Quota, Service, SystemClock};
 
 const STATE: &str = "FYRHUS_TEST_RECEIVER_STATE";
 const DATABASE: &str = "FYRHUS_TEST_RECEIVER_DATABASE";
@@ -76,6 +76,8 @@ fn is_a_process() {
             password_file: None,
             authority: None,
         }),
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         probe: false,
         log_filter: String::new(),
     };

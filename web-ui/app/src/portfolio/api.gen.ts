@@ -34,6 +34,7 @@ export type ProblemCode =
   | 'password_common'
   | 'password_long'
   | 'password_short'
+  | 'quota'
   | 'slowed'
   | 'span'
   | 'store'
@@ -151,6 +152,15 @@ export interface Facts {
   counted?: string[] | null;
 }
 
+/** A reading in a file: whose it is, and when it was by the clock on the building's wall. */
+export type FileReading = Reading & {
+  /** RFC 3339, with the offset of the building's time zone. */
+  local: string;
+  meter: string;
+  name: string;
+  register: string;
+};
+
 export interface Gap {
   from: string;
   reason: string;
@@ -209,10 +219,17 @@ export interface LikeUse {
   used: string;
 }
 
+/** How much may be asked, and how much of it is left. */
 export interface Limits {
+  address: Requests | null;
+  /** Of one register. */
   download_days: number;
+  /** Of all of a meter or a building. */
+  download_days_of_all: number;
   history_days: HistoryDays;
+  quota: Quota;
   readings_per_page: number;
+  /** Of this person or token. */
   requests: Requests;
 }
 
@@ -258,6 +275,8 @@ export type Meter = MeterRow & {
 
 export interface MeterRow {
   at: string | null;
+  /** It is more than was agreed. It is read like the others. */
+  beyond_quota: boolean;
   id: string;
   last_answer: string | null;
   main: MainValue | null;
@@ -395,6 +414,16 @@ export interface QrText {
   text: string;
 }
 
+/** What there is, and what there may be. */
+export interface Quota {
+  /** Buildings with a gateway, or with a code for one. */
+  gateways: Things;
+  /** What counts something. */
+  meters: Things;
+  /** What counts nothing: a thermometer. */
+  sensors: Things;
+}
+
 export interface Reading {
   at: string;
   origin: string;
@@ -408,6 +437,13 @@ export interface Reading {
 export interface Readings {
   next: string | null;
   readings: Reading[];
+}
+
+/** What the JSON is; it is written piece by piece. */
+export interface ReadingsFile {
+  readings: FileReading[];
+  /** `Europe/Oslo`. */
+  time_zone: string;
 }
 
 /** They are shown this once. */
@@ -427,6 +463,7 @@ export interface Register {
   value: string | null;
 }
 
+/** Requests in a window of time. */
 export interface Requests {
   limit: number;
   remaining: number;
@@ -512,6 +549,8 @@ export interface SiteRow {
   acked: number | null;
   alarms: Alarm[];
   backlog: number | null;
+  /** Meters and sensors beyond what was agreed: they are read like the others. */
+  beyond_quota: number;
   completeness: Completeness | null;
   gateway: Gateway | null;
   head: number | null;
@@ -565,6 +604,13 @@ export interface Sum {
   /** So many days are known. */
   days: number;
   value: string;
+}
+
+/** Things of a kind. */
+export interface Things {
+  /** `null`: as many as there are. */
+  limit: number | null;
+  used: number;
 }
 
 /** What they come to. */

@@ -20,9 +20,11 @@ type SiteExact = {
 
 export type SiteRow = With<gen.SiteRow, SiteExact>;
 
-export type Site = With<gen.Site, SiteExact & { meters_list: shared.MeterRow[] }>;
+type Row = shared.MeterRow & Pick<gen.MeterRow, 'beyond_quota'>;
 
-export type Meter = shared.MeterRow & { site: gen.InSite; registers: RegisterValue[] };
+export type Site = With<gen.Site, SiteExact & { meters_list: Row[] }>;
+
+export type Meter = Row & { site: gen.InSite; registers: RegisterValue[] };
 
 export type SitePromise = With<
   gen.SitePromise,

@@ -92,15 +92,16 @@ if [ "$node_major" -lt 20 ]; then
     exit 1
 fi
 
-# An independent Modbus server, M-Bus decoder and MQTT client for the tests, in a folder of their own.
+# An independent Modbus server, M-Bus decoder, MQTT client and one who asks the APIs whatever their descriptions
+# allow, for the tests, in a folder of their own.
 peers=target/peers
-if ! "$peers/bin/python" -c 'import pymodbus, meterbus, paho.mqtt' >/dev/null 2>&1; then
-    echo "The tests compare with pymodbus, pyMeterBus and paho, which are not all there yet:" >&2
+if ! "$peers/bin/python" -c 'import pymodbus, meterbus, paho.mqtt, schemathesis' >/dev/null 2>&1; then
+    echo "The tests use pymodbus, pyMeterBus, paho and schemathesis, which are not all there yet:" >&2
     run python3 -m venv "$peers"
     run "$peers/bin/pip" install -q --disable-pip-version-check \
-        "pymodbus==3.16.1" "pymeterbus==0.8.5" "paho-mqtt==2.1.0" || {
+        "pymodbus==3.16.1" "pymeterbus==0.8.5" "paho-mqtt==2.1.0" "schemathesis==4.32.5" || {
         if [ -n "${CI:-}" ]; then exit 1; fi
-        echo "They cannot be had now: the comparison with them will be skipped." >&2
+        echo "They cannot be had now: the tests with them will be skipped." >&2
     }
 fi
 

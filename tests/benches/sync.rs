@@ -18,8 +18,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use cloud_sync::{Building, Pace, SyncStatus, Uploader, Way, enrol};
 use meter_sim::{Plan, write_history};
 use metering::{Clock, GatewayId, Origin, Quality, Quantity, Resolution, SeriesId, SiteId, Unit};
-use portfolio::config::{Config, GatewaysListener, PeopleListener};
-use portfolio::{Service, SystemClock, enrol_code};
+use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener};
+use portfolio::{Quota, Service, SystemClock, enrol_code};
 use store::{Imported, Kind, Options, Store};
 use sync_wire::{Batch, SyncReading, limits};
 use tokio::sync::{Notify, watch};
@@ -124,6 +124,8 @@ async fn spec_day() -> (u64, usize) {
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         probe: false,
         log_filter: String::new(),
     };

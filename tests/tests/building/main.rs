@@ -3,6 +3,7 @@
 //! They wait for wires and for the silence of meters more than they work, and so they stand in one
 //! program, which runs several of them at once.
 
+mod api_peer;
 mod backup;
 mod bad_machine;
 mod bms_peer;

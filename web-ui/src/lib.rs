@@ -34,7 +34,6 @@ mod doors;
 mod figures;
 mod guard;
 mod handles;
-mod links;
 mod live;
 mod meter_keys;
 mod meter_list;

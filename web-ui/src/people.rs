@@ -14,12 +14,12 @@
 
 use std::time::Duration;
 
-use access::{Act, Role, Scope, SecretHash, Session, Stamp, User, UserName, Ways, WaysData};
+use access::{
+    Act, Link, LinkData, Role, Scope, SecretHash, Session, Stamp, User, UserName, Ways, WaysData,
+};
 use metering::{MeterId, Moment, UserId};
 use serde::{Deserialize, Serialize};
 use store::{Core, StoreError};
-
-use crate::links::{Link, LinkData};
 
 /// A user with what only this module writes.
 #[derive(Clone, Debug)]

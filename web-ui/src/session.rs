@@ -13,7 +13,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use access::{Act, Scope, Session, SessionId, Standing, Ticket, User};
+use access::{Act, LinkKind, Scope, Session, SessionId, Standing, Ticket, User};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -25,7 +25,6 @@ use store::StoreError;
 use tokio::sync::MutexGuard;
 
 use crate::doors::Source;
-use crate::links::LinkKind;
 use crate::people::{Kept, Opened};
 use crate::problem::{Code, Problem};
 use crate::{Listener, Web, people};

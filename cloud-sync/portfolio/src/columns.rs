@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::fmt::Display;
+use std::str::FromStr;
 
-use access::{SecretHash, Session, Stamp};
-use metering::{MeterId, NoReading, Origin, Quality, Resolution, Unit, UserId};
+use access::{Link, SecretHash, Session, Stamp};
+use metering::{NoReading, Origin, Quality, Resolution, Unit, UserId};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::repository::{Kept, Person, RepositoryError, Seen, StoredReading, Token};
+use crate::repository::{Kept, Person, Position, RepositoryError, Seen, StoredReading, Token};
 
 /// What went wrong inside a transaction, which is rolled back then. `E` is the database's own word.
 #[derive(Debug)]
@@ -88,16 +89,26 @@ pub(crate) fn counts<E>(text: &str) -> Result<Vec<(String, u32)>, Trouble<E>> {
     Ok(counts)
 }
 
-/// `counted` of a site.
-pub(crate) fn ids_text(ids: &[MeterId]) -> String {
+/// Ids in one column: `counted` and `tags` of a site.
+pub(crate) fn words_text<T: Display>(ids: &[T]) -> String {
     let words: Vec<String> = ids.iter().map(ToString::to_string).collect();
     words.join(" ")
 }
 
-/// What [`ids_text`] wrote. What is no id is no meter.
-pub(crate) fn ids(text: &str) -> Vec<MeterId> {
-    let ids = text.split_ascii_whitespace().filter_map(|word| word.parse::<MeterId>().ok());
-    ids.collect()
+/// What [`words_text`] wrote. What is no id is no meter, and no tag.
+pub(crate) fn words<T: FromStr>(text: &str) -> Vec<T> {
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// `latitude_udeg` and `longitude_udeg` of a site.
+pub(crate) fn position(latitude: Option<i32>, longitude: Option<i32>) -> Option<Position> {
+    Some(Position { latitude_udeg: latitude?, longitude_udeg: longitude? })
+}
+
+/// `link` of a person, whose row has this name.
+pub(crate) fn link<E>(text: &str, row_name: &str) -> Result<Link, Trouble<E>> {
+    let data = serde_json::from_str(text).map_err(|_| Trouble::foreign("a link", "?"))?;
+    Ok(Link::of_data(data, row_name))
 }
 
 /// Whose row it is, of `person`.

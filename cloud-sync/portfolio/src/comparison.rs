@@ -7,6 +7,7 @@
 //! does; of several, none: what is behind another meter would count twice.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -19,27 +20,35 @@ use serde::{Deserialize, Serialize};
 use sync_wire::Kind;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::branches::{Reach, TagId};
 use crate::history::begins;
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{MeterState, Repository, Site};
-use crate::sites::found;
+use crate::sites::{found, no_such_site};
+use crate::tags::Asked;
 use crate::used::{Days, by_date, date, together};
 
 /// `GET /comparison?year=2026`, of all buildings or of the one.
 pub(crate) async fn compare<R: Repository>(
     State(people): State<People<R>>,
+    Extension(reach): Extension<Arc<Reach>>,
     question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<ComparisonBody>, Problem> {
-    let Query(Question { year, site }) = question?;
+    let Query(Question { year, site, tag }) = question?;
+    let asked = Asked::new(&people, reach, tag).await?;
     if !(2000..=2100).contains(&year) {
         return Err(Problem::malformed("`year` is a number from 2000 to 2100"));
     }
     let _turn = people.histories.acquire().await;
-    let sites = match site {
+    let mut sites = match site {
         Some(site) => vec![found(&people, site).await?],
         None => people.repository.sites().await?,
     };
+    sites.retain(|site| asked.has(site));
+    if site.is_some() && sites.is_empty() {
+        return Err(no_such_site());
+    }
     let mut meters = people.repository.newest(site).await?;
     let mut bodies = Vec::new();
     for site in sites {
@@ -49,7 +58,7 @@ pub(crate) async fn compare<R: Repository>(
     Ok(Json(ComparisonBody { year, sites: bodies }))
 }
 
-/// `?year=2026&site=…`
+/// `?year=2026&site=…&tag=…`
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -57,6 +66,8 @@ pub(crate) struct Question {
     year: i32,
     #[param(value_type = Option<String>)]
     site: Option<SiteId>,
+    #[param(value_type = Option<String>)]
+    tag: Option<TagId>,
 }
 
 /// What is consumption, in the order of the pages, and by which counters it is told.
@@ -313,7 +324,7 @@ pub(crate) async fn change_facts<R: Repository>(
         }
     }
     if !people.repository.change_facts(site, area_m2, counted).await? {
-        return Err(Problem::new(Code::NoSuchSite, "There is no site with this id."));
+        return Err(no_such_site());
     }
     tracing::info!(by = %user.name, %site, "what a building is compared by was changed");
     Ok(StatusCode::NO_CONTENT)

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use access::SecretHash;
+use access::{Link, SecretHash};
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
 use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
 
+use crate::branches::{Tag, TagChange, TagId, WrongTag};
 use crate::repository::{
-    Change, Changed, Completeness, Kept, LastTold, Listed, MeterState, NewCertificate, NewCode,
-    Person, Place, Proofs, Reported, Repository, RepositoryError, Sample, Seen, Series,
-    SeriesHistory, SeriesUse, Side, Site, SpendCode, StoredReading,
+    Branches, Change, Changed, Completeness, Kept, LastTold, LinkUse, Links, Listed, MeterState,
+    NewCertificate, NewCode, Person, Place, Position, Proofs, Reported, Repository,
+    RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse, Side, Site, SpendCode,
+    StoredReading,
 };
 use crate::{Postgres, Sqlite};
 
@@ -104,4 +106,21 @@ hand_on! {
         gateway: GatewayId, sha256: [u8; 32], whole: u64, from: u64, part: Vec<u8>
     ) -> ();
     fn forget_proof(gateway: GatewayId, sha256: [u8; 32]) -> ();
+}
+
+hand_on! {
+    Branches
+    fn tags() -> Vec<Tag>;
+    fn change_tags(change: TagChange) -> Result<(), WrongTag>;
+    fn tagged() -> Vec<(SiteId, Vec<TagId>)>;
+    fn tag_site(site: SiteId, tags: Vec<TagId>) -> bool;
+    fn place_site(site: SiteId, position: Option<Position>) -> bool;
+    fn note_version(gateway: GatewayId, version: String) -> ();
+}
+
+hand_on! {
+    Links
+    fn open_link(hash: SecretHash, used: LinkUse) -> Option<Person>;
+    fn renew_link(id: UserId, link: Link) -> bool;
+    fn link_uses(id: UserId) -> Vec<LinkUse>;
 }

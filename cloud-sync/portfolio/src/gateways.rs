@@ -16,15 +16,17 @@
 //! A certificate is good while it stands on the list, whatever it says of itself. Where the
 //! database cannot answer the gateway hears that we are busy, and keeps what it has.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use access::{Pace, Slowing};
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -56,7 +58,12 @@ pub(crate) struct Gateways<R> {
     slowing: Arc<Mutex<Slowing<IpAddr>>>,
     bodies: Arc<Semaphore>,
     enrolments: Arc<Semaphore>,
+    /// What each certificate's gateway has said that it is.
+    versions: Arc<Mutex<HashMap<[u8; 32], String>>>,
 }
+
+/// Gateways whose version is remembered; beyond that all are asked for again.
+const VERSIONS: usize = 16_384;
 
 /// Bodies that are read at once: at a quarter of a megabyte each 16 MB. The next is sent away.
 const BODIES: usize = 64;
@@ -85,7 +92,8 @@ impl<R: Repository> Gateways<R> {
         let enrolments = Arc::new(Semaphore::new(ENROLMENTS));
         let key = authority.ledger_key().clone();
         let ledgers = Ledgers::new(repository.clone(), Arc::clone(&clock), key);
-        Self { repository, ledgers, authority, clock, slowing, bodies, enrolments }
+        let versions = Arc::default();
+        Self { repository, ledgers, authority, clock, slowing, bodies, enrolments, versions }
     }
 
     /// The routes. Every request needs a [`Peer`] among its extensions.
@@ -101,7 +109,34 @@ impl<R: Repository> Gateways<R> {
             .route(path::RENEW, post(renew::<R>))
             .route(&format!("{}{{series}}", path::REPORT), get(report::<R>))
             .route(path::SERIES, post(series::<R>))
+            .layer(middleware::from_fn_with_state(self.clone(), hear_version::<R>))
             .with_state(self)
+    }
+
+    /// Keeps what a gateway says that it is, if it says something else than before. Nothing depends on
+    /// it, so that nobody is told when it cannot be kept.
+    async fn learn_version(&self, peer: Peer, version: String) {
+        let Some(certificate) = peer.certificate else { return };
+        if self.versions().get(&certificate) == Some(&version) {
+            return;
+        }
+        let Ok((gateway, _)) = self.who(peer).await else { return };
+        match self.repository.note_version(gateway, version.clone()).await {
+            Ok(()) => {
+                let mut versions = self.versions();
+                if versions.len() >= VERSIONS {
+                    versions.clear();
+                }
+                versions.insert(certificate, version);
+            }
+            Err(error) => {
+                tracing::warn!(%gateway, error = &error as &dyn Error, "a version is not kept");
+            }
+        }
+    }
+
+    fn versions(&self) -> MutexGuard<'_, HashMap<[u8; 32], String>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whose certificate it is, if it is good now, and what we would like of them.
@@ -168,6 +203,30 @@ impl<R: Repository> Gateways<R> {
     fn now_ms(&self) -> i64 {
         self.clock.now().wall_ms()
     }
+}
+
+/// Hears what a gateway that is let in says that it is: `User-Agent: fyrhus/1.2.0`.
+async fn hear_version<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let version = version_of(request.headers());
+    let peer = request.extensions().get::<Peer>().copied();
+    let response = next.run(request).await;
+    if let (Some(version), Some(peer), true) = (version, peer, response.status().is_success()) {
+        gateways.learn_version(peer, version).await;
+    }
+    response
+}
+
+/// The version that a gateway says; `None` for what is none.
+fn version_of(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    let version = agent.strip_prefix("fyrhus/")?;
+    let is_version = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | '+');
+    let fits = (1..=32).contains(&version.len()) && version.chars().all(is_version);
+    fits.then(|| version.to_owned())
 }
 
 async fn read(body: Body, most: usize, longest: Duration) -> Result<Bytes, Sent> {
@@ -430,7 +489,7 @@ impl<R: Repository> Gateways<R> {
         Ok(())
     }
 
-    fn slowing(&self) -> std::sync::MutexGuard<'_, Slowing<IpAddr>> {
+    fn slowing(&self) -> MutexGuard<'_, Slowing<IpAddr>> {
         self.slowing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

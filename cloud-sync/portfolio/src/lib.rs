@@ -17,6 +17,7 @@
 mod accounts;
 mod assets;
 mod authority;
+pub mod branches;
 mod clock;
 mod columns;
 mod comparison;
@@ -29,7 +30,9 @@ mod histories;
 mod history;
 mod ledgers;
 mod limits;
+mod links;
 mod people;
+mod position;
 mod postgres;
 mod probe;
 mod problem;
@@ -43,6 +46,7 @@ mod service;
 mod session;
 mod sites;
 mod sqlite;
+mod tags;
 mod tally;
 #[cfg(test)]
 mod testing;

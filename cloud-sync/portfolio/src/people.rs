@@ -12,30 +12,32 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use access::{Pace, SessionId, Slowing, Standing, Ticket, User};
+use access::{Act, Pace, SessionId, Slowing, Standing, Ticket, User};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{DefaultBodyLimit, RawPathParams, Request, State};
 use axum::http::uri::{Authority as HostAndPort, Scheme};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use listener::Peer;
-use metering::{Clock, Moment, UserId};
+use metering::{Clock, Moment, SiteId, UserId};
 use openapi::{Need, Route};
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::assets;
 use crate::authority::Authority;
+use crate::branches::{Reach, Tree};
 use crate::config::LimitsConfig;
 use crate::ledgers::Ledgers;
 use crate::limits::{Caller, Counted, FromAddress, Limits};
 use crate::problem::{Code, Problem};
 use crate::quota::Quota;
-use crate::repository::{Kept, Repository, RepositoryError, Token};
+use crate::repository::{Kept, Person, Repository, RepositoryError, Token};
 use crate::routes::V1;
 use crate::session::Own;
-use crate::{promises, routes, session};
+use crate::{promises, routes, session, sites};
 
 /// What the people's listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -119,7 +121,8 @@ impl<R: Repository> People<R> {
     pub(crate) fn router(self) -> Router {
         let mut api = Router::new();
         for Route { path, need, serve, .. } in routes::table() {
-            let allow = middleware::from_fn_with_state((self.clone(), need), allow::<R>);
+            let needs = (need, Of::path(path, need));
+            let allow = middleware::from_fn_with_state((self.clone(), needs), allow::<R>);
             api = api.route(path, serve.route_layer(allow));
         }
         let api = api
@@ -141,7 +144,7 @@ impl<R: Repository> People<R> {
     pub(crate) async fn session(
         &self,
         headers: &HeaderMap,
-    ) -> Result<Option<(Kept, User, Standing)>, RepositoryError> {
+    ) -> Result<Option<(Kept, Person, Standing)>, RepositoryError> {
         let authorization = headers.get(header::AUTHORIZATION);
         let bearer = authorization.and_then(|it| it.to_str().ok()).and_then(token_of);
         let hash = match bearer {
@@ -156,6 +159,9 @@ impl<R: Repository> People<R> {
         let standing = match &kept.token {
             Some(_) if now.wall_ms() > kept.ends_ms() => Standing::Ended,
             Some(_) => Standing::Fresh,
+            None if person.link.as_ref().is_some_and(|link| link.has_ended(now.wall_ms())) => {
+                Standing::Ended
+            }
             None => kept.session.standing(&now),
         };
         if kept.token.is_some() != bearer.is_some() || standing == Standing::Ended {
@@ -164,7 +170,14 @@ impl<R: Repository> People<R> {
         if kept.session.touch(&now) {
             self.repository.touch_session(kept.clone()).await?;
         }
-        Ok(Some((kept, person.user, standing)))
+        Ok(Some((kept, person, standing)))
+    }
+
+    /// What somebody has of all the buildings now.
+    pub(crate) async fn reach(&self, person: &Person) -> Result<Reach, RepositoryError> {
+        let Some(grants) = &person.grants else { return Ok(Reach::All(person.user.role)) };
+        let tree = Tree::new(self.repository.tags().await?);
+        Ok(Reach::of(grants, &tree, &self.repository.tagged().await?))
     }
 
     fn cookie<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
@@ -245,24 +258,34 @@ impl<R: Repository> People<R> {
 /// Lets those through who may do what the route does, as often as people may ask; the handler finds
 /// the [`User`] among the extensions.
 async fn allow<R: Repository>(
-    State((people, need)): State<(People<R>, Need)>,
+    State((people, (need, of))): State<(People<R>, (Need, Of))>,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     if need == Need::Nobody {
         return Ok(next.run(request).await);
     }
-    let Some((kept, user, standing)) = people.session(request.headers()).await? else {
+    let Some((kept, person, standing)) = people.session(request.headers()).await? else {
         return Err(session::not_logged_in());
     };
     let token = kept.token.as_ref().map(|_| kept.session.hash);
-    let counted = people.limits.count(Caller::of(user.id, token), people.clock.now().boottime);
+    let caller = Caller::of(person.user.id, token);
+    let counted = people.limits.count(caller, people.clock.now().boottime);
+    let reach = Arc::new(people.reach(&person).await?);
+    let site = parameters.iter().flatten().find(|(name, _)| *name == "site");
+    let site = site.and_then(|(_, id)| id.parse::<SiteId>().ok());
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = match may(&user, kept.token.as_ref(), need, looks, standing) {
+    let here = as_whom(&person, &reach, need, of, site);
+    let mut response = match here.and_then(|user| {
+        may(&user, kept.token.as_ref(), need, looks, standing)?;
+        Ok(user)
+    }) {
         _ if !counted.allowed => too_many(counted).into_response(),
         Err(problem) => problem.into_response(),
-        Ok(()) => {
+        Ok(user) => {
             request.extensions_mut().insert(user);
+            request.extensions_mut().insert(reach);
             request.extensions_mut().insert(Own { session: kept.session.hash });
             request.extensions_mut().insert(counted);
             next.run(request).await
@@ -275,6 +298,60 @@ async fn allow<R: Repository>(
 fn too_many(counted: Counted) -> Problem {
     let detail = "There were too many requests; wait for the next minute.";
     Problem::new(Code::TooMany, detail).retry_after(counted.reset)
+}
+
+/// Of which buildings somebody has to have what a route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Of the one that the path names. Whoever has none of it is told that there is no such site.
+    Site,
+    /// Of any: the answer is about those that they have.
+    Any,
+    /// Of all: it changes something that is not one building's.
+    All,
+}
+
+impl Of {
+    fn path(path: &str, need: Need) -> Self {
+        // Who is let in to a building follows from its tags, so they are no matter of its own.
+        if path == "/sites/{site}/tags" {
+            Self::All
+        } else if path.contains("{site}") {
+            Self::Site
+        } else if matches!(need, Need::May(act) if act != Act::See) {
+            Self::All
+        } else {
+            Self::Any
+        }
+    }
+}
+
+/// Who asks, with the role that counts here. `site` is that of the path, if it is one.
+fn as_whom(
+    who: &Person,
+    reach: &Reach,
+    need: Need,
+    of: Of,
+    site: Option<SiteId>,
+) -> Result<User, Problem> {
+    let mut user = who.user.clone();
+    if need == Need::Person && who.link.is_some() {
+        let detail = "A link has no page of its own.";
+        return Err(Problem::new(Code::NotAllowed, detail).with("role", &user.role));
+    }
+    user.role = match (of, reach.everywhere()) {
+        (_, Some(role)) => role,
+        (Of::Site, None) => {
+            let role = site.and_then(|site| reach.at(site));
+            role.ok_or_else(sites::no_such_site)?
+        }
+        (Of::Any, None) => user.role,
+        (Of::All, None) => {
+            let detail = "Only who has all buildings may do this.";
+            return Err(Problem::new(Code::NotEverywhere, detail));
+        }
+    };
+    Ok(user)
 }
 
 /// Whoever changes what they need a right for, or how they get in, has to have logged in of late.

@@ -112,6 +112,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0009_tokens.sql"),
     include_str!("../migrations/postgres/0010_comparison.sql"),
     include_str!("../migrations/postgres/0011_proofs.sql"),
+    include_str!("../migrations/postgres/0012_branches.sql"),
 ];
 
 /// Does `$work` with `$db` in a transaction of its own, and answers after the commit. A macro
@@ -133,6 +134,7 @@ macro_rules! transaction {
 }
 
 // Behind the macro, which they use.
+mod branches;
 mod proofs;
 mod repository;
 

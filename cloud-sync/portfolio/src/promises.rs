@@ -11,11 +11,11 @@ mod together;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use chrono::{DateTime, SecondsFormat, Utc};
 use ledger::book::{Book, Refused, Stage, Statement};
 use ledger::chain::{Broken, Chain};
@@ -31,23 +31,37 @@ use statement::{Language, Place};
 use tokio::task;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::branches::{Reach, TagId};
 use crate::ledgers::{Both, NotSaid};
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{Repository, Side, Site};
+use crate::tags::Asked;
 
 /// `GET /promises`: each site that has a contract, with its running month and its open claims.
 pub(crate) async fn list<R: Repository>(
     State(people): State<People<R>>,
+    Extension(reach): Extension<Arc<Reach>>,
+    question: Result<Query<OfTag>, QueryRejection>,
 ) -> Result<Json<Vec<PromiseBody>>, Problem> {
+    let asked = Asked::new(&people, reach, question?.0.tag).await?;
     let now = people.clock.now().wall;
     let mut promises = Vec::new();
-    for site in people.repository.sites().await? {
+    for site in people.repository.sites().await?.into_iter().filter(|site| asked.has(site)) {
         let promise = running(&people, &site, now).await?;
         let Site { id, name, .. } = site;
         promises.extend(promise.map(|promise| PromiseBody { site: id, name, promise }));
     }
     Ok(Json(promises))
+}
+
+/// `?tag=…`
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfTag {
+    #[param(value_type = Option<String>)]
+    tag: Option<TagId>,
 }
 
 /// The promise to a site as it was looked at last; `None` if it has none.
@@ -111,6 +125,7 @@ impl Known {
 /// `GET /sites/{site}/promise?month=2026-11`
 pub(crate) async fn show<R: Repository>(
     State(people): State<People<R>>,
+    Extension(reach): Extension<Arc<Reach>>,
     site: Result<Path<SiteId>, PathRejection>,
     question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<WholeBody>, Problem> {
@@ -123,7 +138,7 @@ pub(crate) async fn show<R: Repository>(
     let body = beside(move || WholeBody::of(&site, &both, note.as_deref(), month, now)).await?;
     let mut body = body.map_err(|refused| none(&refused))?;
     body.together =
-        together::of(&people, id, &body.line, &body.customer, &body.month.month).await?;
+        together::of(&people, &reach, id, &body.line, &body.customer, &body.month.month).await?;
     Ok(Json(body))
 }
 

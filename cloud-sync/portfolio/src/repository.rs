@@ -18,6 +18,7 @@ use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
 use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
 
 mod answers;
+mod branches;
 mod persons;
 mod proofs;
 
@@ -28,14 +29,17 @@ pub use answers::{
     SeriesHistory, SeriesUse, Side, Site, SpendCode, StoredReading,
 };
 
+pub(crate) use branches::USES;
+pub use branches::{Branches, LinkUse, Links, Position};
+
 pub use crate::folded::Place;
 pub use crate::tally::DayTally;
 pub use persons::{Change, Changed, Kept, Person, Seen, Token};
-pub(crate) use persons::{without_app, written};
+pub(crate) use persons::{without_app, written, written_link};
 pub use proofs::Proofs;
 
 /// A database. Clones share it.
-pub trait Repository: Proofs + Clone + Debug + Send + Sync + 'static {
+pub trait Repository: Branches + Links + Proofs + Clone + Debug + Send + Sync + 'static {
     /// Stores `batch`, whose header is `header`, if it is the next; the answer is given after the
     /// commit.
     fn store_batch(

@@ -9,11 +9,12 @@ use crate::people::People;
 use crate::problem::ProblemBody;
 use crate::repository::Repository;
 use crate::{
-    accounts, comparison, downloads, histories, limits, promises, qr, session, sites, tokens,
-    users, ways,
+    accounts, comparison, downloads, histories, limits, links, position, promises, qr, session,
+    sites, tags, tokens, users, ways,
 };
 
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "the one table of routes, a line or two each")]
 pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
     use Act::{Administer, Ask, Configure, See};
     use Need::{May, Nobody, Person};
@@ -34,6 +35,9 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .takes::<session::Login>().answers::<session::SessionBody>(200),
         Route::delete("/session", Nobody, "Log out here", session::logout::<R>)
             .answers_nothing(),
+
+        Route::post("/session/link", Nobody, "Come in by a link", links::open::<R>)
+            .takes::<links::OpenLink>().answers::<session::SessionBody>(200),
 
         // What everybody changes of themselves: it needs no right, and a login that is fresh.
         Route::get("/login", Person, "How you get in beside your password", ways::show::<R>)
@@ -66,8 +70,32 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
         Route::delete("/users/{user}/sessions", May(Administer), "Log somebody out everywhere, and take their tokens away", users::log_out::<R>)
             .answers_nothing(),
 
+        Route::get("/links", May(Administer), "Links, by which one comes without a password; never their secrets", links::list::<R>)
+            .answers_list::<links::LinkBody>(),
+        Route::post("/links", May(Administer), "Make a link to all buildings, to a tag or to one", links::make::<R>)
+            .takes::<links::NewLink>().answers::<links::MadeLink>(201),
+        Route::post("/links/{link}/renew", May(Administer), "Make a link anew; the one before opens nothing", links::renew::<R>)
+            .answers::<links::MadeLink>(200),
+        Route::delete("/links/{link}", May(Administer), "Take a link away", links::remove::<R>)
+            .answers_nothing(),
+        Route::get("/links/{link}/uses", May(Administer), "Who came by a link", links::uses::<R>)
+            .answers_list::<links::UseBody>(),
+
+        Route::get("/tags", May(See), "The tree of tags, and what the buildings of each come to", tags::list::<R>)
+            .answers_list::<tags::TagBody>(),
+        Route::post("/tags", May(Configure), "Add a tag", tags::add::<R>)
+            .takes::<tags::NewTag>().answers::<tags::MadeTag>(201),
+        Route::put("/tags/{tag}", May(Configure), "Give a tag another name, or another place in the tree", tags::put::<R>)
+            .takes::<tags::NewTag>().answers_nothing(),
+        Route::delete("/tags/{tag}", May(Configure), "Take a tag away", tags::remove::<R>)
+            .answers_nothing(),
+        Route::put("/sites/{site}/tags", May(Configure), "Give a building these tags instead of those that it had", tags::of_site::<R>)
+            .takes::<tags::SiteTags>().answers_nothing(),
+        Route::put("/sites/{site}/position", May(Configure), "Say where a building is; `null` for nowhere", position::put::<R>)
+            .takes::<position::PositionBody>().answers_nothing(),
+
         Route::get("/sites", May(See), "The buildings, and how their gateways are doing", sites::list::<R>)
-            .answers_list::<sites::SiteBody>(),
+            .asks::<sites::Question>().answers_list::<sites::SiteBody>(),
         Route::get("/sites/{site}", May(See), "A building with its meters", sites::show::<R>)
             .answers::<sites::WholeSiteBody>(200),
         Route::get("/sites/{site}/account", May(See), "What was expected, what came, and why the rest did not", accounts::account::<R>)
@@ -99,7 +127,7 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .asks::<comparison::Question>().answers::<comparison::ComparisonBody>(200),
 
         Route::get("/promises", May(See), "What was promised to every building, and how this month is", promises::list::<R>)
-            .answers_list::<promises::PromiseBody>(),
+            .asks::<promises::OfTag>().answers_list::<promises::PromiseBody>(),
         Route::get("/sites/{site}/promise", May(See), "The promise to one of them, a month of it, and the two books", promises::show::<R>)
             .asks::<promises::Question>().answers::<promises::WholeBody>(200),
         Route::post("/sites/{site}/promise/proofs", May(Administer), "Keep a document that an entry is going to name", promises::said::keep_proof::<R>)

@@ -69,12 +69,13 @@ pub(crate) async fn show<R: Repository>(
 ) -> Result<Json<SessionBody>, Problem> {
     let found = people.session(&headers).await?;
     let claimed = found.is_some() || people.repository.claimed().await?;
-    let who = found.map(|(kept, user, standing)| Who {
-        user,
-        fresh: standing == Standing::Fresh,
-        scope: kept.token.map(|token| token.scope),
-    });
-    Ok(Json(body(&people, who, claimed)))
+    let Some((kept, person, standing)) = found else {
+        return Ok(Json(body(&people, None, claimed)));
+    };
+    let may = people.reach(&person).await?.everywhere();
+    let fresh = standing == Standing::Fresh;
+    let who = Who { user: person.user, may, fresh, scope: kept.token.map(|token| token.scope) };
+    Ok(Json(body(&people, Some(who), claimed)))
 }
 
 /// `POST /claim`
@@ -111,14 +112,13 @@ pub(crate) async fn claim<R: Repository>(
     let password = hashed(&people, &name, password).await?;
     let user =
         User { id: UserId::from_uuid(uuid_v7(&now)), name, role: Role::Owner, meters: Vec::new() };
-    let (ways, made_ms) = ("{}".to_owned(), now.wall_ms());
-    let person = Person { user: user.clone(), password, ways, begun: None, made_ms };
-    if !people.repository.add_first_person(person).await? {
+    let person = Person::new(user, password, now.wall_ms());
+    if !people.repository.add_first_person(person.clone()).await? {
         return Err(spent());
     }
     people.repository.put_setting(CLAIM, None).await?;
-    tracing::info!(name = %user.name, "the service has an owner");
-    let logged_in = open(&people, user, &now).await?;
+    tracing::info!(name = %person.user.name, "the service has an owner");
+    let logged_in = open(&people, person, &now).await?;
     Ok((StatusCode::CREATED, logged_in).into_response())
 }
 
@@ -144,6 +144,8 @@ pub(crate) async fn login<R: Repository>(
     people.knock(&folded, source, &now)?;
 
     let person = people.repository.person_named(folded.clone()).await?;
+    // A link has a name that nobody logs in as.
+    let person = person.filter(|person| person.link.is_none());
     let kept = person.as_ref().map(|person| person.password.clone());
     let right = hashing(&people, move || access::verify(kept.as_deref(), &password)).await?;
     let person = person.filter(|_| right).ok_or_else(login_wrong)?;
@@ -152,13 +154,20 @@ pub(crate) async fn login<R: Repository>(
     let person = newest.filter(|it| it.password == person.password).ok_or_else(login_wrong)?;
     people.welcome(&folded, source);
     second_factor(&people, &person, code.as_deref(), &now).await?;
-    if let Some((before, _, _)) = people.session(&headers).await?
-        && before.token.is_none()
-    {
-        people.repository.end_session(before.session.hash).await?;
-    }
+    leave(&people, &headers).await?;
     tracing::info!(name = %person.user.name, address = %peer.address, "logged in");
-    open(&people, person.user, &now).await
+    open(&people, person, &now).await
+}
+
+/// Ends the session that a browser had before it got another.
+pub(crate) async fn leave<R: Repository>(
+    people: &People<R>,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    if let Some((Kept { session, token: None }, _, _)) = people.session(headers).await? {
+        people.repository.end_session(session.hash).await?;
+    }
+    Ok(())
 }
 
 /// Asks for the code of the app, if there is one. A code is taken once, whichever receiver it is told.
@@ -208,25 +217,24 @@ pub(crate) async fn logout<R: Repository>(
     State(people): State<People<R>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if let Some((Kept { session, token: None }, _, _)) = people.session(&headers).await? {
-        people.repository.end_session(session.hash).await?;
-    }
+    leave(&people, &headers).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&people, &mut response, "", 0)?;
     Ok(response)
 }
 
 /// Opens a session for somebody who has just proved who they are.
-async fn open<R: Repository>(
+pub(crate) async fn open<R: Repository>(
     people: &People<R>,
-    user: User,
+    person: Person,
     now: &Moment,
 ) -> Result<Response, Problem> {
-    let (id, session) = Session::open(user.id, now);
+    let (id, session) = Session::open(person.user.id, now);
     let kept = Kept { session, token: None };
     people.repository.keep_session(kept, now.wall_ms()).await?;
-    let mut response =
-        Json(body(people, Some(Who { user, fresh: true, scope: None }), true)).into_response();
+    let may = people.reach(&person).await?.everywhere();
+    let who = Who { user: person.user, may, fresh: true, scope: None };
+    let mut response = Json(body(people, Some(who), true)).into_response();
     set_cookie(people, &mut response, &id.cookie(), Session::ENDS_AFTER.as_secs())?;
     Ok(response)
 }
@@ -251,6 +259,8 @@ fn set_cookie<R: Repository>(
 /// Who asks.
 struct Who {
     user: User,
+    /// As what in all buildings, if they have them all.
+    may: Option<Role>,
     fresh: bool,
     /// Of a program.
     scope: Option<Scope>,
@@ -260,8 +270,10 @@ fn body<R: Repository>(people: &People<R>, who: Option<Who>, claimed: bool) -> S
     let fresh = who.as_ref().is_some_and(|who| who.fresh);
     let (mut can, mut user) = (Vec::new(), None);
     if let Some(who) = who {
-        let may = |act: &Act| who.scope.as_ref().is_none_or(|scope| scope.allows(*act));
-        can = who.user.role.acts().filter(may).map(Act::as_str).collect();
+        let in_scope = |act: &Act| who.scope.as_ref().is_none_or(|scope| scope.allows(*act));
+        // What somebody may in some buildings, those say.
+        let may = |act: &Act| who.may.map_or(*act == Act::See, |role| role.may(*act));
+        can = Act::ALL.into_iter().filter(may).filter(in_scope).map(Act::as_str).collect();
         let (id, name) = (who.user.id, who.user.name.to_string());
         user = Some(UserBody { id, name, role: who.user.role.as_str() });
     }

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use access::{Act, Role};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, SecondsFormat};
@@ -16,15 +18,18 @@ use metering::{GatewayId, Medium, MeterId, NoReading, Origin, Quantity, Register
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{Kind, limits};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::authority::ms;
+use crate::branches::{Reach, TagId};
 use crate::people::People;
+use crate::position::PositionBody;
 use crate::problem::{Code, Problem};
 use crate::quota;
 use crate::repository::{
     Alarm, Completeness, Gateway, MeterState, NewCode, NewestReading, Repository, Series, Site,
 };
+use crate::tags::Asked;
 
 /// For how long a one-time code for a gateway is good.
 pub(crate) const CODE_LASTS: Duration = Duration::from_hours(1);
@@ -35,17 +40,39 @@ const LATE: Duration = Duration::from_mins(30);
 /// `GET /sites`
 pub(crate) async fn list<R: Repository>(
     State(people): State<People<R>>,
+    Extension(reach): Extension<Arc<Reach>>,
+    question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<Vec<SiteBody>>, Problem> {
+    let asked = Asked::new(&people, reach, question?.0.tag).await?;
+    Ok(Json(bodies(&people, &asked).await?))
+}
+
+/// `?tag=…`
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Question {
+    #[param(value_type = Option<String>)]
+    tag: Option<TagId>,
+}
+
+/// The buildings that are asked for, by name.
+pub(crate) async fn bodies<R: Repository>(
+    people: &People<R>,
+    asked: &Asked,
+) -> Result<Vec<SiteBody>, Problem> {
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(None, days_before(now_ms)).await?;
-    let beyond = quota::beyond(&people).await?;
+    let beyond = quota::beyond(people).await?;
     let mut meters = people.repository.newest(None).await?;
-    let sites = people.repository.sites().await?.into_iter().map(|site| {
+    let mut sites = people.repository.sites().await?;
+    sites.retain(|site| asked.has(site));
+    let body = |site: Site| {
         let meters = meters.remove(&site.id).unwrap_or_default();
         let complete = complete.get(&site.id).copied();
-        SiteBody::of(site, &meters, &beyond, complete, now_ms)
-    });
-    Ok(Json(sites.collect()))
+        SiteBody::of(site, &meters, &beyond, complete, asked.reach(), now_ms)
+    };
+    Ok(sites.into_iter().map(body).collect())
 }
 
 /// Days of the list's completeness: a weekend is in it, and what is older is on the site's own page.
@@ -59,6 +86,7 @@ fn days_before(now_ms: i64) -> Range<i64> {
 /// `GET /sites/{site}`
 pub(crate) async fn show<R: Repository>(
     State(people): State<People<R>>,
+    Extension(reach): Extension<Arc<Reach>>,
     site: Result<Path<SiteId>, PathRejection>,
 ) -> Result<Json<WholeSiteBody>, Problem> {
     let site = found(&people, site?.0).await?;
@@ -68,9 +96,9 @@ pub(crate) async fn show<R: Repository>(
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(Some(site.id), days_before(now_ms)).await?;
     let complete = complete.get(&site.id).copied();
-    let (area_m2, counted) = (site.area_m2, site.counted.clone());
-    let site = SiteBody::of(site, &meters, &beyond, complete, now_ms);
-    Ok(Json(WholeSiteBody { site, meters_list, area_m2, counted }))
+    let counted = site.counted.clone();
+    let site = SiteBody::of(site, &meters, &beyond, complete, &reach, now_ms);
+    Ok(Json(WholeSiteBody { site, meters_list, counted }))
 }
 
 /// `GET /sites/{site}/meters/{meter}`
@@ -184,7 +212,11 @@ pub(crate) async fn found<R: Repository>(
     site: SiteId,
 ) -> Result<Site, Problem> {
     let found = people.repository.site(site).await?;
-    found.ok_or_else(|| Problem::new(Code::NoSuchSite, "There is no site with this id."))
+    found.ok_or_else(no_such_site)
+}
+
+pub(crate) fn no_such_site() -> Problem {
+    Problem::new(Code::NoSuchSite, "There is no site with this id.")
 }
 
 pub(crate) async fn meters_of<R: Repository>(
@@ -217,25 +249,32 @@ pub(crate) struct SiteBody {
     last_contact: Option<String>,
     acked: Option<u64>,
     head: Option<u64>,
-    backlog: Option<u64>,
+    pub(crate) backlog: Option<u64>,
     newest_reading: Option<String>,
-    meters: usize,
-    silent: usize,
+    pub(crate) meters: usize,
+    pub(crate) silent: usize,
     /// Meters and sensors beyond what was agreed: they are read like the others.
     beyond_quota: usize,
     #[schema(value_type = Vec<String>)]
     media: Vec<Medium>,
     /// Of the last days; absent where nothing was expected.
-    completeness: Option<CompletenessBody>,
-    alarms: Vec<AlarmBody>,
+    pub(crate) completeness: Option<CompletenessBody>,
+    pub(crate) alarms: Vec<AlarmBody>,
+    pub(crate) area_m2: Option<u32>,
+    /// Those that whoever asks knows of.
+    #[schema(value_type = Vec<String>)]
+    pub(crate) tags: Vec<TagId>,
+    position: Option<PositionBody>,
+    /// What whoever asks may do here.
+    can: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Completeness)]
-struct CompletenessBody {
+pub(crate) struct CompletenessBody {
     days: i64,
-    expected: u64,
-    got: u64,
+    pub(crate) expected: u64,
+    pub(crate) got: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -244,12 +283,14 @@ struct GatewayBody {
     #[schema(value_type = String)]
     id: GatewayId,
     enrolled_at: String,
+    /// Of its program; absent while it has not said.
+    version: Option<String>,
     certificate_until: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alarm)]
-struct AlarmBody {
+pub(crate) struct AlarmBody {
     id: i64,
     code: &'static str,
     params: BTreeMap<&'static str, String>,
@@ -262,6 +303,7 @@ impl SiteBody {
         meters: &[MeterState],
         beyond: &BTreeSet<MeterId>,
         complete: Option<Completeness>,
+        reach: &Reach,
         now_ms: i64,
     ) -> Self {
         let state = site.gateway.as_ref().and_then(|gateway| gateway.state);
@@ -297,7 +339,15 @@ impl SiteBody {
                 got: it.got,
             }),
             alarms: site.alarms.iter().map(AlarmBody::of).collect(),
+            area_m2: site.area_m2,
+            tags: site.tags.into_iter().filter(|tag| reach.knows(*tag)).collect(),
+            position: site.position.map(PositionBody::of),
+            can: reach.at(site.id).into_iter().flat_map(Role::acts).map(Act::as_str).collect(),
         }
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.state == "late"
     }
 }
 
@@ -306,6 +356,7 @@ impl GatewayBody {
         Self {
             id: gateway.id,
             enrolled_at: time(gateway.enrolled_ms),
+            version: gateway.version.clone(),
             certificate_until: gateway.certificate_until_ms.map(time),
         }
     }
@@ -330,7 +381,6 @@ pub(crate) struct WholeSiteBody {
     #[serde(flatten)]
     site: SiteBody,
     meters_list: Vec<MeterBody>,
-    area_m2: Option<u32>,
     /// The meters that count for all of the building.
     #[schema(value_type = Option<Vec<String>>)]
     counted: Option<Vec<MeterId>>,

@@ -28,6 +28,7 @@ use crate::repository::{
 
 mod accounts;
 mod books;
+mod branches;
 mod buildings;
 mod enrolment;
 mod folding;
@@ -197,6 +198,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0009_tokens.sql"),
     include_str!("../migrations/sqlite/0010_comparison.sql"),
     include_str!("../migrations/sqlite/0011_proofs.sql"),
+    include_str!("../migrations/sqlite/0012_branches.sql"),
 ];
 
 impl Repository for Sqlite {

@@ -84,13 +84,7 @@ impl<R: Repository> Portfolio<R> {
         let id = UserId::from_uuid(Uuid::from_u128(rand::random()));
         let name = format!("{role} {}", id.to_string().split_at(8).0).parse().unwrap();
         let user = User { id, name, role, meters: Vec::new() };
-        let person = Person {
-            user,
-            password: String::new(),
-            ways: "{}".to_owned(),
-            begun: None,
-            made_ms: self.clock.now().wall_ms(),
-        };
+        let person = Person::new(user, String::new(), self.clock.now().wall_ms());
         assert!(self.repository.add_person(person).await.unwrap());
         id
     }
@@ -144,6 +138,8 @@ fn filled<R>(portfolio: &Portfolio<R>, path: &str) -> String {
     path.replace("{site}", &portfolio.site.to_string())
         .replace("{meter}", &id)
         .replace("{user}", &id)
+        .replace("{tag}", &id)
+        .replace("{link}", &id)
         .replace("{alarm}", "1")
         .replace("{month}", "2026-11")
         .replace("{sha256}", &"0".repeat(64))

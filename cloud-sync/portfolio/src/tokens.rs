@@ -77,7 +77,7 @@ const MOST: usize = 50;
 /// Ten years.
 const LONGEST_DAYS: u32 = 3_660;
 
-fn label(text: &str) -> Result<String, Problem> {
+pub(crate) fn label(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     if (1..=64).contains(&text.chars().count()) && !text.contains(char::is_control) {
         return Ok(text.to_owned());
@@ -86,7 +86,7 @@ fn label(text: &str) -> Result<String, Problem> {
     Err(Problem::new(Code::LabelWrong, detail))
 }
 
-fn ends(days: Option<u32>, now_ms: i64) -> Result<Option<i64>, Problem> {
+pub(crate) fn ends(days: Option<u32>, now_ms: i64) -> Result<Option<i64>, Problem> {
     match days {
         None => Ok(None),
         Some(days @ 1..=LONGEST_DAYS) => Ok(Some(now_ms + i64::from(days) * 86_400_000)),

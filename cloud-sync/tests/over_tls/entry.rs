@@ -22,13 +22,18 @@ on_both_databases! {
 const GOOD: &str = "riktig hest batteri";
 
 impl Browser {
-    async fn send(&mut self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn send(&mut self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let (status, answer) = self.ask(method, path, &body.to_string()).await;
         (status, serde_json::from_str(&answer).unwrap_or_default())
     }
 
     /// The status, and what is wrong.
-    async fn log_in(&mut self, name: &str, password: &str, code: Option<&str>) -> (u16, String) {
+    pub(crate) async fn log_in(
+        &mut self,
+        name: &str,
+        password: &str,
+        code: Option<&str>,
+    ) -> (u16, String) {
         let mut login = json!({"name": name, "password": password});
         if let Some(code) = code {
             login["code"] = code.into();
@@ -37,7 +42,7 @@ impl Browser {
         (status, answer["code"].as_str().unwrap_or_default().to_owned())
     }
 
-    async fn status(&mut self, method: Method, path: &str) -> u16 {
+    pub(crate) async fn status(&mut self, method: Method, path: &str) -> u16 {
         self.ask(method, path, "").await.0
     }
 }

@@ -4,6 +4,7 @@
 
 mod authority;
 mod books;
+mod branches;
 mod crash_matrix;
 mod doors;
 mod enrol;

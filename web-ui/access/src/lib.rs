@@ -22,6 +22,7 @@
 //! **Invariant:** the crate does no I/O and never asks what time it is.
 
 mod code;
+mod link;
 mod passkey;
 mod password;
 mod role;
@@ -35,6 +36,7 @@ mod user;
 mod ways;
 
 pub use code::{CodeProblem, Issued, OneTimeCode};
+pub use link::{Link, LinkData, LinkKind};
 pub use passkey::{
     Ceremony, Challenges, ClientData, InvalidKey, Passkey, PasskeyProblem, Proven, PublicKey,
     RelyingParty, register,

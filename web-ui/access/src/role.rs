@@ -1,4 +1,4 @@
-//! Five roles, and what each may do.
+//! Six roles, and what each may do.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +12,8 @@ pub enum Role {
     Operator,
     /// Connects meters and sets the gateway up.
     Installer,
+    /// Looks at all of it, and changes nothing.
+    Viewer,
     /// Rents a part of it, and sees the meters of that part.
     Tenant,
     /// A screen in the hall that anyone can look at, and nobody can use.
@@ -48,14 +50,15 @@ impl Role {
             Self::Owner => "owner",
             Self::Operator => "operator",
             Self::Installer => "installer",
+            Self::Viewer => "viewer",
             Self::Tenant => "tenant",
             Self::Wall => "wall",
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Owner, Self::Operator, Self::Installer, Self::Tenant, Self::Wall];
+    pub const ALL: [Self; 6] =
+        [Self::Owner, Self::Operator, Self::Installer, Self::Viewer, Self::Tenant, Self::Wall];
 }
 
 impl fmt::Display for Role {
@@ -75,7 +78,7 @@ impl FromStr for Role {
 
 /// A text that names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not one of owner, operator, installer, tenant, wall")]
+#[error("`{0}` is not one of owner, operator, installer, viewer, tenant, wall")]
 pub struct UnknownRole(String);
 
 /// A kind of thing that a person may want to do.
@@ -135,6 +138,7 @@ mod tests {
                 "owner: see inspect ask configure administer",
                 "operator: see inspect ask",
                 "installer: see inspect ask configure",
+                "viewer: see",
                 "tenant: see",
                 "wall: see",
             ]
@@ -148,7 +152,7 @@ mod tests {
         }
         assert_eq!(
             "admin".parse::<Role>().unwrap_err().to_string(),
-            "`admin` is not one of owner, operator, installer, tenant, wall"
+            "`admin` is not one of owner, operator, installer, viewer, tenant, wall"
         );
     }
 }

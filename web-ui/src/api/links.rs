@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use access::{SecretHash, Ticket};
+use access::{Link, LinkKind, SecretHash, Ticket};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -16,7 +16,6 @@ use crate::api::session::enter;
 use crate::api::tokens::{ends, enough};
 use crate::api::users;
 use crate::doors::{Source, link_account};
-use crate::links::{Link, LinkKind};
 use crate::people::{Opened, Person};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;

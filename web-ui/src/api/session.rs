@@ -408,7 +408,7 @@ pub(crate) struct SessionBody {
 pub(crate) struct SessionUser {
     id: String,
     name: String,
-    /// `owner`, `operator`, `installer`, `tenant`, `wall`.
+    /// `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`.
     role: &'static str,
 }
 

@@ -179,7 +179,7 @@ pub(crate) fn known(web: &Web, asked: &[String]) -> Result<Vec<MeterId>, Problem
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChangedUser {
-    /// `owner`, `operator`, `installer`, `tenant`, `wall`.
+    /// `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`.
     role: String,
     /// The meters of a tenant.
     #[serde(default)]
@@ -197,7 +197,7 @@ pub(crate) struct ChangedUser {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
     name: String,
-    /// `owner`, `operator`, `installer`, `tenant`, `wall`.
+    /// `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`.
     role: String,
     /// At least 12 characters.
     password: String,
@@ -212,7 +212,7 @@ pub(crate) struct NewUser {
 pub(crate) struct UserBody {
     id: String,
     name: String,
-    /// `owner`, `operator`, `installer`, `tenant`, `wall`.
+    /// `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`.
     role: &'static str,
     /// The meters of a tenant; empty for every other role.
     meters: Vec<String>,

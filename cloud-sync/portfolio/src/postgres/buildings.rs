@@ -42,7 +42,7 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
     let found = db
         .rows(
             "SELECT DISTINCT ON (site)
-                site, gateway.id, enrolled_ms, acked, head, last_contact_ms,
+                site, gateway.id, enrolled_ms, version, acked, head, last_contact_ms,
                 (SELECT max(ends_ms)
                    FROM certificate
                   WHERE certificate.gateway = gateway.gateway AND revoked_ms IS NULL) AS until_ms
@@ -76,7 +76,7 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
     }
     let found = db
         .rows(
-            "SELECT id, name, place, time_zone, area_m2, counted
+            "SELECT id, name, place, time_zone, area_m2, counted, tags, latitude_udeg, longitude_udeg
            FROM site
           WHERE $1::uuid IS NULL OR id = $1
           ORDER BY name COLLATE \"C\", id",
@@ -92,7 +92,12 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
             place: row.try_get("place")?,
             time_zone: row.try_get("time_zone")?,
             area_m2: row.try_get::<_, Option<i32>>("area_m2")?.map(i32::unsigned_abs),
-            counted: row.try_get::<_, Option<&str>>("counted")?.map(columns::ids),
+            counted: row.try_get::<_, Option<&str>>("counted")?.map(columns::words),
+            tags: columns::words(row.try_get("tags")?),
+            position: columns::position(
+                row.try_get("latitude_udeg")?,
+                row.try_get("longitude_udeg")?,
+            ),
             gateway: gateways.remove(&id),
             alarms: alarms.remove(&id).unwrap_or_default(),
         });
@@ -113,6 +118,7 @@ fn gateway(row: &Row) -> Result<Gateway, Trouble> {
     Ok(Gateway {
         id: GatewayId::from_uuid(row.try_get("id")?),
         enrolled_ms: row.try_get("enrolled_ms")?,
+        version: row.try_get("version")?,
         certificate_until_ms: row.try_get("until_ms")?,
         state,
     })
@@ -295,7 +301,7 @@ pub(super) async fn change_facts(
     let changed = db
         .change(
             "UPDATE site SET area_m2 = $2, counted = $3 WHERE id = $1",
-            &[&site.uuid(), &area_m2, &counted.map(columns::ids_text)],
+            &[&site.uuid(), &area_m2, &counted.map(columns::words_text)],
         )
         .await?;
     Ok(changed > 0)

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Trouble, Work};
+use crate::branches;
 use crate::columns;
 use crate::repository::{Change, Changed, Kept, Person, Seen, Token, without_app};
 
@@ -21,17 +22,19 @@ pub(super) async fn add_first(db: &mut Work<'_>, person: &Person) -> Result<bool
 pub(super) async fn add(db: &mut Work<'_>, person: &Person) -> Result<bool, Trouble> {
     let added = db
         .change(
-            "INSERT INTO person (id, name, folded, role, password, ways, made_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO person (id, name, folded, role, password, ways, made_ms, grants, link)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  ON CONFLICT (folded) DO NOTHING",
             &[
                 &person.user.id.uuid(),
                 &person.user.name.as_str(),
-                &person.user.name.folded(),
+                &person.row_name(),
                 &person.user.role.as_str(),
                 &person.password,
                 &person.ways,
                 &person.made_ms,
+                &person.grants_text(),
+                &person.link_text(),
             ],
         )
         .await?;
@@ -72,14 +75,15 @@ pub(super) async fn change(
 ) -> Result<Changed, Trouble> {
     one_at_a_time(db).await?;
     let Some(person) = with_id(db, id).await? else { return Ok(Changed::Nobody) };
-    if change.role != Role::Owner && is_last_owner(db, &person).await? {
+    if !change.makes_owner() && is_last_owner(db, &person).await? {
         return Ok(Changed::LastOwner);
     }
     let ways = if change.without_app { without_app(&person.ways) } else { person.ways };
     let password = change.password.as_ref().unwrap_or(&person.password);
+    let grants = change.grants.as_deref().map(branches::written);
     db.change(
-        "UPDATE person SET role = $2, password = $3, ways = $4 WHERE id = $1",
-        &[&id.uuid(), &change.role.as_str(), password, &ways],
+        "UPDATE person SET role = $2, password = $3, ways = $4, grants = $5 WHERE id = $1",
+        &[&id.uuid(), &change.role.as_str(), password, &ways, &grants],
     )
     .await?;
     end_sessions(db, id, Some(spared)).await?;
@@ -105,9 +109,10 @@ async fn one_at_a_time(db: &mut Work<'_>) -> Result<(), Trouble> {
 async fn is_last_owner(db: &mut Work<'_>, person: &Person) -> Result<bool, Trouble> {
     let owner = Role::Owner.as_str();
     let id = person.user.id.uuid();
-    let others = "SELECT 1 AS one FROM person WHERE role = $1 AND id <> $2 LIMIT 1";
+    let others = "SELECT 1 AS one FROM person
+                   WHERE role = $1 AND id <> $2 AND grants IS NULL AND link IS NULL LIMIT 1";
     let others = db.row(others, &[&owner, &id]).await?.is_some();
-    Ok(person.user.role == Role::Owner && !others)
+    Ok(person.is_owner() && !others)
 }
 
 pub(super) async fn change_password(
@@ -264,11 +269,14 @@ pub(super) async fn put_setting(
 }
 
 fn person(row: &Row) -> Result<Person, Trouble> {
+    let (link, row_name): (Option<&str>, &str) = (row.try_get("link")?, row.try_get("folded")?);
     Ok(Person {
         user: columns::user(row.try_get("id")?, row.try_get("name")?, row.try_get("role")?)?,
         password: row.try_get("password")?,
         ways: row.try_get("ways")?,
         begun: row.try_get("begun")?,
         made_ms: row.try_get("made_ms")?,
+        grants: row.try_get::<_, Option<&str>>("grants")?.map(branches::read),
+        link: link.map(|link| columns::link(link, row_name)).transpose()?,
     })
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{beside, running, sum, time};
+use crate::branches::Reach;
 use crate::ledgers::NotSaid;
 use crate::people::People;
 use crate::problem::Problem;
@@ -50,9 +51,11 @@ struct OutageBody {
 }
 
 /// What the sites with the same line of the same customer as `site` come to in `month`; `None` if there
-/// is no other, or if their contracts differ.
+/// is no other, if their contracts differ, or if whoever
+/// asks has not all of them.
 pub(super) async fn of<R: Repository>(
     people: &People<R>,
+    reach: &Reach,
     site: SiteId,
     line: &str,
     customer: &str,
@@ -68,6 +71,9 @@ pub(super) async fn of<R: Repository>(
         else {
             continue;
         };
+        if reach.at(other.id).is_none() {
+            return Ok(None);
+        }
         let chain = match people.ledgers.customer(gateway).await {
             Ok(Some(chain)) => chain,
             Ok(None) | Err(NotSaid::Broken(_)) => continue,

@@ -8,6 +8,8 @@ use metering::{
 };
 use sync_wire::Kind;
 
+use super::Position;
+use crate::branches::TagId;
 use crate::tally::DayTally;
 
 /// Which of the two books of one promise of uptime.
@@ -163,6 +165,10 @@ pub struct Site {
     pub area_m2: Option<u32>,
     /// The meters that count for all of it; `None` while nobody has said.
     pub counted: Option<Vec<MeterId>>,
+    /// Of the tree; some may be gone.
+    pub tags: Vec<TagId>,
+    /// Where it is; `None` while nobody has said.
+    pub position: Option<Position>,
     /// The gateway that was enrolled last.
     pub gateway: Option<Gateway>,
     /// What somebody has to look at, oldest first.
@@ -192,6 +198,8 @@ pub struct Gateway {
     pub id: GatewayId,
     /// When it was enrolled.
     pub enrolled_ms: i64,
+    /// Of its program; `None` while it has not said.
+    pub version: Option<String>,
     /// When the last of its certificates ends; `None` if all were taken off the list.
     pub certificate_until_ms: Option<i64>,
     /// `None` before its first message.

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Debug};
 
-use access::{Act, Role, Scope, Session, Ways};
+use access::{Act, Link, Role, Scope, Session, Ways};
 use serde::{Deserialize, Serialize};
+
+use crate::branches::{self, Grant};
 
 /// Somebody who may log in.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,9 +20,48 @@ pub struct Person {
     pub begun: Option<String>,
     /// When they were made.
     pub made_ms: i64,
+    /// What they may, and where, if that is not their role everywhere. Their role is the strongest of
+    /// these then.
+    pub grants: Option<Vec<Grant>>,
+    /// What it is, if it is a link and no person.
+    pub link: Option<Link>,
 }
 
 impl Person {
+    /// Somebody new, who has all buildings and a password alone.
+    pub fn new(user: access::User, password: String, made_ms: i64) -> Self {
+        let ways = "{}".to_owned();
+        Self { user, password, ways, begun: None, made_ms, grants: None, link: None }
+    }
+
+    /// The same, with these alone.
+    #[must_use]
+    pub fn with_grants(mut self, grants: Option<Vec<Grant>>) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// What no other row may be called.
+    pub(crate) fn row_name(&self) -> String {
+        let link = self.link.as_ref().map(|link| link.row_name(self.user.id));
+        link.unwrap_or_else(|| self.user.name.folded())
+    }
+
+    /// [`grants`](Self::grants) as they are kept.
+    pub(crate) fn grants_text(&self) -> Option<String> {
+        self.grants.as_deref().map(branches::written)
+    }
+
+    /// [`link`](Self::link) as it is kept.
+    pub(crate) fn link_text(&self) -> Option<String> {
+        self.link.as_ref().map(written_link)
+    }
+
+    /// Whether they decide who gets in: the last of these stays.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.user.role == Role::Owner && self.grants.is_none() && self.link.is_none()
+    }
+
     /// How they get in beside the password. `None` if that cannot be read: then nobody gets in, for an app
     /// may be meant.
     pub fn known_ways(&self) -> Option<Ways> {
@@ -39,6 +80,11 @@ impl Debug for Person {
 pub(crate) fn written(ways: &Ways) -> String {
     // Texts and numbers alone, which JSON always has room for.
     serde_json::to_string(&ways.data()).unwrap_or_default()
+}
+
+/// What is kept of a link.
+pub(crate) fn written_link(link: &Link) -> String {
+    serde_json::to_string(&link.data()).unwrap_or_default()
 }
 
 /// The same without the app. One that cannot be read keeps nothing.
@@ -67,10 +113,19 @@ pub struct Seen {
 pub struct Change {
     /// What they are from now on.
     pub role: Role,
+    /// Where, if it is not everywhere.
+    pub grants: Option<Vec<Grant>>,
     /// Another password, as it is kept.
     pub password: Option<String>,
     /// Whether their app is lost.
     pub without_app: bool,
+}
+
+impl Change {
+    /// Whether they decide from now on who gets in.
+    pub(crate) fn makes_owner(&self) -> bool {
+        self.role == Role::Owner && self.grants.is_none()
+    }
 }
 
 impl Debug for Change {
@@ -169,18 +224,13 @@ mod tests {
         let totp = access::Totp::new();
         let mut ways = Ways { app: Some(access::App { totp, taken: 3 }), ..Ways::default() };
         assert_eq!(ways.new_recovery().len(), 8);
-        let person = |ways: String| Person {
-            user: access::User {
-                id: metering::UserId::from_uuid(uuid::Uuid::nil()),
-                name: "kari".parse().unwrap(),
-                role: Role::Owner,
-                meters: Vec::new(),
-            },
-            password: String::new(),
-            ways,
-            begun: None,
-            made_ms: 0,
+        let user = access::User {
+            id: metering::UserId::from_uuid(uuid::Uuid::nil()),
+            name: "kari".parse().unwrap(),
+            role: Role::Owner,
+            meters: Vec::new(),
         };
+        let person = |ways: String| Person { ways, ..Person::new(user.clone(), String::new(), 0) };
         let kept = written(&ways);
         assert_eq!(person(kept.clone()).known_ways(), Some(ways));
         assert_eq!(person(without_app(&kept)).known_ways(), Some(Ways::default()));

@@ -29,7 +29,7 @@ pub(super) fn sites(db: &Connection) -> Result<Vec<Site>, Trouble> {
 
 pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT name, place, time_zone, area_m2, counted FROM site WHERE id = ?1",
+        "SELECT name, place, time_zone, area_m2, counted, tags, latitude_udeg, longitude_udeg FROM site WHERE id = ?1",
     )?;
     let mut found = statement.query([id.uuid().as_bytes()])?;
     let Some(row) = found.next()? else {
@@ -41,7 +41,9 @@ pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble>
         place: row.get("place")?,
         time_zone: row.get("time_zone")?,
         area_m2: row.get("area_m2")?,
-        counted: row.get::<_, Option<String>>("counted")?.as_deref().map(columns::ids),
+        counted: row.get::<_, Option<String>>("counted")?.as_deref().map(columns::words),
+        tags: columns::words(&row.get::<_, String>("tags")?),
+        position: columns::position(row.get("latitude_udeg")?, row.get("longitude_udeg")?),
         gateway: gateway(db, id)?,
         alarms: alarms(db, id)?,
     }))
@@ -49,7 +51,7 @@ pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble>
 
 fn gateway(db: &Connection, site: SiteId) -> Result<Option<Gateway>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT gateway.id, enrolled_ms, acked, head, last_contact_ms,
+        "SELECT gateway.id, enrolled_ms, version, acked, head, last_contact_ms,
                 (SELECT max(ends_ms)
                    FROM certificate
                   WHERE certificate.gateway = gateway.gateway AND revoked_ms IS NULL) AS until_ms
@@ -75,6 +77,7 @@ fn gateway(db: &Connection, site: SiteId) -> Result<Option<Gateway>, Trouble> {
     Ok(Some(Gateway {
         id: GatewayId::from_uuid(rows::uuid(row, "id")?),
         enrolled_ms: row.get("enrolled_ms")?,
+        version: row.get("version")?,
         certificate_until_ms: row.get("until_ms")?,
         state,
     }))
@@ -267,7 +270,7 @@ pub(super) fn change_facts(
 ) -> Result<bool, Trouble> {
     let changed = db.execute(
         "UPDATE site SET area_m2 = ?2, counted = ?3 WHERE id = ?1",
-        (site.uuid().as_bytes(), area_m2, counted.map(columns::ids_text)),
+        (site.uuid().as_bytes(), area_m2, counted.map(columns::words_text)),
     )?;
     Ok(changed > 0)
 }

@@ -5,6 +5,7 @@ use metering::UserId;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::rows::{self, Trouble};
+use crate::branches;
 use crate::columns;
 use crate::repository::{Change, Changed, Kept, Person, Seen, Token, without_app};
 
@@ -17,17 +18,19 @@ pub(super) fn add_first(db: &Connection, person: &Person) -> Result<bool, Troubl
 
 pub(super) fn add(db: &Connection, person: &Person) -> Result<bool, Trouble> {
     let added = db.execute(
-        "INSERT INTO person (id, name, folded, role, password, ways, made_ms)
-         VALUES (:id, :name, :folded, :role, :password, :ways, :made_ms)
+        "INSERT INTO person (id, name, folded, role, password, ways, made_ms, grants, link)
+         VALUES (:id, :name, :folded, :role, :password, :ways, :made_ms, :grants, :link)
              ON CONFLICT (folded) DO NOTHING",
         named_params! {
             ":id": person.user.id.uuid().as_bytes(),
             ":name": person.user.name.as_str(),
-            ":folded": person.user.name.folded(),
+            ":folded": person.row_name(),
             ":role": person.user.role.as_str(),
             ":password": person.password,
             ":ways": person.ways,
             ":made_ms": person.made_ms,
+            ":grants": person.grants_text(),
+            ":link": person.link_text(),
         },
     )?;
     Ok(added > 0)
@@ -73,17 +76,19 @@ pub(super) fn change(
     spared: SecretHash,
 ) -> Result<Changed, Trouble> {
     let Some(person) = with_id(db, id)? else { return Ok(Changed::Nobody) };
-    if change.role != Role::Owner && is_last_owner(db, &person)? {
+    if !change.makes_owner() && is_last_owner(db, &person)? {
         return Ok(Changed::LastOwner);
     }
     let ways = if change.without_app { without_app(&person.ways) } else { person.ways };
     db.execute(
-        "UPDATE person SET role = :role, password = :password, ways = :ways WHERE id = :id",
+        "UPDATE person SET role = :role, password = :password, ways = :ways, grants = :grants
+          WHERE id = :id",
         named_params! {
             ":id": id.uuid().as_bytes(),
             ":role": change.role.as_str(),
             ":password": change.password.as_ref().unwrap_or(&person.password),
             ":ways": ways,
+            ":grants": change.grants.as_deref().map(branches::written),
         },
     )?;
     end_sessions(db, id, Some(spared))?;
@@ -102,11 +107,12 @@ pub(super) fn remove(db: &Connection, id: UserId) -> Result<Changed, Trouble> {
 
 fn is_last_owner(db: &Connection, person: &Person) -> Result<bool, Trouble> {
     let others = db.query_row(
-        "SELECT EXISTS (SELECT 1 FROM person WHERE role = ?1 AND id <> ?2)",
+        "SELECT EXISTS (SELECT 1 FROM person
+                         WHERE role = ?1 AND id <> ?2 AND grants IS NULL AND link IS NULL)",
         (Role::Owner.as_str(), person.user.id.uuid().as_bytes()),
         |row| row.get::<_, bool>(0),
     )?;
-    Ok(person.user.role == Role::Owner && !others)
+    Ok(person.is_owner() && !others)
 }
 
 pub(super) fn change_password(
@@ -257,11 +263,15 @@ pub(super) fn put_setting(db: &Connection, key: &str, value: Option<&str>) -> Re
 
 fn person(row: &Row<'_>) -> Result<Person, Trouble> {
     let (name, role): (String, String) = (row.get("name")?, row.get("role")?);
+    let (grants, link): (Option<String>, Option<String>) = (row.get("grants")?, row.get("link")?);
+    let row_name: String = row.get("folded")?;
     Ok(Person {
         user: columns::user(rows::uuid(row, "id")?, &name, &role)?,
         password: row.get("password")?,
         ways: row.get("ways")?,
         begun: row.get("begun")?,
         made_ms: row.get("made_ms")?,
+        grants: grants.as_deref().map(branches::read),
+        link: link.map(|link| columns::link(&link, &row_name)).transpose()?,
     })
 }

@@ -493,7 +493,7 @@ export interface ChangedUser {
   meters?: string[];
   /** Another password, for who has forgotten theirs. */
   password?: string | null;
-  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  /** `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`. */
   role: string;
   /** Ask them for no code any more, because the app is lost. */
   without_app?: boolean;
@@ -1289,7 +1289,7 @@ export interface NewUser {
   name: string;
   /** At least 12 characters. */
   password: string;
-  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  /** `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`. */
   role: string;
 }
 
@@ -1724,7 +1724,7 @@ export interface SessionRow {
 export interface SessionUser {
   id: string;
   name: string;
-  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  /** `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`. */
   role: string;
 }
 
@@ -2311,7 +2311,7 @@ export interface User {
   meters: string[];
   name: string;
   passkeys: number;
-  /** `owner`, `operator`, `installer`, `tenant`, `wall`. */
+  /** `owner`, `operator`, `installer`, `viewer`, `tenant`, `wall`. */
   role: string;
   /** With how many browsers they are logged in. */
   sessions: number;

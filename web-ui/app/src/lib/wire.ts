@@ -10,7 +10,7 @@ export type With<T, U> = Omit<T, keyof U> & U;
 export type MeterState = 'ok' | 'late' | 'silent' | 'new';
 export type Kind = 'counter' | 'gauge' | 'flag';
 export type Step = 'quarter' | 'hour' | 'day' | 'month';
-export type Role = 'owner' | 'operator' | 'installer' | 'tenant' | 'wall';
+export type Role = 'owner' | 'operator' | 'installer' | 'viewer' | 'tenant' | 'wall';
 export type Ability = 'see' | 'inspect' | 'ask' | 'configure' | 'administer';
 
 export type RegisterValue = With<gen.Register, { kind: Kind }>;
@@ -45,6 +45,20 @@ export type History = With<
 export type Break = With<gen.CounterBreak, { kind: 'rollover' | 'reset' | 'swap' | 'unit' }>;
 
 export type User = With<gen.User, { role: Role }>;
+
+/** What both programs tell of a link. */
+export interface AnyLink {
+  id: string;
+  name: string;
+  kind: 'view' | 'edit' | 'screen';
+  made: string;
+  made_by: string;
+  ends?: string | null;
+  uses: number;
+  used?: string | null;
+  /** Whether it can still be opened: a screen's once. */
+  open?: boolean;
+}
 
 export type Token = With<gen.Token, { scope: Exclude<Ability, 'administer'>[] }>;
 

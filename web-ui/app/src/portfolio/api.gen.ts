@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'label_wrong'
   | 'last_owner'
   | 'ledger_refused'
+  | 'link_wrong'
   | 'login_again'
   | 'login_wrong'
   | 'malformed'
@@ -22,13 +23,16 @@ export type ProblemCode =
   | 'no_app'
   | 'no_statement'
   | 'no_such_alarm'
+  | 'no_such_link'
   | 'no_such_meter'
   | 'no_such_register'
   | 'no_such_route'
   | 'no_such_site'
+  | 'no_such_tag'
   | 'no_such_token'
   | 'no_such_user'
   | 'not_allowed'
+  | 'not_everywhere'
   | 'not_logged_in'
   | 'origin'
   | 'password_common'
@@ -38,6 +42,10 @@ export type ProblemCode =
   | 'slowed'
   | 'span'
   | 'store'
+  | 'tag_deep'
+  | 'tag_loop'
+  | 'tag_taken'
+  | 'tag_used'
   | 'too_large'
   | 'too_many'
   | 'too_slow';
@@ -102,9 +110,11 @@ export interface Cause {
 
 /** `{"role":"operator","password":"…","without_app":true}` */
 export interface ChangedUser {
+  grants?: Grant[] | null;
   /** Another password, for who has forgotten theirs. */
   password?: string | null;
-  role: string;
+  /** Everywhere; or `grants`. */
+  role?: string | null;
   /** Ask them for no code any more, because the app is lost. */
   without_app?: boolean;
 }
@@ -172,6 +182,15 @@ export interface Gateway {
   certificate_until: string | null;
   enrolled_at: string;
   id: string;
+  /** Of its program; absent while it has not said. */
+  version: string | null;
+}
+
+/** `{"role":"viewer","tag":"…"}`, or of a `site`. */
+export interface Grant {
+  role: string;
+  site: string | null;
+  tag: string | null;
 }
 
 export interface Health {
@@ -233,12 +252,42 @@ export interface Limits {
   requests: Requests;
 }
 
+/** A link, without its secret. */
+export interface Link {
+  ends: string | null;
+  id: string;
+  kind: string;
+  made: string;
+  made_by: string;
+  name: string;
+  site: string | null;
+  tag: string | null;
+  used: string | null;
+  uses: number;
+}
+
+export interface LinkUse {
+  address: string;
+  agent: string;
+  at: string;
+}
+
 /** `{"name":"kari","password":"…","code":"123456"}` */
 export interface Login {
   /** Of the app, for who has one. */
   code?: string | null;
   name: string;
   password: string;
+}
+
+/** It is shown this once. */
+export interface MadeLink {
+  link: Link;
+  secret: string;
+}
+
+export interface MadeTag {
+  id: string;
 }
 
 /** What the program sends as `Authorization: Bearer …`. It is shown this once. */
@@ -316,6 +365,17 @@ export interface NewExclusion {
   why: string;
 }
 
+/** `{"name":"Revisor","kind":"view","tag":"…","days":30}` */
+export interface NewLink {
+  /** How long it is good; until it is taken away if it is left out. */
+  days?: number | null;
+  kind: string;
+  name: string;
+  site?: string | null;
+  /** Of which tag; of all buildings if neither is told. */
+  tag?: string | null;
+}
+
 /** `{"password":"…","new_password":"…"}` */
 export interface NewPassword {
   new_password: string;
@@ -328,6 +388,13 @@ export interface NewProgress {
   step: string;
 }
 
+/** `{"name":"Skoler","parent":"…"}` */
+export interface NewTag {
+  name: string;
+  /** The tag that it is a part of; none if it is left out. */
+  parent?: string | null;
+}
+
 /** `{"name":"energy report","scope":["see"],"days":365}` */
 export interface NewToken {
   /** How long it is good; for ever if it is left out. */
@@ -338,9 +405,11 @@ export interface NewToken {
 
 /** `{"name":"per","role":"operator","password":"…"}` */
 export interface NewUser {
+  grants?: Grant[] | null;
   name: string;
   password: string;
-  role: string;
+  /** Everywhere; or `grants`. */
+  role?: string | null;
 }
 
 export interface OpenClaim {
@@ -352,6 +421,17 @@ export interface OpenClaim {
   /** Since when, if the notice was in time and in form. */
   notified_at: string;
   stage: string;
+}
+
+/** `{"link":"fyl_…"}`: what stands behind the `#` of the address. */
+export interface OpenLink {
+  link: string;
+}
+
+/** `{"latitude_udeg":63430515,"longitude_udeg":10395053}`: millionths of a degree, WGS 84. */
+export interface Position {
+  latitude_udeg: number;
+  longitude_udeg: number;
 }
 
 /** Why a request has no answer. */
@@ -519,7 +599,6 @@ export interface SessionUser {
 }
 
 export type Site = SiteRow & {
-  area_m2: number | null;
   /** The meters that count for all of the building. */
   counted: string[] | null;
   meters_list: MeterRow[];
@@ -548,9 +627,12 @@ export interface SitePromise {
 export interface SiteRow {
   acked: number | null;
   alarms: Alarm[];
+  area_m2: number | null;
   backlog: number | null;
   /** Meters and sensors beyond what was agreed: they are read like the others. */
   beyond_quota: number;
+  /** What whoever asks may do here. */
+  can: string[];
   completeness: Completeness | null;
   gateway: Gateway | null;
   head: number | null;
@@ -561,9 +643,17 @@ export interface SiteRow {
   name: string;
   newest_reading: string | null;
   place: string | null;
+  position: Position | null;
   silent: number;
   state: string;
+  /** Those that whoever asks knows of. */
+  tags: string[];
   time_zone: string;
+}
+
+/** `{"tags":["…"]}` */
+export interface SiteTags {
+  tags: string[];
 }
 
 export interface SiteUse {
@@ -604,6 +694,31 @@ export interface Sum {
   /** So many days are known. */
   days: number;
   value: string;
+}
+
+export interface TagRow {
+  id: string;
+  name: string;
+  parent: string | null;
+  sum: TagSum;
+}
+
+/** What the buildings of a tag come to, those of its parts included, each once. */
+export interface TagSum {
+  alarms: number;
+  /** Of those whose area is known. */
+  area_m2: number;
+  areas: number;
+  /** Readings that are not here yet. */
+  backlog: number;
+  /** Of the last days. */
+  expected: number;
+  got: number;
+  /** Of these, so many are late. */
+  late: number;
+  meters: number;
+  silent: number;
+  sites: number;
 }
 
 /** Things of a kind. */
@@ -654,12 +769,15 @@ export interface Token {
 
 export interface User {
   app: boolean;
+  /** What they may, and where; absent where it is their role everywhere. */
+  grants: Grant[] | null;
   id: string;
   made: string;
   /** Of a gateway's tenant; nobody here is one. */
   meters: string[];
   name: string;
   passkeys: number;
+  /** The strongest, where there are grants. */
   role: string;
   sessions: number;
   tokens: number;

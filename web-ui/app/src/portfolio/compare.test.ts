@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { change, median, specific } from './compare';
+import { change, median, specific, sums } from './compare';
 import type { MediumUse, SiteUse } from './wire';
 
 function use(rolling: [number, string], like: [number, string, string], unit = 'kWh'): MediumUse {
@@ -45,4 +45,19 @@ test('the middle of several', () => {
   expect(median([])).toEqual(null);
   expect(median([3, 1, 2])).toEqual(2);
   expect(median([4, 1, 2, 3])).toEqual(2.5);
+});
+
+test('a sum is of what is known, and a figure for the area of all of it', () => {
+  const row = (area: number | null, days: number, value: string, unit = 'kWh') => ({
+    site: site(area),
+    use: use([days, value], [0, '0', '0'], unit),
+  });
+  const rows = [row(1000, 365, '100000.400'), row(500, 365, '20000.200')];
+  expect(sums(rows)).toMatchObject([{ unit: 'kWh', total: '120001', area: 80.0004, sites: 2 }]);
+  const more = [...rows, row(null, 365, '1.000'), row(100, 0, '0.000'), row(9, 365, '2.000', 'm3')];
+  expect(sums(more).map(({ unit, total, area, sites }) => [unit, total, area, sites])).toEqual([
+    ['kWh', '120002', null, 3],
+    ['m3', '2', 2000 / 9, 1],
+  ]);
+  expect(sums([])).toEqual([]);
 });

@@ -52,3 +52,34 @@ export function median(values: number[]): number | null {
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
   return low === undefined || high === undefined ? null : (low + high) / 2;
 }
+
+/** What buildings come to together. */
+export interface Together {
+  unit: string;
+  /** Without decimals. */
+  total: string;
+  /** For each m², where area and year of all of them are known. */
+  area: number | null;
+  sites: number;
+  of: MediumUse[];
+}
+
+/** The sum of what is known of `rows`, of each unit one. */
+export function sums(rows: { site: SiteUse; use: MediumUse }[]): Together[] {
+  const known = rows.filter(({ use }) => !use.undecided && use.rolling.days > 0);
+  const units = [...new Set(known.map(({ use }) => use.unit))];
+  return units.map((unit) => {
+    const own = known.filter(({ use }) => use.unit === unit);
+    const total = own.reduce((sum, { use }) => sum + mantissa(use.rolling.value), 0n);
+    const whole = own.every(({ site, use }) => specific(site, use) !== null);
+    const m2 = own.reduce((sum, { site }) => sum + (site.area_m2 ?? 0), 0);
+    const factor = unit === 'm3' ? 1000 : 1;
+    return {
+      unit,
+      total: String((total + 500n) / 1000n),
+      area: whole && m2 > 0 ? ((Number(total) / 1000) * factor) / m2 : null,
+      sites: own.length,
+      of: own.map(({ use }) => use),
+    };
+  });
+}

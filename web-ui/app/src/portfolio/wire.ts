@@ -5,7 +5,16 @@ import type { Medium } from '../lib/medium';
 import type { Ability, RegisterValue, Role, With } from '../lib/wire';
 import type * as gen from './api.gen';
 
-export type { Comparison, EnrolCode, MediumUse, PromiseRow, SiteUse, Sum } from './api.gen';
+export type {
+  Comparison,
+  EnrolCode,
+  LinkUse,
+  MediumUse,
+  PromiseRow,
+  SiteUse,
+  Sum,
+} from './api.gen';
+export type { TagRow } from './api.gen';
 
 export type Session = With<
   gen.Session,
@@ -16,6 +25,8 @@ type SiteExact = {
   /** `incomplete`: more than one of twenty readings of the last days did not come. */
   state: 'ok' | 'incomplete' | 'late' | 'waiting';
   media: Medium[];
+  /** What whoever looks may do here. */
+  can: Ability[];
 };
 
 export type SiteRow = With<gen.SiteRow, SiteExact>;
@@ -25,6 +36,15 @@ type Row = shared.MeterRow & Pick<gen.MeterRow, 'beyond_quota'>;
 export type Site = With<gen.Site, SiteExact & { meters_list: Row[] }>;
 
 export type Meter = Row & { site: gen.InSite; registers: RegisterValue[] };
+
+export type Link = With<gen.Link, { kind: 'view' | 'edit' }>;
+
+/** What somebody may, and where: in a tag or at a site. */
+export interface Grant {
+  role: Role;
+  tag?: string | null;
+  site?: string | null;
+}
 
 export type SitePromise = With<
   gen.SitePromise,

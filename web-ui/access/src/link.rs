@@ -6,14 +6,15 @@
 //! made anew: another secret, and all sessions end        removed: all sessions end
 //! ```
 
-use access::{Role, SecretHash, Ticket};
 use metering::{MeterId, UserId};
 use serde::{Deserialize, Serialize};
+
+use crate::{Role, SecretHash, Ticket};
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum LinkKind {
+pub enum LinkKind {
     /// To look.
     View,
     /// To set the gateway up, as an installer does.
@@ -24,7 +25,7 @@ pub(crate) enum LinkKind {
 
 impl LinkKind {
     /// As whom it lets in. Who is shown some meters is shown them as their tenant is.
-    pub(crate) const fn role(self, meters: &[MeterId]) -> Role {
+    pub const fn role(self, meters: &[MeterId]) -> Role {
         match self {
             Self::View if !meters.is_empty() => Role::Tenant,
             Self::View | Self::Screen => Role::Wall,
@@ -32,7 +33,8 @@ impl LinkKind {
         }
     }
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// As in rows and in the API.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::View => "view",
             Self::Edit => "edit",
@@ -40,27 +42,30 @@ impl LinkKind {
         }
     }
 
-    pub(crate) const ALL: [Self; 3] = [Self::View, Self::Edit, Self::Screen];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::View, Self::Edit, Self::Screen];
 }
 
 /// A link as its row has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Link {
-    pub(crate) kind: LinkKind,
+pub struct Link {
+    /// What it is for.
+    pub kind: LinkKind,
     /// Of its secret; `None` once a screen has opened it.
-    pub(crate) hash: Option<SecretHash>,
+    pub hash: Option<SecretHash>,
     /// Who made it, by name.
-    pub(crate) made_by: String,
+    pub made_by: String,
     /// When it ends, if it does.
-    pub(crate) ends_ms: Option<i64>,
-    /// How often it was opened, and when last.
-    pub(crate) uses: u64,
-    pub(crate) used_ms: Option<i64>,
+    pub ends_ms: Option<i64>,
+    /// How often it was opened.
+    pub uses: u64,
+    /// When last, in milliseconds since 1970.
+    pub used_ms: Option<i64>,
 }
 
-/// What stands in its user's `data`.
+/// What is kept of a link in its user's row.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LinkData {
+pub struct LinkData {
     kind: LinkKind,
     made_by: String,
     ends_ms: Option<i64>,
@@ -70,21 +75,21 @@ pub(crate) struct LinkData {
 
 impl Link {
     /// A new one, and its secret.
-    pub(crate) fn new(kind: LinkKind, made_by: String, ends_ms: Option<i64>) -> (Ticket, Self) {
+    pub fn new(kind: LinkKind, made_by: String, ends_ms: Option<i64>) -> (Ticket, Self) {
         let secret = Ticket::link();
         let hash = Some(secret.hash());
         (secret, Self { kind, hash, made_by, ends_ms, uses: 0, used_ms: None })
     }
 
     /// Another secret for it. The one before is void.
-    pub(crate) fn renew(&mut self) -> Ticket {
+    pub fn renew(&mut self) -> Ticket {
         let secret = Ticket::link();
         self.hash = Some(secret.hash());
         secret
     }
 
     /// Notes that it is opened at `now_ms`.
-    pub(crate) fn open(&mut self, now_ms: i64) {
+    pub fn open(&mut self, now_ms: i64) {
         self.uses = self.uses.saturating_add(1);
         self.used_ms = Some(now_ms);
         if self.kind == LinkKind::Screen {
@@ -92,26 +97,30 @@ impl Link {
         }
     }
 
-    pub(crate) fn has_ended(&self, now_ms: i64) -> bool {
+    /// Whether it opens nothing any more at `now_ms`.
+    pub fn has_ended(&self, now_ms: i64) -> bool {
         self.ends_ms.is_some_and(|ends| now_ms > ends)
     }
 
     /// What a link with this secret is called in the store. No person is: their names hold no
     /// control characters.
-    pub(crate) fn open_name(hash: SecretHash) -> String {
+    pub fn open_name(hash: SecretHash) -> String {
         format!("{OPEN}{hash}")
     }
 
-    pub(crate) fn row_name(&self, id: UserId) -> String {
+    /// What it is called in the store. One that is spent has a name that no secret opens.
+    pub fn row_name(&self, id: UserId) -> String {
         self.hash.map_or_else(|| format!("\u{1}spent {id}"), Self::open_name)
     }
 
-    pub(crate) fn data(&self) -> LinkData {
+    /// As it is kept.
+    pub fn data(&self) -> LinkData {
         let Self { kind, made_by, ends_ms, uses, used_ms, .. } = self.clone();
         LinkData { kind, made_by, ends_ms, uses, used_ms }
     }
 
-    pub(crate) fn of_data(data: LinkData, row_name: &str) -> Self {
+    /// What was kept under `row_name`.
+    pub fn of_data(data: LinkData, row_name: &str) -> Self {
         let LinkData { kind, made_by, ends_ms, uses, used_ms } = data;
         let hash = row_name.strip_prefix(OPEN).and_then(|hash| hash.parse().ok());
         Self { kind, hash, made_by, ends_ms, uses, used_ms }
@@ -119,3 +128,23 @@ impl Link {
 }
 
 const OPEN: &str = "\u{1}link ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_read_as_it_is_kept_and_a_screens_opens_once() {
+        let id: UserId = "019a8f3e-7c52-7b3e-9d41-0c2f6a1b8e77".parse().unwrap();
+        for kind in LinkKind::ALL {
+            let (secret, mut link) = Link::new(kind, "kari".to_owned(), Some(9));
+            assert_eq!(link.row_name(id), Link::open_name(secret.hash()));
+            assert!(!link.has_ended(9) && link.has_ended(10));
+            link.open(5);
+            assert_eq!(Link::of_data(link.data(), &link.row_name(id)), link);
+            assert_eq!(link.hash.is_none(), kind == LinkKind::Screen);
+            let anew = link.renew();
+            assert_eq!((link.hash, link.uses), (Some(anew.hash()), 1));
+        }
+    }
+}

@@ -8,6 +8,7 @@ pub mod building;
 pub mod corpus;
 pub mod gateway;
 pub mod neighbours;
+mod owner;
 pub mod paths;
 pub mod process;
 pub mod site;

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::building::KEYS;
 use crate::neighbours::{NEIGHBOURS, Subject};
+use crate::owner;
 use crate::paths;
 use crate::process::Program;
 
@@ -108,7 +109,7 @@ impl Site {
         }
         let access = plan.claim(&gateway_ready, &portfolio_ready).await?;
 
-        let mut others = Vec::new();
+        let (mut others, mut buildings) = (Vec::new(), vec![plan.building]);
         for neighbour in plan.neighbours().take(neighbours) {
             tell(&format!("{}, with a gateway of its own", neighbour.building.name));
             neighbour.write_files()?;
@@ -125,6 +126,13 @@ impl Site {
                 neighbour.agree()?;
             }
             others.push((building, gateway));
+            buildings.push(neighbour.building);
+        }
+        if fresh {
+            tell(
+                "Area, meters that count, place and tags of each, as their owner tells the portfolio",
+            );
+            owner::fill_in(&access, &buildings).await?;
         }
         Ok(Self { plan, access, building, gateway, portfolio, neighbours: others })
     }

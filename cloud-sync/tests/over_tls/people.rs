@@ -148,7 +148,7 @@ async fn a_building_is_shown_as_its_gateway_sent_it(cloud: Cloud) {
         r#""name":"Kvernhusgata 4","place":"Trondheim","time_zone":"Europe/Oslo""#,
         r#""state":"ok""#,
         r#""acked":279,"head":279,"backlog":0"#,
-        r#""meters":2,"silent":0,"media":["heat","water"],"completeness":null,"alarms":[]"#,
+        r#""meters":2,"silent":0,"beyond_quota":0,"media":["heat","water"],"completeness":null,"alarms":[]"#,
     ] {
         assert!(sites.contains(part), "{part} is not in {sites}");
     }

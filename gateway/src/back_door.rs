@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drivers::pulse::Counts;
 use tokio::sync::{oneshot, watch};
-use web_ui::{Handles, NewFigure, Wish};
+use web_ui::{Handles, NewFigure, NewSpan, SpanChange, Wish};
 
 use crate::config::Machine;
 use crate::control::{self, Reply, Request};
@@ -98,6 +98,25 @@ impl control::Answer for BackDoor {
                         },
                         new: made.new.to_string(),
                     },
+                    Ok(Err(error)) => Reply::Refused(error.why),
+                    Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
+                }
+            }
+            Request::CorrectSpan { meter, register, from_ms, until_ms, to, by, preview, why } => {
+                let change = match (to, by) {
+                    (Some(to), _) => SpanChange::To(to),
+                    (None, Some(by)) => SpanChange::By(by),
+                    (None, None) => SpanChange::AsRead,
+                };
+                let (reply, answer) = oneshot::channel();
+                let (span, who) = (from_ms..until_ms, "console".to_owned());
+                let span = NewSpan { meter, register, span, change, preview, who, why };
+                let wish = Wish::CorrectSpan { span: Box::new(span), reply };
+                if self.handles.wishes.send(wish).await.is_err() {
+                    return Reply::Refused("the gateway is stopping".to_owned());
+                }
+                match answer.await {
+                    Ok(Ok(made)) => Reply::SpanCorrected(made.readings),
                     Ok(Err(error)) => Reply::Refused(error.why),
                     Err(_) => Reply::Refused("the gateway is stopping".to_owned()),
                 }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The databases are copied as each is at one instant, with the gateway running; `core.db` is the last of
-//! them. Everything else in the state directory, the keys too, is read as it is.
+//! them. Everything else in the state directory, the keys too, is read as it is, but for backups that
+//! somebody keeps there.
 //!
 //! Those that the pages ask for are made one at a time, in a folder of the state directory, and their file has
 //! no name any more once it is whole: whoever holds it open has it, and nothing of it outlives the daemon.
@@ -25,13 +26,18 @@ use serde::Serialize;
 use tokio::sync::{Mutex, oneshot};
 use web_ui::{BackupMade, NotBackedUp, Secret};
 
-use crate::sealed::{Opening, Sealing};
+use crate::restore::Undisturbed;
+use crate::sealed::{Opening, Sealing, is_sealed};
 
 /// What is in a backup.
 #[derive(Debug, Serialize)]
 pub(crate) struct Done {
     pub(crate) files: usize,
     pub(crate) bytes: u64,
+    /// Files and folders of the state directory that are backups themselves: each new one would hold all
+    /// before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left_out: Vec<String>,
 }
 
 /// In characters.
@@ -98,9 +104,9 @@ fn made(state: &Path, passphrase: &str) -> Result<BackupMade, NotBackedUp> {
         };
         let file = open().with_context(|| format!("{} cannot be made", to.display()))?;
         let kept = file.try_clone()?;
-        write(state, &to, file, passphrase)?;
+        let Done { left_out, .. } = write(state, &to, file, passphrase)?;
         let bytes = kept.metadata()?.len();
-        Ok(BackupMade { file: kept, bytes })
+        Ok(BackupMade { file: kept, bytes, left_out })
     };
     let made = made().map_err(failed);
     if let Err(error) = fs::remove_dir_all(&folder) {
@@ -138,10 +144,11 @@ const SPARE: u64 = 64 << 20;
 ///
 /// # Errors
 ///
-/// What the disk or the store says. No copy is left.
+/// What the disk or the store says, and if a restore comes in between. No copy is left.
 pub(crate) fn write(state: &Path, to: &Path, file: File, passphrase: &str) -> anyhow::Result<Done> {
+    let undisturbed = Undisturbed::begin(state)?;
     let mut sealing = Sealing::begin(BufWriter::new(file), passphrase)?;
-    let mut done = Done { files: 0, bytes: 0 };
+    let mut done = Done { files: 0, bytes: 0, left_out: Vec::new() };
     // Beside the file, where there has to be as much room as the copies take.
     let mut name = to.as_os_str().to_owned();
     name.push(".copies");
@@ -155,9 +162,10 @@ pub(crate) fn write(state: &Path, to: &Path, file: File, passphrase: &str) -> an
     let removed = fs::remove_dir_all(&copies);
     copied?;
     removed?;
-    for name in others(state)? {
+    for name in others(state, to, &mut done.left_out)? {
         done.put(&mut sealing, &name, &state.join(&name))?;
     }
+    undisturbed.end()?;
     sealing.write_all(&[0, 0])?;
     let file = sealing.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
@@ -180,8 +188,8 @@ impl Done {
     }
 }
 
-/// The files of a state directory that are no databases, as `keys/device.key`.
-fn others(state: &Path) -> io::Result<Vec<String>> {
+/// The files of a state directory that are no databases, as `keys/device.key`; and what is a backup itself.
+fn others(state: &Path, to: &Path, left_out: &mut Vec<String>) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -191,14 +199,26 @@ fn others(state: &Path) -> io::Result<Vec<String>> {
             let Ok(name) = folder.join(entry.file_name()).into_os_string().into_string() else {
                 continue;
             };
-            if kind.is_dir() && folder.components().count() < DEEPEST {
+            if is_stores(&name) {
+                continue;
+            }
+            let path = state.join(&name);
+            if path == to {
+                continue;
+            }
+            if kind.is_dir() && path.join("core.db").exists() {
+                left_out.push(name + "/");
+            } else if kind.is_dir() && folder.components().count() < DEEPEST {
                 folders.push(name.into());
-            } else if kind.is_file() && !is_stores(&name) {
+            } else if kind.is_file() && File::open(&path).is_ok_and(is_sealed) {
+                left_out.push(name);
+            } else if kind.is_file() {
                 names.push(name);
             }
         }
     }
     names.sort();
+    left_out.sort();
     Ok(names)
 }
 
@@ -226,7 +246,7 @@ pub(crate) fn read(file: impl Read, state: &Path, passphrase: &str) -> anyhow::R
     fs::create_dir_all(state)?;
     let owner = fs::metadata(state)?;
     let owned = |path: &Path| chown(path, Some(owner.uid()), Some(owner.gid()));
-    let mut done = Done { files: 0, bytes: 0 };
+    let mut done = Done { files: 0, bytes: 0, left_out: Vec::new() };
     loop {
         let mut length = [0; 2];
         opening.read_exact(&mut length)?;
@@ -306,6 +326,25 @@ mod tests {
         let nowhere = scratch.path().join("nowhere");
         assert!(read(bytes.as_slice(), &nowhere, "another passphrase").is_err());
         assert!(!nowhere.exists(), "nothing is made for whoever does not know it");
+    }
+
+    #[tokio::test]
+    async fn a_backup_holds_no_other() {
+        let day = store::testing::known_day().await.unwrap();
+        let state = day.dir.path();
+        fs::create_dir(state.join("mine")).unwrap();
+        fs::write(state.join("mine/note"), "of whoever made it").unwrap();
+        let make = |to: &Path| write(state, to, File::create(to).unwrap(), PASSPHRASE).unwrap();
+        let first = make(&state.join("mine/monday.backup"));
+        store::backup(state, &state.join("plain")).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let to = scratch.path().join("backup");
+        let second = make(&to);
+        assert_eq!(second.left_out, ["mine/monday.backup", "plain/"]);
+        assert_eq!(second.files, first.files);
+        let again = scratch.path().join("state");
+        read(File::open(to).unwrap(), &again, PASSPHRASE).unwrap();
+        assert!(again.join("mine/note").exists() && !again.join("plain").exists());
     }
 
     #[test]

@@ -53,6 +53,25 @@ pub(crate) enum Request {
         /// Why.
         why: String,
     },
+    /// Correct all readings of a span, or say how many those are.
+    CorrectSpan {
+        /// The meter's id.
+        meter: metering::MeterId,
+        /// Which of its numbers.
+        register: metering::Register,
+        /// The first instant, in milliseconds since 1970.
+        from_ms: i64,
+        /// The one that is not in it any more.
+        until_ms: i64,
+        /// Each shows this, with its unit or without.
+        to: Option<String>,
+        /// Each is more by this. Without both it is what was read.
+        by: Option<String>,
+        /// Only say how many.
+        preview: bool,
+        /// Why.
+        why: String,
+    },
     /// Set a counter of pulses to what its meter's display shows.
     SetCounter {
         /// The meter's name or id.
@@ -75,6 +94,8 @@ pub(crate) enum Reply {
         /// With its unit.
         new: String,
     },
+    /// How many readings have another figure, or would.
+    SpanCorrected(usize),
     /// What the counter shows now.
     Counter(String),
     /// What somebody who helps from afar has to know, as JSON.
@@ -192,6 +213,7 @@ mod tests {
                 Request::Correct { display, .. } => {
                     Reply::Corrected { old: String::new(), new: display }
                 }
+                Request::CorrectSpan { .. } => Reply::SpanCorrected(0),
                 Request::SetCounter { display, .. } => Reply::Counter(display),
             }
         }

@@ -2,8 +2,11 @@
 //! the audit log hears of it.
 
 use metering::{MeterId, Quantity, Register, Unit};
-use store::{Core, Correction, NewCorrection, NotCorrected, Readers, Writer};
-use web_ui::{NewFigure, NotTaken};
+use store::{
+    Change, Core, Correction, NewCorrection, NotCorrected, Readers, SpanCorrected, SpanCorrection,
+    Writer,
+};
+use web_ui::{NewFigure, NewSpan, NotTaken, SpanChange};
 
 /// What corrections need of the daemon.
 #[derive(Clone, Debug)]
@@ -22,10 +25,7 @@ impl Corrections {
     pub(crate) async fn make(&self, figure: NewFigure) -> Result<Correction, NotTaken> {
         let NewFigure { meter, register, at_ms, display, who, why } = figure;
         let usual = self.unit(meter, &register, at_ms).await?;
-        let quantity = amount(&display, usual).ok_or_else(|| NotTaken {
-            code: Some("no_figure"),
-            why: format!("`{display}` is no figure, such as 48213.6 or \"48213.6 kWh\""),
-        })?;
+        let quantity = amount(&display, usual).ok_or_else(|| no_figure(&display))?;
         let wanted =
             NewCorrection { meter, register, at_ms, quantity, who: who.clone(), why: why.clone() };
         let refused =
@@ -41,6 +41,36 @@ impl Corrections {
         tracing::info!(%meter, %register, at_ms, before, now = %new, "a reading was corrected");
         if let Err(error) = self.core.audit(who, "correct".into(), detail).await {
             tracing::error!(error = crate::chain(&error), "the audit log does not know of it");
+        }
+        Ok(made)
+    }
+
+    /// Corrects the readings of a span, or says how many those are.
+    ///
+    /// # Errors
+    ///
+    /// Why all is as it was.
+    pub(crate) async fn make_span(&self, asked: NewSpan) -> Result<SpanCorrected, NotTaken> {
+        let NewSpan { meter, register, span, change, preview, who, why } = asked;
+        let usual = self.unit(meter, &register, span.start).await?;
+        let figure = |display: &str| amount(display, usual).ok_or_else(|| no_figure(display));
+        let (change, told) = match change {
+            SpanChange::To(display) => (Change::To(figure(&display)?), format!("to {display}")),
+            SpanChange::By(display) => (Change::By(figure(&display)?), format!("by {display}")),
+            SpanChange::AsRead => (Change::AsRead, "to what was read".to_owned()),
+        };
+        let detail = format!("{meter} {register} from {} to {} ms {told}", span.start, span.end);
+        let (name, because) = (who.clone(), why.clone());
+        let wanted = SpanCorrection { meter, register, span, change, who, why };
+        let refused =
+            |error: NotCorrected| NotTaken { code: error.code(), why: crate::chain(&error) };
+        let made = self.writer.correct_span(wanted, preview).await.map_err(refused)?;
+        if !preview && made.readings > 0 {
+            let detail = format!("{detail}: {} readings; {because}", made.readings);
+            tracing::info!("a span was corrected: {detail}");
+            if let Err(error) = self.core.audit(name, "correct".into(), detail).await {
+                tracing::error!(error = crate::chain(&error), "the audit log does not know of it");
+            }
         }
         Ok(made)
     }
@@ -63,6 +93,13 @@ impl Corrections {
             code: NotCorrected::NoRegister.code(),
             why: format!("the meter has never told {register}"),
         })
+    }
+}
+
+fn no_figure(display: &str) -> NotTaken {
+    NotTaken {
+        code: Some("no_figure"),
+        why: format!("`{display}` is no figure, such as 48213.6 or \"48213.6 kWh\""),
     }
 }
 

@@ -157,9 +157,15 @@ impl Housekeeping {
 
     async fn prune(&self) {
         let cloud = self.cloud.borrow().is_some();
-        let Keep { readings_days, quarter_hours_days, days_days, .. } = self.keep;
-        let retention =
-            Retention { keep_days: readings_days, cloud, quarter_hours_days, days_days };
+        let keep = self.keep;
+        let retention = Retention {
+            keep_days: keep.readings_days,
+            cloud,
+            quarter_hours_days: keep.quarter_hours_days,
+            hours_days: keep.hours_days,
+            days_days: keep.days_days,
+            months_days: keep.months_days,
+        };
         if let Err(error) = self.writer.prune(retention).await {
             failed("old readings are not thrown away", &error);
         }

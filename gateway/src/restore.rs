@@ -60,6 +60,9 @@ struct Go {
     back: bool,
     /// Everything that was here has gone aside.
     aside: bool,
+    /// Why it is taken back, if nobody wanted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
 }
 
 /// Where the answer to an order goes.
@@ -69,6 +72,8 @@ type Reply = oneshot::Sender<Result<Restoring, NotRestored>>;
 pub(crate) const COMING: &str = "restoring";
 pub(crate) const BEFORE: &str = "before-restore";
 const WHY: &str = "why";
+/// In what was here before, until what was restored has started.
+const UNTRIED: &str = "untried";
 
 impl Restores {
     /// Of the gateway that has `state`. `anew` ends this life of the daemon.
@@ -219,7 +224,7 @@ impl Restores {
                 gone(&self.state.join(BEFORE))?;
             }
             File::open(&self.state)?.sync_all()?;
-            let kept = Go { who, back, aside: false }.keep(&coming);
+            let kept = Go { who, back, aside: false, because: None }.keep(&coming);
             // Whoever is told that it failed does not expect it at the next start.
             kept.inspect_err(|_| drop(fs::remove_file(coming.join("go"))))
         };
@@ -282,10 +287,86 @@ pub(crate) fn settle(state: &Path) -> anyhow::Result<Option<Settled>> {
     if from.exists() {
         pass(&from, state)?;
     }
+    if !go.back {
+        put(&state.join(BEFORE).join(UNTRIED), "")?;
+    }
     File::open(state)?.sync_all()?;
     // From here on it is over: a start that fails now is one of the gateway that was restored.
     fs::remove_dir_all(&coming)?;
+    if let Some(because) = &go.because {
+        tell(&coming, because);
+    }
     Ok(Some(Settled { who: go.who, back: go.back }))
+}
+
+/// What was restored does not start, for `why`: if it has never started, the next life begins with what was
+/// here before, and the page says so. Whether there is such a way back.
+///
+/// # Errors
+///
+/// If that cannot be kept.
+pub(crate) fn fall_back(state: &Path, why: &anyhow::Error) -> anyhow::Result<bool> {
+    if !state.join(BEFORE).join(UNTRIED).exists() {
+        return Ok(false);
+    }
+    let because =
+        format!("what was restored does not start, and what was here before is back: {why:#}");
+    tracing::error!("{because}");
+    let coming = state.join(COMING);
+    gone(&coming)?;
+    private(&coming)?;
+    File::open(state)?.sync_all()?;
+    Go { who: "gateway".to_owned(), back: true, aside: false, because: Some(because) }
+        .keep(&coming)?;
+    Ok(true)
+}
+
+/// What was restored has started: from now on a person alone takes it back.
+pub(crate) fn started(state: &Path) {
+    match fs::remove_file(state.join(BEFORE).join(UNTRIED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "a start that fails would take back what was restored");
+        }
+        _ => {}
+    }
+}
+
+/// Somebody copies the state directory, which no restore may change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Undisturbed<'a> {
+    state: &'a Path,
+    /// Which file `core.db` was.
+    core: Option<(u64, u64)>,
+}
+
+impl<'a> Undisturbed<'a> {
+    /// # Errors
+    ///
+    /// If a restore is under way.
+    pub(crate) fn begin(state: &'a Path) -> anyhow::Result<Self> {
+        let it = Self { state, core: core(state) };
+        it.end()?;
+        Ok(it)
+    }
+
+    /// # Errors
+    ///
+    /// If a restore has begun since.
+    pub(crate) fn end(&self) -> anyhow::Result<()> {
+        let goes = self.state.join(COMING).join("go").exists();
+        ensure!(
+            !goes && core(self.state) == self.core,
+            "a restore is under way, and a backup of now would hold half of one state and half of another: \
+             make it when the gateway has started again"
+        );
+        Ok(())
+    }
+}
+
+fn core(state: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(state.join("core.db")).ok().map(|core| (core.dev(), core.ino()))
 }
 
 /// Makes what is to be restored fit to start, and has everything that is here go aside.
@@ -297,6 +378,8 @@ fn step_aside(state: &Path, back: bool) -> anyhow::Result<()> {
         File::open(state)?.sync_all()?;
     }
     ensure!(from.join("core.db").exists(), "{} holds no gateway", from.display());
+    // Of what was brought back nothing is to be tried.
+    drop(fs::remove_file(from.join(UNTRIED)));
     // A start that fails with what is restored would fail for ever: it is tried before anything is moved.
     let usable = || store::readable(&from).and_then(|()| store::restored(&from));
     usable().context("what is to be restored cannot be used")?;
@@ -321,14 +404,18 @@ fn give_up(state: &Path, back: bool, why: &anyhow::Error) -> anyhow::Result<()> 
     fs::remove_dir_all(&coming)?;
     let why = format!("{why:#}");
     tracing::error!(error = why, "nothing is restored");
-    // For the page; without it the log knows.
-    if let Err(error) = private(&coming).and_then(|()| put(&coming.join(WHY), &why)) {
+    tell(&coming, &why);
+    Ok(())
+}
+
+/// Keeps for the page why nothing is restored; without it the log knows.
+fn tell(coming: &Path, why: &str) {
+    if let Err(error) = private(coming).and_then(|()| put(&coming.join(WHY), why)) {
         tracing::warn!(
             error = crate::chain(&error),
             "the page does not say that nothing is restored"
         );
     }
-    Ok(())
 }
 
 /// Whether the disk has to come back first. On a full one the old gateway starts: there somebody can be told.
@@ -423,229 +510,4 @@ fn gone(folder: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::keys::Keys;
-
-    const PASSPHRASE: &str = "correct horse battery";
-
-    /// A gateway with a day of readings, and its backup.
-    async fn gateway() -> (store::testing::KnownDay, Vec<u8>) {
-        let day = store::testing::known_day().await.unwrap();
-        let state = day.dir.path();
-        Keys::open(state, &SystemClock::new()).unwrap();
-        fs::write(state.join("site.toml"), "[site]\n").unwrap();
-        let to = tempfile::tempdir().unwrap();
-        let to = to.path().join("backup");
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        crate::backup::write(state, &to, File::create(&to).unwrap(), PASSPHRASE).unwrap();
-        let bytes = fs::read(&to).unwrap();
-        (day, bytes)
-    }
-
-    fn empty_store(state: &Path) {
-        let clock = store::testing::FixedClock::at(1_795_000_000_000);
-        store::testing::open(state, &clock).unwrap().0.close().unwrap();
-    }
-
-    async fn told(restores: &Restores, order: RestoreOrder) -> Result<Restoring, NotRestored> {
-        let (reply, answer) = oneshot::channel();
-        restores.obey(order, reply);
-        answer.await.unwrap()
-    }
-
-    /// What the look has found.
-    async fn looked(restores: &Restores) -> RestoreStands {
-        loop {
-            match told(restores, RestoreOrder::Tell).await.unwrap().stands {
-                RestoreStands::Looking => tokio::task::yield_now().await,
-                other => return other,
-            }
-        }
-    }
-
-    async fn upload(restores: &Restores, bytes: &[u8]) {
-        let mut at = 0;
-        for piece in bytes.chunks(10_000) {
-            let piece = piece.to_vec();
-            let next = at + u64::try_from(piece.len()).unwrap();
-            let stands = told(restores, RestoreOrder::Take { at, piece }).await.unwrap().stands;
-            assert_eq!(stands, RestoreStands::Taking { bytes: next });
-            at = next;
-        }
-    }
-
-    fn look(passphrase: &str) -> RestoreOrder {
-        RestoreOrder::Look { passphrase: Secret(passphrase.to_owned()) }
-    }
-
-    #[tokio::test]
-    async fn a_backup_becomes_the_gateway_and_what_was_there_comes_back() {
-        let (old, backup) = gateway().await;
-        let readings =
-            |dir: &Path| store::stats(dir).unwrap().iter().map(|it| it.readings).sum::<u64>();
-        let of_old = readings(old.dir.path());
-        assert!(of_old > 0);
-        // Another box, with another id and nothing in it.
-        let new = tempfile::tempdir().unwrap();
-        let state = new.path();
-        let own = Keys::open(state, &SystemClock::new()).unwrap().gateway.to_string();
-        empty_store(state);
-
-        let anew = CancellationToken::new();
-        let restores = Restores::of(state, anew.clone());
-        assert_eq!(told(&restores, look(PASSPHRASE)).await, Err(NotRestored::Nothing));
-        upload(&restores, &backup).await;
-        let gap = RestoreOrder::Take { at: 1, piece: vec![0] };
-        let at = u64::try_from(backup.len()).unwrap();
-        assert_eq!(told(&restores, gap).await, Err(NotRestored::Elsewhere { at }));
-
-        told(&restores, look("another passphrase")).await.unwrap();
-        let RestoreStands::Failed(why) = looked(&restores).await else { panic!("it opened") };
-        assert!(why.contains("the passphrase is another one"), "{why}");
-        told(&restores, look(PASSPHRASE)).await.unwrap();
-        let RestoreStands::Held(held) = looked(&restores).await else { panic!("it did not open") };
-        assert_eq!((held.readings, held.same, &*held.damages), (of_old, false, &[] as &[String]));
-        assert_eq!(settle(state).unwrap(), None, "to look changes nothing");
-
-        told(&restores, RestoreOrder::Go { who: "Kari".to_owned() }).await.unwrap();
-        assert!(anew.is_cancelled(), "the daemon starts anew");
-        let who = |who: &str, back| Some(Settled { who: who.to_owned(), back });
-        assert_eq!(settle(state).unwrap(), who("Kari", false));
-        assert_eq!(settle(state).unwrap(), None, "once");
-        let id = || Keys::open(state, &SystemClock::new()).unwrap().gateway.to_string();
-        assert_eq!((id(), readings(state)), (held.gateway.clone(), of_old));
-        assert!(!state.join(COMING).exists());
-
-        let restores = Restores::of(state, CancellationToken::new());
-        assert!(told(&restores, RestoreOrder::Tell).await.unwrap().before);
-        told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await.unwrap();
-        assert_eq!(settle(state).unwrap(), who("Per", true));
-        assert_eq!((id(), readings(state)), (own, 0));
-    }
-
-    #[tokio::test]
-    async fn a_power_cut_in_the_middle_is_made_good() {
-        let (old, backup) = gateway().await;
-        let wanted = fs::read(old.dir.path().join("keys/gateway-id")).unwrap();
-        let epoch = old.store.outbox().epoch();
-        // After each of the moves of the two steps.
-        for (moves, back) in (0..12).flat_map(|moves| [(moves, false), (moves, true)]) {
-            let new = another(&backup, back);
-            let state = new.path();
-            cut_after(moves, back, state);
-            assert!(settle(state).unwrap().is_some(), "after {moves} moves");
-            assert_eq!(fs::read(state.join("keys/gateway-id")).unwrap(), wanted, "{moves}");
-            assert!(store::verify(state).unwrap().iter().all(|it| it.damages.is_empty()));
-            let clock = store::testing::FixedClock::at(1_795_000_000_000);
-            let (store, _) = store::testing::open(state, &clock).unwrap();
-            assert_ne!(store.outbox().epoch(), epoch, "a new one has begun, {moves}");
-            store.close().unwrap();
-            let before = state.join(BEFORE);
-            for name in ["core.db", "keys"] {
-                assert!(before.join(name).exists(), "{name} after {moves} moves");
-            }
-        }
-    }
-
-    /// A box with another gateway that is to become the one of `backup`, which is held or was there before.
-    fn another(backup: &[u8], back: bool) -> tempfile::TempDir {
-        let new = tempfile::tempdir().unwrap();
-        let state = new.path();
-        Keys::open(state, &SystemClock::new()).unwrap();
-        empty_store(state);
-        let coming = state.join(COMING);
-        private(&coming).unwrap();
-        let to = if back { state.join(BEFORE) } else { coming.join("state") };
-        crate::backup::read(backup, &to, PASSPHRASE).unwrap();
-        Go { who: "Kari".to_owned(), back, aside: false }.keep(&coming).unwrap();
-        new
-    }
-
-    /// As if a version to come had written it: where a file of SQLite tells it.
-    fn make_newer(db: &Path) {
-        let file = File::options().write(true).open(db).unwrap();
-        file.write_all_at(&99_u32.to_be_bytes(), 60).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_backup_of_a_newer_version_is_refused_and_what_was_there_stays() {
-        let (_old, backup) = gateway().await;
-        for back in [false, true] {
-            let new = another(&backup, back);
-            let state = new.path();
-            let own = fs::read(state.join("keys/gateway-id")).unwrap();
-            let newer = state.join(if back { BEFORE } else { "restoring/state" });
-            make_newer(&newer.join("core.db"));
-            let error = held(state, &newer, 0, 0).unwrap_err().to_string();
-            assert!(error.ends_with("was written by a newer version of fyrhus"), "{error}");
-
-            assert_eq!(settle(state).unwrap(), None);
-            assert_eq!(fs::read(state.join("keys/gateway-id")).unwrap(), own);
-            assert_eq!(state.join(BEFORE).join("core.db").exists(), back, "nothing of it is lost");
-            let restores = Restores::of(state, CancellationToken::new());
-            let RestoreStands::Failed(why) = restores.now().stands else { panic!("{back}") };
-            assert!(why.contains("newer version"), "{why}");
-            assert_eq!(settle(state).unwrap(), None);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_there_before_is_not_touched_before_the_next_start() {
-        let (_old, backup) = gateway().await;
-        let new = another(&backup, true);
-        let state = new.path();
-        fs::remove_dir_all(state.join(COMING)).unwrap();
-        let restores = Restores::of(state, CancellationToken::new());
-        // Nothing can be kept there.
-        fs::write(state.join(COMING), "in the way").unwrap();
-        let refused = told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await;
-        assert!(matches!(refused, Err(NotRestored::Failed(_))), "{refused:?}");
-        fs::remove_file(state.join(COMING)).unwrap();
-        told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await.unwrap();
-        // The power goes, and whoever starts then does not see that it was wanted.
-        drop(Restores::of(state, CancellationToken::new()));
-        assert!(state.join(BEFORE).join("core.db").exists());
-    }
-
-    #[tokio::test]
-    async fn a_go_that_cannot_be_read_is_no_start_without_it() {
-        let state = tempfile::tempdir().unwrap();
-        fs::create_dir_all(state.path().join("restoring/go")).unwrap();
-        settle(state.path()).unwrap_err();
-    }
-
-    /// Does as [`settle`] would, and stops after so many moves.
-    fn cut_after(moves: usize, back: bool, state: &Path) {
-        let (coming, before) = (state.join(COMING), state.join(BEFORE));
-        let mut left = moves;
-        if back {
-            if left == 0 {
-                return;
-            }
-            left -= 1;
-            fs::rename(&before, coming.join("state")).unwrap();
-        }
-        store::restored(&coming.join("state")).unwrap();
-        let mut some = |from: &Path, to: &Path| {
-            for entry in fs::read_dir(from).unwrap() {
-                let name = entry.unwrap().file_name();
-                if name == COMING || name == BEFORE {
-                    continue;
-                }
-                if left == 0 {
-                    return false;
-                }
-                left -= 1;
-                fs::rename(from.join(&name), to.join(&name)).unwrap();
-            }
-            true
-        };
-        fs::create_dir(&before).unwrap();
-        if some(state, &before) {
-            Go { who: "Kari".to_owned(), back, aside: true }.keep(&coming).unwrap();
-            some(&coming.join("state"), state);
-        }
-    }
-}
+mod tests;

@@ -32,6 +32,12 @@ const ROUNDS: u32 = 3;
 const MOST_MEMORY_KIB: u32 = 1 << 20;
 const MOST_ROUNDS: u32 = 100;
 
+/// Whether a file begins as one that is sealed.
+pub(crate) fn is_sealed(mut file: impl Read) -> bool {
+    let mut head = [0; MAGIC.len()];
+    file.read_exact(&mut head).is_ok() && head == *MAGIC
+}
+
 /// Seals what is written into it.
 pub(crate) struct Sealing<W: Write> {
     inner: W,

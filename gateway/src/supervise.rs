@@ -27,7 +27,7 @@ use web_ui::{Chronicle, Handles, NotRead, WebUi, Wish};
 use self::between::{beating, beats, close};
 use self::disk::with_a_disk;
 use self::mount::Mount;
-use self::opening::{count_start, counts, note, open_keys, open_store, own_hosts};
+use self::opening::{Late, back, count_start, counts, note, open_keys, open_store, own_hosts};
 use crate::back_door::BackDoor;
 use crate::backup::Backups;
 use crate::batteries::{Batteries, BatteryWatch};
@@ -80,8 +80,8 @@ pub struct Ready {
 
 /// Runs the daemon until `shutdown`. `ready` is called once the pages are there.
 ///
-/// A disk that is read-only, full or fails is waited for; one of its own that is not mounted, as [`mount`]
-/// tells.
+/// On a disk that takes nothing meters are read all the same; one that cannot be read either is waited for,
+/// and one of its own that is not mounted, as [`mount`] tells.
 ///
 /// # Errors
 ///
@@ -114,7 +114,7 @@ pub async fn run(
         if shutdown.is_cancelled() {
             return Ok(());
         }
-        tracing::info!("starting anew with what is restored");
+        tracing::info!("starting anew");
     }
 }
 
@@ -146,7 +146,7 @@ async fn life(
 ) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock::new());
     let keys = async || open_keys(machine, &clock);
-    let keys = beating(with_a_disk(shutdown, keys)).await?;
+    let keys = beating(with_a_disk(shutdown, keys)).await.or_else(back(machine))?;
     let Some((keys, shown)) = keys else { return Ok(()) };
     if let Some(mount) = mount {
         mount.remember();
@@ -156,9 +156,14 @@ async fn life(
     let found = takeover::find(&machine.state, &shelf.now());
     let zone = takeover::zone(&found);
     let store = async || open_store(&machine.state, zone, Arc::clone(&clock)).await;
-    let store = beating(with_a_disk(shutdown, store)).await?;
-    let Some(store) = store else { return Ok(()) };
-    housing::settle(&store.core()).await;
+    let store = beating(with_a_disk(shutdown, store)).await.or_else(back(machine))?;
+    let Some((store, away)) = store else { return Ok(()) };
+    restore::started(&machine.state);
+    if away {
+        background(Late { core: store.core(), writer: store.writer() }, shutdown);
+    } else {
+        housing::settle(&store.core()).await;
+    }
     if let Some(restored) = restored {
         note(&store.core(), restored).await;
     }
@@ -217,7 +222,7 @@ impl Daemon {
             Corrections { core: core.clone(), readers: readers.clone(), writer: writer.clone() };
         let floor = core.setting(FLOOR_SETTING).await?;
         clock.set_floor(floor.and_then(|floor| floor.parse().ok()).unwrap_or_default());
-        writer.keep_telegrams(machine.keep.telegrams).await?;
+        writer.keep_telegrams(machine.keep.telegrams);
         let board = Board::new(clock.now().wall);
         let profiles = shelf.now();
         let cycles = Arc::new(Cycles::of_start(count_start(&core).await?));
@@ -571,6 +576,10 @@ impl Daemon {
             Wish::Correct { figure, reply } => {
                 let corrections = self.corrections.clone();
                 tokio::spawn(async move { drop(reply.send(corrections.make(*figure).await)) });
+            }
+            Wish::CorrectSpan { span, reply } => {
+                let corrections = self.corrections.clone();
+                tokio::spawn(async move { drop(reply.send(corrections.make_span(*span).await)) });
             }
             Wish::Backup { passphrase, reply } => self.backups.make(passphrase, reply),
             Wish::Diagnose { reply } => {

@@ -30,6 +30,8 @@ pub struct BackupMade {
     pub file: File,
     /// Its length.
     pub bytes: u64,
+    /// What is not in it, because it is a backup itself: names in the state directory.
+    pub left_out: Vec<String>,
 }
 
 /// Why there is no backup.

@@ -27,7 +27,9 @@ use metering::{
 pub use crate::ports::{Heard, NotTried, PortFound, PortTried};
 pub use crate::scan::{FoundMeter, NotScanned, ScanKind, ScanOrder, ScanState, ScanStatus};
 use crate::told::{Said, Trouble};
-pub use crate::wishes::{NewFigure, NotEnrolled, NotRead, NotRecorded, NotSaved, NotTaken, Wish};
+pub use crate::wishes::{
+    NewFigure, NewSpan, NotEnrolled, NotRead, NotRecorded, NotSaved, NotTaken, SpanChange, Wish,
+};
 
 /// What is installed: the configuration in force, as the pages show it.
 #[derive(Clone, Debug)]

@@ -80,9 +80,9 @@ pub use handles::{BatterySign, LowBattery};
 pub use handles::{
     BmsPoint, BmsStatus, BusFinding, BusHealth, BusInfo, BusState, BusStatus, ConfigProblem,
     FoundMeter, Heard, HeardStranger, Live, LiveMeter, LiveValue, MeterHealth, MeterInfo,
-    MeterState, Mistake, MonthTraffic, NewFigure, NotEnrolled, NotRead, NotRecorded, NotSaved,
-    NotScanned, NotTaken, NotTried, Owed, PortFound, PortTried, ScanKind, ScanOrder, ScanState,
-    ScanStatus, Site, Status, StoreStatus, Strangers, SyncStatus, Wish,
+    MeterState, Mistake, MonthTraffic, NewFigure, NewSpan, NotEnrolled, NotRead, NotRecorded,
+    NotSaved, NotScanned, NotTaken, NotTried, Owed, PortFound, PortTried, ScanKind, ScanOrder,
+    ScanState, ScanStatus, Site, SpanChange, Status, StoreStatus, Strangers, SyncStatus, Wish,
 };
 pub use meter_keys::{KeptKey, KeyOrder, KeysKept, KeysRefused, Secret};
 pub use restores::{Held, NotRestored, RestoreOrder, RestoreStands, Restoring};

@@ -109,6 +109,8 @@ fn table() -> Vec<Route> {
             .answers::<events::Events>(200),
         Route::post("/meters/{meter}/corrections", May(Configure), "Put a figure in the place of a reading, or where there was none", events::correct)
             .takes::<events::CorrectionRequest>().answers::<events::Event>(201),
+        Route::post("/meters/{meter}/corrections/span", May(Configure), "Correct all readings of a span of time, or say how many those are", events::correct_span)
+            .takes::<events::SpanCorrectionRequest>().answers::<events::SpanCorrectionBody>(200),
         Route::get("/meters/{meter}/history", May(See), "What a register did, period by period", history::history)
             .asks::<history::Question>().answers::<history::History>(200),
         Route::get("/meters/{meter}/history.csv", May(See), "The same as a file", history::csv)

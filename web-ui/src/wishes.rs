@@ -33,6 +33,36 @@ pub struct NewFigure {
     pub why: String,
 }
 
+/// What holds instead of all readings of a register in a span of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSpan {
+    /// Of which meter.
+    pub meter: MeterId,
+    /// Which of its numbers.
+    pub register: Register,
+    /// From the first instant on to the one that is not in it any more, in milliseconds since 1970.
+    pub span: std::ops::Range<i64>,
+    /// What becomes of each.
+    pub change: SpanChange,
+    /// Whether it is only asked which readings those are.
+    pub preview: bool,
+    /// Who says so, by name.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What becomes of each reading of a span; figures with their unit or without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpanChange {
+    /// This figure holds.
+    To(String),
+    /// It is more by so much, or less.
+    By(String),
+    /// What was read holds again.
+    AsRead,
+}
+
 /// Why a figure was not put in the place of a reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotTaken {
@@ -71,6 +101,13 @@ pub enum Wish {
         figure: Box<NewFigure>,
         /// What was there and what holds now, or why it is as it was.
         reply: oneshot::Sender<Result<store::Correction, NotTaken>>,
+    },
+    /// Put figures in the place of all readings of a span, or say how many those are.
+    CorrectSpan {
+        /// Which, and by whom.
+        span: Box<NewSpan>,
+        /// What has come of it, or would; or why all is as it was.
+        reply: oneshot::Sender<Result<store::SpanCorrected, NotTaken>>,
     },
     /// Set a counter of pulses to what its meter's display shows.
     SetCounter {

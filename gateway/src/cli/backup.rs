@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use super::{Out, Where};
 use crate::backup::{Done, SHORTEST, read, write};
+use crate::restore::Undisturbed;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Backup {
@@ -41,8 +42,13 @@ impl Backup {
     pub(super) fn run(self, out: &mut Out) -> anyhow::Result<bool> {
         let state = self.files.machine()?.state;
         let Some(passphrase_file) = self.passphrase_file.filter(|_| !self.plain) else {
-            let copied = store::backup(&state, &self.to)
-                .with_context(|| format!("{} is not copied", state.display()))?;
+            let not_copied = || format!("{} is not copied", state.display());
+            let undisturbed = Undisturbed::begin(&state).with_context(not_copied)?;
+            let copied = store::backup(&state, &self.to).with_context(not_copied)?;
+            if let Err(error) = undisturbed.end() {
+                drop(fs::remove_dir_all(&self.to));
+                return Err(error).with_context(not_copied);
+            }
             return super::store::print(&copied, false, out);
         };
         let passphrase = passphrase(&passphrase_file)?;
@@ -78,6 +84,10 @@ fn tell(done: &Done, what: &str, out: &mut Out) -> anyhow::Result<bool> {
         out.object(done)?;
     } else {
         out.line(&format!("{} files with {} bytes are {what}.", done.files, done.bytes))?;
+        if !done.left_out.is_empty() {
+            let names = done.left_out.join(", ");
+            out.line(&format!("Left out, since they are backups themselves: {names}"))?;
+        }
     }
     Ok(true)
 }

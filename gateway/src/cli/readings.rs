@@ -8,7 +8,7 @@ use metering::{MeterId, NoReading, Quantity, Register};
 use serde::Serialize;
 use store::{Order, Readers};
 
-use super::correct::Correct;
+use super::correct::{Correct, CorrectSpan};
 use super::proof::Verify;
 use super::telegram::ShowTelegram;
 use super::{Out, Where, block_on};
@@ -38,6 +38,8 @@ enum Other {
     Verify(Verify),
     /// Put a figure in the place of a reading, or where there is none; the gateway must be running
     Correct(Correct),
+    /// Correct all readings of a span of time, or say how many those are; the gateway must be running
+    CorrectSpan(CorrectSpan),
     /// Show what a meter said when a reading was taken, byte by byte; the gateway may be running
     Telegram(ShowTelegram),
 }
@@ -68,6 +70,7 @@ impl ShowReadings {
         match self.other {
             Some(Other::Verify(command)) => return command.run(out),
             Some(Other::Correct(command)) => return command.run(out),
+            Some(Other::CorrectSpan(command)) => return command.run(out),
             Some(Other::Telegram(command)) => return command.run(out),
             None => {}
         }

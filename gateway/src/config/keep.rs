@@ -10,10 +10,14 @@ use super::key::{Key, Table, Takes, Without};
 pub struct Keep {
     /// Every reading.
     pub readings_days: u16,
-    /// Sums of quarter hours and hours; `None` is for ever.
+    /// Sums of quarter hours; `None` is for ever.
     pub quarter_hours_days: Option<u16>,
-    /// Sums of days and months; `None` is for ever.
+    /// Of hours.
+    pub hours_days: Option<u16>,
+    /// Of days.
     pub days_days: Option<u16>,
+    /// Of months.
+    pub months_days: Option<u16>,
     /// What the meters said, byte by byte.
     pub telegrams: KeepTelegrams,
 }
@@ -23,7 +27,9 @@ impl Default for Keep {
         Self {
             readings_days: READINGS,
             quarter_hours_days: None,
+            hours_days: None,
             days_days: None,
+            months_days: None,
             telegrams: KeepTelegrams { days: TELEGRAMS, bytes: TELEGRAMS_MIB << 20 },
         }
     }
@@ -36,14 +42,18 @@ pub(super) fn keep(check: &mut Check<'_>, root: Root<'_>) -> Keep {
     let mut days = |key: &Key| check.number(section, key).and_then(|it| u16::try_from(it).ok());
     keep.readings_days = days(&READINGS_DAYS).unwrap_or(keep.readings_days);
     keep.quarter_hours_days = days(&QUARTER_HOURS_DAYS);
+    keep.hours_days = days(&HOURS_DAYS);
     keep.days_days = days(&DAYS_DAYS);
+    keep.months_days = days(&MONTHS_DAYS);
     keep.telegrams.days = days(&TELEGRAMS_DAYS).unwrap_or(keep.telegrams.days);
     if let Some(mib) = check.number(section, &TELEGRAMS_ROOM) {
         keep.telegrams.bytes = mib << 20;
     }
     let longer = [
         (&QUARTER_HOURS_DAYS, keep.quarter_hours_days, &READINGS_DAYS, Some(keep.readings_days)),
+        (&HOURS_DAYS, keep.hours_days, &QUARTER_HOURS_DAYS, keep.quarter_hours_days),
         (&DAYS_DAYS, keep.days_days, &QUARTER_HOURS_DAYS, keep.quarter_hours_days),
+        (&MONTHS_DAYS, keep.months_days, &DAYS_DAYS, keep.days_days),
     ];
     for (key, days, shorter, least) in longer {
         let Some(days) = days else { continue };
@@ -70,7 +80,15 @@ pub(super) static KEEP: Table = Table {
     repeats: false,
     says: "How long what was read is kept. Readings go by whole months, and never before the \
            portfolio has had them for thirty days, where there is one; their sums never before them.",
-    keys: &[&READINGS_DAYS, &QUARTER_HOURS_DAYS, &DAYS_DAYS, &TELEGRAMS_DAYS, &TELEGRAMS_ROOM],
+    keys: &[
+        &READINGS_DAYS,
+        &QUARTER_HOURS_DAYS,
+        &HOURS_DAYS,
+        &DAYS_DAYS,
+        &MONTHS_DAYS,
+        &TELEGRAMS_DAYS,
+        &TELEGRAMS_ROOM,
+    ],
 };
 
 static READINGS_DAYS: Key = Key {
@@ -84,14 +102,28 @@ static QUARTER_HOURS_DAYS: Key = Key {
     name: "quarter_hours_days",
     takes: Takes::Number(31, 36_600),
     without: Without::Told("for ever"),
-    says: "Sums, lowest and highest values of quarter hours, and of hours, which are made of them.",
+    says: "Sums, lowest and highest values of quarter hours. What goes leaves its hours.",
+};
+
+static HOURS_DAYS: Key = Key {
+    name: "hours_days",
+    takes: Takes::Number(31, 36_600),
+    without: Without::Told("for ever"),
+    says: "Those of hours.",
 };
 
 static DAYS_DAYS: Key = Key {
     name: "days_days",
     takes: Takes::Number(31, 36_600),
     without: Without::Told("for ever"),
-    says: "Those of days, and of months, which are made of them.",
+    says: "Those of days. What goes leaves its months.",
+};
+
+static MONTHS_DAYS: Key = Key {
+    name: "months_days",
+    takes: Takes::Number(31, 36_600),
+    without: Without::Told("for ever"),
+    says: "Those of months.",
 };
 
 static TELEGRAMS_DAYS: Key = Key {

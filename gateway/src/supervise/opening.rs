@@ -5,13 +5,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use drivers::pulse::Counts;
 use metering::Clock as _;
-use store::{Core, Options, Store, StoreError};
+use store::{Core, Options, Store, StoreError, Writer};
 use web_ui::PagesCertificate;
 
 use crate::clock::SystemClock;
 use crate::config::Machine;
+use crate::housing;
 use crate::keys::Keys;
-use crate::restore::Settled;
+use crate::restart::Task;
+use crate::restore::{self, Settled};
 use crate::shown::Shown;
 
 /// Who has restored it, in the log of what was restored.
@@ -37,19 +39,84 @@ pub(super) fn open_keys(
     Ok((keys, shown.context("the pages' certificate cannot be made")?))
 }
 
+/// What was restored and does not start ends this life, and the next has what was there before it.
+pub(super) fn back<T>(
+    machine: &Machine,
+) -> impl FnOnce(anyhow::Error) -> anyhow::Result<Option<T>> {
+    |error| {
+        let is_elsewhere = matches!(error.downcast_ref(), Some(StoreError::InUse { .. }));
+        match !is_elsewhere && restore::fall_back(&machine.state, &error)? {
+            true => Ok(None),
+            false => Err(error),
+        }
+    }
+}
+
+/// The store, and whether its disk takes nothing yet.
+///
+/// On one that can be read the gateway reads its meters all the same: they are shown, and what they say waits
+/// in memory.
 pub(super) async fn open_store(
     state: &std::path::Path,
     zone: chrono_tz::Tz,
     clock: Arc<SystemClock>,
-) -> anyhow::Result<Store> {
+) -> anyhow::Result<(Store, bool)> {
     let options = Options::new(state.to_owned(), zone);
-    let open = tokio::task::spawn_blocking(move || Store::open(options, clock));
+    let open = tokio::task::spawn_blocking(move || {
+        let refused = match Store::open(options.clone(), Arc::clone(&clock) as _) {
+            Err(error) if error.is_away() || error.is_full() => error,
+            other => return other.map(|(store, report)| (store, Some(report))),
+        };
+        match Store::open_away(options, clock) {
+            Ok(store) => {
+                let error = crate::chain(&refused);
+                tracing::error!(
+                    error,
+                    "meters are read and shown, and what they say waits in memory"
+                );
+                Ok((store, None))
+            }
+            Err(error) => {
+                tracing::debug!(error = crate::chain(&error), "the disk cannot be read either");
+                Err(refused)
+            }
+        }
+    });
     let (store, report) = open
         .await?
         .with_context(|| format!("the store in {} cannot be opened", state.display()))?;
-    tracing::info!(head = report.head, recovered = report.recovered, "store opened");
-    Ok(store)
+    let away = report.is_none();
+    if let Some(report) = report {
+        tracing::info!(head = report.head, recovered = report.recovered, "store opened");
+    }
+    Ok((store, away))
 }
+
+/// What a start writes down and could not, because the disk took nothing then.
+pub(super) struct Late {
+    pub(super) core: Core,
+    pub(super) writer: Writer,
+}
+
+impl Task for Late {
+    fn name(&self) -> String {
+        "what the start could not write down".to_owned()
+    }
+
+    async fn live(&mut self) {
+        while self.writer.stamp().await.is_err() {
+            tokio::time::sleep(LATE_EVERY).await;
+        }
+        housing::settle(&self.core).await;
+        if let Err(error) = count_start(&self.core).await {
+            tracing::error!(error = crate::chain(&error), "this start is not counted");
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// As long as readings wait at most before they are tried again.
+const LATE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The counters of pulses, as the last stop or power cut left them.
 pub(super) async fn counts(state: &std::path::Path) -> Counts {

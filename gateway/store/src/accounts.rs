@@ -1,6 +1,11 @@
 //! Accounts: users, and the sessions and tokens that act for them.
 //!
 //! What is secret comes as a hash and leaves as one; neither stands in a log.
+//!
+//! Whoever logs in while the disk takes nothing is let in all the same, to see what meters show: their session
+//! is in memory alone until it is used with a disk that works, and ends with the process otherwise.
+
+use std::sync::{Mutex, PoisonError};
 
 use metering::UserId;
 use rusqlite::{Connection, ErrorCode, params};
@@ -57,6 +62,36 @@ pub struct Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Sessions that no disk has: the newest [`MOST_FLEETING`].
+#[derive(Debug, Default)]
+pub(crate) struct Fleeting(Mutex<Vec<Session>>);
+
+const MOST_FLEETING: usize = 64;
+
+impl Fleeting {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<Session>) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, session: Session) {
+        self.change(|all| {
+            all.retain(|it| it.hash != session.hash);
+            if all.len() >= MOST_FLEETING {
+                all.remove(0);
+            }
+            all.push(session);
+        });
+    }
+
+    fn forget(&self, gone: impl Fn(&Session) -> bool) {
+        self.change(|all| all.retain(|it| !gone(it)));
+    }
+
+    fn found(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Session> {
+        self.change(|all| all.iter().filter(|it| wanted(it)).cloned().collect())
     }
 }
 
@@ -135,6 +170,7 @@ impl Core {
 
     /// Deletes a user with their sessions; `false` if there was none.
     pub async fn delete_user(&self, id: UserId) -> Result<bool, StoreError> {
+        self.readers.shared.fleeting.forget(|it| it.user == id);
         self.change("delete a user", move |db, _| {
             db.execute("DELETE FROM user WHERE id = ?1", [id.uuid().as_bytes()])
                 .map(|gone| Ok(gone > 0))
@@ -142,9 +178,25 @@ impl Core {
         .await
     }
 
-    /// Makes or changes a session. Its user has to be there.
+    /// Makes or changes a session. Its user has to be there. While the disk takes nothing it is in memory
+    /// alone.
     pub async fn put_session(&self, session: Session) -> Result<(), StoreError> {
         bounded("a session", session.data.len(), MOST_SMALL)?;
+        let fleeting = &self.readers.shared.fleeting;
+        let same = session.hash.clone();
+        match self.write_session(session.clone()).await {
+            Err(error) if error.is_away() || error.is_full() => {
+                fleeting.keep(session);
+                Ok(())
+            }
+            other => {
+                fleeting.forget(|it| it.hash == same);
+                other
+            }
+        }
+    }
+
+    async fn write_session(&self, session: Session) -> Result<(), StoreError> {
         self.change("keep a session", move |db, _| {
             db.execute(
                 "INSERT INTO session (hash, user, created_ms, seen_ms, expires_ms, data)
@@ -168,12 +220,21 @@ impl Core {
 
     /// The session of a token with that hash, whether it has ended or not.
     pub async fn session(&self, hash: Vec<u8>) -> Result<Option<Session>, StoreError> {
+        let fleeting = self.readers.shared.fleeting.found(|it| it.hash == hash).pop();
+        if fleeting.is_some() {
+            return Ok(fleeting);
+        }
         Ok(self.sessions_where("SELECT * FROM session WHERE hash = ?1", hash).await?.pop())
     }
 
     /// The sessions and tokens of a user, whether they have ended or not, the oldest first.
     pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>, StoreError> {
-        self.sessions_where(SESSIONS_OF, user.uuid().into_bytes()).await
+        let mut all = self.sessions_where(SESSIONS_OF, user.uuid().into_bytes()).await?;
+        for fleeting in self.readers.shared.fleeting.found(|it| it.user == user) {
+            all.retain(|it| it.hash != fleeting.hash);
+            all.push(fleeting);
+        }
+        Ok(all)
     }
 
     async fn sessions_where(
@@ -204,6 +265,7 @@ impl Core {
 
     /// Ends a session.
     pub async fn delete_session(&self, hash: Vec<u8>) -> Result<(), StoreError> {
+        self.readers.shared.fleeting.forget(|it| it.hash == hash);
         self.change("end a session", move |db, _| {
             db.execute("DELETE FROM session WHERE hash = ?1", [hash]).map(|_| Ok(()))
         })
@@ -212,6 +274,7 @@ impl Core {
 
     /// Ends all sessions of a user.
     pub async fn delete_sessions_of(&self, user: UserId) -> Result<(), StoreError> {
+        self.readers.shared.fleeting.forget(|it| it.user == user);
         self.change("end sessions", move |db, _| {
             db.execute("DELETE FROM session WHERE user = ?1", [user.uuid().as_bytes()])
                 .map(|_| Ok(()))
@@ -221,6 +284,7 @@ impl Core {
 
     /// Deletes the sessions that ended before `now_ms`, and says how many.
     pub async fn expire_sessions(&self, now_ms: i64) -> Result<usize, StoreError> {
+        self.readers.shared.fleeting.forget(|it| it.expires_ms < now_ms);
         self.change("end old sessions", move |db, _| {
             db.execute("DELETE FROM session WHERE expires_ms < ?1", [now_ms]).map(Ok)
         })

@@ -94,6 +94,15 @@ pub enum NotCorrected {
     /// It counts in other steps.
     #[error("the register counted in steps of {0} then: give the figure in these")]
     Steps(Resolution),
+    /// The writer thread would do nothing else for too long.
+    #[error(
+        "{found} readings would be corrected, and at most {} are in one go: take a shorter span",
+        crate::correction_span::MOST_IN_A_SPAN
+    )]
+    TooMany {
+        /// How many lie in it.
+        found: usize,
+    },
     /// Somebody has to say who and why.
     #[error("a correction says who makes it and why, in at most {MOST_TEXT} bytes")]
     Unsaid,
@@ -111,6 +120,7 @@ impl NotCorrected {
             Self::NotKept => Some("not_kept"),
             Self::NoRegister => Some("no_register"),
             Self::Steps(_) => Some("steps"),
+            Self::TooMany { .. } => Some("too_many"),
             Self::Unsaid => Some("unsaid"),
             Self::Store(_) => None,
         }
@@ -118,7 +128,7 @@ impl NotCorrected {
 }
 
 /// Bytes of `who` and of `why`.
-const MOST_TEXT: usize = 500;
+pub(crate) const MOST_TEXT: usize = 500;
 
 /// The latest number that was given to a correction of each instant that has one.
 #[derive(Clone, Debug, Default)]
@@ -145,8 +155,8 @@ impl Corrected {
         self.0.is_empty() || self.0.get(&(series, at_ms)).is_none_or(|latest| seq >= *latest)
     }
 
-    fn insert(&mut self, series: SeriesId, at_ms: i64, seq: u64) {
-        self.0.insert((series.get(), at_ms), seq);
+    pub(crate) fn insert(&mut self, series: u32, at_ms: i64, seq: u64) {
+        self.0.insert((series, at_ms), seq);
     }
 }
 
@@ -215,7 +225,7 @@ impl Engine {
         };
         let seq = self.stored_as(seq, rows.first().map_or(seq, |row| row.first_seq))?;
         self.shared.change(|state| {
-            std::sync::Arc::make_mut(&mut state.corrected).insert(info.series, *at_ms, seq);
+            std::sync::Arc::make_mut(&mut state.corrected).insert(info.series.get(), *at_ms, seq);
         });
         self.count(&rows, &[entry]);
         self.count_corrections();
@@ -273,37 +283,70 @@ impl Engine {
             let rows = statement.query_map([], read).doing(DOING)?;
             rows.collect::<Result<Vec<(i64, u32, i64)>, _>>().doing(DOING)?
         };
+        // Of one day at a time, in one transaction.
+        let civil = self.shared.civil;
+        let mut days: BTreeMap<(u32, i64), Vec<(i64, i64)>> = BTreeMap::new();
         for (seq, series, at_ms) in due {
-            self.recount(series, at_ms)?;
-            self.core
-                .execute("UPDATE correction SET counted = 1 WHERE seq = ?1", [seq])
-                .doing(DOING)?;
+            let day = civil.period(Step::Day, at_ms).start;
+            days.entry((series, day)).or_default().push((seq, at_ms));
+        }
+        for ((series, _), of_day) in days {
+            self.recount(series, &of_day.iter().map(|(_, at_ms)| *at_ms).collect::<Vec<_>>())?;
+            let transaction = self.core.transaction().doing(DOING)?;
+            for (seq, _) in of_day {
+                transaction
+                    .execute("UPDATE correction SET counted = 1 WHERE seq = ?1", [seq])
+                    .doing(DOING)?;
+            }
+            transaction.commit().doing(DOING)?;
         }
         Ok(())
     }
 
-    /// Makes the quarter hour of a series anew of the readings that hold in it, and the day of its quarter
-    /// hours.
-    fn recount(&mut self, series: u32, at_ms: i64) -> Result<(), StoreError> {
+    /// Makes the quarter hours of a series in which these instants of one day lie anew of the readings that
+    /// hold in them, and the day of its quarter hours.
+    fn recount(&mut self, series: u32, ats: &[i64]) -> Result<(), StoreError> {
         self.write_tallies()?;
         let state = self.state();
-        let Some(info) = state.registry.numbered(series) else { return Ok(()) };
+        let (Some(info), Some(one)) = (state.registry.numbered(series), ats.first()) else {
+            return Ok(());
+        };
         let civil = self.shared.civil;
-        let (quarter, day) = (civil.period(Step::Quarter, at_ms), civil.period(Step::Day, at_ms));
-        let (values, era) = self.look(|store| {
-            let eras = store.tallies(info.series, Step::Quarter, &quarter)?;
-            let era = eras.last().map(|row| row.era);
-            Ok((values_in(store, info, &quarter)?, era))
+        let day = civil.period(Step::Day, *one);
+        let of_quarters: BTreeMap<i64, Range<i64>> = ats
+            .iter()
+            .map(|at_ms| civil.period(Step::Quarter, *at_ms))
+            .map(|quarter| (quarter.start, quarter))
+            .collect();
+        let mut counted: BTreeMap<i64, (Option<u32>, Option<Tally>)> = BTreeMap::new();
+        self.look(|store| {
+            let eras = store.tallies(info.series, Step::Quarter, &day)?;
+            let mut values: BTreeMap<i64, Tally> = BTreeMap::new();
+            let ends = of_quarters.first_key_value().zip(of_quarters.last_key_value());
+            let span = ends.map_or(0..0, |((first, _), (_, last))| *first..last.end);
+            for value in values_in(store, info, &span)? {
+                let quarter = civil.period(Step::Quarter, value.first_at).start;
+                let sum = values.get(&quarter).map_or(value, |sum| sum.plus(value));
+                values.insert(quarter, sum);
+            }
+            for start in of_quarters.keys() {
+                let era = eras.iter().rfind(|row| row.starts_at == *start).map(|row| row.era);
+                counted.insert(*start, (era, values.remove(start)));
+            }
+            Ok(())
         })?;
         let progress = state.hot.progress.get(&info.series);
-        let era = era.or_else(|| progress.map(|it| it.era_of(at_ms))).unwrap_or_default();
 
         let transaction = self.rollup.transaction().doing("write roll-ups")?;
-        tallied::remove(&transaction, Kept::Quarters, info.meter, info.series, &quarter)?;
         tallied::remove(&transaction, Kept::Days, info.meter, info.series, &day)?;
-        if let Some(tally) = values.into_iter().reduce(Tally::plus) {
-            let tallies = [((info.series, era, quarter.start), tally)].into();
-            put(&transaction, Kept::Quarters, info.meter, tallies)?;
+        for (start, (era, tally)) in counted {
+            let Some(quarter) = of_quarters.get(&start) else { continue };
+            tallied::remove(&transaction, Kept::Quarters, info.meter, info.series, quarter)?;
+            let era = era.or_else(|| progress.map(|it| it.era_of(start))).unwrap_or_default();
+            if let Some(tally) = tally {
+                let tallies = [((info.series, era, start), tally)].into();
+                put(&transaction, Kept::Quarters, info.meter, tallies)?;
+            }
         }
         let file = Source::of(&transaction);
         let quarters = file.tallies(Kept::Quarters, info.meter, info.series, &day)?;
@@ -313,7 +356,7 @@ impl Engine {
         transaction.commit().doing("write roll-ups")
     }
 
-    fn look<T>(
+    pub(crate) fn look<T>(
         &self,
         question: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -344,7 +387,7 @@ pub(crate) fn forget_beyond(core: &Connection, head: u64) -> Result<(), StoreErr
 }
 
 /// The values of a series that hold in a quarter hour, in the order of time.
-fn values_in(
+pub(crate) fn values_in(
     store: &Snapshot<'_>,
     info: &SeriesInfo,
     quarter: &Range<i64>,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use metering::{Clock, MeterId, NoReading, Quality, Reading, Register, SeriesId, Trust};
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::Options;
 use crate::ballast::Ballast;
 use crate::codec::Entry;
 use crate::error::{Doing, StoreError};
@@ -34,6 +35,7 @@ use crate::state::{Shared, State};
 use crate::tables;
 use crate::telegrams::Telegrams;
 use crate::waiting::{self, Waiting};
+use crate::wanted;
 
 /// See the module.
 pub(crate) struct Engine {
@@ -61,13 +63,17 @@ pub(crate) struct Engine {
     pub(crate) in_doubt: Option<Month>,
     /// The disk takes nothing; see `disk.rs`.
     pub(crate) away: bool,
-    /// `None` only while the directory is opened anew.
+    /// The store was begun without its disk, and is to be opened with these.
+    pub(crate) unopened: Option<Options>,
+    /// `None` only while the directory is opened anew, or takes nothing since the start.
     pub(crate) lock: Option<DirLock>,
     /// What of the rounds before may turn out to be an outage.
     pub(crate) watch: Watch,
     /// What came while nobody knew what time it was.
     pub(crate) waiting: Waiting,
     pub(crate) telegrams: Telegrams,
+    /// Of which times readings were damaged.
+    pub(crate) wanted: Vec<wanted::Wanted>,
     /// How full the disk is, in percent, as far as a test wants it.
     pub(crate) pretended_full: Option<u64>,
 }

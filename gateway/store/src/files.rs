@@ -40,6 +40,7 @@ pub(crate) const CORE: Schema = Schema {
         include_str!("../migrations/core/0006_events.sql"),
         include_str!("../migrations/core/0007_vendors_book.sql"),
         include_str!("../migrations/core/0008_ends_of_boots.sql"),
+        include_str!("../migrations/core/0009_wanted.sql"),
     ],
     shrinks: true,
 };
@@ -100,12 +101,28 @@ pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Connection, StoreErro
     Ok(db)
 }
 
+/// An empty database that no disk has.
+pub(crate) fn in_memory(schema: &Schema) -> Result<Connection, StoreError> {
+    let mut db = Connection::open_in_memory().doing("open a database")?;
+    migrate(&mut db, Path::new(":memory:"), schema)?;
+    Ok(db)
+}
+
 /// Opens a database beside its writer, to read alone.
 ///
 /// Not with `SQLITE_OPEN_READ_ONLY`: the first reader of a WAL has to make its index.
 pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    const DOING: &str = "open a database to read";
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags).doing("open a database to read")?;
+    let db = match unchanging(path) {
+        Some(uri) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(uri, flags).doing(DOING)?
+        }
+        None => Connection::open_with_flags(path, flags).doing(DOING)?,
+    };
     // A reader may have dozens of files open. Of what they read the system keeps pages anyway; what is here
     // has room for the way to a row.
     db.execute_batch(
@@ -117,6 +134,28 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     )
     .doing("set up a database to read")?;
     Ok(db)
+}
+
+/// How SQLite names a file that nobody can change: on a file system that is read-only the index of a WAL
+/// cannot be made, and a WAL that is not there cannot be begun. `None` where the usual way goes.
+fn unchanging(path: &Path) -> Option<String> {
+    let stat = nix::sys::statvfs::statvfs(path).ok()?;
+    let read_only = stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY);
+    let name = path.file_name()?.to_str()?;
+    let log = fs::metadata(path.with_file_name(format!("{name}-wal"))).map_or(0, |log| log.len());
+    if !read_only || log > 0 {
+        return None;
+    }
+    let mut uri = "file:".to_owned();
+    for character in path.to_str()?.chars() {
+        match character {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            other => uri.push(other),
+        }
+    }
+    Some(uri + "?immutable=1")
 }
 
 /// How many migrations it has seen.
@@ -189,16 +228,26 @@ impl Drop for DirLock {
 impl DirLock {
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .doing_with("open", &path)?;
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        Self::hold(dir, file.doing_with("open", &path)?)
+    }
+
+    /// Where no file can be made; `None` if nobody has ever made it.
+    pub(crate) fn take_unwritten(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let path = dir.join("lock");
+        match File::open(&path) {
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            file => Self::hold(dir, file.doing_with("open", &path)?).map(Some),
+        }
+    }
+
+    fn hold(dir: &Path, file: File) -> Result<Self, StoreError> {
         match file.try_lock() {
             Ok(()) => Ok(Self { held: file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_owned() }),
-            Err(TryLockError::Error(cause)) => Err(StoreError::Io { doing: "lock", path, cause }),
+            Err(TryLockError::Error(cause)) => {
+                Err(StoreError::Io { doing: "lock", path: dir.join("lock"), cause })
+            }
         }
     }
 }
@@ -286,6 +335,13 @@ impl Month {
             .map_or(i64::MAX, |at| at.and_utc().timestamp_millis())
     }
 
+    /// From its first instant to the first after it.
+    pub(crate) fn span(self) -> std::ops::Range<i64> {
+        let (year, month) =
+            if self.month == 1 { (self.year - 1, 12) } else { (self.year, self.month - 1) };
+        Self { year, month }.end_ms()..self.end_ms()
+    }
+
     /// The months that have a file in `dir`, oldest first.
     pub(crate) fn all_in(dir: &Path) -> Result<Vec<Self>, StoreError> {
         let mut months = Vec::new();
@@ -331,6 +387,8 @@ mod tests {
         }
         assert_eq!(Month::of(1_772_323_199_999).path(dir), dir.join("raw-2026-02.db"));
         assert_eq!(Month::of(1_772_323_199_999).end_ms(), 1_772_323_200_000);
+        assert_eq!(Month::of(1_772_323_199_999).span(), 1_769_904_000_000..1_772_323_200_000);
+        assert_eq!(Month::of(0).span(), 0..2_678_400_000);
         assert_eq!("raw-2026-13.db".parse::<Month>(), Err(()));
         assert_eq!("raw-2026-03.db-wal".parse::<Month>(), Err(()));
     }

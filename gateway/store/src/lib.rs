@@ -42,6 +42,7 @@ mod column;
 mod completeness;
 mod core_db;
 mod correction;
+mod correction_span;
 mod counter_break;
 mod disk;
 mod drawn;
@@ -82,6 +83,7 @@ pub mod testing;
 mod used;
 mod waiting;
 mod walk;
+mod wanted;
 mod writer;
 
 use std::fmt;
@@ -96,6 +98,7 @@ pub use civil::{Civil, Step};
 pub use completeness::Completeness;
 pub use core_db::{AttemptRow, AuditEntry, Core, Version, VersionHead};
 pub use correction::{Correction, NewCorrection, NotCorrected};
+pub use correction_span::{Change, MOST_IN_A_SPAN, SpanCorrected, SpanCorrection};
 pub use counter_break::{BreakKind, CounterBreak};
 pub use error::{Away, Barred, StoreError};
 pub use events::Event;
@@ -156,11 +159,36 @@ impl Store {
     /// refuses.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<(Self, OpenReport), StoreError> {
         let dir = options.dir.clone();
-        let (engine, report) = open::open(options, clock)
+        let told =
+            |error: StoreError| error.full_if_it_is(&dir).barred_if_it_is(&dir).away_if_it_is(&dir);
+        let opened = open::open(options.clone(), Arc::clone(&clock)).map_err(told);
+        let (engine, report) = match opened {
+            // The room that is kept for that is enough for a start.
+            Err(error) if error.is_full() && ballast::Ballast::drop_in(&dir) => {
+                open::open(options, clock).map_err(told)?
+            }
+            other => other?,
+        };
+        Ok((Self::of(engine)?, report))
+    }
+
+    /// A store whose disk can be read and takes nothing, which [`open`](Self::open) has just said. It
+    /// answers, and refuses whatever it is to keep, until the disk is back: then the first that comes opens
+    /// it, and goes on. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the disk cannot be read either.
+    pub fn open_away(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let dir = options.dir.clone();
+        let engine = disk::begin(options, clock)
             .map_err(|error| error.full_if_it_is(&dir).barred_if_it_is(&dir).away_if_it_is(&dir))?;
+        Self::of(engine)
+    }
+
+    fn of(engine: engine::Engine) -> Result<Self, StoreError> {
         let readers = Readers::new(Arc::clone(&engine.shared));
-        let queue = writer::start(engine)?;
-        Ok((Self { queue, readers }, report))
+        Ok(Self { queue: writer::start(engine)?, readers })
     }
 
     /// For whoever stores readings.

@@ -38,6 +38,7 @@ use crate::tables;
 use crate::telegrams::Telegrams;
 use crate::waiting::{self, Waiting};
 use crate::walk::{Next, OpenRaws, walk};
+use crate::wanted::Wanted;
 
 /// What was found when the store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,6 +132,7 @@ pub(crate) fn open(
 
     let alive = state.hot.progress.values().filter_map(|it| it.live_at).max();
     let waiting = Waiting::read(&core)?;
+    let wanted = Wanted::read(&core)?;
     let watch = Watch::begin(&core, now, alive, &waiting).or_else(full_is_no_reason)?;
     let report = OpenReport { head: state.head, recovered, damaged };
     let mut engine = Engine {
@@ -149,13 +151,18 @@ pub(crate) fn open(
         remembered: HashMap::new(),
         in_doubt: None,
         away: false,
+        unopened: None,
         lock: Some(lock),
         watch,
         waiting,
         telegrams: Telegrams::default(),
+        wanted,
         pretended_full: None,
     };
     report.damaged.iter().for_each(|damage| engine.report(damage));
+    for month in report.damaged.iter().filter_map(|damage| damage.file.parse::<Month>().ok()) {
+        engine.want(None, month.span());
+    }
     engine.count_corrections_after(counted);
     Ok((engine, report))
 }

@@ -564,6 +564,11 @@ impl<'a> Tallied<'a> {
             all = add_up(all, self.civil, step);
         }
         all.retain(|row| span.contains(&row.starts_at));
+        if step == kept.step() {
+            // What there is of an older time is coarser.
+            let fine = tallied::thrown_away(&self.view, kept)?;
+            all.retain(|row| row.starts_at >= fine);
+        }
         Ok(all)
     }
 

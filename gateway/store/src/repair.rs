@@ -128,7 +128,7 @@ pub(crate) fn roll_ups(
 }
 
 /// As people write it.
-fn instant(at_ms: i64) -> String {
+pub(crate) fn instant(at_ms: i64) -> String {
     let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or_default();
     at.format("%Y-%m-%d %H:%M UTC").to_string()
 }
@@ -183,9 +183,11 @@ impl Engine {
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .doing("set a damaged block aside")?;
-        let mut damages = Vec::new();
+        let (mut damages, mut wanted) = (Vec::new(), Vec::new());
         for (chunk, laid, error) in &found {
             let mut damage = Damage::new(&path, error, None);
+            let of = meters.get(&laid.key()).copied();
+            wanted.extend(of.map(|meter| (meter, chunk.ts..chunk.ts_last.saturating_add(1))));
             let meter = meters.get(&laid.key()).map_or_else(String::new, |meter| {
                 let known = registry.of_meter(*meter).next().is_some();
                 if known { format!(" of meter {meter}") } else { String::new() }
@@ -210,6 +212,9 @@ impl Engine {
         try_to_note_losses(&self.core, &state.files, state.head, at_ms);
         for damage in &damages {
             self.report(damage);
+        }
+        for (meter, span) in wanted {
+            self.want(Some(meter), span);
         }
         Ok(damages)
     }
@@ -258,6 +263,7 @@ impl Engine {
         let state = self.state();
         try_to_note_losses(&self.core, &state.files, state.head, self.clock.now().wall_ms());
         self.report(&damage);
+        self.want(None, month.span());
         Ok(damage)
     }
 

@@ -10,9 +10,9 @@
 //! Without a cloud nobody has anything, and the first and last lines hold by age alone. The newest
 //! file always stays, and so do the configuration and the ledger.
 //!
-//! Sums outlive the readings. Those of quarter hours, of which hours are made, and those of days, of which
-//! months are, go when they are as old as [`Retention`] says, and never before the readings that they are
-//! of: so never before the cloud has had those. Telegrams have a time and a room of their own
+//! Sums outlive the readings. Those of quarter hours, hours, days and months each go when they are as old as
+//! [`Retention`] says, and never before the readings that they are of: so never before the cloud has had those.
+//! Quarter hours that go leave their hours, and days their months. Telegrams have a time and a room of their own
 //! (`telegrams.rs`), and go before readings do when the disk fills.
 
 use std::sync::Arc;
@@ -35,10 +35,14 @@ pub struct Retention {
     pub keep_days: u16,
     /// Whether there is a cloud that should have the readings first.
     pub cloud: bool,
-    /// Days for which sums of quarter hours and hours are kept; `None` is for ever.
+    /// Days for which sums of quarter hours are kept; `None` is for ever.
     pub quarter_hours_days: Option<u16>,
-    /// Days for which sums of days and months are kept; `None` is for ever.
+    /// Of hours; less than of quarter hours means nothing.
+    pub hours_days: Option<u16>,
+    /// Of days.
     pub days_days: Option<u16>,
+    /// Of months; less than of days means nothing.
+    pub months_days: Option<u16>,
 }
 
 /// What was thrown away.
@@ -102,13 +106,22 @@ impl Engine {
 
     /// Sums go when they are old, and no readings are there that they are of.
     fn prune_sums(&mut self, retention: Retention, now: i64) -> Result<(), StoreError> {
-        let Retention { quarter_hours_days, days_days, .. } = retention;
         let times = self.state().files.iter().filter_map(|held| held.times).min();
         let oldest = times.map_or(now, |(first, _)| first);
-        for (kept, days) in [(Kept::Quarters, quarter_hours_days), (Kept::Days, days_days)] {
-            let Some(days) = days else { continue };
-            let before = now.saturating_sub(i64::from(days).saturating_mul(DAY_MS)).min(oldest);
-            tallied::forget(&mut self.rollup, kept, before)?;
+        let before =
+            |days: u16| now.saturating_sub(i64::from(days).saturating_mul(DAY_MS)).min(oldest);
+        let Retention { quarter_hours_days, hours_days, days_days, months_days, .. } = retention;
+        let terms = [
+            (Kept::Quarters, quarter_hours_days, hours_days),
+            (Kept::Days, days_days, months_days),
+        ];
+        for (kept, fine, coarse) in terms {
+            if let Some(days) = coarse {
+                tallied::forget(&mut self.rollup, kept, before(days.max(fine.unwrap_or(days))))?;
+            }
+            if let Some(days) = fine {
+                tallied::coarsen(&mut self.rollup, kept, before(days), self.shared.civil)?;
+            }
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What the writer thread shows to everybody else.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
+use crate::accounts::Fleeting;
 use crate::civil::Civil;
 use crate::completeness::Schedules;
 use crate::correction::Corrected;
@@ -37,12 +39,24 @@ pub(crate) struct Shared {
     pub(crate) civil: Civil,
     state: RwLock<State>,
     head: watch::Sender<u64>,
+    /// The store was begun on a disk that is read-only. Who holds a file open there keeps its log read-only for
+    /// the whole process, also when the disk takes something again: so nobody holds one beyond a question.
+    pub(crate) unopened: AtomicBool,
+    /// Who logged in while the disk took nothing.
+    pub(crate) fleeting: Fleeting,
 }
 
 impl Shared {
     pub(crate) fn new(dir: PathBuf, civil: Civil, state: State) -> Self {
         let (head, _) = watch::channel(state.head);
-        Self { dir, civil, state: RwLock::new(state), head }
+        Self {
+            dir,
+            civil,
+            state: RwLock::new(state),
+            head,
+            unopened: AtomicBool::new(false),
+            fleeting: Fleeting::default(),
+        }
     }
 
     /// The state as it is now.

@@ -12,6 +12,9 @@
 //! each other was written together: a row for each tally and period would cost the disk four times the
 //! bytes of the readings themselves, and forty times the writing.
 //!
+//! What is old may be coarser: hours in the place of quarter hours, months in that of days. The file says up to
+//! when, and of that time nobody is told of the finer ones.
+//!
 //! **Invariant:** a piece of quarter hours lies within a day of UTC, one of days within 32 days of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -81,6 +84,32 @@ impl Kept {
     /// By what periods are in one piece.
     const fn piece_of(self, starts_at: i64) -> i64 {
         starts_at.div_euclid(self.longest())
+    }
+
+    /// Of what its rows are when they are old.
+    const fn coarse(self) -> Step {
+        match self {
+            Self::Quarters => Step::Hour,
+            Self::Days => Step::Month,
+        }
+    }
+
+    /// How long the period of a row is at most.
+    const fn period(self, coarse: bool) -> i64 {
+        match (self, coarse) {
+            (Self::Quarters, false) => DAY_MS / 96,
+            (Self::Quarters, true) => DAY_MS / 24,
+            (Self::Days, false) => DAY_MS,
+            (Self::Days, true) => 32 * DAY_MS,
+        }
+    }
+
+    /// Where the file says up to when they are coarse.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Quarters => "quarter_hours_thrown_away_ms",
+            Self::Days => "days_thrown_away_ms",
+        }
     }
 
     /// From how many parts on a piece is made one, before its time is over.
@@ -367,7 +396,7 @@ fn delete(db: &Connection, piece: &Piece) -> Result<(), StoreError> {
 pub(crate) fn remake_days(db: &Connection, civil: Civil) -> Result<(), StoreError> {
     let all = i64::MIN..i64::MAX;
     let meters = chunk::meters(db)?;
-    let thrown_away = thrown_away(db)?;
+    let thrown_away = thrown_away(db, Kept::Quarters)?;
     for piece in pieces(db, Kept::Days, &all)? {
         let mut old = ByMeter::new();
         for key in if piece.ts < thrown_away { keys_of(db, &piece)? } else { Vec::new() } {
@@ -396,48 +425,91 @@ pub(crate) fn remake_days(db: &Connection, civil: Civil) -> Result<(), StoreErro
 /// Throws away what lies before `before_ms`, a piece at a time.
 pub(crate) fn forget(db: &mut Connection, kept: Kept, before_ms: i64) -> Result<(), StoreError> {
     const DOING: &str = "throw away old sums";
+    let coarse = thrown_away(db, kept)?;
     // What is in memory alone may be as old: no more than an import is.
     let old = pieces(db, kept, &(i64::MIN..before_ms))?;
-    let last = kept.longest() / if kept == Kept::Quarters { 96 } else { 32 };
-    let old: Vec<Piece> =
-        old.into_iter().filter(|it| it.ts_last.saturating_add(last) <= before_ms).collect();
-    let Some(newest) = old.iter().map(|it| it.ts_last.saturating_add(last)).max() else {
-        return Ok(());
-    };
+    let end = |it: &Piece| it.ts_last.saturating_add(kept.period(it.ts_last < coarse));
+    // Of a month that is not coarse to its end the rest is days, which stay.
+    let whole = |it: &Piece| it.ts_last >= coarse || end(it) <= coarse;
+    let old: Vec<Piece> = old.into_iter().filter(|it| end(it) <= before_ms && whole(it)).collect();
+    let Some(newest) = old.iter().map(end).max() else { return Ok(()) };
     let transaction = db.transaction().doing(DOING)?;
     for piece in &old {
         delete(&transaction, piece)?;
     }
-    if kept == Kept::Quarters {
-        let newest = newest.max(thrown_away(&transaction)?);
-        tables::set_meta(&transaction, THROWN_AWAY, &newest.to_string())?;
-    }
+    tables::set_meta(&transaction, kept.mark(), &newest.max(coarse).to_string())?;
     transaction.commit().doing(DOING)?;
     db.execute_batch("PRAGMA incremental_vacuum").doing(DOING)
 }
 
-/// Up to when quarter hours were thrown away.
-pub(crate) fn thrown_away(db: &Connection) -> Result<i64, StoreError> {
-    Ok(tables::meta(db, THROWN_AWAY)?.and_then(|it| it.parse().ok()).unwrap_or(i64::MIN))
+/// Makes hours of the quarter hours, or months of the days, that lie before `before_ms`: the finer ones are
+/// thrown away. Some at a time, so that nobody waits for years of them.
+pub(crate) fn coarsen(
+    db: &mut Connection,
+    kept: Kept,
+    before_ms: i64,
+    civil: Civil,
+) -> Result<(), StoreError> {
+    const DOING: &str = "add up old sums";
+    // All that was written of one time becomes coarse together.
+    let before = before_ms.div_euclid(kept.longest()) * kept.longest();
+    for _ in 0..MOST_TIMES {
+        let done = thrown_away(db, kept)?;
+        let fine = pieces(db, kept, &(done..before))?;
+        let Some(first) = fine.iter().map(|it| it.ts.max(done)).min() else { break };
+        let time = kept.piece_of(first);
+        let until = (time + 1).saturating_mul(kept.longest());
+        let meters = chunk::meters(db)?;
+        let transaction = db.transaction().doing(DOING)?;
+        for piece in fine.iter().filter(|it| kept.piece_of(it.ts.max(done)) == time) {
+            let mut sums = ByMeter::new();
+            for key in keys_of(&transaction, piece)? {
+                let Some(meter) = meters.get(&key) else { continue };
+                let fine = block(&transaction, piece, key)?.unwrap_or_default();
+                let mut coarse = sums_of(&fine, civil, kept.coarse());
+                for (starts_at, answers) in fine.answers {
+                    let starts_at = civil.period(kept.coarse(), starts_at).start;
+                    let known = coarse.answers.entry(starts_at).or_default();
+                    *known = answers.plus(*known);
+                }
+                sums.insert(*meter, coarse);
+            }
+            delete(&transaction, piece)?;
+            write(&transaction, kept, sums)?;
+        }
+        tables::set_meta(&transaction, kept.mark(), &until.to_string())?;
+        transaction.commit().doing(DOING)?;
+    }
+    db.execute_batch("PRAGMA incremental_vacuum").doing(DOING)
 }
 
-const THROWN_AWAY: &str = "quarter_hours_thrown_away_ms";
+/// Days, or times of 32 of them, that are added up in one go.
+const MOST_TIMES: usize = 64;
+
+/// Up to when quarter hours, or days, were thrown away: what there is of that time is hours, or months.
+pub(crate) fn thrown_away(db: &Connection, kept: Kept) -> Result<i64, StoreError> {
+    Ok(tables::meta(db, kept.mark())?.and_then(|it| it.parse().ok()).unwrap_or(i64::MIN))
+}
 
 /// The tallies of a block by the site's days; answers are kept by quarter hours alone.
 pub(crate) fn days_of(block: &TallyBlock, civil: Civil) -> TallyBlock {
-    let mut days = TallyBlock::default();
+    sums_of(block, civil, Step::Day)
+}
+
+fn sums_of(block: &TallyBlock, civil: Civil, step: Step) -> TallyBlock {
+    let mut sums = TallyBlock::default();
     let all: Vec<_> = block.tallies.iter().collect();
     for of_series in all.chunk_by(|((a, _, _), _), ((b, _, _), _)| a == b) {
         let Some(((series, _, _), _)) = of_series.first() else { continue };
-        let quarters = of_series.iter().map(|((_, era, starts_at), tally)| Row {
+        let fine = of_series.iter().map(|((_, era, starts_at), tally)| Row {
             era: *era,
             starts_at: *starts_at,
             tally: **tally,
         });
-        let rows = add_up(quarters, civil, Step::Day).into_iter();
-        days.tallies.extend(rows.map(|row| ((*series, row.era, row.starts_at), row.tally)));
+        let rows = add_up(fine, civil, step).into_iter();
+        sums.tallies.extend(rows.map(|row| ((*series, row.era, row.starts_at), row.tally)));
     }
-    days
+    sums
 }
 
 /// Brings over the tallies that can be read of a damaged file and that `fresh`, made again from the raw

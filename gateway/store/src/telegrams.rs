@@ -69,6 +69,11 @@ pub(crate) struct Telegrams {
 }
 
 impl Telegrams {
+    /// For files that are opened anew: what is kept of them is as before.
+    pub(crate) fn afresh(&self) -> Self {
+        Self { keep: self.keep, ..Self::default() }
+    }
+
     /// What comes next goes into a file that is opened anew.
     pub(crate) fn close(&mut self) {
         self.open = None;

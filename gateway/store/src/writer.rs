@@ -11,6 +11,7 @@ use metering::{MeterId, Trust};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::correction::{Correction, NewCorrection, NotCorrected};
+use crate::correction_span::{SpanCorrected, SpanCorrection};
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::repair::Damage;
@@ -95,6 +96,21 @@ impl Writer {
         self.queue.ask(move |engine| engine.correct(&wanted)).await?
     }
 
+    /// Corrects all readings of a register in a span of time that have a figure; with `preview` it only says
+    /// which those are.
+    ///
+    /// # Errors
+    ///
+    /// [`NotCorrected`]: everything is as it was. If the disk takes nothing any more in the middle, a month of
+    /// the span may be corrected: it is corrected anew by asking once more.
+    pub async fn correct_span(
+        &self,
+        wanted: SpanCorrection,
+        preview: bool,
+    ) -> Result<SpanCorrected, NotCorrected> {
+        self.queue.ask(move |engine| engine.correct_span(&wanted, preview)).await?
+    }
+
     /// Keeps which meters are asked, and how often, from `from_ms` on: what completeness expects.
     ///
     /// `meters` is the whole list. What does not change is not written again. While nobody knows what time
@@ -164,13 +180,9 @@ impl Writer {
     }
 
     /// From now on the telegrams of so many answers are kept; none before this is called.
-    pub async fn keep_telegrams(&self, keep: KeepTelegrams) -> Result<(), StoreError> {
-        self.queue
-            .ask(move |engine| {
-                engine.keep_telegrams(keep);
-                Ok(())
-            })
-            .await
+    pub fn keep_telegrams(&self, keep: KeepTelegrams) {
+        // Whether the disk is there or not.
+        self.queue.tell(move |engine| engine.keep_telegrams(keep));
     }
 
     /// Reads the next month's file through, and repairs it if it is damaged. To be called once an
@@ -219,7 +231,7 @@ impl Queue {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Has `work` done without waiting for it, or for room: for tests.
+    /// Has `work` done without waiting for it, for room, or for the disk: at a start and in tests.
     pub(crate) fn tell(&self, work: impl FnOnce(&mut Engine) + Send + 'static) {
         // One that is closed needs to know nothing.
         let _ = self.jobs.send(Job::Do(Box::new(work)));

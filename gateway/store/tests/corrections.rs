@@ -8,7 +8,9 @@ use store::testing::{
     COLD, HEAT, KnownDay, MIDNIGHT_MS, NEXT_MIDNIGHT_MS, answer, empty, known_day, moment, open,
     reading, register, resolution,
 };
-use store::{Account, Correction, Kind, NewCorrection, NotCorrected, Order, Step};
+use store::{
+    Account, Change, Correction, Kind, NewCorrection, NotCorrected, Order, SpanCorrection, Step,
+};
 
 const QUARTER: i64 = 900_000;
 const HOUR: i64 = 4 * QUARTER;
@@ -252,4 +254,106 @@ proptest! {
             assert_eq!(rows(&corrected, "volume").await, rows(&right, "volume").await);
         });
     }
+}
+
+/// What somebody corrects of the water meter.
+fn span_of(from: i64, until: i64, change: Change) -> SpanCorrection {
+    SpanCorrection {
+        meter: COLD,
+        register: register("volume"),
+        span: from..until,
+        change,
+        who: "kari".to_owned(),
+        why: "the display was read upside down".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_span_is_corrected_counted_told_and_put_back() {
+    let day = known_day().await.unwrap();
+    day.clock.set(NEXT_MIDNIGHT_MS + HOUR);
+    let (before, sums) = (readings(&day, "volume").await, rows(&day, "volume").await);
+    let (from, until) = (MIDNIGHT_MS + 3 * HOUR, MIDNIGHT_MS + 9 * HOUR);
+    let writer = day.store.writer();
+    let more = span_of(from, until, Change::By(litres(1_000)));
+
+    let told = writer.correct_span(more.clone(), true).await.unwrap();
+    let inside: Vec<_> = before
+        .iter()
+        .filter(|(at, value, _)| (from..until).contains(at) && value.is_some())
+        .collect();
+    assert!(inside.len() > 20, "{}", inside.len());
+    assert_eq!(told.readings, inside.len());
+    assert_eq!((told.first_ms, told.last_ms), (Some(inside[0].0), inside.last().map(|it| it.0)));
+    assert_eq!(readings(&day, "volume").await, before, "nothing is done by looking");
+
+    assert_eq!(writer.correct_span(more, false).await.unwrap(), told);
+    let expected: Vec<_> = before
+        .iter()
+        .map(|&(at, value, origin)| match value.filter(|_| (from..until).contains(&at)) {
+            Some(value) => (at, Some(value + 1_000), Origin::Correction),
+            None => (at, value, origin),
+        })
+        .collect();
+    assert_eq!(readings(&day, "volume").await, expected);
+    // As if each had been corrected by itself, and as a recount of everything has it.
+    let in_force = rows(&day, "volume").await;
+    assert_ne!(in_force, sums);
+    let single = known_day().await.unwrap();
+    single.clock.set(NEXT_MIDNIGHT_MS + HOUR);
+    for &&(at, value, _) in &inside {
+        let wanted = wanted("volume", at, litres(value.unwrap() + 1_000));
+        single.store.writer().correct(wanted).await.unwrap();
+    }
+    assert_eq!(rows(&single, "volume").await, in_force);
+    let KnownDay { store, clock, dir } = day;
+    store.close().unwrap();
+    std::fs::remove_file(dir.path().join("rollup.db")).unwrap();
+    let (store, _) = open(dir.path(), &clock).unwrap();
+    let day = KnownDay { store, clock, dir };
+    assert_eq!(rows(&day, "volume").await, in_force);
+
+    // A part of it once more, to one figure; and then all of it as it was read.
+    let writer = day.store.writer();
+    let one = span_of(from, from + HOUR, Change::To(litres(7)));
+    assert_eq!(writer.correct_span(one, false).await.unwrap().readings, 4);
+    let back = span_of(MIDNIGHT_MS, NEXT_MIDNIGHT_MS, Change::AsRead);
+    assert_eq!(writer.correct_span(back.clone(), false).await.unwrap().readings, inside.len());
+    let values = |all: Vec<(i64, Option<i64>, Origin)>| -> Vec<_> {
+        all.into_iter().map(|(at, value, _)| (at, value)).collect()
+    };
+    assert_eq!(values(readings(&day, "volume").await), values(before));
+    assert_eq!(rows(&day, "volume").await, sums);
+    assert_eq!(
+        writer.correct_span(back, false).await.unwrap().readings,
+        0,
+        "there is nothing left"
+    );
+}
+
+#[tokio::test]
+async fn a_span_that_cannot_be_corrected_is_refused_and_left_as_it_is() {
+    let day = known_day().await.unwrap();
+    day.clock.set(NEXT_MIDNIGHT_MS + HOUR);
+    let before = readings(&day, "volume").await;
+    let writer = day.store.writer();
+    let whole = |change| span_of(MIDNIGHT_MS, NEXT_MIDNIGHT_MS, change);
+    let more = Change::By(litres(1));
+    let ahead = span_of(MIDNIGHT_MS, NEXT_MIDNIGHT_MS + 2 * HOUR, more);
+    let mut unsaid = whole(more);
+    unsaid.why = " ".to_owned();
+    let mut another = whole(more);
+    another.register = register("power");
+    let finer = Quantity::new(15, resolution(1, Unit::Litre));
+    for (wanted, code) in [
+        (ahead, "future"),
+        (unsaid, "unsaid"),
+        (another, "no_register"),
+        (whole(Change::By(finer)), "steps"),
+        (whole(Change::By(litres(i64::MAX))), "steps"),
+    ] {
+        let refused = writer.correct_span(wanted, false).await.unwrap_err();
+        assert_eq!(refused.code(), Some(code), "{refused}");
+    }
+    assert_eq!(readings(&day, "volume").await, before);
 }

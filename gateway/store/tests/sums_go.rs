@@ -38,30 +38,41 @@ async fn rows(day: &KnownDay, step: Step) -> usize {
     runs.iter().map(|run| run.rows.len()).sum()
 }
 
+/// Each row of a step: when it begins, how many readings it is of, and what the last one was.
+async fn told(day: &KnownDay, step: Step) -> Vec<(i64, u32, i64, i64)> {
+    let ask = move |it: &store::Snapshot<'_>| {
+        it.levels(COLD, &register("volume"), i64::MIN..i64::MAX, step)
+    };
+    let runs = day.store.readers().ask(ask).await.unwrap();
+    let rows = runs.iter().flat_map(|run| &run.rows);
+    rows.map(|row| (row.start_ms, row.count, row.min, row.last)).collect()
+}
+
 #[tokio::test]
-async fn quarter_hours_go_and_days_stay() {
+async fn each_step_has_a_term_of_its_own() {
     let day = hundred_days().await;
-    let (hours, days) = (rows(&day, Step::Hour).await, rows(&day, Step::Day).await);
-    assert_eq!(hours, 2_400);
+    let before = [told(&day, Step::Hour).await, told(&day, Step::Month).await];
+    assert_eq!(before[0].len(), 2_400);
     let keep = Retention {
         keep_days: 31,
         quarter_hours_days: Some(50),
-        days_days: Some(90),
+        days_days: Some(70),
         ..Retention::default()
     };
     // The readings of two months go; those of February are younger than 31 days.
     let gone = day.store.writer().prune(keep).await.unwrap();
     assert_eq!(gone.files.len(), 2, "{:?}", gone.files);
-    assert_eq!(rows(&day, Step::Quarter).await, (28 + 28) * 24, "and its sums stay as long");
+    let quarters = rows(&day, Step::Quarter).await;
+    assert_eq!(quarters, (28 + 28) * 24, "and sums stay as long as readings do");
     day.clock.pass(Duration::from_hours(20 * 24));
     let gone = day.store.writer().prune(keep).await.unwrap();
     assert_eq!(gone.files, ["raw-2026-02.db"]);
     let left = rows(&day, Step::Quarter).await;
-    assert!((27 * 24..=28 * 24).contains(&left), "{left}");
-    assert_eq!(rows(&day, Step::Hour).await, left, "hours are made of them");
-    // A piece of days goes as a whole.
-    let left_days = rows(&day, Step::Day).await;
-    assert!((90..=days).contains(&left_days), "{left_days} of {days}");
+    assert!((28 * 24..=31 * 24).contains(&left), "{left}");
+    // What went has left what is made of it, to the last figure.
+    assert_eq!([told(&day, Step::Hour).await, told(&day, Step::Month).await], before);
+    let days = rows(&day, Step::Day).await;
+    assert!((50..=85).contains(&days), "{days}");
     // None is made again, in this start or the next.
     let KnownDay { store, clock, dir } = day;
     store.close().unwrap();
@@ -69,6 +80,15 @@ async fn quarter_hours_go_and_days_stay() {
     assert_eq!(report.recovered, 0);
     let day = KnownDay { store, clock, dir };
     assert_eq!(rows(&day, Step::Quarter).await, left);
+    assert_eq!([told(&day, Step::Hour).await, told(&day, Step::Month).await], before);
+
+    let keep = Retention { hours_days: Some(60), months_days: Some(75), ..keep };
+    day.store.writer().prune(keep).await.unwrap();
+    let hours = rows(&day, Step::Hour).await;
+    assert!((38 * 24..=42 * 24).contains(&hours), "{hours}");
+    let months = told(&day, Step::Month).await;
+    let (gone, whole) = before[1].split_at(before[1].len() - months.len());
+    assert!(!gone.is_empty() && months == whole, "{months:?} of {:?}", before[1]);
 }
 
 #[tokio::test]
@@ -78,7 +98,9 @@ async fn sums_stay_as_long_as_the_readings_that_they_are_of() {
         keep_days: 400,
         cloud: true,
         quarter_hours_days: Some(31),
+        hours_days: Some(31),
         days_days: Some(31),
+        months_days: Some(31),
     };
     day.store.writer().prune(keep).await.unwrap();
     assert_eq!(rows(&day, Step::Quarter).await, 2_400, "the cloud has none of them yet");

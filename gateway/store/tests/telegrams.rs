@@ -73,7 +73,7 @@ fn check(day: &KnownDay, first: i64, count: i64) -> impl Future<Output = ()> + '
 
 async fn keeping(keep: KeepTelegrams) -> KnownDay {
     let day = empty().unwrap();
-    day.store.writer().keep_telegrams(keep).await.unwrap();
+    day.store.writer().keep_telegrams(keep);
     day
 }
 
@@ -81,7 +81,7 @@ async fn again(day: KnownDay) -> KnownDay {
     let KnownDay { store, clock, dir } = day;
     store.close().unwrap();
     let (store, _) = store::testing::open(dir.path(), &clock).unwrap();
-    store.writer().keep_telegrams(KEEP).await.unwrap();
+    store.writer().keep_telegrams(KEEP);
     KnownDay { store, clock, dir }
 }
 
@@ -142,7 +142,7 @@ async fn the_last_ones_go_when_their_time_is_over_and_all_when_none_are_wanted()
     assert_eq!(gone.files, ["telegrams-000001.db"], "no meter has said anything since");
     minutes(&day, 10, 10).await;
     check(&day, 10, 10).await;
-    day.store.writer().keep_telegrams(KeepTelegrams { days: 0, ..KEEP }).await.unwrap();
+    day.store.writer().keep_telegrams(KeepTelegrams { days: 0, ..KEEP });
     let gone = day.store.writer().prune(keep).await.unwrap();
     assert_eq!(gone.files, ["telegrams-000002.db"]);
     assert_eq!(telegram_files(day.dir.path()).unwrap(), Vec::<std::path::PathBuf>::new());
@@ -154,7 +154,7 @@ async fn more_than_there_is_room_for_goes() {
     minutes(&day, 0, 1_500).await;
     let files = || telegram_files(day.dir.path()).unwrap();
     assert!(files().len() > 2, "a file is an eighth of it");
-    day.store.writer().keep_telegrams(KeepTelegrams { bytes: 1, ..KEEP }).await.unwrap();
+    day.store.writer().keep_telegrams(KeepTelegrams { bytes: 1, ..KEEP });
     day.store.writer().prune(Retention { keep_days: 400, ..Retention::default() }).await.unwrap();
     assert_eq!(files().len(), 1, "the newest stays");
     let last = heard(&day, HEAT, day.clock.now().wall_ms()).await;
@@ -191,7 +191,7 @@ async fn without_a_wish_for_them_none_are_kept() {
     for keep in [None, Some(KeepTelegrams { days: 0, ..KEEP })] {
         let day = empty().unwrap();
         if let Some(keep) = keep {
-            day.store.writer().keep_telegrams(keep).await.unwrap();
+            day.store.writer().keep_telegrams(keep);
         }
         minutes(&day, 0, 3).await;
         assert_eq!(telegram_files(day.dir.path()).unwrap(), Vec::<std::path::PathBuf>::new());

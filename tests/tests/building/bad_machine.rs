@@ -1,7 +1,7 @@
 //! What a machine does to the gateway: its files are in use, damaged, or have no room left. Each is
 //! said in a sentence, the gateway goes on, and what was stored is kept.
 //!
-//! A small disk is mounted in a namespace of its own, which needs root; where that is not allowed the
+//! A small disk, or one that is read-only, is mounted in a namespace of its own, which needs root; where that is not allowed the
 //! test says so and is skipped.
 
 #![expect(
@@ -136,6 +136,76 @@ async fn a_full_disk_makes_readings_late_and_loses_none() {
     }
 }
 
+#[tokio::test]
+async fn a_start_on_a_disk_that_is_read_only_reads_meters_and_stores_it_later() {
+    let home = Home::new().unwrap();
+    let building = Building::start(&home, WELL).unwrap();
+    let meter = building.meter("Well").unwrap();
+    let mut gateway = home.start().await.unwrap();
+    let mut before = stored(&gateway, &meter, 1).await;
+    // After a stop there is no log beside the databases, after a power cut there is.
+    for was_stopped in [true, false] {
+        if was_stopped {
+            gateway.program.stop(STOP).unwrap();
+        } else {
+            gateway.program.kill().unwrap();
+        }
+        let Some(on_it) = start_on_a_read_only_disk(&home).await else { return };
+        gateway = on_it;
+        let told = "has become read-only: nothing is stored until it works again";
+        assert!(home.log().contains(told), "{}", home.log());
+
+        let waits = |status: &Value| {
+            let trouble = status["store"]["trouble"].as_str().unwrap_or_default();
+            trouble.contains(told) && trouble.contains("in memory")
+        };
+        gateway.until("it is said", "status", waits).await.unwrap();
+        let shown = gateway.get("meters").await.unwrap()[0]["at"].clone();
+        let later = |meters: &Value| meters[0]["at"].as_str() > shown.as_str();
+        let read = gateway.until("the meter is asked", "meters", later).await.unwrap();
+        let read = read[0]["at"].as_str().unwrap().to_owned();
+        let found = gateway.readings(&meter, "volume").await.unwrap();
+        assert!(found.ends_with(&before), "{found:#?}\ndo not end with\n{before:#?}");
+        // Whoever was not logged in is let in, too.
+        let login = json!({ "name": "eier", "password": "en lang nok setning" });
+        let login = gateway.request(Method::POST, "session").json(&login);
+        gateway.done(login).await.unwrap();
+        assert!(gateway.get("session").await.unwrap()["user"]["id"].is_string());
+
+        remount(&gateway, &home, "rw");
+        let well = |status: &Value| status["store"]["trouble"].is_null();
+        gateway.until("the disk takes something", "status", well).await.unwrap();
+        let found = stored(&gateway, &meter, before.len() + 2).await;
+        assert!(found.ends_with(&before), "{found:#?}\ndo not end with\n{before:#?}");
+        let kept = found.iter().any(|it| it["at"].as_str() <= Some(&*read) && !before.contains(it));
+        assert!(kept, "what was read before {read} is not stored: {found:#?}");
+        before = found;
+    }
+}
+
+/// Starts the gateway with its state on a file system that is read-only. `None`, with a word, where that
+/// cannot be.
+async fn start_on_a_read_only_disk(home: &Home) -> Option<Gateway> {
+    let script = r#"
+        mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 77
+        exec "$2" run --ready-json --config "$3"
+    "#;
+    start_in_a_namespace(
+        home,
+        script,
+        [home.state(), paths::binary("fyrhus").unwrap(), home.config()],
+    )
+    .await
+}
+
+/// Mounts the state directory anew, as only the gateway sees it.
+fn remount(gateway: &Gateway, home: &Home, how: &str) {
+    let mut command = Command::new("nsenter");
+    command.args(["--mount", "--target", &gateway.program.id().to_string()]);
+    command.args(["mount", "-o", &format!("remount,bind,{how}")]).arg(home.state());
+    assert!(command.status().unwrap().success());
+}
+
 /// Starts the gateway with its state on a disk of 80 MB. `None`, with a word, where that cannot be.
 async fn start_on_a_small_disk(home: &Home) -> Option<Gateway> {
     let script = r#"
@@ -145,9 +215,18 @@ async fn start_on_a_small_disk(home: &Home) -> Option<Gateway> {
     // What is mounted over is out of sight.
     let site = home.folder().join("site.toml");
     std::fs::copy(home.site(), &site).unwrap();
+    let fyrhus = paths::binary("fyrhus").unwrap();
+    start_in_a_namespace(home, script, [home.state(), site, fyrhus, home.config()]).await
+}
+
+/// Runs `script`, which becomes the gateway, where it may mount what it likes.
+async fn start_in_a_namespace<const N: usize>(
+    home: &Home,
+    script: &str,
+    arguments: [PathBuf; N],
+) -> Option<Gateway> {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", script, "sh"]);
-    command.args([home.state(), site, paths::binary("fyrhus").unwrap(), home.config()]);
+    command.args(["--mount", "sh", "-c", script, "sh"]).args(arguments);
     let mut program = Program::spawn("fyrhus", command, &home.log_file()).ok()?;
     match program.json_line(Duration::from_mins(1)) {
         Ok(ready) => Some(home.enter(program, ready).await.unwrap()),
@@ -155,7 +234,7 @@ async fn start_on_a_small_disk(home: &Home) -> Option<Gateway> {
             let ended = program.ended().unwrap();
             let not_allowed = ended.is_some_and(|status| matches!(status.code(), Some(1 | 77)));
             assert!(not_allowed, "{error:#}\n{}", home.log());
-            println!("SKIPPED: a small disk cannot be mounted here: {}", home.log().trim());
+            println!("SKIPPED: a disk cannot be mounted here: {}", home.log().trim());
             None
         }
     }

@@ -95,6 +95,8 @@ pub(crate) struct BackupBody {
     at: Option<Time>,
     /// Of one that is ready.
     bytes: Option<u64>,
+    /// What is not in it, because it is a backup itself: names in the state directory.
+    left_out: Vec<String>,
     /// Of one that failed for want of room: how many bytes are needed.
     needed: Option<u64>,
     /// How many are free then.
@@ -110,6 +112,7 @@ impl BackupBody {
             who: backup.who.clone(),
             at: (backup.at_ms > 0).then(|| Time::of_ms(backup.at_ms)),
             bytes: None,
+            left_out: Vec::new(),
             needed: None,
             free: None,
             why: None,
@@ -117,7 +120,10 @@ impl BackupBody {
         match &backup.state {
             Stands::None => {}
             Stands::Making => body.state = "making",
-            Stands::Ready(made) => (body.state, body.bytes) = ("ready", Some(made.bytes)),
+            Stands::Ready(made) => {
+                (body.state, body.bytes) = ("ready", Some(made.bytes));
+                body.left_out.clone_from(&made.left_out);
+            }
             Stands::Failed(why) => {
                 body.state = "failed";
                 match why {

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::Web;
 use crate::api::meters::seen;
-use crate::handles::{NewFigure, NotTaken, Wish};
+use crate::handles::{NewFigure, NewSpan, NotTaken, SpanChange, Wish};
 use crate::problem::{Code, Problem};
 use crate::session::Visitor;
 use crate::wire::{Amount, Body, Time};
@@ -49,14 +49,84 @@ pub(crate) async fn correct(
         why: asked.why,
     });
     let made = web.wish(|reply| Wish::Correct { figure, reply }).await?;
-    let made = made.map_err(|NotTaken { code, why }| {
-        let problem = Problem::new(Code::CorrectionRefused, why.clone()).with("why", &why);
-        match code {
-            Some(code) => problem.with("because", &code),
-            None => problem,
+    Ok((StatusCode::CREATED, Json(Event::of_correction(made.map_err(refused)?))))
+}
+
+/// Corrects all readings of a span, in the name of who is logged in, or says how many those are.
+pub(crate) async fn correct_span(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Body(asked): Body<SpanCorrectionRequest>,
+) -> Result<Json<SpanCorrectionBody>, Problem> {
+    let meter = seen(&web.site(), &visitor, &id)?.id;
+    let SpanCorrectionRequest { register, from, until, to, by, preview, why } = asked;
+    let change = match (to, by) {
+        (Some(to), None) => SpanChange::To(to),
+        (None, Some(by)) => SpanChange::By(by),
+        (None, None) => SpanChange::AsRead,
+        (Some(_), Some(_)) => {
+            return Err(Problem::malformed(
+                "a span is corrected `to` a figure or `by` one, not both",
+            ));
         }
-    })?;
-    Ok((StatusCode::CREATED, Json(Event::of_correction(made))))
+    };
+    let span = from.timestamp_millis()..until.timestamp_millis();
+    let who = visitor.user.name.to_string();
+    let span = Box::new(NewSpan { meter, register, span, change, preview, who, why });
+    let made = web.wish(|reply| Wish::CorrectSpan { span, reply }).await?.map_err(refused)?;
+    Ok(Json(SpanCorrectionBody {
+        made: !preview,
+        readings: made.readings,
+        first: made.first_ms.map(Time::of_ms),
+        last: made.last_ms.map(Time::of_ms),
+    }))
+}
+
+fn refused(NotTaken { code, why }: NotTaken) -> Problem {
+    let problem = Problem::new(Code::CorrectionRefused, why.clone()).with("why", &why);
+    match code {
+        Some(code) => problem.with("because", &code),
+        None => problem,
+    }
+}
+
+/// What holds instead of the readings of a span. Without `to` and `by` it is what was read.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SpanCorrectionRequest {
+    /// `energy`, `flow_temperature`.
+    #[schema(value_type = String)]
+    register: Register,
+    #[schema(value_type = String, format = DateTime)]
+    from: DateTime<Utc>,
+    /// The instant that is not in it any more.
+    #[schema(value_type = String, format = DateTime)]
+    until: DateTime<Utc>,
+    /// Each reading shows this: `21.5`, or with its unit.
+    #[serde(default)]
+    to: Option<String>,
+    /// Each reading is more by this; less with a minus.
+    #[serde(default)]
+    by: Option<String>,
+    /// Nothing is done: it is said which readings it would be.
+    #[serde(default)]
+    preview: bool,
+    /// For whoever asks later; 500 bytes at most.
+    #[serde(default)]
+    why: String,
+}
+
+/// Which readings have another figure by it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SpanCorrection)]
+pub(crate) struct SpanCorrectionBody {
+    /// Whether it is done, or was a preview.
+    made: bool,
+    /// How many.
+    readings: usize,
+    first: Option<Time>,
+    last: Option<Time>,
 }
 
 /// What holds instead of a reading.
@@ -86,8 +156,12 @@ pub(crate) struct Events {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MeterEvent)]
 pub(crate) struct Event {
-    /// When the new figure was read; of a correction, when the reading was.
+    /// When the new figure was read; of a correction, when the reading was, or the first of them.
     at: Time,
+    /// Of a correction of several readings: when the last of them was.
+    until: Option<Time>,
+    /// How many readings were corrected at once.
+    readings: u32,
     /// `rollover`, `reset`, `swap`, `unit`, `correction`.
     kind: &'static str,
     #[schema(value_type = String)]
@@ -117,8 +191,21 @@ impl Events {
             let breaks = store.counter_breaks(meter, &point.register, &ALWAYS)?;
             events.extend(breaks.into_iter().map(|it| Event::of_break(register.clone(), it)));
         }
-        let corrections = store.corrections(meter, &ALWAYS)?;
-        events.extend(corrections.into_iter().map(Event::of_correction));
+        let mut corrections = store.corrections(meter, &ALWAYS)?;
+        // What was corrected at once is told as one thing, with the figures of its first reading.
+        corrections.sort_by(|a, b| (a.made_ms, &a.who, &a.why).cmp(&(b.made_ms, &b.who, &b.why)));
+        let at_once = corrections.chunk_by(|a, b| {
+            (a.made_ms, &a.who, &a.why, &a.register) == (b.made_ms, &b.who, &b.why, &b.register)
+        });
+        events.extend(at_once.filter_map(|all| {
+            let first = all.iter().min_by_key(|it| it.at_ms)?;
+            let last = all.iter().map(|it| it.at_ms).max().filter(|last| *last > first.at_ms);
+            Some(Event {
+                until: last.map(Time::of_ms),
+                readings: u32::try_from(all.len()).unwrap_or(u32::MAX),
+                ..Event::of_correction(first.clone())
+            })
+        }));
         // Of one instant the one that was made last comes first.
         events.sort_by_key(|it| std::cmp::Reverse((it.at, it.made)));
         events.truncate(MOST);
@@ -130,6 +217,8 @@ impl Event {
     fn of_break(register: String, it: CounterBreak) -> Self {
         Self {
             at: Time::of_ms(it.at_ms),
+            until: None,
+            readings: 0,
             kind: it.kind.as_str(),
             register,
             old: Some(Amount::of(it.old)),
@@ -146,6 +235,8 @@ impl Event {
     fn of_correction(it: Correction) -> Self {
         Self {
             at: Time::of_ms(it.at_ms),
+            until: None,
+            readings: 1,
             kind: "correction",
             register: it.register.to_string(),
             old: it.old.and_then(Result::ok).map(Amount::of),

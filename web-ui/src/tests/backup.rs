@@ -17,7 +17,8 @@ pub(super) fn made(passphrase: &str) -> Result<BackupMade, NotBackedUp> {
     file.write_all(text.as_bytes()).unwrap();
     // Wherever it stands: it is read from its beginning.
     file.seek(std::io::SeekFrom::Start(7)).unwrap();
-    Ok(BackupMade { file, bytes: u64::try_from(text.len()).unwrap() })
+    let left_out = vec!["monday.backup".to_owned()];
+    Ok(BackupMade { file, bytes: u64::try_from(text.len()).unwrap(), left_out })
 }
 
 /// What the newest has come to.
@@ -51,6 +52,7 @@ async fn an_owner_takes_a_backup_home() {
     assert_eq!((begun.said(), &begun.json()["who"]), ("200".into(), &json!("a owner")));
     let ready = outcome(&gateway, &owner).await;
     assert_eq!((&ready["state"], &ready["bytes"]), (&json!("ready"), &json!(1_900_000)));
+    assert_eq!(ready["left_out"], json!(["monday.backup"]));
     for _ in 0..2 {
         let file = gateway.get("/backup/file", &owner).await;
         assert_eq!(file.headers["content-length"], "1900000");

@@ -102,3 +102,65 @@ pub(super) async fn corrected(
     let made = writer.correct(wanted).await;
     made.map_err(|error| NotTaken { code: error.code(), why: error.to_string() })
 }
+
+/// As the daemon does.
+pub(super) async fn span_corrected(
+    writer: &store::Writer,
+    span: NewSpan,
+) -> Result<store::SpanCorrected, NotTaken> {
+    let NewSpan { meter, register, span, change, preview, who, why } = span;
+    let litres = |text: String| Quantity::from_decimal(&text, Unit::Litre).unwrap();
+    let change = match change {
+        SpanChange::To(figure) => store::Change::To(litres(figure)),
+        SpanChange::By(figure) => store::Change::By(litres(figure)),
+        SpanChange::AsRead => store::Change::AsRead,
+    };
+    let wanted = store::SpanCorrection { meter, register, span, change, who, why };
+    let made = writer.correct_span(wanted, preview).await;
+    made.map_err(|error| NotTaken { code: error.code(), why: error.to_string() })
+}
+
+#[tokio::test]
+async fn a_span_is_looked_at_corrected_and_put_back() {
+    let gateway = with_two_devices().await;
+    let installer = gateway.visitor(Role::Installer).await;
+    let path = format!("/meters/{WATER}/corrections/span");
+    let asked = |more: Value| {
+        let mut body = json!({
+            "register": "volume",
+            "from": "2026-11-20T23:00:00Z",
+            "until": "2026-11-21T00:00:00Z",
+            "why": "the wrong meter was read",
+        });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let values = async || -> Vec<String> {
+        let readings = format!(
+            "/meters/{WATER}/readings?register=volume&from=2026-11-20T23:00:00Z&until=2026-11-21T00:00:00Z"
+        );
+        let readings = gateway.get(&readings, &installer).await.json();
+        let all = readings["readings"].as_array().unwrap().iter();
+        all.map(|it| it["value"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let look = gateway.post(&path, &installer, asked(json!({"by": "-90", "preview": true}))).await;
+    let told = look.json();
+    assert_eq!((&told["made"], &told["readings"]), (&json!(false), &json!(2)), "{told}");
+    assert_eq!(values().await, ["99998", "99990"]);
+    let made = gateway.post(&path, &installer, asked(json!({"by": "-90"}))).await.json();
+    assert_eq!((&made["made"], &made["readings"]), (&json!(true), &json!(2)), "{made}");
+    assert_eq!(values().await, ["99908", "99900"]);
+    let events = gateway.get(&format!("/meters/{WATER}/events"), &installer).await.json();
+    let of_it: Vec<&Value> = events["events"].as_array().unwrap().iter().collect();
+    let of_it: Vec<_> = of_it.into_iter().filter(|it| it["kind"] == "correction").collect();
+    assert_eq!(of_it.len(), 1, "one thing: {events}");
+    assert_eq!((&of_it[0]["readings"], &of_it[0]["until"]), (&json!(2), &made["last"]));
+    let back = gateway.post(&path, &installer, asked(json!({}))).await.json();
+    assert_eq!(back["readings"], 2, "{back}");
+    assert_eq!(values().await, ["99998", "99990"]);
+
+    let both = gateway.post(&path, &installer, asked(json!({"by": "1", "to": "1"}))).await;
+    assert_eq!(both.said(), "400 malformed");
+    let unsaid = gateway.post(&path, &installer, asked(json!({"by": "1", "why": ""}))).await;
+    assert_eq!(unsaid.said(), "422 correction_refused");
+}

@@ -252,6 +252,9 @@ async fn daemon(
             Wish::Correct { figure, reply } => {
                 let _ = reply.send(events::corrected(&writer, *figure).await);
             }
+            Wish::CorrectSpan { span, reply } => {
+                let _ = reply.send(events::span_corrected(&writer, *span).await);
+            }
             Wish::Keys { order, reply } => {
                 let _ = reply.send(keys_kept(&order));
             }

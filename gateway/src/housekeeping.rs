@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::DateTime;
 use ed25519_dalek::{Signer as _, SigningKey};
 use metering::{Clock, Moment, Trust};
 use store::{Core, Retention, Sign, Writer};
@@ -72,6 +73,7 @@ impl Housekeeping {
             self.board.change(|status| status.trust = now.trust);
             self.disk().await;
             self.stamp().await;
+            self.tell_damage(now).await;
             // Not at the first tick: a start has better things to do.
             if tick % FLOOR == 1 {
                 self.save_floor(now).await;
@@ -143,6 +145,19 @@ impl Housekeeping {
         }
     }
 
+    /// What was damaged of late is on the pages.
+    async fn tell_damage(&self, now: Moment) {
+        match self.core.damages_since(now.wall_ms().saturating_sub(TOLD_MS)).await {
+            Ok(damaged) => {
+                let dated =
+                    |(at_ms, sentence)| Some((DateTime::from_timestamp_millis(at_ms)?, sentence));
+                let damaged: Vec<_> = damaged.into_iter().filter_map(dated).collect();
+                self.board.change(|status| status.store.damaged = damaged);
+            }
+            Err(error) => failed("what is damaged is not known", &error),
+        }
+    }
+
     async fn pack(&self) {
         if let Err(error) = self.writer.pack().await {
             failed("readings are not packed", &error);
@@ -171,6 +186,9 @@ impl Housekeeping {
         }
     }
 }
+
+/// Damage is told for thirty days: somebody may come once a month.
+const TOLD_MS: i64 = 30 * 86_400_000;
 
 fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
     tracing::error!(error, "{what}");

@@ -467,6 +467,9 @@ pub struct StoreStatus {
     pub disk_size: u64,
     /// What is wrong with it, as one English sentence; `None` if all is well.
     pub trouble: Option<String>,
+    /// What was found damaged of late, and what became of it: when, and one English sentence each, the newest
+    /// first.
+    pub damaged: Vec<(DateTime<Utc>, String)>,
 }
 
 /// Where the sync to the cloud stands.

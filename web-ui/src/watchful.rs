@@ -27,8 +27,8 @@ pub(crate) struct Sentence {
 /// Something to look at.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
-    /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`,
-    /// `cloud`, `claim_open`.
+    /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`,
+    /// `battery_low`, `clock`, `cloud`, `claim_open`.
     pub(crate) code: &'static str,
     pub(crate) params: BTreeMap<&'static str, String>,
     /// The meter it is about.
@@ -154,7 +154,15 @@ fn gateway(site: &Site, status: &Status) -> impl Iterator<Item = Notice> {
     let fills = used >= status.store.disk_size / 100 * ALARM_PERCENT && free_mib < ROOM_ENOUGH_MIB;
     let full = status.store.disk_size > 0 && (fills || free_mib < LEAST_FREE_MIB);
     let disk = full.then(|| notice("disk_full", [("free_mib", free_mib.to_string())]));
-    config.chain(profiles).chain(buses).chain(store).chain(disk)
+    config.chain(profiles).chain(buses).chain(store).chain(damaged(status)).chain(disk)
+}
+
+/// Of what was found damaged the newest; what there is more of it is counted.
+fn damaged(status: &Status) -> Option<Notice> {
+    let (at, newest) = status.store.damaged.first()?;
+    let more = (status.store.damaged.len() - 1).to_string();
+    let params = [("damage", newest.clone()), ("more", more)];
+    Some(Notice { since: Some(Time(*at)), ..notice("damaged", params) })
 }
 
 /// A month of a large building's readings.

@@ -257,6 +257,18 @@ impl Core {
         self.ask("read the ledger", chain_len).await
     }
 
+    /// What was found damaged from `since_ms` on, with its time; the newest first, at most twenty.
+    pub async fn damages_since(&self, since_ms: i64) -> Result<Vec<(i64, String)>, StoreError> {
+        self.ask("read what was damaged", move |db| {
+            db.prepare_cached(
+                "SELECT at_ms, sentence FROM damage WHERE at_ms >= ?1 ORDER BY number DESC LIMIT 20",
+            )?
+            .query_map([since_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
+        })
+        .await
+    }
+
     /// What was found damaged, a sentence each, the newest first; the last hundred.
     pub async fn damages(&self) -> Result<Vec<String>, StoreError> {
         self.ask("read what was damaged", |db| {

@@ -283,13 +283,16 @@ fn as_read<T>(
     Ok(all)
 }
 
+/// Days, and the quarter hours in each.
+type Days = Vec<(Range<i64>, BTreeSet<i64>)>;
+
 /// The days that are counted again, each with the quarter hours in it, of each series.
 fn days_of<'a>(
     store: &Snapshot<'_>,
     point: &HashMap<u32, &'a std::sync::Arc<SeriesInfo>>,
     changed: &[Changed],
-) -> Vec<(&'a SeriesInfo, Vec<(Range<i64>, BTreeSet<i64>)>)> {
-    let mut all: BTreeMap<u32, Vec<(Range<i64>, BTreeSet<i64>)>> = BTreeMap::new();
+) -> Vec<(&'a SeriesInfo, Days)> {
+    let mut all: BTreeMap<u32, Days> = BTreeMap::new();
     for it in changed {
         let days = all.entry(it.series).or_default();
         let quarter = store.civil.period(Step::Quarter, it.at_ms).start;

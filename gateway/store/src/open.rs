@@ -132,12 +132,12 @@ pub(crate) fn open(
 
     let alive = state.hot.progress.values().filter_map(|it| it.live_at).max();
     let waiting = Waiting::read(&core)?;
-    let wanted = Wanted::read(&core)?;
-    let watch = Watch::begin(&core, now, alive, &waiting).or_else(full_is_no_reason)?;
     let report = OpenReport { head: state.head, recovered, damaged };
     let mut engine = Engine {
         dir: dir.to_owned(),
         clock,
+        wanted: Wanted::read(&core)?,
+        watch: Watch::begin(&core, now, alive, &waiting).or_else(full_is_no_reason)?,
         core,
         rollup,
         raws: std::collections::BTreeMap::new(),
@@ -153,18 +153,23 @@ pub(crate) fn open(
         away: false,
         unopened: None,
         lock: Some(lock),
-        watch,
         waiting,
         telegrams: Telegrams::default(),
-        wanted,
         pretended_full: None,
     };
-    report.damaged.iter().for_each(|damage| engine.report(damage));
-    for month in report.damaged.iter().filter_map(|damage| damage.file.parse::<Month>().ok()) {
-        engine.want(None, month.span());
+    begin(&mut engine, &report, counted);
+    Ok((engine, report))
+}
+
+/// What was found is written down and wanted again, and what was corrected is counted.
+fn begin(engine: &mut Engine, report: &OpenReport, counted: u64) {
+    for damage in &report.damaged {
+        engine.report(damage);
+        if let Ok(month) = damage.file.parse::<Month>() {
+            engine.want(None, month.span());
+        }
     }
     engine.count_corrections_after(counted);
-    Ok((engine, report))
 }
 
 /// A full disk costs the cause of an outage, and keeps no store from being opened.

@@ -22,7 +22,7 @@ use crate::rollup::{Answers, Row, Tally, clamped};
 use crate::spool;
 use crate::state::State;
 use crate::tables;
-use crate::tallied::Kept;
+use crate::tallied::{self, Kept};
 use crate::tally_file::{Index, Source};
 use crate::walk::naming;
 

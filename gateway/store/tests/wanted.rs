@@ -64,7 +64,8 @@ async fn a_damaged_block_is_filled_from_the_meters_memory_and_counted_once() {
 
     let db = rusqlite::Connection::open(dir.path().join("raw-2026-03.db")).unwrap();
     let one = "UPDATE block SET crc32c = crc32c + 1
-                WHERE id = (SELECT id FROM block ORDER BY id LIMIT 1 OFFSET 30)";
+                WHERE id = (SELECT id FROM block ORDER BY id LIMIT 1
+                            OFFSET (SELECT COUNT(*) / 2 FROM block))";
     assert_eq!(db.execute(one, []).unwrap(), 1);
     drop(db);
     let damages = store.writer().scrub_all().await.unwrap();

@@ -519,6 +519,7 @@ fn status_of_a_good_day() -> Status {
             disk_free: 20 << 30,
             disk_size: 32 << 30,
             trouble: None,
+            damaged: Vec::new(),
         },
         sync: None,
         batteries: BTreeMap::new(),

@@ -323,6 +323,8 @@ export interface Backup {
   bytes: number | null;
   /** How many are free then. */
   free: number | null;
+  /** What is not in it, because it is a backup itself: names in the state directory. */
+  left_out: string[];
   /** Of one that failed for want of room: how many bytes are needed. */
   needed: number | null;
   /** `none`, `making`, `ready`, `failed`. */
@@ -1052,7 +1054,7 @@ export type MeterDetail = Meter & {
 
 /** One thing that happened to one register. */
 export interface MeterEvent {
-  /** When the new figure was read; of a correction, when the reading was. */
+  /** When the new figure was read; of a correction, when the reading was, or the first of them. */
   at: Time;
   /** `rollover`, `reset`, `swap`, `unit`, `correction`. */
   kind: string;
@@ -1064,7 +1066,11 @@ export interface MeterEvent {
   old_reason: string | null;
   /** Of the device that showed the old figure; empty if it does not tell. */
   old_serial: string;
+  /** How many readings were corrected at once. */
+  readings: number;
   register: string;
+  /** Of a correction of several readings: when the last of them was. */
+  until: Time | null;
   /** Of a correction: who made it, when and why. */
   who: string | null;
   why: string | null;
@@ -2359,4 +2365,14 @@ export interface WrongProfile {
   advice: string;
   file: string;
   line: number;
+}
+
+/** Which readings have another figure by it. */
+export interface SpanCorrection {
+  first: Time | null;
+  last: Time | null;
+  /** Whether it is done, or was a preview. */
+  made: boolean;
+  /** How many. */
+  readings: number;
 }

@@ -148,6 +148,14 @@ CREATE TABLE vendor_chain (
     position INTEGER PRIMARY KEY,  -- from 0, without a hole
     entry    BLOB    NOT NULL
 ) STRICT;
+CREATE TABLE wanted (
+    number   INTEGER PRIMARY KEY,
+    at_ms    INTEGER NOT NULL,  -- when it was found
+    meter    BLOB,              -- NULL: every meter
+    from_ms  INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL CHECK (until_ms > from_ms),
+    fetched  INTEGER NOT NULL DEFAULT 0  -- readings that are there again
+) STRICT;
 
 -- raw-YYYY-MM.db
 

@@ -18,8 +18,8 @@ use ledger::chain::Chain;
 use ledger::entry::{Contract, Fact};
 use ledger::note::{Note, Verifier};
 use metering::SiteId;
-use portfolio::config::{Config, GatewaysListener, PeopleListener};
-use portfolio::{Service, enrol_code};
+use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener};
+use portfolio::{Quota, Service, enrol_code};
 use store::testing::{self, FixedClock};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -341,6 +341,8 @@ fn portfolio_in(folder: &Path) -> Config {
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         probe: true,
         log_filter: String::new(),
     }

@@ -45,9 +45,10 @@ pub(super) fn back<T>(
 ) -> impl FnOnce(anyhow::Error) -> anyhow::Result<Option<T>> {
     |error| {
         let is_elsewhere = matches!(error.downcast_ref(), Some(StoreError::InUse { .. }));
-        match !is_elsewhere && restore::fall_back(&machine.state, &error)? {
-            true => Ok(None),
-            false => Err(error),
+        if !is_elsewhere && restore::fall_back(&machine.state, &error)? {
+            Ok(None)
+        } else {
+            Err(error)
         }
     }
 }

@@ -164,3 +164,24 @@ async fn a_span_is_looked_at_corrected_and_put_back() {
     let unsaid = gateway.post(&path, &installer, asked(json!({"by": "1", "why": ""}))).await;
     assert_eq!(unsaid.said(), "422 correction_refused");
 }
+
+#[tokio::test]
+async fn what_was_damaged_is_named_to_whoever_may_inspect() {
+    let gateway = Gateway::new();
+    let sentence = "raw-2026-11.db was damaged (a page is gone); 7 readings were saved";
+    gateway.status.send_modify(|status| {
+        let at = "2026-11-20T12:00:00Z".parse().unwrap();
+        Arc::make_mut(status).store.damaged = vec![(at, sentence.to_owned()); 2];
+    });
+    for (role, named) in [(Role::Installer, true), (Role::Wall, false)] {
+        let visitor = gateway.visitor(role).await;
+        let overview = gateway.get("/overview", &visitor).await.json();
+        let told =
+            overview["look_at"].as_array().unwrap().iter().find(|it| it["code"] == "damaged");
+        assert_eq!(told.is_some(), named, "{role:?}: {overview}");
+        if let Some(told) = told {
+            assert_eq!(told["params"], json!({"damage": sentence, "more": "1"}));
+            assert_eq!(told["since"], "2026-11-20T12:00:00Z");
+        }
+    }
+}

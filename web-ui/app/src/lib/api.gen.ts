@@ -1069,7 +1069,6 @@ export interface MeterEvent {
   /** How many readings were corrected at once. */
   readings: number;
   register: string;
-  /** Of a correction of several readings: when the last of them was. */
   until: Time | null;
   /** Of a correction: who made it, when and why. */
   who: string | null;
@@ -1303,7 +1302,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`. */
+  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;
@@ -2066,6 +2065,33 @@ export interface Span {
   until: Time;
 }
 
+/** Which readings have another figure by it. */
+export interface SpanCorrection {
+  first: Time | null;
+  last: Time | null;
+  /** Whether it is done, or was a preview. */
+  made: boolean;
+  /** How many. */
+  readings: number;
+}
+
+/** What holds instead of the readings of a span. Without `to` and `by` it is what was read. */
+export interface SpanCorrectionRequest {
+  /** Each reading is more by this; less with a minus. */
+  by?: string | null;
+  from: string;
+  /** Nothing is done: it is said which readings it would be. */
+  preview?: boolean;
+  /** `energy`, `flow_temperature`. */
+  register: string;
+  /** Each reading shows this: `21.5`, or with its unit. */
+  to?: string | null;
+  /** The instant that is not in it any more. */
+  until: string;
+  /** For whoever asks later; 500 bytes at most. */
+  why?: string;
+}
+
 /** How the gateway is doing. */
 export interface Status {
   buses: Bus[];
@@ -2365,14 +2391,4 @@ export interface WrongProfile {
   advice: string;
   file: string;
   line: number;
-}
-
-/** Which readings have another figure by it. */
-export interface SpanCorrection {
-  first: Time | null;
-  last: Time | null;
-  /** Whether it is done, or was a preview. */
-  made: boolean;
-  /** How many. */
-  readings: number;
 }

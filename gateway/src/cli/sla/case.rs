@@ -2,6 +2,8 @@
 //!
 //! Keys that are not known are ignored, except in `policy`, where one would change what is owed.
 
+mod once;
+
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 
@@ -55,10 +57,14 @@ type Read<T> = Result<T, Refusal>;
 ///
 /// [`Refusal`] at the first thing that is wrong.
 pub(crate) fn read(text: &[u8]) -> Read<Named> {
-    let root = serde_json::from_slice(text).map_err(|error| Refusal {
-        code: "bad_json",
-        path: "$".to_owned(),
-        why: format!("this is not JSON: {error}"),
+    let root = once::read(text.trim_ascii_end()).map_err(|wrong| {
+        let (path, why) = match wrong {
+            once::Wrong::Json(error) => ("$".to_owned(), format!("this is not JSON: {error}")),
+            once::Wrong::Twice(path) => {
+                (path, "stands here a second time; leave one of the two out".to_owned())
+            }
+        };
+        Refusal { code: "bad_json", path, why }
     })?;
     of(&root)
 }

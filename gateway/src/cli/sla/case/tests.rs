@@ -36,6 +36,29 @@ fn check(pointer: &str, value: Value, code: &str, sentence: &str) {
 }
 
 #[test]
+fn what_stands_twice_is_refused_with_its_place() {
+    let good = lost().to_string();
+    assert!(read(good.as_bytes()).is_ok());
+    for (once, twice, path) in [
+        (r#""annual_ore":"#, r#""annual_ore":1,"annual_ore":"#, "$.fee.annual_ore"),
+        (r#""month":"#, r#""month":"2026-02","month":"#, "$.month"),
+        (r#""end":"2026-01-10"#, r#""end":null,"end":"2026-01-10"#, "$.outages[0].end"),
+    ] {
+        let case = good.replacen(once, twice, 1);
+        assert_ne!(case, good);
+        let refusal = read(case.as_bytes()).unwrap_err();
+        let expected = format!("{path}: stands here a second time; leave one of the two out");
+        assert_eq!((refusal.code, refusal.to_string()), ("bad_json", expected));
+    }
+    // Half a line, more than one value, and what is too deep are no JSON.
+    for text in ["", "{\"a\"", "{} {}", "NaN", &"[".repeat(1_000_000)] {
+        assert!(
+            read(text.as_bytes()).unwrap_err().to_string().starts_with("$: this is not JSON: ")
+        );
+    }
+}
+
+#[test]
 fn the_result_has_every_key_of_the_schema() {
     let Named { id, case } = of(&lost()).unwrap();
     let expected = json!({

@@ -40,5 +40,5 @@ pub use building::{Building, BuildingMeter};
 pub use enrol::{EnrolError, enrol};
 pub use identity::{Identity, IdentityError};
 pub use post::SyncError;
-pub use upload::{Pace, SyncStatus, Uploader};
+pub use upload::{Pace, Sent, SyncStatus, Uploader};
 pub use way::{Counted, InvalidProxy, NoWay, Proxy, Traffic, Way};

@@ -143,6 +143,17 @@ impl SyncError {
         secs.map(|secs| Duration::from_secs(secs.into()))
     }
 
+    /// The status of an answer that says that the fault is over there: of the portfolio, or of what stands
+    /// before it and has its certificate.
+    pub(crate) fn fault(&self) -> Option<u16> {
+        let status = match self {
+            Self::Refused(refusal) => refusal.status(),
+            Self::BusyOnTheWay { status, .. } | Self::NotPortfolio { status, .. } => *status,
+            _ => return None,
+        };
+        (500..600).contains(&status).then_some(status)
+    }
+
     /// Whether the portfolio itself spoke: then it is there, whatever it said.
     pub(crate) const fn is_contact(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::Ahead { .. } | Self::Parking { .. })

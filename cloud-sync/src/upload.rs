@@ -28,7 +28,7 @@ use sync_wire::{
     Accounts, Ack, Batch, Certificate, Gap, GapReason, Latest, Newest, Refusal, Renew, SyncReading,
     Wishes, limits, path,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -42,8 +42,11 @@ use crate::way::Way;
 
 mod aside;
 mod names;
+mod sent;
 
 use aside::Unread;
+pub use sent::Sent;
+use sent::Teller;
 
 /// Everything that the loop needs.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub struct Uploader {
     pub budget: watch::Receiver<Option<Budget>>,
     /// A word here begins the next round at once: somebody is looking.
     pub hurry: Arc<Notify>,
+    /// Whether the portfolio takes readings. What does not fit in is not told.
+    pub sent: mpsc::Sender<Sent>,
 }
 
 /// How often a gateway that has caught up sends what is new.
@@ -158,7 +163,8 @@ impl Uploader {
                 continue;
             };
 
-            let mut link = match Link::new(identity, self.way.clone()) {
+            let teller = Teller::new(Arc::clone(&self.clock), self.sent.clone());
+            let mut link = match Link::new(identity, self.way.clone(), teller) {
                 Ok(link) => link,
                 Err(error) => {
                     self.tell(Some(&error));
@@ -557,6 +563,7 @@ impl Uploader {
 struct Link {
     identity: Arc<Identity>,
     post: Post,
+    teller: Teller,
     /// Whether the building's names were told.
     named: bool,
     /// Series that were told since the last batch went through.
@@ -579,11 +586,12 @@ struct Link {
 }
 
 impl Link {
-    fn new(identity: Arc<Identity>, way: Way) -> Result<Self, SyncError> {
+    fn new(identity: Arc<Identity>, way: Way, teller: Teller) -> Result<Self, SyncError> {
         let post = Post::as_gateway(&identity, way)?;
         Ok(Self {
             identity,
             post,
+            teller,
             named: false,
             taught: BTreeSet::new(),
             reads_series: false,
@@ -596,13 +604,6 @@ impl Link {
             parked: Vec::new(),
             wishes: Wishes::default(),
         })
-    }
-
-    /// Posts what is answered with how far we are.
-    async fn acknowledged(&mut self, path: &str, message: Vec<u8>) -> Result<Ack, SyncError> {
-        let (ack, wishes) = self.post.post(path, message, Ack::read_with).await?;
-        self.wishes = wishes;
-        Ok(ack)
     }
 }
 

@@ -14,6 +14,8 @@
 //! opens the vendor's book; or that a ledger which was put back to an older state goes on over there in the
 //! place of the newer one.
 
+mod handed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use crate::cloud::{self, KnownAs};
 use crate::config::{Cloud, LineProfile};
 use crate::restart::Task;
 use crate::scribe::{CHECKPOINT_SETTING, COUNTERSIGNED_SETTING, NotWritten, Scribe};
+pub(crate) use handed::Handed;
 
 /// Shows the ledger, and keeps the vendor's book.
 #[derive(Debug)]
@@ -45,8 +48,8 @@ pub(crate) struct BookExchange {
     pub(crate) keeper: Option<BookKeeper>,
     /// What was wrong the last time, so that it is said once.
     pub(crate) said: Option<String>,
-    /// With so many entries all the documents that they name were given.
-    pub(crate) given: u64,
+    /// The documents that the portfolio was asked about under this identity.
+    pub(crate) handed: Handed,
 }
 
 impl Task for BookExchange {
@@ -174,6 +177,8 @@ impl BookExchange {
         let mut keeper = match self.keeper.take() {
             Some(keeper) if keeper.is_of(&identity) => keeper,
             _ => {
+                // It may be another portfolio.
+                self.handed = Handed::default();
                 let way = cloud::way(self.wanted.borrow().as_ref(), &self.traffic);
                 BookKeeper::new(identity, way)?
             }
@@ -257,21 +262,29 @@ impl BookExchange {
     /// Gives the portfolio the documents that entries name.
     async fn give(&mut self, keeper: &mut BookKeeper) -> Result<(), NotExchanged> {
         let len = self.core.chain_len().await?;
-        if self.given == len {
+        let now = self.scribe.clock.now().boottime;
+        if !self.handed.is_due(len, now) {
             return Ok(());
         }
         let Some(chain) = self.chain().await? else { return Ok(()) };
         for sha256 in crate::evidence::named(&chain) {
+            if !self.handed.lacks(&sha256, now) {
+                continue;
+            }
             let Some(document) = self.core.proof(sha256).await? else { continue };
             match keeper.give(sha256, &document).await {
                 // One that it does not take keeps no other from it.
                 Err(error @ SyncError::Refused(_)) => {
                     tracing::warn!(error = crate::chain(&error), "a document is not taken");
+                    self.handed.refused(sha256, now);
                 }
-                given => given?,
+                given => {
+                    given?;
+                    self.handed.has(sha256);
+                }
             }
         }
-        self.given = len;
+        self.handed.looked_at(len);
         Ok(())
     }
 
@@ -504,7 +517,7 @@ mod tests {
             traffic: Arc::default(),
             keeper: None,
             said: None,
-            given: 0,
+            handed: Handed::default(),
         };
         let entries = core.ledger(0).await.unwrap();
         let ledger = gateway.uuid().into_bytes();
@@ -547,7 +560,7 @@ mod tests {
         let (exclusion, status) = ("m1".to_owned(), case::Status::Accepted);
         let answer = Answer { exclusion, status, who: "Kari".to_owned(), why: "x".to_owned() };
         assert_eq!(as_said(Fact::Answer(answer)), None, "nobody accepts what they invoke");
-        let attempts = Attempts { through: 1, tried: Tried::default() };
+        let attempts = Attempts::new(1, Tried::default());
         assert_eq!(as_said(Fact::Attempts(attempts)), None);
     }
 }

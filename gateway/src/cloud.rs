@@ -18,7 +18,7 @@ use chrono::DateTime;
 use cloud_sync::{Budget, Building, BuildingMeter, Identity, Pace, Traffic, Uploader, Way};
 use metering::{Clock, GatewayId, Medium, SiteId};
 use store::{Core, Outbox, Readers};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use web_ui::{MonthTraffic, NotEnrolled, Site};
@@ -153,6 +153,8 @@ pub(crate) struct Upload {
     pub(crate) site: watch::Receiver<Arc<Site>>,
     pub(crate) status: watch::Sender<cloud_sync::SyncStatus>,
     pub(crate) budget: watch::Receiver<Option<Budget>>,
+    /// Whether the portfolio takes readings.
+    pub(crate) sent: mpsc::Sender<cloud_sync::Sent>,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -184,6 +186,7 @@ impl Task for Upload {
                 way: way(cloud.as_ref(), &self.parts.counters.sync),
                 budget: self.budget.clone(),
                 hurry: Arc::clone(&hurry),
+                sent: self.sent.clone(),
             };
             let proxy = |cloud: &Option<Cloud>| cloud.as_ref().and_then(|it| it.proxy.clone());
             let same_line = |now: &Option<Cloud>| {

@@ -54,6 +54,9 @@ pub(crate) fn file(
     month: &str,
 ) -> Result<Vec<u8>, NotMade> {
     let statement = Book::new(chain.entries()).statement(month)?;
+    if statement.until <= statement.case.period.time().from() {
+        return Err(NotMade::NotBegun(month.to_owned()));
+    }
     let entries: Vec<Vec<u8>> =
         chain.entries().iter().map(ledger::entry::Entry::to_bytes).collect();
     let ledger = segment(chain.ledger(), entries.iter().map(Vec::as_slice));
@@ -101,6 +104,9 @@ pub(crate) enum NotMade {
     /// The ledger has no statement of the month.
     #[error("{0}")]
     Refused(Refused),
+    /// The ledger says nothing of the month yet: what was not measured would be told as kept.
+    #[error("the ledger says nothing of {0} yet")]
+    NotBegun(String),
     /// The sheets cannot be written.
     #[error("{0}")]
     Sheet(NoPdf),

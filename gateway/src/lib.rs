@@ -41,6 +41,7 @@ mod evidence;
 mod housekeeping;
 mod housing;
 mod ingest;
+mod ingest_watch;
 pub mod keys;
 mod ledger_keys;
 mod listen;

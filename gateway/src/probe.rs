@@ -6,11 +6,11 @@
 //!                                  └─ else ───▶ Failed(stage) + what else could be reached
 //! ```
 //!
-//! A wired gateway asks every 20 s, a metered one every 60 s, each at a phase of its own; after a
-//! failure every 10 s until it is over. The connection is kept, and made anew for every tenth
-//! question and after every failure. A new one goes on with the keys of the one before, which costs
-//! half the bytes; after every failure, and for every 120th question, it begins from nothing, with both
-//! certificates.
+//! A wired gateway asks every 20 s, a metered one every 60 s, or as the configuration says, each at a
+//! phase of its own; after a failure every 10 s until it is over. The connection is kept, and made anew
+//! for every tenth question and after every failure. A new one goes on with the keys of the one before,
+//! which costs half the bytes; after every failure, and for every 120th question, it begins from nothing,
+//! with both certificates.
 //!
 //! **Never true:** that an attempt counts against the portfolio which could not have known the
 //! value: one that was acknowledged less than five minutes ago may be missing, and then there is
@@ -119,6 +119,8 @@ impl Probe {
         let url = identity.report_url(expected.reading.series, Some(expected.reading.at_ms));
         let mut stage = Stage::Name;
         let way = cloud::way(self.wanted.borrow().as_ref(), &self.traffic);
+        let agreed = self.wanted.borrow().as_ref().map(|cloud| cloud.report_timeout);
+        let time_out = agreed.unwrap_or(TIME_OUT);
         let Going { link, tls, .. } = going;
         let question = async {
             let (_, tls) = match tls {
@@ -127,7 +129,7 @@ impl Probe {
             };
             link::ask(link, &mut stage, tls, &way, &url).await
         };
-        let answer = time::timeout(TIME_OUT, question).await;
+        let answer = time::timeout(time_out, question).await;
         let outcome = match answer {
             Ok(Ok(reported)) => judge(reported, &expected),
             Ok(Err(failure)) => Some(Outcome::Failed(failure)),
@@ -143,10 +145,7 @@ impl Probe {
         if failed {
             return AFTER_FAILURE;
         }
-        let period = match cloud::line(self.wanted.borrow().as_ref()) {
-            LineProfile::Wired => Duration::from_secs(20),
-            LineProfile::Metered => Duration::from_mins(1),
-        };
+        let period = period(self.wanted.borrow().as_ref());
         until_phase(self.clock.now().wall_ms(), period, self.gateway)
     }
 
@@ -251,6 +250,15 @@ fn judge(reported: Option<Reported>, expected: &Expected) -> Option<Outcome> {
     }
 }
 
+/// How much lies between two questions while all is well.
+fn period(wanted: Option<&Cloud>) -> Duration {
+    let usual = match cloud::line(wanted) {
+        LineProfile::Wired => Duration::from_secs(20),
+        LineProfile::Metered => Duration::from_mins(1),
+    };
+    wanted.and_then(|cloud| cloud.probe_every).unwrap_or(usual)
+}
+
 /// How long until this gateway's turn in a period: they do not all ask at the same second.
 fn until_phase(wall_ms: i64, period: Duration, gateway: GatewayId) -> Duration {
     let period = i64::try_from(period.as_millis()).unwrap_or(i64::MAX);
@@ -261,7 +269,7 @@ fn until_phase(wall_ms: i64, period: Duration, gateway: GatewayId) -> Duration {
     Duration::from_millis(left.unsigned_abs())
 }
 
-/// The promise's own time-out for a report.
+/// The promise's own time-out for a report, where nothing else was agreed.
 const TIME_OUT: Duration = Duration::from_secs(10);
 
 /// How soon the promise has acknowledged data readable.

@@ -23,7 +23,7 @@ use ledger::chain::{Broken, Chain, rotation};
 use ledger::entry::{Attempts, Entry, Fact, NewKey, Open};
 use ledger::note::{Checkpoint, Note};
 use ledger::settlement::ClaimState;
-use ledger::{Attempt, Month, Tier, Tried};
+use ledger::{Attempt, Channel, Month, Tier, Tried};
 use metering::{Clock, GatewayId, Trust};
 use sha2::{Digest as _, Sha256};
 use store::{AttemptRow, Core, LEDGER_BEHIND, StoreError};
@@ -187,15 +187,20 @@ impl Scribe {
             let through = Book::new(chain.entries()).kept_through();
             let rows = self.core.attempts_after(through, MOST_ATTEMPTS).await?;
             let Some((last, _)) = rows.last() else { break };
-            let attempt = |(_, row): &(u64, AttemptRow)| Attempt::from_bytes(&row.body);
-            let tried = Tried::new(rows.iter().filter_map(attempt));
-            self.append(&mut chain, Fact::Attempts(Attempts { through: *last, tried })).await?;
+            let of = |wanted: Channel| {
+                let read = |(_, row): &(u64, AttemptRow)| Attempt::of_channel(&row.body);
+                let of_it = rows.iter().filter_map(read).filter(move |(it, _)| *it == wanted);
+                Tried::new(of_it.map(|(_, attempt)| attempt))
+            };
+            let (through, tried, ingest) = (*last, of(Channel::Report), of(Channel::Ingest));
+            let hour = Attempts { through, tried, ingest };
+            self.append(&mut chain, Fact::Attempts(hour)).await?;
         }
         if self.nothing_more(&chain) {
             // Nothing was tried up to now: that too has to be in the ledger for a month to be whole.
             let through = Book::new(chain.entries()).kept_through();
             let tried = Tried::default();
-            self.append(&mut chain, Fact::Attempts(Attempts { through, tried })).await?;
+            self.append(&mut chain, Fact::Attempts(Attempts::new(through, tried))).await?;
         }
         for statement in self.due(&chain) {
             self.append(&mut chain, Fact::Statement(statement.stated())).await?;
@@ -205,6 +210,20 @@ impl Scribe {
         let before = self.clock.now().wall_ms() - KEEP_ATTEMPTS_MS;
         let through = Book::new(chain.entries()).kept_through();
         self.core.forget_attempts(through, before).await?;
+        self.clear_up().await?;
+        Ok(())
+    }
+
+    /// Throws away documents that nothing names any more, once a day. While there may be more of the
+    /// ledger than is here nobody comes here: what it names would be among them.
+    async fn clear_up(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if now.wall.hour() == CLEARED_AT_HOUR {
+            let gone = self.core.collect_proofs(now.wall_ms()).await?;
+            if gone > 0 {
+                tracing::info!(gone, "documents that nothing names were thrown away");
+            }
+        }
         Ok(())
     }
 
@@ -414,6 +433,9 @@ const MOST_ATTEMPTS: u32 = 10_000;
 
 /// Statements are made at this hour of the first day, when nothing is missing any more.
 const MADE_AT_HOUR: u32 = 6;
+
+/// In the middle of the night of Europe, UTC.
+const CLEARED_AT_HOUR: u32 = 1;
 
 /// A notice may be given within ten years at the most, and a month that old is nobody's business on
 /// the first page: half a year is.

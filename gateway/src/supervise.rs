@@ -33,7 +33,7 @@ use crate::backup::Backups;
 use crate::batteries::{Batteries, BatteryWatch};
 use crate::bms::Bms;
 use crate::board::Board;
-use crate::books::BookExchange;
+use crate::books::{BookExchange, Handed};
 use crate::buses::{self, Buses};
 use crate::clock::{SystemClock, TrustWatch};
 use crate::cloud::{self, CloudParts};
@@ -339,7 +339,7 @@ impl Daemon {
             traffic: Arc::clone(&cloud.counters.sync),
             keeper: None,
             said: None,
-            given: 0,
+            handed: Handed::default(),
         };
         background(exchange, shutdown);
         let batteries = Batteries::new(board.clone(), core.clone(), Arc::clone(&clock) as _)

@@ -22,7 +22,7 @@ use portfolio::config::{Config, GatewaysListener, LimitsConfig, PeopleListener};
 use portfolio::{Quota, Service, SystemClock, enrol_code};
 use store::{Imported, Kind, Options, Store};
 use sync_wire::{Batch, SyncReading, limits};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -161,6 +161,7 @@ async fn spec_day() -> (u64, usize) {
         way: way.clone(),
         budget: watch::Sender::new(None).subscribe(),
         hurry: Arc::clone(&hurry),
+        sent: mpsc::channel(1).0,
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(uploader.run(shutdown.clone()));

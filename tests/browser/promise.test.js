@@ -27,12 +27,20 @@ test('a contract is entered, and has tiers of its own', { skip }, async () => {
   await page.getByRole('button', { name: 'Skriv i regnskapet' }).click();
   await page.getByRole('status').filter({ hasText: 'Spørsmålet ble ikke forstått' }).waitFor();
   await page.getByLabel('Merverdiavgift i prosent').fill('25');
+  await page.getByText('Slik leses avtalen der den tier').click();
+  await page
+    .getByLabel('Nye data avvises mens rapporter virker')
+    .selectOption({ label: 'teller som nede' });
   await page.getByRole('button', { name: 'Skriv i regnskapet' }).click();
   await page.getByText('Fjord Energidata AS lover Bakken borettslag oppetid').waitFor();
 
   const { contract } = await api(page, '/sla');
   assert.deepEqual([contract.annual, contract.vat], ['12000.50', '25.0']);
   assert.deepEqual(contract.tiers[0], { below: '99.90', credit: 10 });
+  const { agreed } = await api(page, '/sla');
+  assert.equal(agreed.policy.ingest_outage, 'counted');
+  // What is read otherwise than is usual stands with the contract.
+  await page.getByText('teller som nede', { exact: true }).waitFor();
   const { uptime } = await api(page, '/cloud');
   assert.equal(uptime.limits[0].below, '99.9', 'the page of the cloud knows it too');
   assert.deepEqual(wrong, []);

@@ -113,6 +113,8 @@ struct AgreedReading {
     link: Option<String>,
     /// `any_site`, `weighted`
     many_sites_one_fee: Option<String>,
+    /// `not_counted`, `counted`
+    ingest_outage: Option<String>,
 }
 
 fn oslo() -> String {
@@ -190,6 +192,7 @@ impl Agreement {
                 )?,
                 line: word("link", read.link)?,
                 many_sites_one_fee: word("many_sites_one_fee", read.many_sites_one_fee)?,
+                ingest_outage: word("ingest_outage", read.ingest_outage)?,
             },
             terms,
         })
@@ -256,6 +259,7 @@ impl Agreement {
                 credit_without_next_bill: Some(before.credit_without_next_bill.to_string()),
                 link: Some(before.line.to_string()),
                 many_sites_one_fee: Some(before.many_sites_one_fee.to_string()),
+                ingest_outage: Some(before.ingest_outage.to_string()),
             },
             tier: terms.tiers.limits().iter().map(tier).collect(),
             liability_cap: terms.cap.map(sum),
@@ -308,6 +312,8 @@ const MOST_NAME: usize = 200;
 
 #[cfg(test)]
 mod tests {
+    use ledger::entry::IngestOutage;
+
     use super::*;
 
     #[test]
@@ -315,7 +321,11 @@ mod tests {
         let own = Contract {
             start: NaiveDate::from_ymd_opt(2026, 11, 1),
             terms: Terms { cap: Ore::new(1_200_050), claim_days: 60, ..Terms::default() },
-            before: BeforeCase { line: ledger::entry::Link::Metered, ..BeforeCase::default() },
+            before: BeforeCase {
+                line: ledger::entry::Link::Metered,
+                ingest_outage: IngestOutage::Counted,
+                ..BeforeCase::default()
+            },
             ..Contract::new("4711", "Bakken", "Fjord AS", Ore::new(358_801).unwrap())
         };
         assert_eq!(Agreement::of(&own).contract(), Ok(own));

@@ -193,7 +193,7 @@ impl<R: Repository> Ledgers<R> {
     ) -> Result<(), NotSaid> {
         let through = attempts.last().map_or(0, |last| last.at.unsigned_abs());
         let tried = Tried::new(attempts);
-        self.say(gateway, Fact::Attempts(Attempts { through, tried })).await.map(drop)
+        self.say(gateway, Fact::Attempts(Attempts::new(through, tried))).await.map(drop)
     }
 
     /// The gateway's ledger, as far as it is here.

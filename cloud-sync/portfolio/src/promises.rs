@@ -555,7 +555,7 @@ mod tests {
             Fact::Open(Open { ledger: [7; 16], key: [3; 32] }),
             Fact::Contract(contract),
             Fact::Claim(Claimed { month, claim, who, proofs: Vec::new() }),
-            Fact::Attempts(Attempts { through: 1, tried: Tried::default() }),
+            Fact::Attempts(Attempts::new(1, Tried::default())),
         ];
         let entries: Vec<Vec<u8>> = (1..)
             .zip(facts)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono_tz::Europe::Oslo;
-use cloud_sync::{BookKeeper, Seen, Shown, Way};
+use cloud_sync::{BookKeeper, Seen, Shown, Way, enrol};
 use ed25519_dalek::SigningKey;
 use ledger::book::Book;
 use ledger::case::{Claim, Ore};
@@ -22,6 +22,7 @@ use crate::people::Browser;
 use crate::support::{Cloud, Gateway, SOON, gateway_id, on_both_databases};
 
 on_both_databases! {
+    several_sites_on_one_fee_are_told_as_one_line,
     the_books_change_hands_and_the_vendor_answers,
     the_vendors_own_probe_fills_its_book,
 }
@@ -50,8 +51,8 @@ fn ledger(gateway: GatewayId, now: i64) -> (String, Vec<Vec<u8>>) {
     let facts = [
         Fact::Open(Open { ledger: gateway.uuid().into_bytes(), key }),
         Fact::Contract(Contract::new("4711", "Bakken", "Fjord AS", Ore::new(1_200_000).unwrap())),
-        Fact::Attempts(Attempts { through: 900, tried }),
-        Fact::Attempts(Attempts { through: 900, tried: Tried::default() }),
+        Fact::Attempts(Attempts::new(900, tried)),
+        Fact::Attempts(Attempts::new(900, Tried::default())),
         Fact::Claim(Claimed {
             month: month.clone(),
             claim,
@@ -164,6 +165,85 @@ async fn the_books_change_hands_and_the_vendor_answers(cloud: Cloud) {
     let own = keeper.own(2).await.unwrap();
     assert_eq!((own.have, own.entries.as_slice()), (5, &entries[2..]));
     assert!(own.checkpoint.is_some());
+}
+
+/// A ledger of the running month in which the reports of these seconds of it could not be had.
+fn running(
+    gateway: GatewayId,
+    now: i64,
+    line: &str,
+    down: &[(i64, i64)],
+) -> (String, Vec<Vec<u8>>) {
+    let month = Month::of(now, Oslo).unwrap();
+    let start = month.span().start;
+    let attempt = |at: i64| {
+        let is_down = down.iter().any(|it| (it.0..it.1).contains(&(at - start)));
+        let failed = Outcome::Failed(Failure::Status(503));
+        let outcome = if is_down { failed } else { Outcome::Success };
+        let references = References { asked: 3, answered: 3, link_down: false };
+        let age = u32::try_from(at - start).ok();
+        Attempt { at, outcome, references, clock_trusted: true, age }
+    };
+    let tried = Tried::new((start..start + 3_600).step_by(20).map(attempt));
+    let key = key().verifying_key().to_bytes();
+    let facts = [
+        Fact::Open(Open { ledger: gateway.uuid().into_bytes(), key }),
+        Fact::Contract(Contract::new(
+            line,
+            "Tunet borettslag",
+            "Fjord AS",
+            Ore::new(1_200_000).unwrap(),
+        )),
+        Fact::Attempts(Attempts::new(180, tried)),
+    ];
+    let entries = (1..).zip(facts).map(|(seq, fact)| {
+        let at_ms = 1_000 * (start + 3_600);
+        Entry { seq, at_ms, fact }.to_bytes()
+    });
+    (month.to_string(), entries.collect())
+}
+
+async fn several_sites_on_one_fee_are_told_as_one_line(cloud: Cloud) {
+    let now = cloud.clock.now().wall.timestamp();
+    let mut month = String::new();
+    // The name of one is that of the other with more behind it; the third pays for itself.
+    for (name, line, down) in [
+        ("Tunet", "4711", vec![(600, 1_000)]),
+        ("Tunet: nord", "4711", vec![(900, 1_200), (2_000, 2_400)]),
+        ("Tunet: sør", "4712", vec![(2_000, 3_000)]),
+    ] {
+        let gateway = gateway_id();
+        let (code, way) = (cloud.code(name).await, Way::default());
+        let identity = enrol(&cloud.url(), &code, gateway, &*cloud.clock, &way).await.unwrap();
+        let mut keeper = BookKeeper::new(Arc::new(identity), way).unwrap();
+        let (of, entries) = running(gateway, now, line, &down);
+        let checkpoint = Some(checkpoint(gateway, &entries));
+        let shown = Shown { from: 0, entries, checkpoint, have: 0 };
+        assert_eq!(keeper.exchange(shown).await.unwrap().have, 3);
+        month = of;
+    }
+
+    let mut browser = owner(&cloud).await;
+    let promises: Value = serde_json::from_str(&browser.get("/promises").await).unwrap();
+    let page = async |browser: &mut Browser, name: &str| -> Value {
+        let promises = promises.as_array().unwrap();
+        let promise = promises.iter().find(|it| it["name"] == name).unwrap();
+        let site = promise["site"].as_str().unwrap();
+        let page = browser.get(&format!("/sites/{site}/promise?month={month}")).await;
+        serde_json::from_str(&page).unwrap()
+    };
+    let both = page(&mut browser, "Tunet").await["together"].take();
+    assert_eq!((&both["rule"], &both["counted_s"]), (&"any_site".into(), &1_000.into()));
+    let outage = |at: usize| {
+        let outage = &both["outages"][at];
+        (outage["counted_s"].as_i64().unwrap(), outage["sites"].to_string())
+    };
+    assert_eq!(outage(0), (600, r#"["Tunet","Tunet: nord"]"#.to_owned()));
+    assert_eq!(outage(1), (400, r#"["Tunet: nord"]"#.to_owned()));
+    let of_each = both["sites"].as_array().unwrap().iter().map(|it| &it["counted_s"]);
+    assert_eq!(of_each.collect::<Vec<_>>(), [&400, &700]);
+    assert_eq!(page(&mut browser, "Tunet: nord").await["together"], both, "it is one line");
+    assert_eq!(page(&mut browser, "Tunet: sør").await["together"], Value::Null);
 }
 
 async fn the_vendors_own_probe_fills_its_book(mut cloud: Cloud) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::support::{
     Cloud, Gateway, SOON, assert_same, copy_dir, everything, gateway_id, moment, on_both_databases,
 };
+use cloud_sync::Sent;
 use metering::{NoReading, Origin, PointId, Quality, Quantity, SiteId, Unit};
 use reqwest::StatusCode;
 use store::testing::{self, COLD, HEAT, MIDNIGHT_MS, known_day, reading, resolution};
@@ -453,11 +454,17 @@ async fn a_database_that_is_busy_sends_the_gateway_away_for_a_while() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let refusal = Refusal::read(&answer).unwrap();
     assert_eq!(refusal, Refusal::Busy { retry_after_secs: 10 });
-    held.execute_batch("ROLLBACK").unwrap();
 
+    // The gateway tells that its readings are refused, and then once that they are taken.
     let mut gateway = Gateway::new(Some(identity));
     gateway.run(&day.store);
+    let refused = timeout(SOON, gateway.answers.recv()).await.unwrap().unwrap();
+    assert_eq!(refused, Sent { at: refused.at, refused: Some(503) });
+    held.execute_batch("ROLLBACK").unwrap();
     gateway.caught_up(&day.store.outbox()).await;
+    let rest: Vec<_> = std::iter::from_fn(|| gateway.answers.try_recv().ok()).collect();
+    let taken = rest.iter().position(|it| it.refused.is_none()).unwrap();
+    assert_eq!(taken + 1, rest.len(), "{rest:?}");
     assert_same(&everything(&day.store.outbox()).await, &cloud, gateway.id);
     gateway.stop().await;
 }

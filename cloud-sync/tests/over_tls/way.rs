@@ -227,6 +227,9 @@ async fn whoever_is_busy_before_the_portfolio_is_believed_that_and_nothing_else(
         let sentence = status.last_error.unwrap();
         assert!(sentence.contains(expected), "{sentence}");
         assert_eq!((status.acked, status.parked), (0, 0));
+        // That it cannot take readings is the service's own word, and the only one of these.
+        let refused = gateway.answers.try_recv().ok().and_then(|it| it.refused);
+        assert_eq!(refused, expected.ends_with("503)").then_some(503));
         gateway.stop().await;
     }
 }

@@ -77,7 +77,7 @@ fn a_year() -> Vec<Vec<u8>> {
     let open = Fact::Open(Open { ledger: ID, key: [1; 32] });
     let hours = (start..end).step_by(3_600).zip(1_u64..).map(|(from, hour)| {
         let tried = Tried::new((from..from + 3_600).step_by(20).map(attempt));
-        (from + 3_600, Fact::Attempts(Attempts { through: 180 * hour, tried }))
+        (from + 3_600, Fact::Attempts(Attempts::new(180 * hour, tried)))
     });
     let facts = [(start, open), (start, Fact::Contract(contract()))].into_iter().chain(hours);
     let entries: Vec<Vec<u8>> = (1..)

@@ -227,7 +227,7 @@ pub fn account(attempts: &[Attempt], time: Range<i64>, settings: Settings) -> Ve
 /// Whether the wall clock was set between two attempts: it and the age of the boot disagree on what
 /// has passed. Where it was set back, the attempts of before and after lie between each other, and
 /// every pair of them disagrees.
-fn leaps(attempt: &Attempt, next: &Attempt) -> bool {
+pub(crate) fn leaps(attempt: &Attempt, next: &Attempt) -> bool {
     let (Some(before), Some(after)) = (attempt.age, next.age) else { return false };
     let (before, after) = (i64::from(before), i64::from(after));
     let passed = next.at - attempt.at;

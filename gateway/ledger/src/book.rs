@@ -8,8 +8,9 @@
 //!
 //! **Invariant:** nothing but the entries goes in. Who has the ledger has the statement, to the øre.
 
+mod refused;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
 use chrono::{Datelike as _, NaiveDate};
@@ -18,16 +19,20 @@ use sha2::{Digest as _, Sha256};
 use crate::canon::Pen;
 use crate::case::{Cap, Case, Down, Exclusion, Ground, NoticeRule, Ore, Status};
 use crate::entry::{
-    Answer, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Figures, Invoked, LateNotice,
-    Link, PartialMonth, Progress, Proof, RecoverySuccesses, SingleVantage, Stated, Step,
+    Answer, Attempts, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Figures,
+    IngestOutage, Invoked, LateNotice, Link, PartialMonth, Progress, Proof, RecoverySuccesses,
+    SingleVantage, Stated, Step,
 };
-use crate::interval::joined;
+use crate::ingest;
+use crate::interval::{cut, joined};
 use crate::month::{local_day, midnight};
 use crate::settlement::{Settlement, settle};
 use crate::{
     Attempt, Code, Failure, Interval, Month, Outcome, Period, Settings, Span, Terms, Tried,
     Unknown, account,
 };
+
+pub use refused::Refused;
 
 /// The entries of a ledger with what corrects them.
 #[derive(Clone, Debug)]
@@ -53,6 +58,9 @@ pub struct Statement {
     pub spans: Vec<Span>,
     /// Unknown time of the period by its reason, the longest first.
     pub unknown: Vec<Unknown>,
+    /// When new data was refused in the period, in order of time; among the outages only if the contract
+    /// counts it.
+    pub refused: Vec<Interval>,
     /// Up to when there are entries, in seconds UTC: before the period's end it is provisional.
     pub until: i64,
     /// The number of the last entry that it follows from.
@@ -103,72 +111,21 @@ impl Statement {
         self.until < self.case.period.time().until()
     }
 
+    /// For how many seconds new data was refused in the period.
+    pub fn refused_s(&self) -> i64 {
+        self.refused.iter().map(|it| it.seconds()).sum()
+    }
+
+    /// Whether new data that is refused is down by the contract.
+    pub fn counts_refused(&self) -> bool {
+        self.contract.before.ingest_outage == IngestOutage::Counted
+    }
+
     /// More than 5 % of the month is unknown.
     pub const fn is_incomplete(&self) -> bool {
         20 * self.settled.totals.unknown > self.settled.denominator
     }
 }
-
-/// Why there is no statement, or why something cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// No contract is in the ledger.
-    NoContract,
-    /// Not a month.
-    NoMonth(String),
-    /// No day of the month is covered.
-    NotCovered(String),
-    /// An exclusion of this name was invoked before.
-    Twice(String),
-    /// No exclusion of this name was invoked.
-    NoExclusion(String),
-    /// No notice was given for this month.
-    NoClaim(String),
-    /// It is on an invoice, and that is the end.
-    Credited(String),
-    /// No statement was told in this entry.
-    NotTold(u64),
-    /// A contract after another does not say when it begins.
-    NoStart,
-    /// A contract would begin on this day, within a month that another covers, or before it.
-    WithinMonth(NaiveDate),
-    /// There is no such entry.
-    NoEntry(u64),
-    /// This entry is of a kind that nothing can stand in for.
-    NotCorrected(u64),
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoContract => f.write_str("the ledger has no contract yet"),
-            Self::NoMonth(text) => write!(f, "`{text}` is not a month such as 2026-11"),
-            Self::NotCovered(month) => write!(f, "the contract covers no day of {month}"),
-            Self::Twice(id) => write!(f, "there is an exclusion `{id}` already; give another name"),
-            Self::NoExclusion(id) => write!(f, "there is no exclusion `{id}`"),
-            Self::NoClaim(month) => write!(f, "no notice was given for {month}"),
-            Self::Credited(month) => write!(f, "the credit of {month} is on an invoice already"),
-            Self::NotTold(seq) => write!(f, "entry {seq} of the ledger tells no statement"),
-            Self::NoStart => f.write_str(
-                "a contract is in force already; the new one needs `start`, the first of a month, \
-                 or the one in force is corrected first",
-            ),
-            Self::WithinMonth(start) => write!(
-                f,
-                "a contract cannot begin on {start} while another is in force: let it begin on the \
-                 first of a later month, or correct the one in force first"
-            ),
-            Self::NoEntry(seq) => write!(f, "the ledger has no entry {seq}"),
-            Self::NotCorrected(seq) => write!(
-                f,
-                "entry {seq} opens the ledger, names a key or is a correction; correct the entry \
-                 that it is about"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl<'e> Book<'e> {
     /// What these entries, the first ones of a ledger, say.
@@ -256,10 +213,18 @@ impl<'e> Book<'e> {
             Link::Wired => Settings::WIRED,
             Link::Metered => Settings::METERED,
         };
-        let (tried, spans) = self.spans(covered.time(), until, contract.before, settings);
+        let (mut tried, spans) = self.spans(covered.time(), until, contract.before, settings);
         let is_down = |span: &&Span| span.code.is_down() && !excused(span.code, contract.before);
         let time = |span: &Span| Interval::new(span.from, span.until);
-        let outages = joined(spans.iter().filter(is_down).filter_map(time));
+        let (sent, refused) = self.refused(covered.time(), until);
+        let counts = contract.before.ingest_outage == IngestOutage::Counted;
+        let refused_and_down = refused.iter().filter(|_| counts).copied();
+        let down = spans.iter().filter(is_down).filter_map(time);
+        let outages = joined(down.chain(refused_and_down));
+        if counts {
+            tried.extend(sent);
+            tried.sort_by_key(|attempt| attempt.at);
+        }
         let unknown: Vec<&Span> = spans
             .iter()
             .filter(|span| span.code.is_unknown() || excused(span.code, contract.before))
@@ -291,6 +256,7 @@ impl<'e> Book<'e> {
             settled,
             case,
             unknown: by_reason(&unknown, whole),
+            refused: cut(&refused, whole),
             spans: spans
                 .iter()
                 .filter(|span| span.code != Code::Up)
@@ -346,7 +312,7 @@ impl<'e> Book<'e> {
         read: BeforeCase,
         settings: Settings,
     ) -> (Vec<Attempt>, Vec<Span>) {
-        let around = time.from() - DAY_S..(time.until() + DAY_S).min(until);
+        let around = around(time, until);
         if around.is_empty() {
             return (Vec::new(), Vec::new());
         }
@@ -358,10 +324,28 @@ impl<'e> Book<'e> {
         (attempts, spans)
     }
 
-    /// The attempts of a time, in the order in which they were kept.
+    /// What was sent in `time` and a day on either side of it, in order of time, and when it was
+    /// refused, as far as there are entries.
+    fn refused(&self, time: Interval, until: i64) -> (Vec<Attempt>, Vec<Interval>) {
+        let around = around(time, until);
+        if around.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let mut sent = self.tried(around.clone(), |attempts| &attempts.ingest);
+        sent.sort_by_key(|attempt| attempt.at);
+        let refused = ingest::refused(&sent, &around);
+        (sent, refused)
+    }
+
+    /// The attempts of a time to get a report, in the order in which they were kept.
     pub fn attempts(&self, time: Range<i64>) -> Vec<Attempt> {
+        self.tried(time, |attempts| &attempts.tried)
+    }
+
+    /// The attempts of a time, in the order in which they were kept.
+    fn tried(&self, time: Range<i64>, of: fn(&Attempts) -> &Tried) -> Vec<Attempt> {
         let tried = self.facts().filter_map(|(_, fact)| match fact {
-            Fact::Attempts(attempts) => Some(&attempts.tried),
+            Fact::Attempts(attempts) => Some(of(attempts)),
             _ => None,
         });
         tried
@@ -604,6 +588,11 @@ impl<'e> Book<'e> {
             (follows.as_ref() != Ok(stated)).then_some(entry.seq)
         })
     }
+}
+
+/// A time and a day on either side of it, as far as there are entries.
+fn around(time: Interval, until: i64) -> Range<i64> {
+    time.from() - DAY_S..(time.until() + DAY_S).min(until)
 }
 
 /// Down as one place saw it, where that is not believed.

@@ -1,35 +1,62 @@
 //! An attempt as canonical bytes: the form in which it is kept and can be hashed.
 //!
 //! ```text
-//! byte  0        1..8          9  10       11, 12  13     14        15     16..19
-//!       version  start, s UTC  0  outcome  status  asked  answered  flags  age of the boot, s
+//! byte  0        1..8          9        10       11, 12  13     14        15     16..19
+//!       version  start, s UTC  channel  outcome  status  asked  answered  flags  age of the boot, s
 //! ```
 //!
-//! Numbers are big-endian. Version 1 ends after the flags and knows no age, version 2 has one.
+//! Numbers are big-endian. Version 1 ends after the flags and knows no age, version 2 has one. Channel 0
+//! is the report probe, 1 what was sent to the portfolio.
 //! There is one encoding for each attempt, fixed by the golden tests below: a version is never
 //! changed, a new one is added.
 
 use crate::{Attempt, Failure, Outcome, References, TlsFailure};
 
+/// What was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// A report, by the probe.
+    Report,
+    /// To hand over new readings, see [`ingest`](crate::ingest).
+    Ingest,
+}
+
 impl Attempt {
-    /// Its canonical bytes.
+    /// The canonical bytes of an attempt to get a report.
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_bytes_of(Channel::Report)
+    }
+
+    /// Its canonical bytes.
+    pub fn to_bytes_of(&self, channel: Channel) -> Vec<u8> {
         let (outcome, status) = self.outcome.code();
         let References { asked, answered, .. } = self.references;
         let mut bytes = vec![if self.age.is_some() { 2 } else { 1 }];
         bytes.extend(self.at.to_be_bytes());
-        bytes.extend([0, outcome]);
+        let channel = match channel {
+            Channel::Report => 0,
+            Channel::Ingest => INGEST,
+        };
+        bytes.extend([channel, outcome]);
         bytes.extend(status.to_be_bytes());
         bytes.extend([asked, answered, self.flags()]);
         bytes.extend(self.age.map(u32::to_be_bytes).into_iter().flatten());
         bytes
     }
 
-    /// The attempt with these bytes; `None` unless they are its canonical ones.
+    /// The attempt to get a report with these bytes; `None` unless they are its canonical ones.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::of_channel(bytes).and_then(|(channel, it)| (channel == Channel::Report).then_some(it))
+    }
+
+    /// The attempt with these bytes; `None` unless they are its canonical ones.
+    pub fn of_channel(bytes: &[u8]) -> Option<(Channel, Self)> {
         let (fixed, age) = bytes.split_first_chunk::<16>()?;
-        let [version, at @ .., 0, outcome, s0, s1, asked, answered, flags] = fixed else {
-            return None;
+        let [version, at @ .., channel, outcome, s0, s1, asked, answered, flags] = fixed;
+        let channel = match *channel {
+            0 => Channel::Report,
+            INGEST => Channel::Ingest,
+            _ => return None,
         };
         let attempt = Self {
             at: i64::from_be_bytes(*at),
@@ -46,7 +73,7 @@ impl Attempt {
             },
         };
         // There may be other bytes that say the same; they are not the canonical ones.
-        (attempt.to_bytes() == *bytes).then_some(attempt)
+        (attempt.to_bytes_of(channel) == *bytes).then_some((channel, attempt))
     }
 
     pub(crate) const fn flags(&self) -> u8 {
@@ -54,6 +81,8 @@ impl Attempt {
             | if self.clock_trusted { CLOCK_TRUSTED } else { 0 }
     }
 }
+
+const INGEST: u8 = 1;
 
 pub(crate) const LINK_DOWN: u8 = 0b01;
 pub(crate) const CLOCK_TRUSTED: u8 = 0b10;
@@ -127,13 +156,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_told_from_what_was_asked() {
+        let bytes = REFUSED.to_bytes_of(Channel::Ingest);
+        assert_eq!(bytes, [1, 0, 0, 0, 0, 0x6B, 0x01, 0xA3, 0xE0, 1, 7, 0x01, 0xF7, 4, 3, 2]);
+        assert_eq!(Attempt::of_channel(&bytes), Some((Channel::Ingest, REFUSED)));
+        assert_eq!(Attempt::from_bytes(&bytes), None);
+        assert_eq!(Attempt::of_channel(&REFUSED.to_bytes()), Some((Channel::Report, REFUSED)));
+    }
+
+    #[test]
     fn what_is_not_canonical_is_no_attempt() {
         let good = REFUSED.to_bytes();
         assert_eq!(Attempt::from_bytes(&good), Some(REFUSED));
-        for (at, byte) in [(0, 2), (9, 1), (10, 9), (10, 0), (15, 6)] {
+        for (at, byte) in [(0, 2), (9, 2), (10, 9), (10, 0), (15, 6)] {
             let mut wrong = good.clone();
             wrong[at] = byte;
-            assert_eq!(Attempt::from_bytes(&wrong), None, "byte {at} is {byte}");
+            assert_eq!(Attempt::of_channel(&wrong), None, "byte {at} is {byte}");
         }
         assert_eq!(Attempt::from_bytes(&good[..15]), None);
         assert_eq!(Attempt::from_bytes(&[]), None);
@@ -142,8 +180,8 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_that_are_read_are_written_again(bytes in prop::collection::vec(0_u8..10, 16..21)) {
-            if let Some(attempt) = Attempt::from_bytes(&bytes) {
-                prop_assert_eq!(attempt.to_bytes(), bytes);
+            if let Some((channel, attempt)) = Attempt::of_channel(&bytes) {
+                prop_assert_eq!(attempt.to_bytes_of(channel), bytes);
             }
         }
     }

@@ -104,7 +104,10 @@ impl Chain {
         }
         match &entry.fact {
             Fact::Open(_) => return Err(broken("a ledger is opened twice")),
-            Fact::Attempts(it) => self.attempts = self.attempts.saturating_add(it.tried.len()),
+            Fact::Attempts(it) => {
+                let more = it.tried.len().saturating_add(it.ingest.len());
+                self.attempts = self.attempts.saturating_add(more);
+            }
             Fact::Correction(it) if !(1..entry.seq).contains(&it.of) => {
                 return Err(broken("it corrects an entry that is not before it"));
             }
@@ -262,7 +265,7 @@ mod tests {
             age: None,
         };
         let tried = Tried::new((1_000..1_010).map(well));
-        let fact = Fact::Attempts(Attempts { through: 10, tried });
+        let fact = Fact::Attempts(Attempts::new(10, tried));
         let ten = Entry { seq: 2, at_ms: 0, fact }.to_bytes();
         let push = |before| {
             let mut chain = Chain::read([opened.as_slice()]).unwrap();

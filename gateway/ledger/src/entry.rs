@@ -11,6 +11,8 @@
 //! what was told to the other side at that moment; what it has to be follows from the entries
 //! before it.
 
+mod before;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -21,6 +23,11 @@ use crate::case::{
 };
 use crate::tried::Tried;
 use crate::{Interval, Terms};
+
+pub use before::{
+    BeforeCase, CreditWithoutNextBill, IngestOutage, LateNotice, Link, ManySites, PartialMonth,
+    RecoverySuccesses, SingleVantage,
+};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,134 +180,6 @@ impl Canon for Contract {
     }
 }
 
-/// How a contract is read where it is silent, before there is a case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BeforeCase {
-    /// Downtime that a single place saw, with its references well.
-    pub single_vantage: SingleVantage,
-    /// What a first or last month is a share of.
-    pub partial_month: PartialMonth,
-    /// Notice that was too late for the first days of a window.
-    pub late_notice: LateNotice,
-    /// How many successes end an outage.
-    pub recovery_successes: RecoverySuccesses,
-    /// A credit when no bill comes after it.
-    pub credit_without_next_bill: CreditWithoutNextBill,
-    /// How long an attempt speaks for, and so how often there has to be one.
-    pub line: Link,
-    /// One fee for several sites.
-    pub many_sites_one_fee: ManySites,
-}
-
-/// The list of its fields. What is usual of several sites is left out, so that each has one encoding.
-impl Canon for BeforeCase {
-    fn write(&self, pen: &mut Pen) {
-        let own =
-            (self.many_sites_one_fee != ManySites::default()).then_some(&self.many_sites_one_fee);
-        pen.list(6 + usize::from(own.is_some()));
-        pen.put(&self.single_vantage).put(&self.partial_month).put(&self.late_notice);
-        pen.put(&self.recovery_successes).put(&self.credit_without_next_bill).put(&self.line);
-        if let Some(sites) = own {
-            pen.put(sites);
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let fields = reader.list()?;
-        let before = Self {
-            single_vantage: reader.get()?,
-            partial_month: reader.get()?,
-            late_notice: reader.get()?,
-            recovery_successes: reader.get()?,
-            credit_without_next_bill: reader.get()?,
-            line: reader.get()?,
-            many_sites_one_fee: ManySites::default(),
-        };
-        match fields {
-            6 => Some(before),
-            7 => Some(Self { many_sites_one_fee: reader.get()?, ..before }),
-            _ => None,
-        }
-    }
-}
-
-/// One fee for several sites.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ManySites {
-    /// The line is down while a report of any of them cannot be had.
-    #[default]
-    AnySite,
-    /// The mean of the sites is what counts.
-    Weighted,
-}
-words!(ManySites { AnySite = "any_site", Weighted = "weighted" });
-
-/// Downtime that a single place saw, with its references well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SingleVantage {
-    /// Is down.
-    #[default]
-    Down,
-    /// Is unknown.
-    Unknown,
-}
-words!(SingleVantage { Down = "down", Unknown = "unknown" });
-
-/// What a first or last month is a share of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PartialMonth {
-    /// Its covered days, for that share of the fee.
-    #[default]
-    ByDays,
-    /// The whole month; what is not covered of it counts as up.
-    FullMonth,
-}
-words!(PartialMonth { ByDays = "by_days", FullMonth = "full_month" });
-
-/// Notice that was too late for the first days of a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LateNotice {
-    /// Makes the whole window invalid.
-    #[default]
-    WholeWindow,
-    /// Makes it begin on the first day that it was early enough for.
-    RemainderValid,
-}
-words!(LateNotice { WholeWindow = "whole_window", RemainderValid = "remainder_valid" });
-
-/// How many successes end an outage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RecoverySuccesses {
-    /// Two, at least 10 s apart.
-    #[default]
-    Two,
-    /// One.
-    One,
-}
-words!(RecoverySuccesses { Two = "2", One = "1" });
-
-/// A credit when no bill comes after it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CreditWithoutNextBill {
-    /// People settle it.
-    #[default]
-    Manual,
-    /// Is paid out.
-    Refund,
-}
-words!(CreditWithoutNextBill { Manual = "manual", Refund = "refund" });
-
-/// What the gateway is connected by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Link {
-    /// A line that costs nothing by the byte.
-    #[default]
-    Wired,
-    /// A SIM card.
-    Metered,
-}
-words!(Link { Wired = "wired", Metered = "metered" });
-
 /// What the probe tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {
@@ -308,8 +187,37 @@ pub struct Attempts {
     pub through: u64,
     /// Each of them.
     pub tried: Tried,
+    /// How what was sent in that time was answered: each refusal, and the first that was taken after it.
+    pub ingest: Tried,
 }
-record!(Attempts { through, tried });
+
+impl Attempts {
+    /// What the probe tried, and nothing of what was sent.
+    pub fn new(through: u64, tried: Tried) -> Self {
+        Self { through, tried, ingest: Tried::default() }
+    }
+}
+
+/// The list of its fields. Where nothing was refused the last one is left out, so that each has one
+/// encoding.
+impl Canon for Attempts {
+    fn write(&self, pen: &mut Pen) {
+        pen.list(2 + usize::from(!self.ingest.is_empty())).put(&self.through).put(&self.tried);
+        if !self.ingest.is_empty() {
+            pen.put(&self.ingest);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let fields = reader.list()?;
+        let attempts = Self::new(reader.get()?, reader.get()?);
+        match fields {
+            2 => Some(attempts),
+            3 => Some(Self { ingest: reader.get()?, ..attempts }),
+            _ => None,
+        }
+    }
+}
 
 /// An exclusion, as the vendor invokes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

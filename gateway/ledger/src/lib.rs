@@ -26,6 +26,7 @@ mod canon;
 pub mod case;
 pub mod chain;
 pub mod entry;
+pub mod ingest;
 mod interval;
 pub mod minutes;
 mod month;
@@ -40,6 +41,7 @@ mod tried;
 pub use account::{
     Attempt, Code, Failure, Outcome, References, Settings, Span, TlsFailure, account,
 };
+pub use bytes::Channel;
 pub use canon::NoWord;
 pub use interval::Interval;
 pub use month::{InvalidMonth, Month, Period};

@@ -128,6 +128,14 @@ impl Together {
         }
     }
 
+    /// The names of the sites that were down at any time in `time`.
+    pub fn down_in(&self, time: Interval) -> impl Iterator<Item = &str> {
+        let down = move |settled: &Settlement| {
+            settled.outages.iter().any(|it| it.time.and(time).is_some())
+        };
+        self.sites.iter().filter(move |(_, it)| down(it)).map(|(name, _)| name.as_str())
+    }
+
     /// In percent with four decimals, cut and not rounded.
     pub fn percent(&self) -> String {
         let (up, of) = self.uptime();
@@ -206,6 +214,19 @@ mod tests {
         let mean = together(&cases, ManySites::Weighted);
         assert_eq!(mean.uptime(), (2 * 2_678_400 - 16_000, 2 * 2_678_400));
         assert_eq!((mean.tier().percent(), mean.percent().as_str()), (0, "99.7013"));
+    }
+
+    #[test]
+    fn a_site_is_named_where_it_was_down_whatever_it_is_called() {
+        let line = [
+            ("Tunet".to_owned(), case(&[], &[])),
+            ("Tunet: nord".to_owned(), case(&[(0, 500)], &[])),
+            ("Tunet: nord (2)".to_owned(), case(&[(500, 900), (5_000, 6_000)], &[])),
+        ];
+        let found = Together::of(&line, ManySites::AnySite).unwrap();
+        let named: Vec<Vec<&str>> =
+            found.united.outages.iter().map(|it| found.down_in(it.time).collect()).collect();
+        assert_eq!(named, [vec!["Tunet: nord", "Tunet: nord (2)"], vec!["Tunet: nord (2)"]]);
     }
 
     #[test]

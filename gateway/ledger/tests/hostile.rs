@@ -9,8 +9,8 @@ use ledger::book::Book;
 use ledger::case::{Claim, Ground, Notice, NoticeRule, Ore, Policy, Status};
 use ledger::chain::{Chain, segment};
 use ledger::entry::{
-    Answer, Attempts, BeforeCase, Claimed, Contract, Entry, Fact, Invoked, LateNotice, Open,
-    PartialMonth, Stated,
+    Answer, Attempts, BeforeCase, Claimed, Contract, Entry, Fact, IngestOutage, Invoked,
+    LateNotice, Open, PartialMonth, Stated,
 };
 use ledger::{Attempt, Failure, Interval, Outcome, References, Terms, Tried};
 use proptest::prelude::*;
@@ -73,9 +73,17 @@ fn contract() -> impl Strategy<Value = Fact> {
         ]),
         prop::sample::select(vec![PartialMonth::ByDays, PartialMonth::FullMonth]),
         prop::sample::select(vec![LateNotice::WholeWindow, LateNotice::RemainderValid]),
+        prop::sample::select(vec![IngestOutage::NotCounted, IngestOutage::Counted]),
     );
     (zone(), date(), date(), 0..=Ore::MAX, days, read).prop_map(
-        |(zone, start, end, annual, (claim_days, notice_days), (rule, partial, late))| {
+        |(
+            zone,
+            start,
+            end,
+            annual,
+            (claim_days, notice_days),
+            (rule, partial, late, ingest_outage),
+        )| {
             let annual = Ore::new(annual).unwrap();
             Fact::Contract(Contract {
                 zone,
@@ -85,6 +93,7 @@ fn contract() -> impl Strategy<Value = Fact> {
                 before: BeforeCase {
                     partial_month: partial,
                     late_notice: late,
+                    ingest_outage,
                     ..BeforeCase::default()
                 },
                 terms: Terms { cap: Some(annual), claim_days, notice_days, ..Terms::default() },
@@ -116,8 +125,9 @@ fn attempts() -> impl Strategy<Value = Fact> {
         let outcome = if up { Outcome::Success } else { failed };
         Attempt { at, outcome, references: reached, clock_trusted: true, age }
     });
-    prop::collection::vec(attempt, 0..20)
-        .prop_map(|tried| Fact::Attempts(Attempts { through: 7, tried: Tried::new(tried) }))
+    let some = prop::collection::vec(attempt, 0..20).prop_map(Tried::new);
+    (some.clone(), some)
+        .prop_map(|(tried, ingest)| Fact::Attempts(Attempts { ingest, ..Attempts::new(7, tried) }))
 }
 
 fn fact() -> impl Strategy<Value = Fact> {
@@ -178,7 +188,7 @@ fn nobody_asks_more_than_once_a_second() {
     };
     // A day of attempts in some forty bytes, and that day again and again.
     let day = Tried::new((START..START + 86_400).map(well));
-    let fact = Fact::Attempts(Attempts { through: 1, tried: day });
+    let fact = Fact::Attempts(Attempts::new(1, day));
     assert!(fact.to_bytes().len() < 64, "{}", fact.to_bytes().len());
     let chain = Chain::read_segment(&file((0..10).map(|_| (1_000 * START, fact.clone())))).unwrap();
     let hour = START..START + 3_600;

@@ -9,8 +9,8 @@ use ledger::book::{Book, Refused, Stage};
 use ledger::case::{BreachMoment, Claim, Ground, Notice, Ore, Policy, Status};
 use ledger::chain::{Chain, Head, rotation, segment};
 use ledger::entry::{
-    Answer, Attempts, BeforeCase, Claimed, Contract, Correction, Entry, Fact, Invoked, LateNotice,
-    NewKey, Open, PartialMonth, Progress, SingleVantage, Step,
+    Answer, Attempts, BeforeCase, Claimed, Contract, Correction, Entry, Fact, IngestOutage,
+    Invoked, LateNotice, NewKey, Open, PartialMonth, Progress, SingleVantage, Step,
 };
 use ledger::note::{Checkpoint, Note, Verifier};
 use ledger::{Attempt, Failure, Interval, Month, Outcome, References, Tried};
@@ -66,7 +66,7 @@ impl Ledger {
         });
         let tried = Tried::new(attempts);
         let through = u64::try_from(hour + 1).unwrap() * 180;
-        self.write(from + 3_600, Fact::Attempts(Attempts { through, tried }))
+        self.write(from + 3_600, Fact::Attempts(Attempts::new(through, tried)))
     }
 
     fn bytes(&self) -> Vec<Vec<u8>> {
@@ -88,6 +88,54 @@ impl Ledger {
 
 fn file(entries: &[Vec<u8>]) -> Vec<u8> {
     segment(ID, entries.iter().map(Vec::as_slice))
+}
+
+/// Half an hour in which new data was refused, from ten minutes into the second hour on, and in which
+/// reports went on.
+fn refusing(ledger: &mut Ledger) {
+    ledger.hour(0, 0..0);
+    let Fact::Attempts(mut hour) = ({
+        ledger.hour(1, 0..0);
+        ledger.entries.pop().unwrap().fact
+    }) else {
+        panic!("an hour is attempts")
+    };
+    let sent = |after: i64, outcome| Attempt {
+        at: start() + 3_600 + after,
+        outcome,
+        references: References::default(),
+        clock_trusted: true,
+        age: None,
+    };
+    let refused = Outcome::Failed(Failure::Status(503));
+    let sent = [sent(600, refused), sent(900, refused), sent(2_400, Outcome::Success)];
+    hour.ingest = Tried::new(sent);
+    ledger.write(start() + 7_200, Fact::Attempts(hour));
+}
+
+#[test]
+fn new_data_that_is_refused_is_told_and_counts_where_that_is_agreed() {
+    let statement = |ingest_outage| {
+        let mut ledger = Ledger::new();
+        let before = BeforeCase { ingest_outage, ..BeforeCase::default() };
+        ledger.write(start() - 7_000, Fact::Contract(Contract { before, ..contract() }));
+        refusing(&mut ledger);
+        let chain = Chain::read_segment(&ledger.file()).unwrap();
+        Book::new(chain.entries()).statement("2026-11").unwrap()
+    };
+    // A quarter of an hour passes between two tries at the most; these two are further apart.
+    let refused = |statement: &ledger::book::Statement| -> Vec<(i64, i64)> {
+        let after = |second: i64| second - start() - 3_600;
+        statement.refused.iter().map(|it| (after(it.from()), after(it.until()))).collect()
+    };
+    let told = statement(IngestOutage::NotCounted);
+    assert_eq!(refused(&told), [(600, 960)]);
+    assert_eq!((told.settled.totals.down, told.counts_refused()), (0, false));
+
+    let counted = statement(IngestOutage::Counted);
+    assert_eq!(refused(&counted), [(600, 960)]);
+    assert_eq!((counted.settled.totals.counted, counted.counts_refused()), (360, true));
+    assert_eq!(counted.causes, [[(Failure::Status(503), 2)]]);
 }
 
 fn contract() -> Contract {

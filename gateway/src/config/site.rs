@@ -22,8 +22,9 @@ use buses::Buses;
 pub use heard::Radio;
 pub(crate) use keys::TABLES;
 use keys::{
-    BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BROKER, BUS, CLOUD, DATA, LINE, METER, PLACE, PROXY,
-    PROXY_LOGIN, PUBLISH, REFERENCES, SITE, SITE_ID, SITE_NAME, TIME_ZONE, URL,
+    BMS, BMS_CLIENTS, BMS_LISTEN, BMS_UNIT, BROKER, BUS, CLOUD, DATA, LINE, METER, PLACE,
+    PROBE_EVERY, PROXY, PROXY_LOGIN, PUBLISH, REFERENCES, REPORT_TIMEOUT, SITE, SITE_ID, SITE_NAME,
+    TIME_ZONE, URL,
 };
 pub use mqtt::{BrokerLogin, OwnBroker, Publish};
 
@@ -187,6 +188,10 @@ pub struct Cloud {
     pub data_mb_a_month: Option<u32>,
     /// Through whom it is reached.
     pub proxy: Option<Proxy>,
+    /// How long a report may take before it is an outage.
+    pub report_timeout: Duration,
+    /// How often the probe asks while all is well, where that is not as usual.
+    pub probe_every: Option<Duration>,
 }
 
 /// The Modbus server for the building's management system.
@@ -282,6 +287,12 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
     let references = check.texts(section, &REFERENCES);
     let data_mb_a_month = check.number(section, &DATA);
     let proxy = proxy(check, section);
+    let report_timeout = check.number(section, &REPORT_TIMEOUT);
+    let probe_every = check.number(section, &PROBE_EVERY);
+    if profile == Some("wired") && probe_every.is_some_and(|seconds| seconds > 60) {
+        let advice = "probe_every_s is at most 60 on a wired line: an answer speaks for 60 s there";
+        check.mistake(section.place(&PROBE_EVERY), advice.to_owned());
+    }
     let is_place = |place: &str| format!("tcp://{place}").parse::<PortSettings>().is_ok();
     let references = references.filter(|places| {
         let all = places.iter().all(|place| is_place(place));
@@ -305,6 +316,8 @@ fn cloud(check: &mut Check<'_>, section: Section<'_>) -> Option<Cloud> {
         references: references?,
         data_mb_a_month: data_mb_a_month.and_then(|it| u32::try_from(it).ok()),
         proxy: proxy?,
+        report_timeout: Duration::from_secs(report_timeout?),
+        probe_every: probe_every.map(Duration::from_secs),
     })
 }
 

@@ -45,7 +45,7 @@ fn chain() -> Chain {
                 age: u32::try_from(at - start).ok(),
             }
         });
-        Fact::Attempts(Attempts { through: 180, tried: Tried::new(attempts) })
+        Fact::Attempts(Attempts::new(180, Tried::new(attempts)))
     };
     let open = Fact::Open(Open { ledger: ID, key: key(3).verifying_key().to_bytes() });
     let facts = [(0, open), (0, Fact::Contract(contract))];
@@ -100,6 +100,13 @@ fn a_file_holds_on_its_own() {
         "4711, 2026-11: uptime 99.9305 % (2590200/2592000 s), credit 0 %, 0 øre if claimed in \
          time, 0 øre due"
     );
+}
+
+#[test]
+fn a_month_that_has_not_begun_was_not_kept() {
+    let chain = chain();
+    let none = file(&chain, &[note(&chain, 6)], &Proofs::new(), "2026-12").unwrap_err();
+    assert_eq!(none.to_string(), "the ledger says nothing of 2026-12 yet");
 }
 
 #[test]

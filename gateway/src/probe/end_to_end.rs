@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::*;
-use crate::books::BookExchange;
+use crate::books::{BookExchange, Handed};
 use crate::clock::SystemClock;
 use crate::evidence;
 use crate::ledger_keys::LedgerKeys;
@@ -129,6 +129,8 @@ impl Bench {
             references: places.to_vec(),
             data_mb_a_month: None,
             proxy: None,
+            report_timeout: TIME_OUT,
+            probe_every: None,
         }));
     }
 }
@@ -155,6 +157,7 @@ async fn upload(store: &store::Store, identity: &watch::Sender<KnownAs>, clock: 
         way: Way::default(),
         budget: watch::Sender::new(None).subscribe(),
         hurry: Arc::clone(&hurry),
+        sent: tokio::sync::mpsc::channel(1).0,
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(uploader.run(shutdown.clone()));
@@ -217,7 +220,7 @@ async fn an_outage_counts_the_own_link_does_not_and_the_evidence_holds_on_its_ow
         traffic: Arc::default(),
         keeper: None,
         said: None,
-        given: 0,
+        handed: Handed::default(),
     };
     exchange.exchange().await.unwrap();
     check_fetched_back(&exchange).await;
@@ -299,7 +302,7 @@ async fn check_fetched_back(gone: &BookExchange) {
         traffic: Arc::default(),
         keeper: None,
         said: None,
-        given: 0,
+        handed: Handed::default(),
     };
     exchange.exchange().await.unwrap();
     assert_eq!(core.ledger(0).await.unwrap(), all);

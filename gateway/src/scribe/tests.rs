@@ -1,7 +1,8 @@
-use ledger::case::Ore;
+use ledger::case::{Ore, Status};
 use ledger::chain::Chain;
 use ledger::entry::{Answer, Contract};
 use ledger::{Failure, Outcome, References};
+use statement::{Language, Place};
 use store::testing::{self, FixedClock};
 use uuid::Uuid;
 
@@ -89,6 +90,53 @@ async fn each_attempt_goes_in_once_and_how_far_it_is_is_signed() {
     let public = device().verifying_key().to_bytes();
     let name = evidence::name(chain.ledger());
     assert!(note.is_signed(&ledger::note::Verifier::new(&name, public).unwrap()));
+}
+
+/// An answer to what was sent, `after` seconds after November began.
+fn sent(after: i64, outcome: Outcome) -> AttemptRow {
+    let at = november() + after;
+    let attempt = Attempt {
+        at,
+        outcome,
+        references: References::default(),
+        clock_trusted: true,
+        age: u32::try_from(after + 1_000).ok(),
+    };
+    AttemptRow { at_ms: 1_000 * at, body: attempt.to_bytes_of(Channel::Ingest) }
+}
+
+#[tokio::test]
+async fn new_data_that_was_refused_stands_beside_the_attempts_of_the_probe() {
+    let empty = testing::empty().unwrap();
+    let core = empty.store.core();
+    let clock = FixedClock::at(1_000 * (november() + 7_200));
+    let scribe = scribe(core.clone(), &clock);
+    scribe.write(contract()).await.unwrap();
+    core.append_attempts(hour(0, Outcome::Success)).await.unwrap();
+    let refused = Outcome::Failed(Failure::Status(503));
+    let sent = [sent(900, refused), sent(1_200, refused), sent(1_500, Outcome::Success)];
+    core.append_attempts(sent.to_vec()).await.unwrap();
+    scribe.write_hour().await.unwrap();
+    assert_eq!(kinds(&core).await, ["open", "contract", "attempts"]);
+    let chain = chain(&core).await;
+    let book = Book::new(chain.entries());
+    assert_eq!(book.attempts(november()..november() + 3_600).len(), 180);
+    let statement = book.statement("2026-11").unwrap();
+    assert_eq!((statement.refused_s(), statement.settled.totals.down), (600, 0));
+
+    // It is in every file, and the evidence with it holds.
+    let told = statement::text(&statement);
+    let line =
+        "2026-10-31T23:15:00Z to 2026-10-31T23:25:00Z  600 s, new data, which does not count";
+    assert!(told.contains(line), "{told}");
+    let json = statement::statement(&statement);
+    assert_eq!(json["ingest"]["refused_s"], 600);
+    let file = scribe.evidence("2026-11").await.unwrap();
+    let name = evidence::name(chain.ledger());
+    let own = ledger::note::Verifier::new(&name, device().verifying_key().to_bytes()).unwrap();
+    let failed: Vec<_> =
+        evidence::checks(&file, &[own]).into_iter().filter(|it| !it.holds).collect();
+    assert_eq!(failed, []);
 }
 
 #[tokio::test]
@@ -213,8 +261,8 @@ async fn a_store_with_nothing_but_the_ledger_tells_the_same_to_the_byte() {
     let files = async |core: &Core| {
         let chain = chain(core).await;
         let statement = Book::new(chain.entries()).statement("2026-11").unwrap();
-        let place = statement::Place { ledger: chain.ledger(), head: chain.head() };
-        let sheets = statement::Language::ALL.map(|language| {
+        let place = Place { ledger: chain.ledger(), head: chain.head() };
+        let sheets = Language::ALL.map(|language| {
             documents::pdf(&statement::sheet(&statement, place, language)).unwrap()
         });
         let json = statement::statement(&statement).to_string();
@@ -231,7 +279,7 @@ async fn what_makes_no_sense_is_refused_and_a_broken_ledger_gets_no_entry() {
     let core = empty.store.core();
     let clock = FixedClock::at(1_000 * november());
     let scribe = scribe(core.clone(), &clock);
-    let (status, who, why) = (ledger::case::Status::Accepted, "A".to_owned(), "B".to_owned());
+    let (status, who, why) = (Status::Accepted, "A".to_owned(), "B".to_owned());
     let answer = Fact::Answer(Answer { exclusion: "m1".into(), status, who, why });
     let refused = scribe.write(answer).await.unwrap_err();
     assert_eq!(refused.to_string(), "there is no exclusion `m1`");

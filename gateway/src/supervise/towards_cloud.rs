@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloud_sync::Budget;
 use store::Store;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::background;
@@ -13,6 +13,7 @@ use crate::board::Board;
 use crate::canary::Canary;
 use crate::cloud::{Bookkeeping, CloudParts, Upload};
 use crate::cycle::Cycles;
+use crate::ingest_watch::{IngestWatch, MOST_SENT};
 use crate::probe::Probe;
 use crate::spending::Spending;
 
@@ -31,6 +32,8 @@ pub(super) fn start(
     let budget = watch::Sender::new(has_budget.then_some(Budget::CLOSED));
     let month = watch::Sender::default();
     let (parts, clock) = (parts.clone(), Arc::clone(&parts.clock));
+    let (sent, answers) = mpsc::channel(MOST_SENT);
+    background(IngestWatch { core: parts.core.clone(), answers }, shutdown);
     background(
         Upload {
             parts: parts.clone(),
@@ -39,6 +42,7 @@ pub(super) fn start(
             site: site.clone(),
             status,
             budget: budget.subscribe(),
+            sent,
             shutdown: shutdown.clone(),
         },
         shutdown,

@@ -133,7 +133,7 @@ impl Sheet<'_> {
             Language::Bokmal => format!("{} døgn à 1 440 min", period.days()),
             Language::English => format!("{} days of 1,440 min", period.days()),
         };
-        let rows = vec![
+        let mut rows = vec![
             row(self.say("Lengde etter avtalen", "Length by the contract"), of, days),
             row(self.say("Påvist nedetid", "Proven downtime"), totals.down, duration(totals.down)),
             row(
@@ -153,6 +153,15 @@ impl Sheet<'_> {
                 duration(totals.unknown),
             ),
         ];
+        if !self.statement.refused.is_empty() {
+            let what = if self.statement.counts_refused() {
+                self.say("Nye data avvist (er nedetid)", "New data refused (is downtime)")
+            } else {
+                self.say("Nye data avvist (teller ikke)", "New data refused (does not count)")
+            };
+            let refused = self.statement.refused_s();
+            rows.push(row(what, refused, duration(refused)));
+        }
         let uptime = Some(vec![
             self.say("Oppetid", "Uptime"),
             format!("{} / {}", self.language.number(up), self.seconds(of)),
@@ -335,6 +344,11 @@ impl Sheet<'_> {
             if span.code.is_down() && meets && !codes.contains(&word) {
                 codes.push(word);
             }
+        }
+        let refused = self.statement.refused.iter();
+        let mut refused = refused.filter(|_| self.statement.counts_refused());
+        if refused.any(|it| it.from() < time.until() && time.from() < it.until()) {
+            codes.push(self.language.of("nye data ble avvist", "new data was refused"));
         }
         let failures: Vec<String> = causes
             .iter()

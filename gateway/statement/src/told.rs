@@ -140,7 +140,7 @@ pub fn statement(statement: &Statement) -> Value {
         Stage::Claimed => json!({"state": "claimed", "note": null}),
         Stage::Answered(step, note) => json!({"state": step.as_str(), "note": note}),
     });
-    json!({
+    let mut told = json!({
         "schema": "sla-statement/1",
         "line": contract.line,
         "customer": contract.customer,
@@ -173,7 +173,20 @@ pub fn statement(statement: &Statement) -> Value {
         "tiers": tiers(&statement.case.terms.tiers),
         "claim": stage,
         "result": result(statement),
-    })
+    });
+    // A statement of a month in which all was taken has no word of it.
+    if let Some(told) = told.as_object_mut().filter(|_| !statement.refused.is_empty()) {
+        let spans = statement.refused.iter();
+        let spans =
+            spans.map(|it| json!({"start": written(it.from()), "end": written(it.until())}));
+        let ingest = json!({
+            "counted": statement.counts_refused(),
+            "refused_s": statement.refused_s(),
+            "spans": spans.collect::<Vec<_>>(),
+        });
+        told.insert("ingest".to_owned(), ingest);
+    }
+    told
 }
 
 /// One row for each outage, and one for each exclusion.
@@ -230,7 +243,22 @@ pub fn table(statement: &Statement) -> Table {
             text(exclusion.reason.as_str()),
         ]
     });
-    Table { head: head.map(str::to_owned).to_vec(), rows: outages.chain(exclusions).collect() }
+    let refused = statement.refused.iter().map(|it| {
+        vec![
+            text("new_data_refused"),
+            Cell::Empty,
+            at(it.from()),
+            at(it.until()),
+            figure(it.seconds()),
+            figure(it.seconds()),
+            Cell::Empty,
+            Cell::Empty,
+            Cell::Empty,
+            text(if statement.counts_refused() { "among the outages" } else { "not_counted" }),
+        ]
+    });
+    let rows = outages.chain(exclusions).chain(refused);
+    Table { head: head.map(str::to_owned).to_vec(), rows: rows.collect() }
 }
 
 /// One row for each minute of the period, to be laid beside other logs.
@@ -293,6 +321,12 @@ pub fn text(statement: &Statement) -> String {
         let seconds = span.until - span.from;
         let (from, until) = (written(span.from), written(span.until));
         line(format!("unknown  {from} to {until}  {seconds} s, {}", why(span.code)));
+    }
+    for refused in &statement.refused {
+        let (from, until) = (written(refused.from()), written(refused.until()));
+        let counts = if statement.counts_refused() { "is down" } else { "does not count" };
+        let seconds = refused.seconds();
+        line(format!("refused  {from} to {until}  {seconds} s, new data, which {counts}"));
     }
     for exclusion in &settled.exclusions {
         let (kind, reason) = (exclusion.kind, exclusion.reason.as_str());

@@ -1,10 +1,10 @@
-//! The ledger's entries, the probe attempts that go into them, in the order in which they came, and
-//! the documents that stand behind entries.
+//! The ledger's entries, and the probe attempts that go into them, in the order in which they came.
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use crate::core_db::{AttemptRow, Core, bounded};
 use crate::error::{Doing, StoreError};
+use crate::proofs::MOST_PROOF;
 use crate::readers::Readers;
 
 impl Core {
@@ -93,39 +93,6 @@ impl Core {
         .await
     }
 
-    /// Keeps a document under the SHA-256 of its bytes, which the caller has computed.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] also if it is larger than [`MOST_PROOF`], or all of them are than 1 GiB.
-    pub async fn keep_proof(
-        &self,
-        sha256: [u8; 32],
-        at_ms: i64,
-        bytes: Vec<u8>,
-    ) -> Result<(), StoreError> {
-        bounded("a proof", bytes.len(), MOST_PROOF)?;
-        self.change("keep a proof", move |db, _| {
-            let kept = "SELECT COALESCE(SUM(LENGTH(bytes)), 0) FROM proof";
-            let kept: i64 = db.query_row(kept, [], |row| row.get(0))?;
-            let all = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(bytes.len());
-            if let Err(error) = bounded("all proofs and papers together", all, MOST_PROOFS) {
-                return Ok(Err(error));
-            }
-            db.execute(
-                "INSERT OR IGNORE INTO proof (sha256, at_ms, bytes) VALUES (?1, ?2, ?3)",
-                params![sha256, at_ms, bytes],
-            )
-            .map(|_| Ok(()))
-        })
-        .await
-    }
-
-    /// The document with this SHA-256; `None` if it is not kept.
-    pub async fn proof(&self, sha256: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.readers.proof(sha256).await
-    }
-
     /// Entries of the vendor's book from the place `from` on, in their order.
     pub async fn vendors_book(&self, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
         self.readers.vendors_book(from).await
@@ -204,31 +171,11 @@ impl Readers {
         })
         .await
     }
-
-    /// The document with this SHA-256; `None` if it is not kept.
-    pub async fn proof(&self, sha256: [u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.ask(move |snapshot| {
-            let db = snapshot.desk.core()?;
-            let found = || -> rusqlite::Result<_> {
-                db.prepare_cached("SELECT bytes FROM proof WHERE sha256 = ?1")?
-                    .query_row([sha256], |row| row.get(0))
-                    .optional()
-            };
-            found().doing("read a proof")
-        })
-        .await
-    }
 }
 
 fn vendors_len(db: &rusqlite::Connection) -> rusqlite::Result<u64> {
     db.query_row("SELECT COALESCE(MAX(position) + 1, 0) FROM vendor_chain", [], |row| row.get(0))
 }
-
-/// Of a document that stands behind an entry, in bytes: a scanned letter, a message with its head.
-pub const MOST_PROOF: usize = 1024 * 1024;
-
-/// Of all documents together, and of the pieces of papers and photos, in bytes: a backup has them all.
-const MOST_PROOFS: usize = 1024 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -276,17 +223,6 @@ mod tests {
         core.put_ledger_back(0, vec![vec![7]], 50, 8_000).await.unwrap();
         core.append_attempts(vec![row(9_000)]).await.unwrap();
         assert_eq!(core.attempts_after(50, 100).await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_proof_is_kept_once_under_its_hash() {
-        let empty = testing::empty().unwrap();
-        let (core, readers) = (empty.store.core(), empty.store.readers());
-        core.keep_proof([7; 32], 1_000, vec![1, 2]).await.unwrap();
-        core.keep_proof([7; 32], 2_000, vec![1, 2]).await.unwrap();
-        assert_eq!(readers.proof([7; 32]).await.unwrap(), Some(vec![1, 2]));
-        assert_eq!(readers.proof([8; 32]).await.unwrap(), None);
-        assert!(core.keep_proof([9; 32], 0, vec![0; MOST_PROOF + 1]).await.is_err());
     }
 
     #[tokio::test]

@@ -131,7 +131,7 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, Json(PaperBody::of(paper))))
 }
 
-/// Takes one away. Its bytes stay, as those of every document do.
+/// Takes one away. Its bytes go a day later, unless something else names them.
 pub(crate) async fn remove(
     State(web): State<Arc<Web>>,
     visitor: Visitor,

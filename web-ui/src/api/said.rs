@@ -179,7 +179,7 @@ async fn proofs(web: &Web, named: &[NamedProof]) -> Result<Vec<Proof>, Problem> 
     for NamedProof { name, sha256 } in named {
         let unknown = || Problem::malformed(format!("no document `{}` is kept", short(sha256)));
         let sha256 = hash(sha256).ok_or_else(unknown)?;
-        if web.handles.readers.proof(sha256).await?.is_none() {
+        if !web.handles.core.hold_proof(sha256, web.now().wall_ms()).await? {
             return Err(unknown());
         }
         proofs.push(Proof { name: text("name", name)?, sha256 });

@@ -491,6 +491,10 @@ pub(crate) struct SlaStatement {
     exclusions: Vec<SlaExcluded>,
     /// Unknown time by its reason, the longest first.
     unknown: Vec<SlaUnknown>,
+    /// For how many seconds new data was refused.
+    refused_s: i64,
+    /// Whether that is down by the contract.
+    refused_counts: bool,
     /// What was said of the claim, in order; empty if nobody gave notice.
     said: Vec<SlaSaid>,
     /// The last entry of the ledger that it follows from.
@@ -588,6 +592,8 @@ impl SlaStatement {
             outages: outages.collect(),
             exclusions: exclusions.collect(),
             unknown: unknown.collect(),
+            refused_s: statement.refused_s(),
+            refused_counts: statement.counts_refused(),
             said: said(&book, month),
             through: statement.through,
             hash: HEXLOWER.encode(&head.hash),

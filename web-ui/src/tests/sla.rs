@@ -24,7 +24,7 @@ async fn written() -> Gateway {
         };
         let from = start + 3_600 * hour;
         let tried = Tried::new((from..from + 3_600).step_by(20).map(attempt));
-        Fact::Attempts(Attempts { through: 180, tried })
+        Fact::Attempts(Attempts::new(180, tried))
     };
     let annual = Ore::new(1_200_000).unwrap();
     let contract = Contract::new("4711", "Bakken borettslag", "Fjord AS", annual);

@@ -22,7 +22,7 @@ fn key() -> SigningKey {
 fn entries(hours: u64) -> Vec<Vec<u8>> {
     let key = key().verifying_key().to_bytes();
     let open = Fact::Open(Open { ledger: gateway().uuid().into_bytes(), key });
-    let hour = |seq| Fact::Attempts(Attempts { through: seq, tried: Tried::default() });
+    let hour = |seq| Fact::Attempts(Attempts::new(seq, Tried::default()));
     let facts = std::iter::once(open).chain((0..hours).map(hour));
     (1..).zip(facts).map(|(seq, fact)| Entry { seq, at_ms: 1_000, fact }.to_bytes()).collect()
 }
@@ -77,7 +77,7 @@ async fn a_history_that_was_rewritten_is_refused() {
 
     let mut other = all.clone();
     let tried = Tried::default();
-    let fact = Fact::Attempts(Attempts { through: 99, tried });
+    let fact = Fact::Attempts(Attempts::new(99, tried));
     other[2] = Entry { seq: 3, at_ms: 1_000, fact }.to_bytes();
     let refused = ledgers.exchange(shown(0, &other, None)).await.unwrap().unwrap_err();
     assert!(refused.to_string().contains("entry 3 of its ledger is another"), "{refused}");
@@ -99,7 +99,7 @@ async fn a_ledger_that_was_put_back_does_not_go_on_in_the_place_of_what_was_lost
 
     // Entry 4 is lost with the disk; another is written, and one more that would fit behind it.
     let mut other = all.clone();
-    let fact = Fact::Attempts(Attempts { through: 99, tried: Tried::default() });
+    let fact = Fact::Attempts(Attempts::new(99, Tried::default()));
     other[3] = Entry { seq: 4, at_ms: 1_000, fact }.to_bytes();
     let refused = ledgers.exchange(shown(4, &other[4..5], Some(checkpoint(&other[..5])))).await;
     let refused = refused.unwrap().unwrap_err();

@@ -116,13 +116,7 @@ impl TogetherBody {
             from: time(outage.time.from()),
             until: time(outage.time.until()),
             counted_s: outage.counted,
-            sites: found
-                .sites
-                .iter()
-                .map(|(name, _)| name)
-                .filter(|name| outage.ids.iter().any(|id| id.starts_with(&format!("{name}: "))))
-                .cloned()
-                .collect(),
+            sites: found.down_in(outage.time).map(str::to_owned).collect(),
         });
         Self {
             rule: found.rule.to_string(),

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cloud_sync::{
-    Budget, Building, BuildingMeter, Identity, Pace, SyncStatus, Uploader, Way, enrol,
+    Budget, Building, BuildingMeter, Identity, Pace, Sent, SyncStatus, Uploader, Way, enrol,
 };
 use metering::{Clock, GatewayId, Medium, Moment, SeriesId, SiteId};
 use own_postgres::OwnPostgres;
@@ -24,7 +24,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use store::testing::{COLD, FixedClock, HEAT};
 use store::{Outbox, OutboxReading, Store};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -311,6 +311,9 @@ pub(crate) struct Gateway {
     pub(crate) building: watch::Sender<Arc<Building>>,
     pub(crate) status: watch::Receiver<SyncStatus>,
     pub(crate) hurry: Arc<Notify>,
+    /// What it said of whether readings are taken.
+    pub(crate) answers: mpsc::Receiver<Sent>,
+    sent: mpsc::Sender<Sent>,
     pub(crate) way: Way,
     pub(crate) pace: Pace,
     pub(crate) budget: watch::Sender<Option<Budget>>,
@@ -332,7 +335,10 @@ impl Gateway {
     pub(crate) fn new(identity: Option<Identity>) -> Self {
         let id = identity.as_ref().map_or_else(gateway_id, Identity::gateway);
         let (told, status) = watch::channel(SyncStatus::default());
+        let (sent, answers) = mpsc::channel(64);
         Self {
+            answers,
+            sent,
             id,
             clock: clock(),
             identity: watch::Sender::new(identity.map(Arc::new)),
@@ -359,6 +365,7 @@ impl Gateway {
             way: self.way.clone(),
             budget: self.budget.subscribe(),
             hurry: Arc::clone(&self.hurry),
+            sent: self.sent.clone(),
         };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(uploader.run(shutdown.clone()));

@@ -380,7 +380,7 @@ pub(super) static CLOUD: Table = Table {
     repeats: false,
     says: "The portfolio service that the building's owner uses. Without it the gateway works on \
            its own.",
-    keys: &[&URL, &LINE, &DATA, &PROXY, &PROXY_LOGIN, &REFERENCES],
+    keys: &[&URL, &LINE, &DATA, &PROXY, &PROXY_LOGIN, &REFERENCES, &REPORT_TIMEOUT, &PROBE_EVERY],
 };
 
 pub(super) static URL: Key = Key {
@@ -431,6 +431,23 @@ pub(super) static REFERENCES: Key = Key {
     says: "What is tried while the portfolio cannot be reached, to tell its outage from one of \
            the building's own link. Only a TCP connection is made, and nothing is sent. Two have \
            to answer for the outage to count against the portfolio.",
+};
+
+pub(super) static REPORT_TIMEOUT: Key = Key {
+    name: "report_timeout_s",
+    takes: Takes::Number(5, 30),
+    without: Without::Number(10),
+    says: "How many seconds a report may take before it is an outage in the promise of uptime; what \
+           was agreed.",
+};
+
+pub(super) static PROBE_EVERY: Key = Key {
+    name: "probe_every_s",
+    takes: Takes::Number(20, 120),
+    without: Without::Told("20 on a wired line, 60 on a metered one"),
+    says: "How many seconds lie between two questions for a report, while all is well; after a failure \
+           it is 10. An answer speaks for 60 s on a wired line, so no more there; 120 on a metered one \
+           halves what the probes cost, and outages of about two minutes cannot be told apart.",
 };
 
 pub(super) static BMS: Table = Table {

@@ -64,6 +64,8 @@ poll_every_secs = 10
 url = "https://portfolio.example:9443/"
 profile = "metered"
 references = ["192.0.2.1:443", "time.example:123"]
+report_timeout_s = 30
+probe_every_s = 120
 "#,
         PROFILES,
     )
@@ -88,6 +90,10 @@ references = ["192.0.2.1:443", "time.example:123"]
     assert_eq!(
         (cloud.url.as_str(), cloud.profile),
         ("https://portfolio.example:9443", LineProfile::Metered)
+    );
+    assert_eq!(
+        (cloud.report_timeout, cloud.probe_every),
+        (Duration::from_secs(30), Some(Duration::from_mins(2)))
     );
 }
 
@@ -252,6 +258,8 @@ max_unit_loads = 60
 [cloud]
 url = "http://portfolio.example"
 references = "192.0.2.1:443"
+report_timeout_s = 3
+probe_every_s = 90
 "#
     );
     check(
@@ -266,6 +274,8 @@ references = "192.0.2.1:443"
             "line 24: `max_unit_loads` belongs to an M-Bus, whose converter feeds its meters: leave it out",
             "line 26: url = \"http://portfolio.example\" is not an address such as \"https://portfolio.example:9443\"",
             "line 27: references = \"192.0.2.1:443\" is not a list of at most 8 places such as [\"192.0.2.1:443\"]",
+            "line 28: report_timeout_s = 3 is not a number from 5 to 30",
+            "line 29: probe_every_s is at most 60 on a wired line: an answer speaks for 60 s there",
         ],
     );
 }

@@ -12,7 +12,13 @@ export function pages(): NavItem[] {
     ...(can('inspect')
       ? ([
           { href: '/buses', icon: 'buses', word: t('nav.buses') },
-          { href: '/cloud', icon: 'cloud', word: t('nav.cloud'), short: t('nav.cloud.short') },
+          {
+            href: '/cloud',
+            icon: 'cloud',
+            word: t('nav.cloud'),
+            short: t('nav.cloud.short'),
+            also: ['/promise'],
+          },
         ] as const)
       : []),
     {

@@ -138,6 +138,7 @@ export type {
   Plan,
   RecoveryCodes,
   SessionRow,
+  SlaOutage,
   Port,
   Site,
   SlaBooks,

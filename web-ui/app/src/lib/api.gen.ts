@@ -181,6 +181,8 @@ export interface AgreedReading {
   credit_without_next_bill: string | null;
   /** `contract`, `real` */
   denominator: string | null;
+  /** `not_counted`, `counted` */
+  ingest_outage: string | null;
   /** `whole_window`, `remainder_valid` */
   late_notice: string | null;
   /** `wired`, `metered` */
@@ -2016,6 +2018,10 @@ export interface SlaStatement {
   hash: string;
   lost_at: Time | null;
   outages: SlaOutage[];
+  /** Whether that is down by the contract. */
+  refused_counts: boolean;
+  /** For how many seconds new data was refused. */
+  refused_s: number;
   /** What was said of the claim, in order; empty if nobody gave notice. */
   said: SlaSaid[];
   /** The last entry of the ledger that it follows from. */

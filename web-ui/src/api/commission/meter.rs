@@ -268,7 +268,7 @@ pub(crate) async fn keep_photo(
     told(&web).await
 }
 
-/// Takes a photo out of the report. Its bytes stay, as those of every document do.
+/// Takes a photo out of the report. Its bytes go a day later, unless something else names them.
 pub(crate) async fn drop_photo(
     State(web): State<Arc<Web>>,
     visitor: Visitor,

@@ -124,9 +124,9 @@ async fn spec_day() -> (u64, usize) {
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
+        probe: false,
         limits: LimitsConfig::default(),
         quota: Quota::default(),
-        probe: false,
         log_filter: String::new(),
     };
     let service = Service::start(&config, Arc::clone(&clock)).await.unwrap();

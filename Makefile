@@ -31,7 +31,7 @@ check: tools web
 	cd web-ui/app && npm run check
 
 ## Speed, memory, wire and disk cost, as ratios.
-bench: tools web
+bench: tools web tests/browser/node_modules/.package-lock.json
 	cargo build --release -p meter-sim -p gateway -p portfolio -p site-tests
 	cargo bench --workspace --bench '*'
 	target/release/measure
@@ -58,3 +58,6 @@ web: web-ui/app/node_modules/.package-lock.json
 
 web-ui/app/node_modules/.package-lock.json: web-ui/app/package-lock.json | tools
 	cd web-ui/app && npm ci
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json | tools
+	cd tests/browser && npm ci --no-audit --no-fund

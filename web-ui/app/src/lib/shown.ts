@@ -1,4 +1,5 @@
 // What the history of a meter shows for a period: its rows, and beside them those of a period before.
+import { drawnColumns, moved } from './charts/drawn';
 import { columns, stepFor, steps, totalOf, type Columns } from './charts/rows';
 import {
   around,
@@ -28,7 +29,8 @@ export interface Question {
   register: string;
   from: number;
   until: number;
-  step: Step;
+  /** Of the calendar, or rows as there is room for. */
+  step: Step | 'drawn';
 }
 
 /** What is asked for. */
@@ -40,6 +42,8 @@ export interface Wanted {
   comparing: boolean;
   /** Nothing within an hour is shown to whoever looks. */
   hourly?: boolean;
+  /** The server tells rows that are no steps of the calendar. */
+  draws?: boolean;
   now: number;
   zone: string;
   load: (question: Question) => Promise<History>;
@@ -47,6 +51,9 @@ export interface Wanted {
 
 /** A period of the calendar, or a window that somebody has zoomed to. */
 export type Scope = Period | 'window';
+
+/** Whether rows are steps of the calendar. */
+export const ofCalendar = (step: Fine): step is Step => step !== 'drawn' && step !== 'reading';
 
 /** The single readings of a span; `null` if they are too many for a chart. */
 export type LoadReadings = (register: string, span: Span) => Promise<Told[] | null>;
@@ -150,6 +157,8 @@ export async function fetchWindow(
 ): Promise<Shown> {
   const { choice, comparing, zone, load } = wanted;
   let fine = fineFor(view.until - view.from);
+  const coarse = fine === 'hour' || fine === 'day' || fine === 'month';
+  if (coarse && wanted.draws && choice.kind === 'gauge') return inDrawnRows(view, wanted);
   if ((fine === 'reading' || fine === 'quarter') && wanted.hourly) fine = 'hour';
   if (fine === 'reading') {
     const single = await inReadings(view, wanted, readings);
@@ -184,6 +193,39 @@ export async function fetchWindow(
   return {
     period: 'window',
     span: part,
+    step,
+    choice,
+    histories,
+    all,
+    before,
+    beforeSpan,
+    sofar: null,
+  };
+}
+
+/** In as many rows as there is room for, whatever the calendar says. */
+async function inDrawnRows(
+  view: Span,
+  { choice, comparing, now, zone, load }: Omit<Wanted, 'period' | 'first'>,
+): Promise<Shown> {
+  const wide = around(view, 'drawn', zone);
+  const span = {
+    from: wide.from,
+    until: Math.max(wide.from + 1, Math.min(wide.until, Math.ceil(now))),
+  };
+  const beforeSpan = windowBefore(span, zone);
+  const step = 'drawn';
+  const compared = comparing ? choice.registers[0] : undefined;
+  const [histories, old] = await Promise.all([
+    Promise.all(choice.registers.map((register) => load({ register, ...span, step }))),
+    compared === undefined ? null : load({ register: compared, ...beforeSpan, step }),
+  ]);
+  const all = drawnColumns(histories).filter((it) => it !== null);
+  const [first, then] = [all[0], old && drawnColumns([old])[0]];
+  const before = first && then ? moved(then, first, beforeSpan.from - span.from) : null;
+  return {
+    period: 'window',
+    span,
     step,
     choice,
     histories,

@@ -109,6 +109,11 @@ export function reasonText(reason: string): string {
   return tCode('reason', reason, {}, reason);
 }
 
+/** Why a gap is one, without a full stop: `Måleren svarer ikke, 3 forsøk`. */
+export function gapCause({ reason, tries }: { reason: string; tries: number }): string {
+  return t('gap.cause', { reason: reasonText(reason).replace(/\.$/, ''), tries });
+}
+
 /**
  * Why a silent meter is silent, where that says more than that it is; else nothing. A silent meter is
  * asked more seldom, and that it was not asked this time is no cause.

@@ -77,6 +77,11 @@ export function steps({ from, until }: Span, step: Step, zone: string): Span[] {
 
 /** The history's rows in their slots. `null` if it has no run at all. */
 export function columns(history: History, span: Span, step: Step, zone: string): Columns | null {
+  return columnsOn(history, steps(span, step, zone));
+}
+
+/** The same in slots that are no steps of the calendar; each row belongs to the one that begins with it. */
+export function columnsOn(history: History, slots: Span[]): Columns | null {
   const newest = history.runs.at(-1);
   if (!newest) return null;
   const fitting = history.runs.filter((run) => run.unit === newest.unit);
@@ -100,7 +105,7 @@ export function columns(history: History, span: Span, step: Step, zone: string):
   return {
     unit: newest.unit,
     decimals,
-    slots: steps(span, step, zone).map((slot) =>
+    slots: slots.map((slot) =>
       slotOf(slot, byStart.get(slot.from) ?? [], history.kind === 'counter', decimals),
     ),
     leftOut: [...new Set(history.runs.map((run) => run.unit))].filter((it) => it !== newest.unit),

@@ -38,3 +38,6 @@ export function scaleOf(values: number[], fromZero: boolean, resolution = 0): Sc
     decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)),
   };
 }
+
+/** Temperatures and humidity need no zero; what is counted or flows does. */
+export const needsZero = (unit: string) => !['C', 'K', '%', 'V', 'Hz', 'bar', 'ppm'].includes(unit);

@@ -29,11 +29,11 @@ export const NARROWEST = 10 * MINUTE;
 /** What the history can be asked for at once, with room on both sides. */
 export const WIDEST = 1_700 * DAY;
 
-/** A step of the calendar, or each reading by itself. */
-export type Fine = Step | 'reading';
+/** A step of the calendar, as many rows as a chart has room for, or each reading by itself. */
+export type Fine = Step | 'drawn' | 'reading';
 
 /** Which steps show a window of `width` best. */
-export function fineFor(width: number): Fine {
+export function fineFor(width: number): Step | 'reading' {
   if (width > 800 * DAY) return 'month';
   if (width > 45 * DAY) return 'day';
   if (width > 4 * DAY) return 'hour';
@@ -68,7 +68,9 @@ export function around({ from, until }: Span, fine: Fine, zone: string): Span {
 
 /** `span` in whole steps. */
 export function whole({ from, until }: Span, fine: Fine, zone: string): Span {
-  if (fine === 'reading') return { from: Math.floor(from), until: Math.ceil(until) };
+  if (fine === 'reading' || fine === 'drawn') {
+    return { from: Math.floor(from), until: Math.ceil(until) };
+  }
   if (fine === 'quarter' || fine === 'hour') {
     const length = fine === 'hour' ? HOUR : HOUR / 4;
     return { from: Math.floor(from / length) * length, until: Math.ceil(until / length) * length };
@@ -252,5 +254,5 @@ export function readingColumns(told: Told[], counter: boolean): Columns | null {
 
 /** The slots of `span` in steps of the calendar. */
 export function windowSteps(span: Span, fine: Fine, zone: string): Span[] {
-  return fine === 'reading' ? [] : steps(span, fine, zone);
+  return fine === 'reading' || fine === 'drawn' ? [] : steps(span, fine, zone);
 }

@@ -6,12 +6,14 @@
 #![expect(clippy::print_stdout, reason = "the table is what this program is for")]
 #![expect(clippy::cast_precision_loss, reason = "figures for people, of three digits")]
 
+mod browser;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use chrono::TimeDelta;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -22,6 +24,7 @@ use site_tests::process::Program;
 use site_tests::site::{Plan, http, wait_for};
 use store::testing::building::meter;
 use store::testing::years::{END_MS, Years};
+use tempfile::TempDir;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,6 +38,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("pages") => return browser::figures().await,
+        Some(other) => bail!("`{other}`: there is `pages`, or nothing for all of it"),
+    }
     println!("\nThe whole gateway\n");
     sizes()?;
     let demo = ["run", "--demo", "--seed", "7"];
@@ -43,7 +51,7 @@ async fn run() -> anyhow::Result<()> {
     let loaded = building("300 meters", &load, 40_300, Duration::from_secs(150), None).await?;
     row("memory with 300 meters, against the demo's", ratio(loaded, quiet), "");
 
-    let ten_years = ten_years().await?;
+    let ten_years = made(Years::TEN).await?;
     let load = ["load", "--mbus", "500", "--modbus", "200"];
     let name = "700 meters, ten years";
     // Until all of it has been packed at least once.
@@ -51,35 +59,39 @@ async fn run() -> anyhow::Result<()> {
     let old = building(name, &load, 40_500, settle, Some(&ten_years)).await?;
     row("memory with ten years, against the demo's", ratio(old, quiet), "");
     ensure!(1_024 * old <= 64_000_000, "a building of ten years takes too much memory");
-    Ok(())
+    browser::figures().await
 }
 
-/// The store of a building of ten years, which is made once and kept.
-async fn ten_years() -> anyhow::Result<PathBuf> {
+/// The store of a building of some years, which is made once and kept.
+async fn made(years: Years) -> anyhow::Result<PathBuf> {
     let under = paths::root().join("target/tmp");
     std::fs::create_dir_all(&under)?;
     let said = |day: u32| {
         if day.is_multiple_of(365) {
-            println!("  year {} of ten is made", day / 365);
+            println!("  year {} of {} is made", day / 365, years.days / 365);
         }
     };
-    Ok(Years::TEN.ready(&under, said).await?)
+    Ok(years.ready(&under, said).await?)
 }
 
-/// Has the gateway of `plan` be the one that has read its first meters for ten years.
-fn age(plan: &Plan, site: &Path, ten_years: &Path) -> anyhow::Result<()> {
-    for file in std::fs::read_dir(ten_years)? {
+/// Has the gateway of `plan` be the one that has read its first meters for `years`, which are in `store`.
+fn age(plan: &Plan, site: &Path, years: Years, store: &Path) -> anyhow::Result<()> {
+    for file in std::fs::read_dir(store)? {
         let file = file?;
         std::fs::copy(file.path(), plan.state("gateway").join(file.file_name()))?;
     }
-    let mut file: toml::Table = std::fs::read_to_string(site)?.parse()?;
-    let meters = file.get_mut("meter").and_then(toml::Value::as_array_mut);
-    let meters = meters.context("the building has meters")?;
-    for (installed, number) in meters.iter_mut().zip(0..Years::TEN.meters) {
-        let id = installed.get_mut("id").context("a meter has an id")?;
-        *id = toml::Value::String(meter(number).to_string());
+    let mut text = std::fs::read_to_string(site)?;
+    let file: toml::Table = text.parse()?;
+    let meters = file.get("meter").and_then(toml::Value::as_array);
+    let mut meters: Vec<_> = meters.context("the building has meters")?.iter().collect();
+    // What is brought is of heat meters; the one that was read every minute is the main.
+    meters.sort_by_key(|it| it.get("medium").and_then(toml::Value::as_str) != Some("heat"));
+    for (installed, number) in meters.into_iter().zip((0..=years.meters).rev()) {
+        let id = installed.get("id").and_then(toml::Value::as_str).context("a meter has an id")?;
+        // Others may be a part of it.
+        text = text.replace(id, &meter(number).to_string());
     }
-    Ok(std::fs::write(site, toml::to_string(&file)?)?)
+    Ok(std::fs::write(site, text)?)
 }
 
 /// Sizes of what is shipped.
@@ -128,49 +140,9 @@ async fn building(
     settle: Duration,
     ten_years: Option<&Path>,
 ) -> anyhow::Result<u64> {
-    let folder = tempfile::tempdir()?;
-    let plan = Plan {
-        data: folder.path().to_owned(),
-        building: &KVERNHUSGATA,
-        seed: 7,
-        port: base_port + 1,
-        portfolio_port: 0,
-        base_port: base_port + 2,
-        history: TimeDelta::zero(),
-        now: chrono::DateTime::UNIX_EPOCH,
-        contract: false,
-    };
-    plan.write_files()?;
-    let buses = (base_port + 10).to_string();
-    let file = folder.path().join("gateway/site.toml");
-    let site = file.display().to_string();
-    let more = ["--base-port", buses.as_str(), "--write-site", site.as_str()];
-    let mut meters =
-        Program::start("meter-sim", arguments.iter().chain(&more), &plan.log("building"))?;
-    meters.json_line(Duration::from_mins(1))?;
-    if let Some(ten_years) = ten_years {
-        age(&plan, &file, ten_years)?;
-    }
-
-    let begun = Instant::now();
-    let (gateway, ready) = plan.start_gateway()?;
-    let url = format!("http://127.0.0.1:{}", plan.port);
-    let client = http()?;
-    wait_for("the first page", Duration::from_secs(15), || async {
-        Ok(client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()))
-    })
-    .await?;
-    row(&format!("{name}: start to first page"), milliseconds(begun.elapsed()), "");
-
-    let claim =
-        json!({ "code": ready.get("claim_code"), "name": "eier", "password": "tolv tegn minst" });
-    let claimed = client
-        .post(format!("{url}/api/v1/claim"))
-        .header("Origin", &url)
-        .json(&claim)
-        .send()
-        .await?;
-    ensure!(claimed.status().is_success(), "claim: {}", claimed.text().await?);
+    let years = ten_years.map(|store| (Years::TEN, store));
+    let Running { gateway, client, url, begun, .. } =
+        &Running::start(name, arguments, base_port, years).await?;
     let status = || async {
         let status = client.get(format!("{url}/api/v1/status")).send().await?;
         anyhow::Ok(status.json::<Value>().await?)
@@ -186,7 +158,7 @@ async fn building(
     let before = stored(&status().await?);
     tokio::time::sleep(settle).await;
     if ten_years.is_some() {
-        look_around(&client, &format!("{url}/api/v1")).await?;
+        look_around(client, &format!("{url}/api/v1")).await?;
     }
     let after = status().await?;
     ensure!(stored(&after) > before, "it stores nothing");
@@ -203,6 +175,75 @@ async fn building(
     row(&format!("{name}: and at its highest"), megabytes(1_024 * gateway.highest_kb()?), "");
     Ok(resident)
 }
+
+/// A building with the gateway that reads it, and its owner.
+struct Running {
+    client: reqwest::Client,
+    url: String,
+    begun: Instant,
+    // In this order they are stopped, and what they kept goes.
+    gateway: Program,
+    _meters: Program,
+    _folder: TempDir,
+}
+
+impl Running {
+    /// Starts them on ports from `base_port` on, and makes the owner.
+    async fn start(
+        name: &str,
+        arguments: &[&str],
+        base_port: u16,
+        years: Option<(Years, &Path)>,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let plan = Plan {
+            data: folder.path().to_owned(),
+            building: &KVERNHUSGATA,
+            seed: 7,
+            port: base_port + 1,
+            portfolio_port: 0,
+            base_port: base_port + 2,
+            history: TimeDelta::zero(),
+            now: chrono::DateTime::UNIX_EPOCH,
+            contract: false,
+        };
+        plan.write_files()?;
+        let buses = (base_port + 10).to_string();
+        let file = folder.path().join("gateway/site.toml");
+        let site = file.display().to_string();
+        let more = ["--base-port", buses.as_str(), "--write-site", site.as_str()];
+        let mut meters =
+            Program::start("meter-sim", arguments.iter().chain(&more), &plan.log("building"))?;
+        meters.json_line(Duration::from_mins(1))?;
+        if let Some((years, store)) = years {
+            age(&plan, &file, years, store)?;
+        }
+
+        let begun = Instant::now();
+        let (gateway, ready) = plan.start_gateway()?;
+        let url = format!("http://127.0.0.1:{}", plan.port);
+        let client = http()?;
+        wait_for("the first page", Duration::from_secs(15), || async {
+            Ok(client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()))
+        })
+        .await?;
+        row(&format!("{name}: start to first page"), milliseconds(begun.elapsed()), "");
+
+        let [owner, password] = OWNER;
+        let claim = json!({ "code": ready.get("claim_code"), "name": owner, "password": password });
+        let claimed = client
+            .post(format!("{url}/api/v1/claim"))
+            .header("Origin", &url)
+            .json(&claim)
+            .send()
+            .await?;
+        ensure!(claimed.status().is_success(), "claim: {}", claimed.text().await?);
+        Ok(Self { client, url, begun, gateway, _meters: meters, _folder: folder })
+    }
+}
+
+/// Who logs in to what is measured.
+const OWNER: [&str; 2] = ["eier", "tolv tegn minst"];
 
 /// Asks what the pages ask, so that what is kept for questions is in memory as well.
 async fn look_around(client: &reqwest::Client, api: &str) -> anyhow::Result<()> {

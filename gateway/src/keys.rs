@@ -5,6 +5,7 @@
 //! keys/device.key   Ed25519: signs the ledger, day chains and configurations
 //! keys/ca.key       P-256: signs the pages' certificate; ca.crt is what phones install
 //! keys/tls.key      P-256: the key of the pages' certificate, which is tls.crt
+//! keys/brought.pem  a certificate that the owner has sent for them, and its key; mostly not there
 //! ```
 //!
 //! The folder is open to the daemon's user alone, and so is every file in it. Who takes the disk

@@ -179,12 +179,10 @@ struct Daemon {
     clock: Arc<SystemClock>,
     core: Core,
     shelf: Shelf,
-    /// What the pages know of the types of meters.
     devices: watch::Sender<Arc<web_ui::Devices>>,
     in_force: InForce,
     buses: Buses,
     cloud: CloudParts,
-    /// What the Modbus server for the building's management system is told.
     bms: watch::Sender<Option<config::Bms>>,
     mqtt: Mqtt,
     handles: Handles,
@@ -194,6 +192,7 @@ struct Daemon {
     counts: Counts,
     corrections: Corrections,
     backups: Backups,
+    certificate: Shown,
     restores: Restores,
     batteries: Batteries,
     shutdown: CancellationToken,
@@ -393,6 +392,7 @@ impl Daemon {
             counts,
             corrections,
             backups: Backups::of(&machine.state),
+            certificate: certificate.clone(),
             restores: Restores::of(&machine.state, shutdown.clone()),
             batteries,
             shutdown,
@@ -588,6 +588,9 @@ impl Daemon {
                     let now = handles.clock.now().wall;
                     drop(reply.send(diagnosis::made(&machine, Some(&handles), now).await));
                 });
+            }
+            Wish::Certificate { order, reply } => {
+                self.certificate.answer(order, self.clock.now().wall, reply);
             }
             Wish::Restore { order, reply } => self.restores.obey(order, reply),
             Wish::Keys { order, reply } => drop(reply.send(self.meter_keys.obey(order))),

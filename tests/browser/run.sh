@@ -71,6 +71,7 @@ PORTFOLIO_URL=$(value "$access" portfolio_url)
 PORTFOLIO_USER=$(value "$access" portfolio_user)
 PORTFOLIO_PASSWORD=$(value "$access" portfolio_password)
 export FYRHUS_DEMO_CONTROL="$data/control"
+export FYRHUS_TLS_PORT=28100
 export FYRHUS_FRESH_URL=http://127.0.0.1:28070
 FYRHUS_FRESH_CODE=$(value "$data/fresh.json" claim_code)
 export FYRHUS_FRESH_CODE

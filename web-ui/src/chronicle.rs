@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{Days, NaiveTime};
+use chrono::{DateTime, Days, NaiveTime, Utc};
 use ledger::Month;
 use ledger::book::Book;
 use ledger::chain::Chain;
@@ -78,13 +78,14 @@ impl Chronicle {
         if now.trust == Trust::Untrusted {
             return Ok(());
         }
-        self.alarms(now.wall_ms()).await?;
+        self.alarms(now.wall).await?;
         self.reminders(now.wall_ms()).await?;
         self.changes().await?;
         self.outages(now.wall.timestamp()).await
     }
 
-    async fn alarms(&mut self, now_ms: i64) -> Result<(), StoreError> {
+    async fn alarms(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let now_ms = now.timestamp_millis();
         let core = &self.handles.core;
         if self.going_on.is_none() {
             let open = core.open_events().await?;
@@ -96,8 +97,10 @@ impl Chronicle {
             let site = self.handles.site.borrow();
             let (live, status) = (self.handles.live.borrow(), self.handles.status.borrow());
             let owed = self.handles.owed.borrow();
+            let certificate = self.handles.certificate.borrow();
             let meters: Vec<&MeterInfo> = site.meters.iter().collect();
-            watchful::notices(&site, &live, &status, &owed, &meters, true)
+            let certificate = (&**certificate, now);
+            watchful::notices(&site, &live, &status, &owed, certificate, &meters, true)
         };
         let seen: BTreeMap<(String, String), String> = seen
             .into_iter()

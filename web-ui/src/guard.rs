@@ -64,7 +64,9 @@ fn check(web: &Web, headers: &HeaderMap, uri: &Uri, method: &Method) -> Result<(
     let name = name_of(&host);
     let ours = name == "localhost"
         || name.parse::<IpAddr>().is_ok()
-        || web.own_hosts.contains(name.as_str());
+        || web.own_hosts.contains(name.as_str())
+        // One that is brought while the pages run has names of its own.
+        || web.certificate().names.iter().any(|own| own.eq_ignore_ascii_case(&name));
     if !ours {
         let detail = format!(
             "`{name}` is not a name of this gateway. Use its IP address, or add the name to its \

@@ -72,7 +72,7 @@ use tokio::sync::{mpsc, watch};
 pub use agreement::{Agreement, hundredths};
 pub use api::{COUNTERSIGNED, UNSIGNED_BECAUSE};
 pub use backups::{BackupMade, NotBackedUp};
-pub use certificate::PagesCertificate;
+pub use certificate::{CertificateFlaw, CertificateOrder, PagesCertificate, Whose};
 pub use chronicle::Chronicle;
 pub use claim::open_claim;
 pub use handles::WrongProfile;

@@ -80,6 +80,10 @@ fn table() -> Vec<Route> {
             .answers_nothing(),
         Route::get("/certificate", Login, "The certificate that the pages come with, and who vouches for it", certificate::certificate)
             .answers::<certificate::CertificateBody>(200),
+        Route::put("/certificate", May(Administer), "Have the pages come with a certificate of your own, at once", certificate::bring)
+            .takes::<certificate::NewCertificate>().answers::<certificate::CertificateBody>(200),
+        Route::delete("/certificate", May(Administer), "Take it away: the pages come with the gateway's own again", certificate::forget)
+            .answers::<certificate::CertificateBody>(200),
         Route::get("/certificate/authority.crt", Nobody, "The certificate of the gateway's own authority, to be installed", certificate::authority)
             .answers_text("application/x-x509-ca-cert"),
         Route::post("/qr", Login, "A text as a QR code", qr::qr)

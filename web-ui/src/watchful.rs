@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use metering::{NoReading, Trust};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +14,7 @@ use crate::api::meters::state_of;
 use crate::handles::{BusState, LiveMeter, MeterInfo, MeterState};
 use crate::told::Trouble;
 use crate::wire::Time;
-use crate::{Live, Owed, Site, Status};
+use crate::{Live, Owed, PagesCertificate, Site, Status, Whose};
 
 /// What a person would say first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +29,7 @@ pub(crate) struct Sentence {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
     /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`,
-    /// `battery_low`, `clock`, `cloud`, `claim_open`.
+    /// `battery_low`, `clock`, `cloud`, `claim_open`, `certificate_ends`, `certificate_unused`.
     pub(crate) code: &'static str,
     pub(crate) params: BTreeMap<&'static str, String>,
     /// The meter it is about.
@@ -89,6 +90,7 @@ pub(crate) fn notices(
     live: &Live,
     status: &Status,
     owed: &[Owed],
+    (certificate, now): (&PagesCertificate, DateTime<Utc>),
     seen: &[&MeterInfo],
     inspects: bool,
 ) -> Vec<Notice> {
@@ -107,6 +109,7 @@ pub(crate) fn notices(
         notices.extend(clock(status));
         notices.extend(cloud(status));
         notices.extend(owed.iter().map(claim));
+        notices.extend(about_certificate(certificate, now));
     }
     notices
 }
@@ -199,6 +202,21 @@ fn cloud(status: &Status) -> Option<Notice> {
     let since = sync.last_contact.map(Time);
     Some(Notice { since, ..notice("cloud", [("error", error)]) })
 }
+
+/// One that the owner has brought ends soon, or is not used: nobody else makes another.
+fn about_certificate(certificate: &PagesCertificate, now: DateTime<Utc>) -> Option<Notice> {
+    if let Some(error) = &certificate.trouble {
+        return Some(notice("certificate_unused", [("error", error.clone())]));
+    }
+    let ends = certificate.ends.filter(|_| certificate.whose != Whose::Own)?;
+    let left = ends - now;
+    let day = ends.date_naive().to_string();
+    let days = left.num_days().max(0).to_string();
+    (left <= REMIND).then(|| notice("certificate_ends", [("day", day), ("days", days)]))
+}
+
+/// Whoever makes certificates for a building may take weeks.
+const REMIND: TimeDelta = TimeDelta::days(30);
 
 fn notice<const N: usize>(code: &'static str, params: [(&'static str, String); N]) -> Notice {
     Notice { code, params: BTreeMap::from(params), meter: None, bus: None, since: None }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::Web;
 use crate::backups::{BackupMade, NotBackedUp};
+use crate::certificate::{CertificateFlaw, CertificateOrder};
 use crate::handles::{LiveMeter, Mistake};
 use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused, Secret};
 use crate::ports::{NotTried, PortFound, PortTried};
@@ -154,6 +155,13 @@ pub enum Wish {
         order: KeyOrder,
         /// Whose keys are kept then.
         reply: oneshot::Sender<Result<KeysKept, KeysRefused>>,
+    },
+    /// Have the pages come with another certificate.
+    Certificate {
+        /// What is wanted.
+        order: CertificateOrder,
+        /// Whether it is so, for whoever connects then.
+        reply: oneshot::Sender<Result<(), CertificateFlaw>>,
     },
     /// Check a new text of `site.toml`, keep it as a version and take it over.
     SaveSite {

@@ -178,8 +178,9 @@ static CERTIFICATE: Key = Key {
     without: Without::Told("the one that the gateway makes for itself"),
     says: "A certificate of your own in PEM, with those that vouch for it, which browsers trust: \
            passkeys, the camera and the pages as an app need one. The names in it are names of \
-           the gateway. It is read at the start; one that cannot be used is said in the log, and \
-           the pages come with the gateway's own.",
+           the gateway. It is looked at every ten minutes, and taken up without a start; one that cannot be \
+           used, or has ended, is told on the overview, and the pages come with the gateway's own. One \
+           that an owner sends on the page *Certificate and trust* comes before it.",
 };
 
 static KEY: Key = Key {

@@ -33,7 +33,7 @@ pub(crate) async fn overview(
     let doors = Arc::clone(&web.doors);
     let now = web.now();
     let who = visitor.clone();
-    let owed = web.owed();
+    let (owed, certificate) = (web.owed(), web.certificate());
     let answer = web.ask(&who, move |store| {
         let seen: Vec<&MeterInfo> =
             site.meters.iter().filter(|meter| visitor.user.sees(meter.id)).collect();
@@ -50,6 +50,7 @@ pub(crate) async fn overview(
                 &live,
                 &status,
                 &owed,
+                (&certificate, now.wall),
                 &seen,
                 visitor.may(Act::Inspect),
             ),

@@ -72,6 +72,7 @@ struct Gateway {
     live: watch::Sender<Arc<Live>>,
     status: watch::Sender<Arc<Status>>,
     owed: watch::Sender<Arc<Vec<Owed>>>,
+    certificate: watch::Sender<Arc<crate::PagesCertificate>>,
     chronicle: crate::Chronicle,
     _dir: ScratchDir,
 }
@@ -123,6 +124,7 @@ impl Gateway {
         let (live, live_seen) = watch::channel(Arc::new(Live::default()));
         let (status, status_seen) = watch::channel(Arc::new(status_of_a_good_day()));
         let (owed, owed_seen) = watch::channel(Arc::default());
+        let (certificate, certificate_seen) = watch::channel(Arc::new(certificate::certificate()));
         let (wishes, asked) = mpsc::channel(4);
         let handles = Handles {
             readers: store.readers(),
@@ -135,14 +137,26 @@ impl Gateway {
             owed: owed_seen,
             wishes,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            certificate: watch::Sender::new(Arc::new(certificate::certificate())).subscribe(),
+            certificate: certificate_seen,
             version: "0.1.0",
         };
         tokio::spawn(daemon(asked, store.writer(), store.core(), live_seen));
         let chronicle = crate::Chronicle::new(handles.clone());
         let pages = WebUi::new(handles, vec!["fyrhus-7k2m.local".into()]);
         let router = pages.router(Listener::Https);
-        Self { pages, router, store, clock, site, live, status, owed, chronicle, _dir: dir }
+        Self {
+            pages,
+            router,
+            store,
+            clock,
+            site,
+            live,
+            status,
+            owed,
+            certificate,
+            chronicle,
+            _dir: dir,
+        }
     }
 
     async fn ask(&self, request: Request<Body>) -> Response {
@@ -260,6 +274,9 @@ async fn daemon(
             }
             Wish::Backup { passphrase, reply } => {
                 let _ = reply.send(backup::made(&passphrase.0));
+            }
+            Wish::Certificate { order, reply } => {
+                let _ = reply.send(certificate::obeyed(&order));
             }
             Wish::Diagnose { reply } => {
                 let _ = reply.send("{}".to_owned());

@@ -154,7 +154,7 @@ export type MeterAnswer = gen.MeterAnswer;
 
 export type Paper = With<gen.Paper, { kind: 'pdf' | 'jpeg' }>;
 export type Papers = With<gen.Papers, { papers: Paper[] }>;
-export type Certificate = With<gen.Certificate, { kind: 'own' | 'brought' }>;
+export type Certificate = With<gen.Certificate, { kind: 'own' | 'brought' | 'uploaded' }>;
 export type Restore = With<
   gen.Restore,
   { state: 'none' | 'taking' | 'looking' | 'held' | 'failed' | 'going' }

@@ -3,6 +3,19 @@
 /** What a failure is; the language files have a sentence for each. */
 export type ProblemCode =
   | 'busy'
+  | 'certificate_broken'
+  | 'certificate_chain'
+  | 'certificate_early'
+  | 'certificate_ended'
+  | 'certificate_failed'
+  | 'certificate_key_apart'
+  | 'certificate_key_kind'
+  | 'certificate_key_none'
+  | 'certificate_key_sealed'
+  | 'certificate_names'
+  | 'certificate_none'
+  | 'certificate_purpose'
+  | 'certificate_stranger'
   | 'claim_expired'
   | 'claim_spent'
   | 'claim_wrong'
@@ -478,7 +491,7 @@ export interface Certificate {
   fingerprint: string;
   /** Under which the gateway was asked now. */
   host: string;
-  /** `own`, of the gateway's own authority, or `brought` by the owner. */
+  /** `own`, of the gateway's own authority; of the owner: `brought`, in files that `fyrhus.toml` names, or `uploaded`. */
   kind: string;
   /** Why the one that the owner has brought is not used, as one English sentence. */
   trouble: string | null;
@@ -1196,6 +1209,14 @@ export interface NewBus {
   port: string;
 }
 
+/** A certificate that the owner brings. */
+export interface NewCertificate {
+  /** PEM: it, and those that vouch for it, in any order. */
+  certificates: string;
+  /** PEM; empty if it stands with them. Only the gateway has it from then on. */
+  key: string;
+}
+
 /** That notice was given. */
 export interface NewClaim {
   /** When it reached the vendor. */
@@ -1304,7 +1325,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`. */
+  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`, `certificate_ends`, `certificate_unused`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;

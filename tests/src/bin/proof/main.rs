@@ -150,7 +150,7 @@ const PROOFS: &[Proof] = &[
         promise: "Roll-ups are what a recount finds, over nights that change the clocks, leap days and \
                   ends of years; nothing tells a store that packs from one that does not",
         by: Tests(
-            &["-p", "store", "--test", "packing", "--", "roll_ups_are", "nothing_tells"],
+            &["-p", "store", "--test", "it", "--", "roll_ups_are", "nothing_tells"],
             "PROPTEST_CASES",
         ),
         count: 2_000,
@@ -165,7 +165,7 @@ const PROOFS: &[Proof] = &[
         name: "packing-kill",
         promise: "kill -9 while readings are packed loses and doubles none of them",
         by: Tests(
-            &["-p", "store", "--test", "packing", "--", "kill_9_while_it_is_packed"],
+            &["-p", "store", "--test", "it", "--", "kill_9_while_it_is_packed"],
             "FYRHUS_KILLS",
         ),
         count: 1_000,

@@ -57,7 +57,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged = 0;
     for kill in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_commits", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "recovery::child_that_commits", "--nocapture", "--test-threads=1"])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())
             .spawn()

@@ -25,14 +25,15 @@ const MIB: u64 = 1024 * 1024;
 
 #[test]
 fn a_full_disk_costs_the_rounds_that_do_not_fit_and_nothing_else() {
-    for child in ["child_with_ballast", "child_without_ballast", "child_with_a_damaged_month"] {
+    for child in ["with_ballast", "without_ballast", "with_a_damaged_month"] {
+        let child = format!("disk_full::child_{child}");
         let dir = tempfile::tempdir().unwrap();
         let script = r#"mount -t tmpfs -o size=6m tmpfs "$1" || exit 77; exec "$2" --exact "$3" --nocapture"#;
         let output = Command::new("unshare")
             .args(["--mount", "sh", "-c", script, "sh"])
             .arg(dir.path())
             .arg(std::env::current_exe().unwrap())
-            .arg(child)
+            .arg(&child)
             .env(CHILD, dir.path())
             .output();
         let Ok(output) = output else {

@@ -453,7 +453,7 @@ fn what_was_acknowledged_survives_kill_9_while_it_is_packed() {
     let mut acknowledged = 0;
     for kill in 0..kills {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_packs", "--nocapture", "--test-threads=1"])
+            .args(["--exact", "packing::child_that_packs", "--nocapture", "--test-threads=1"])
             .env(CHILD, dir.path())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,7 +8,6 @@
 
 #![expect(
     clippy::cast_precision_loss,
-    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a bench says what it found"
@@ -236,7 +235,7 @@ fn telegram(number: u32, round: i64, meter: &MeterRound) -> Vec<u8> {
     let codes = [0x0E, 0x14, 0x2E, 0x3B, 0x5A, 0x5E];
     for (code, (reading, _)) in codes.into_iter().zip(meter.outcome.iter().flatten()) {
         body.extend([0x04, code]);
-        let stand = reading.value.map_or(0, |it| it.mantissa());
+        let stand = reading.value.map_or(0, metering::Quantity::mantissa);
         body.extend(i32::try_from(stand).unwrap_or_default().to_le_bytes());
     }
     let length = u8::try_from(body.len()).unwrap();

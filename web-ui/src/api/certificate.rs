@@ -75,16 +75,16 @@ async fn ordered(
 ) -> Result<(), Problem> {
     drop(web.change_by(visitor).await?);
     let obeyed = web.wish(|reply| Wish::Certificate { order, reply }).await?;
-    obeyed.map_err(refused)?;
+    obeyed.map_err(|flaw| refused(&flaw))?;
     let fingerprint = web.certificate().fingerprint.clone();
     Ok(web.handles.core.audit(visitor.name(), did.to_owned(), fingerprint).await?)
 }
 
-fn refused(flaw: CertificateFlaw) -> Problem {
+fn refused(flaw: &CertificateFlaw) -> Problem {
     let say = |code| Problem::new(code, format!("{flaw}."));
     match flaw {
         CertificateFlaw::None => say(Code::CertificateNone),
-        CertificateFlaw::Broken(n) => say(Code::CertificateBroken).with("n", &n),
+        CertificateFlaw::Broken(n) => say(Code::CertificateBroken).with("n", n),
         CertificateFlaw::KeyNone => say(Code::CertificateKeyNone),
         CertificateFlaw::KeySealed => say(Code::CertificateKeySealed),
         CertificateFlaw::KeyKind => say(Code::CertificateKeyKind),
@@ -93,7 +93,7 @@ fn refused(flaw: CertificateFlaw) -> Problem {
         CertificateFlaw::Ended(at) => say(Code::CertificateEnded).with("day", &at.date_naive()),
         CertificateFlaw::Names => say(Code::CertificateNames),
         CertificateFlaw::Purpose => say(Code::CertificatePurpose),
-        CertificateFlaw::Stranger(n) => say(Code::CertificateStranger).with("n", &n),
+        CertificateFlaw::Stranger(n) => say(Code::CertificateStranger).with("n", n),
         CertificateFlaw::Chain => say(Code::CertificateChain),
         CertificateFlaw::Failed(_) => say(Code::CertificateFailed),
     }

@@ -344,8 +344,6 @@ fn portfolio_in(folder: &Path) -> Config {
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
-        limits: LimitsConfig::default(),
-        quota: Quota::default(),
         probe: true,
         log_filter: String::new(),
     }

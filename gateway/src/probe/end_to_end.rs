@@ -345,6 +345,8 @@ fn portfolio_in(folder: &Path) -> Config {
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
         probe: true,
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         log_filter: String::new(),
     }
 }

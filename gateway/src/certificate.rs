@@ -344,7 +344,7 @@ pub(crate) mod tests {
                 "certificate 2 of the file vouches for none of the others",
             ),
             (
-                (format!("{}{}", pages.pem, namesake.pem), pages.key.clone()),
+                (format!("{}{}", pages.pem, namesake.pem), pages.key),
                 "the certificates do not vouch for each other",
             ),
         ] {

@@ -1,6 +1,6 @@
 //! Nobody changes a ledger unseen, and what it says follows from its entries alone.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use chrono_tz::Europe::Oslo;
 use data_encoding::HEXLOWER;

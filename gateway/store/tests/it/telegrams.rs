@@ -71,13 +71,13 @@ fn check(day: &KnownDay, first: i64, count: i64) -> impl Future<Output = ()> + '
     }
 }
 
-async fn keeping(keep: KeepTelegrams) -> KnownDay {
+fn keeping(keep: KeepTelegrams) -> KnownDay {
     let day = empty().unwrap();
     day.store.writer().keep_telegrams(keep);
     day
 }
 
-async fn again(day: KnownDay) -> KnownDay {
+fn again(day: KnownDay) -> KnownDay {
     let KnownDay { store, clock, dir } = day;
     store.close().unwrap();
     let (store, _) = store::testing::open(dir.path(), &clock).unwrap();
@@ -87,13 +87,13 @@ async fn again(day: KnownDay) -> KnownDay {
 
 #[tokio::test]
 async fn every_reading_leads_back_to_its_telegram() {
-    let day = keeping(KEEP).await;
+    let day = keeping(KEEP);
     minutes(&day, 0, 200).await;
     check(&day, 0, 200).await;
     // When its readings are packed, and by the next start, too.
     day.clock.pass(Duration::from_hours(30));
     day.store.writer().pack().await.unwrap();
-    let day = again(day).await;
+    let day = again(day);
     day.clock.set(day.clock.now().wall_ms() - 30 * 3_600_000);
     check(&day, 0, 200).await;
     minutes(&day, 200, 50).await;
@@ -102,7 +102,7 @@ async fn every_reading_leads_back_to_its_telegram() {
 
 #[tokio::test]
 async fn what_is_like_the_answer_before_takes_little_room() {
-    let day = keeping(KEEP).await;
+    let day = keeping(KEEP);
     minutes(&day, 0, 600).await;
     let path = telegram_files(day.dir.path()).unwrap().remove(0);
     let db = rusqlite::Connection::open(path).unwrap();
@@ -114,7 +114,7 @@ async fn what_is_like_the_answer_before_takes_little_room() {
 
 #[tokio::test]
 async fn a_day_is_a_file_and_old_ones_go() {
-    let day = keeping(KeepTelegrams { days: 2, ..KEEP }).await;
+    let day = keeping(KeepTelegrams { days: 2, ..KEEP });
     for begin in 0..5 {
         minutes(&day, begin * 10, 10).await;
         day.clock.pass(Duration::from_hours(24));
@@ -132,7 +132,7 @@ async fn a_day_is_a_file_and_old_ones_go() {
 
 #[tokio::test]
 async fn the_last_ones_go_when_their_time_is_over_and_all_when_none_are_wanted() {
-    let day = keeping(KeepTelegrams { days: 2, ..KEEP }).await;
+    let day = keeping(KeepTelegrams { days: 2, ..KEEP });
     minutes(&day, 0, 10).await;
     let keep = Retention { keep_days: 400, ..Retention::default() };
     day.clock.pass(Duration::from_hours(47));
@@ -150,7 +150,7 @@ async fn the_last_ones_go_when_their_time_is_over_and_all_when_none_are_wanted()
 
 #[tokio::test]
 async fn more_than_there_is_room_for_goes() {
-    let day = keeping(KeepTelegrams { bytes: 400_000, ..KEEP }).await;
+    let day = keeping(KeepTelegrams { bytes: 400_000, ..KEEP });
     minutes(&day, 0, 1_500).await;
     let files = || telegram_files(day.dir.path()).unwrap();
     assert!(files().len() > 2, "a file is an eighth of it");
@@ -163,7 +163,7 @@ async fn more_than_there_is_room_for_goes() {
 
 #[tokio::test]
 async fn a_filling_disk_costs_telegrams_before_readings() {
-    let day = keeping(KEEP).await;
+    let day = keeping(KEEP);
     minutes(&day, 0, 10).await;
     day.clock.pass(Duration::from_hours(25));
     minutes(&day, 10, 10).await;
@@ -175,7 +175,7 @@ async fn a_filling_disk_costs_telegrams_before_readings() {
 
 #[tokio::test]
 async fn what_came_while_nobody_knew_the_time_leads_back_too() {
-    let day = keeping(KEEP).await;
+    let day = keeping(KEEP);
     let now = day.clock.now();
     day.clock.trust(Trust::Untrusted);
     day.clock.set(0);
@@ -201,7 +201,7 @@ async fn without_a_wish_for_them_none_are_kept() {
 
 #[tokio::test]
 async fn a_telegram_that_was_changed_is_seen() {
-    let day = keeping(KEEP).await;
+    let day = keeping(KEEP);
     let sign: Arc<store::Sign> = Arc::new(|hash| {
         let mut signature = [0; 64];
         signature[..32].copy_from_slice(hash);

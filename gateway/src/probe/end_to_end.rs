@@ -344,6 +344,8 @@ fn portfolio_in(folder: &Path) -> Config {
         gateways: GatewaysListener { listen: any, names: vec!["localhost".to_owned()] },
         people: PeopleListener { listen: any, names: Vec::new(), plain_http: true },
         database: None,
+        limits: LimitsConfig::default(),
+        quota: Quota::default(),
         probe: true,
         limits: LimitsConfig::default(),
         quota: Quota::default(),

@@ -347,8 +347,6 @@ fn portfolio_in(folder: &Path) -> Config {
         limits: LimitsConfig::default(),
         quota: Quota::default(),
         probe: true,
-        limits: LimitsConfig::default(),
-        quota: Quota::default(),
         log_filter: String::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metering::GatewayId;
 use sync_wire::{Books, Document, Refusal, limits, path};
 
 use crate::identity::Identity;
@@ -118,24 +119,8 @@ impl BookKeeper {
     ///
     /// [`SyncError`]
     pub async fn give(&mut self, sha256: [u8; 32], document: &[u8]) -> Result<(), SyncError> {
-        let whole = document.len() as u64;
-        let there = self.hand_over(sha256, 0, 0, Vec::new()).await?;
-        if there.whole != 0 {
-            return Ok(());
-        }
-        let mut have = there.from;
-        while let Some(rest) = usize::try_from(have).ok().and_then(|at| document.get(at..)) {
-            let part = rest.get(..limits::DOCUMENT_PART).unwrap_or(rest);
-            if part.is_empty() {
-                break;
-            }
-            let answer = self.hand_over(sha256, whole, have, part.to_vec()).await?;
-            if answer.from <= have {
-                break;
-            }
-            have = answer.from;
-        }
-        Ok(())
+        let gateway = self.identity.gateway();
+        give(&mut self.post, path::DOCUMENT, gateway, sha256, document).await
     }
 
     async fn hand_over(
@@ -146,7 +131,37 @@ impl BookKeeper {
         bytes: Vec<u8>,
     ) -> Result<Document, SyncError> {
         let gateway = self.identity.gateway();
-        let message = Document { gateway, sha256, whole, from, bytes }.write();
-        self.post.post(path::DOCUMENT, message, Document::read).await
+        let part = Document { gateway, sha256, whole, from, bytes };
+        self.post.post(path::DOCUMENT, part.write(), Document::read).await
     }
+}
+
+/// Gives the portfolio a document at `path`, part by part, as far as it is not there yet.
+pub(crate) async fn give(
+    post: &mut Post,
+    path: &str,
+    gateway: GatewayId,
+    sha256: [u8; 32],
+    document: &[u8],
+) -> Result<(), SyncError> {
+    let whole = document.len() as u64;
+    let question = Document { gateway, sha256, whole: 0, from: 0, bytes: Vec::new() };
+    let there = post.post(path, question.write(), Document::read).await?;
+    if there.whole != 0 {
+        return Ok(());
+    }
+    let mut have = there.from;
+    while let Some(rest) = usize::try_from(have).ok().and_then(|at| document.get(at..)) {
+        let part = rest.get(..limits::DOCUMENT_PART).unwrap_or(rest);
+        if part.is_empty() {
+            break;
+        }
+        let part = Document { gateway, sha256, whole, from: have, bytes: part.to_vec() };
+        let answer = post.post(path, part.write(), Document::read).await?;
+        if answer.from <= have {
+            break;
+        }
+        have = answer.from;
+    }
+    Ok(())
 }

@@ -14,7 +14,8 @@
 //!
 //! [`enrol`] makes an [`Identity`] of a one-time code; [`Uploader`] sends with it, and renews it.
 //! Both go by a [`Way`], which counts their bytes; a [`Budget`] makes a month's bytes last.
-//! [`BookKeeper`] has the two books of the promise of uptime change hands.
+//! [`BookKeeper`] has the two books of the promise of uptime change hands, [`Errands`] fetches what
+//! the portfolio asks.
 //!
 //! **Invariant:** a reading is acknowledged in the store after the portfolio's 200, which follows
 //! its commit. Nothing here deletes a reading.
@@ -28,6 +29,7 @@ mod books;
 mod budget;
 mod building;
 mod enrol;
+mod errands;
 mod identity;
 mod post;
 mod upload;
@@ -38,7 +40,9 @@ pub use books::{BookKeeper, Seen, Shown};
 pub use budget::Budget;
 pub use building::{Building, BuildingMeter};
 pub use enrol::{EnrolError, enrol};
+pub use errands::Errands;
 pub use identity::{Identity, IdentityError};
 pub use post::SyncError;
+pub use sync_wire::{ErrandAsked, ErrandKind, ErrandStand, ErrandState};
 pub use upload::{Pace, Sent, SyncStatus, Uploader};
 pub use way::{Counted, InvalidProxy, NoWay, Proxy, Traffic, Way};

@@ -74,6 +74,8 @@ pub struct Uploader {
     pub hurry: Arc<Notify>,
     /// Whether the portfolio takes readings. What does not fit in is not told.
     pub sent: mpsc::Sender<Sent>,
+    /// A word from here: the portfolio asks something that the gateway has not fetched.
+    pub errands: Arc<Notify>,
 }
 
 /// How often a gateway that has caught up sends what is new.
@@ -164,16 +166,17 @@ impl Uploader {
             };
 
             let teller = Teller::new(Arc::clone(&self.clock), self.sent.clone());
-            let mut link = match Link::new(identity, self.way.clone(), teller) {
-                Ok(link) => link,
-                Err(error) => {
-                    self.tell(Some(&error));
-                    if identities.changed().await.is_err() {
-                        return;
+            let mut link =
+                match Link::new(identity, self.way.clone(), teller, Arc::clone(&self.errands)) {
+                    Ok(link) => link,
+                    Err(error) => {
+                        self.tell(Some(&error));
+                        if identities.changed().await.is_err() {
+                            return;
+                        }
+                        continue;
                     }
-                    continue;
-                }
-            };
+                };
             // One link for as long as the identity stays: the connection is kept.
             while !identities.has_changed().unwrap_or(false) {
                 let wait = match self.round(&mut link, &mut unreachable_since, &mut renewed).await {
@@ -583,10 +586,16 @@ struct Link {
     parked: Vec<Instant>,
     /// What the portfolio said last that it would like.
     wishes: Wishes,
+    errands: Arc<Notify>,
 }
 
 impl Link {
-    fn new(identity: Arc<Identity>, way: Way, teller: Teller) -> Result<Self, SyncError> {
+    fn new(
+        identity: Arc<Identity>,
+        way: Way,
+        teller: Teller,
+        errands: Arc<Notify>,
+    ) -> Result<Self, SyncError> {
         let post = Post::as_gateway(&identity, way)?;
         Ok(Self {
             identity,
@@ -603,6 +612,7 @@ impl Link {
             accounts: Told::default(),
             parked: Vec::new(),
             wishes: Wishes::default(),
+            errands,
         })
     }
 }

@@ -22,6 +22,7 @@ impl Board {
             store: StoreStatus::default(),
             sync: None,
             batteries: BTreeMap::new(),
+            asked_by: None,
         };
         Self(Arc::new(watch::Sender::new(Arc::new(status))))
     }

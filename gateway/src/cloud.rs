@@ -46,6 +46,8 @@ pub(crate) struct CloudParts {
     pub(crate) counters: Counters,
     /// A word here when an alarm begins: the portfolio hears of it at once.
     pub(crate) alarm: Arc<Notify>,
+    /// A word here when the portfolio asks something that is not known here.
+    pub(crate) errands: Arc<Notify>,
 }
 
 /// By which way the portfolio is reached, counted in `traffic`.
@@ -187,6 +189,7 @@ impl Task for Upload {
                 budget: self.budget.clone(),
                 hurry: Arc::clone(&hurry),
                 sent: self.sent.clone(),
+                errands: Arc::clone(&self.parts.errands),
             };
             let proxy = |cloud: &Option<Cloud>| cloud.as_ref().and_then(|it| it.proxy.clone());
             let same_line = |now: &Option<Cloud>| {

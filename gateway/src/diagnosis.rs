@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 use toml::Value as Toml;
 use web_ui::Handles;
 
@@ -62,6 +63,16 @@ pub(crate) async fn made(
     let mut told = Value::Object(told);
     words.scrub(&mut told);
     serde_json::to_string_pretty(&told).unwrap_or_default()
+}
+
+/// Tells whoever asked of the running daemon, beside what it does else.
+pub(crate) fn tell(machine: &Machine, handles: &Handles, reply: oneshot::Sender<String>) {
+    let (machine, handles) = (machine.clone(), handles.clone());
+    tokio::spawn(async move {
+        let now = handles.clock.now().wall;
+        // Whoever asked may have gone away.
+        drop(reply.send(made(&machine, Some(&handles), now).await));
+    });
 }
 
 fn time(at: DateTime<Utc>) -> Value {

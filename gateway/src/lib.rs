@@ -37,6 +37,7 @@ mod corrections;
 mod counters;
 mod cycle;
 mod diagnosis;
+mod errands;
 mod evidence;
 mod housekeeping;
 mod housing;

@@ -42,6 +42,7 @@ use crate::corrections::Corrections;
 use crate::counters;
 use crate::cycle::Cycles;
 use crate::diagnosis;
+use crate::errands::ErrandBoard;
 use crate::housekeeping::{FLOOR_SETTING, Housekeeping, Signer};
 use crate::housing;
 use crate::ingest::{self, Ingest, Outdoors};
@@ -195,6 +196,7 @@ struct Daemon {
     certificate: Shown,
     restores: Restores,
     batteries: Batteries,
+    errands: ErrandBoard,
     shutdown: CancellationToken,
     meter_keys: KeysInForce,
     trial: ports::Trial,
@@ -299,6 +301,7 @@ impl Daemon {
             wanted: watch::Sender::new(in_force.site().and_then(|site| site.cloud.clone())),
             counters: Counters::default(),
             alarm: Arc::default(),
+            errands: Arc::default(),
         };
         towards_cloud::start(&cloud, store, shown.subscribe(), &board, &cycles, shutdown);
 
@@ -362,6 +365,7 @@ impl Daemon {
             certificate: certificate.watch(),
             version: VERSION,
         };
+        let errands = towards_cloud::errands(&cloud, machine, &handles, &board, shutdown);
         let chronicle = Chronicle::new(handles.clone()).telling(Arc::clone(&cloud.alarm));
         background(Events(chronicle), shutdown);
         let back_door = BackDoor {
@@ -395,6 +399,7 @@ impl Daemon {
             certificate: certificate.clone(),
             restores: Restores::of(&machine.state, shutdown.clone()),
             batteries,
+            errands,
             shutdown,
             meter_keys,
             trial: ports::Trial::default(),
@@ -582,16 +587,11 @@ impl Daemon {
                 tokio::spawn(async move { drop(reply.send(corrections.make_span(*span).await)) });
             }
             Wish::Backup { passphrase, reply } => self.backups.make(passphrase, reply),
-            Wish::Diagnose { reply } => {
-                let (machine, handles) = (self.machine.clone(), self.handles.clone());
-                tokio::spawn(async move {
-                    let now = handles.clock.now().wall;
-                    drop(reply.send(diagnosis::made(&machine, Some(&handles), now).await));
-                });
-            }
+            Wish::Diagnose { reply } => diagnosis::tell(&self.machine, &self.handles, reply),
             Wish::Certificate { order, reply } => {
                 self.certificate.answer(order, self.clock.now().wall, reply);
             }
+            Wish::Errand { order, reply } => self.errands.obey(order, reply),
             Wish::Restore { order, reply } => self.restores.obey(order, reply),
             Wish::Keys { order, reply } => drop(reply.send(self.meter_keys.obey(order))),
             Wish::SaveSite { text, expected, who, why, reply } => {

@@ -162,6 +162,7 @@ async fn spec_day() -> (u64, usize) {
         budget: watch::Sender::new(None).subscribe(),
         hurry: Arc::clone(&hurry),
         sent: mpsc::channel(1).0,
+        errands: Arc::default(),
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(uploader.run(shutdown.clone()));

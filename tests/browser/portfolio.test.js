@@ -115,6 +115,49 @@ test(
   },
 );
 
+const gateway = ['FYRHUS_URL', 'FYRHUS_USER', 'FYRHUS_PASSWORD'];
+
+test(
+  'an owner asks for a diagnosis, and the people in the building say yes',
+  { skip: skip || missing(...gateway), timeout: 300_000 },
+  async () => {
+    const { context, page, wrong } = await person();
+    const there = await people(...gateway.map(setting))(browser);
+    const { name } = await api(there.page, '/site');
+    const site = (await api(page, '/sites')).find((it) => it.name === name);
+    await page.goto(`/sites/${site.id}`);
+    await page.getByRole('link', { name: 'Be gatewayen om noe' }).click();
+    await page.getByRole('button', { name: 'Be om en diagnose' }).click();
+    const errand = page.locator('[data-errand]').first();
+    await errand.getByText('Ikke hentet ennå').waitFor();
+
+    // It is fetched with the next delivery, within a minute.
+    const long = { timeout: 180_000 };
+    await errand.getByText('Venter på svar i bygget').waitFor(long);
+    await there.page.goto('/');
+    await there.page.getByRole('link', { name: /ber om noe/ }).click();
+    const asked = there.page.locator('[data-errand]').first();
+    await asked.getByRole('button', { name: 'Tillat denne gangen' }).waitFor();
+    for (const width of [WIDTHS.phone, WIDTHS.desk]) {
+      for (const [who, at] of [
+        ['portfolio', page],
+        ['gateway', there.page],
+      ]) {
+        await at.setViewportSize({ width, height: 900 });
+        await holds(at, `errand-${who}-${width}`, `an errand, ${who} (${width} px)`);
+      }
+    }
+    await asked.getByRole('button', { name: 'Tillat denne gangen' }).click();
+    await errand.getByRole('link', { name: 'Last ned diagnosen' }).waitFor(long);
+    const coming = page.waitForEvent('download');
+    await errand.getByRole('link', { name: 'Last ned diagnosen' }).click();
+    assert.match((await coming).suggestedFilename(), /^fyrhus-diagnosis-.*\.json$/);
+    assert.deepEqual([...wrong, ...there.wrong], []);
+    await context.close();
+    await there.context.close();
+  },
+);
+
 for (const [device, width] of Object.entries(WIDTHS)) {
   const where = `${device} (${width} px)`;
   test(`every page on a ${where}`, { skip, timeout: 120_000 }, async () => {
@@ -127,6 +170,7 @@ for (const [device, width] of Object.entries(WIDTHS)) {
       sites: '/',
       site: `/sites/${site.id}`,
       'site-meter': `/sites/${site.id}/meters/${meters[0]?.id}`,
+      'site-errands': `/sites/${site.id}/errands`,
       compare: '/compare',
       map: '/map',
       tags: '/tags',

@@ -312,6 +312,8 @@ pub struct Status {
     pub sync: Option<SyncStatus>,
     /// The batteries that are running low, by meter.
     pub batteries: BTreeMap<MeterId, LowBattery>,
+    /// Who at the portfolio asks for something that somebody here has to allow.
+    pub asked_by: Option<String>,
 }
 
 /// How a bus is doing. The counts are those since the daemon started.

@@ -31,6 +31,7 @@ mod chronicle;
 mod claim;
 mod commission;
 mod doors;
+mod errands;
 mod figures;
 mod guard;
 mod handles;
@@ -75,6 +76,7 @@ pub use backups::{BackupMade, NotBackedUp};
 pub use certificate::{CertificateFlaw, CertificateOrder, PagesCertificate, Whose};
 pub use chronicle::Chronicle;
 pub use claim::open_claim;
+pub use errands::{Errand, ErrandOrder, Errands, Leave, NotObeyed};
 pub use handles::WrongProfile;
 pub use handles::{BatterySign, LowBattery};
 pub use handles::{

@@ -106,6 +106,7 @@ codes! {
     NameTaken = 409 "name_taken" "There is a user with this name",
     NameWrong = 422 "name_wrong" "This cannot be a name",
     NoApp = 409 "no_app" "No app is set up",
+    ErrandOver = 409 "errand_over" "This is over",
     NoBackup = 404 "no_backup" "There is no backup",
     NoConfig = 404 "no_config" "There is no configuration yet",
     NoPhoto = 404 "no_photo" "There is no such photo",

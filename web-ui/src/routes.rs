@@ -16,9 +16,9 @@ use utoipa::openapi::OpenApi;
 
 use crate::api::{
     account, analysis, audit, backup, bms, books, buses, certificate, cloud, commission, counter,
-    diagnosis, doctor, events, flow, happened, health, history, keys, links, login, meter_list,
-    meters, overview, papers, plans, qr, readings, restore, said, scan, session, sessions, site,
-    sla, telegram, tokens, users, versions,
+    diagnosis, doctor, errands, events, flow, happened, health, history, keys, links, login,
+    meter_list, meters, overview, papers, plans, qr, readings, restore, said, scan, session,
+    sessions, site, sla, telegram, tokens, users, versions,
 };
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::session::admit;
@@ -158,6 +158,14 @@ fn table() -> Vec<Route> {
             .answers::<buses::StatusBody>(200),
         Route::get("/diagnosis.json", May(Inspect), "What somebody who helps from afar has to know: no names, no secrets, no readings", diagnosis::diagnosis)
             .answers_text("application/json"),
+        Route::get("/errands", May(Inspect), "What the portfolio asks of this gateway, and what is left to it", errands::errands)
+            .answers::<errands::ErrandsBody>(200),
+        Route::put("/errands/leave", May(Administer), "Say what is left to the portfolio", errands::leave)
+            .takes::<errands::LeaveBody>().answers::<errands::ErrandsBody>(200),
+        Route::post("/errands/{errand}/allow", May(Configure), "Allow what the portfolio asks, this once", errands::allow)
+            .answers::<errands::ErrandsBody>(200),
+        Route::post("/errands/{errand}/refuse", May(Configure), "Refuse what the portfolio asks", errands::refuse)
+            .answers::<errands::ErrandsBody>(200),
         Route::get("/bms", May(Inspect), "The registers for the building's management system, over Modbus TCP", bms::bms)
             .answers::<bms::BmsBody>(200),
         Route::get("/bms/registers.csv", May(Inspect), "The same as a text file", bms::csv)

@@ -29,7 +29,7 @@ pub(crate) struct Sentence {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Notice {
     /// `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`,
-    /// `battery_low`, `clock`, `cloud`, `claim_open`, `certificate_ends`, `certificate_unused`.
+    /// `battery_low`, `clock`, `cloud`, `errand`, `claim_open`, `certificate_ends`, `certificate_unused`.
     pub(crate) code: &'static str,
     pub(crate) params: BTreeMap<&'static str, String>,
     /// The meter it is about.
@@ -108,6 +108,7 @@ pub(crate) fn notices(
     if inspects {
         notices.extend(clock(status));
         notices.extend(cloud(status));
+        notices.extend(errand(status));
         notices.extend(owed.iter().map(claim));
         notices.extend(about_certificate(certificate, now));
     }
@@ -217,6 +218,12 @@ fn about_certificate(certificate: &PagesCertificate, now: DateTime<Utc>) -> Opti
 
 /// Whoever makes certificates for a building may take weeks.
 const REMIND: TimeDelta = TimeDelta::days(30);
+
+/// The portfolio asks for something, and waits for an answer.
+fn errand(status: &Status) -> Option<Notice> {
+    let who = status.asked_by.clone()?;
+    Some(notice("errand", [("who", who)]))
+}
 
 fn notice<const N: usize>(code: &'static str, params: [(&'static str, String); N]) -> Notice {
     Notice { code, params: BTreeMap::from(params), meter: None, bus: None, since: None }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::Web;
 use crate::backups::{BackupMade, NotBackedUp};
 use crate::certificate::{CertificateFlaw, CertificateOrder};
+use crate::errands::{ErrandOrder, Errands, NotObeyed};
 use crate::handles::{LiveMeter, Mistake};
 use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused, Secret};
 use crate::ports::{NotTried, PortFound, PortTried};
@@ -141,6 +142,13 @@ pub enum Wish {
     Diagnose {
         /// As JSON, without names, secrets and readings.
         reply: oneshot::Sender<String>,
+    },
+    /// Answer what the portfolio asks of this gateway.
+    Errand {
+        /// What is wanted.
+        order: ErrandOrder,
+        /// How things stand then.
+        reply: oneshot::Sender<Result<Errands, NotObeyed>>,
     },
     /// Bring a backup back, step by step.
     Restore {

@@ -6,13 +6,14 @@ use std::ops::Range;
 use access::{Link, SecretHash};
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
 use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use uuid::Uuid;
 
 use crate::branches::{Tag, TagChange, TagId, WrongTag};
 use crate::repository::{
-    Branches, Change, Changed, Completeness, Kept, LastTold, LinkUse, Links, Listed, MeterState,
-    NewCertificate, NewCode, Person, Place, Position, Proofs, Reported, Repository,
-    RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse, Side, Site, SpendCode,
-    StoredReading,
+    Branches, Bundle, Change, Changed, Completeness, Errand, ErrandMove, ErrandNote, Errands, Kept,
+    LastTold, LinkUse, Links, Listed, MeterState, NewCertificate, NewCode, Person, Place, Position,
+    Proofs, Reported, Repository, RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse,
+    Side, Site, SpendCode, StoredReading,
 };
 use crate::{Postgres, Sqlite};
 
@@ -96,6 +97,19 @@ hand_on! {
     fn setting(key: &'static str) -> Option<String>;
     fn add_to_setting(key: &'static str, line: String) -> ();
     fn put_setting(key: &'static str, value: Option<String>) -> ();
+}
+
+hand_on! {
+    Errands
+    fn add_errand(gateway: GatewayId, errand: Errand) -> bool;
+    fn errands(gateway: GatewayId) -> Vec<Errand>;
+    fn move_errand(gateway: GatewayId, id: Uuid, moved: ErrandMove, note: ErrandNote) -> bool;
+    fn hear_errands(gateway: GatewayId, open: Vec<Uuid>) -> ();
+    fn note_errand(gateway: GatewayId, id: Uuid, note: ErrandNote) -> ();
+    fn errand_notes(gateway: GatewayId) -> Vec<(Uuid, ErrandNote)>;
+    fn bundle(gateway: GatewayId, id: Uuid) -> Option<Bundle>;
+    fn put_bundle(gateway: GatewayId, id: Uuid, from: u64, part: Bundle) -> ();
+    fn tidy_errands(bundles_ms: i64, all_ms: i64) -> u64;
 }
 
 hand_on! {

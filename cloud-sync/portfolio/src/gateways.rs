@@ -7,6 +7,8 @@
 //! | POST /v1/batch        | a certificate                      | how far it is, after the commit   |
 //! | POST /v1/series       | a certificate                      | how far it is                     |
 //! | POST /v1/document     | a certificate                      | a part of a proof                 |
+//! | POST /v1/errands      | a certificate                      | what is asked of it               |
+//! | POST /v1/bundle       | a certificate, and to be asked     | how much of it is here            |
 //! | POST /v1/ledger       | a certificate                      | its own ledger, after a loss      |
 //! | POST /v1/books        | a certificate                      | the vendor's book, a signature    |
 //! | POST /v1/latest       | a certificate                      | how far it is                     |
@@ -37,13 +39,14 @@ use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{
-    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, Latest, MEDIA_TYPE, Malformed,
-    Refusal, Renew, SeriesTable, Wishes, limits, path,
+    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, ErrandsAsked, ErrandsTold,
+    Latest, MEDIA_TYPE, Malformed, Refusal, Renew, SeriesTable, Wishes, limits, path,
 };
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::authority::{Authority, RENEWABLE, RequestError, ms};
+use crate::errands;
 use crate::ledgers::{Ledgers, NotSaid};
 use crate::probe;
 use crate::repository::{Listed, Reported, Repository, RepositoryError, SpendCode, StoredReading};
@@ -102,7 +105,9 @@ impl<R: Repository> Gateways<R> {
             .route(path::ACCOUNTS, post(accounts::<R>))
             .route(path::BATCH, post(batch::<R>))
             .route(path::BOOKS, post(books::<R>))
+            .route(path::BUNDLE, post(bundle::<R>))
             .route(path::DOCUMENT, post(document::<R>))
+            .route(path::ERRANDS, post(asked::<R>))
             .route(path::LEDGER, post(own_ledger::<R>))
             .route(path::ENROL, post(enrol::<R>))
             .route(path::LATEST, post(latest::<R>))
@@ -141,7 +146,7 @@ impl<R: Repository> Gateways<R> {
 
     /// Whose certificate it is, if it is good now, and what we would like of them.
     async fn who(&self, peer: Peer) -> Result<(GatewayId, Wishes), Sent> {
-        let Listed { gateway, ends_ms, told, .. } = self.listed(peer).await?;
+        let Listed { gateway, ends_ms, told, unheard, .. } = self.listed(peer).await?;
         if ends_ms <= self.now_ms() {
             let day = DateTime::from_timestamp_millis(ends_ms).unwrap_or_default();
             let sentence = format!(
@@ -153,6 +158,9 @@ impl<R: Repository> Gateways<R> {
         let mut wishes = Wishes::default();
         if self.authority.next().is_some() && told != Some(self.authority.newest_sha256()) {
             wishes = wishes.and(Wishes::RENEW);
+        }
+        if unheard {
+            wishes = wishes.and(Wishes::ERRANDS);
         }
         Ok((gateway, wishes))
     }
@@ -336,6 +344,26 @@ async fn document<R: Repository>(
     }
 }
 
+async fn asked<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (told, _) = gateways.message(peer, body, ErrandsTold::read, |it| it.gateway).await?;
+    let asked = errands::exchange(&gateways.repository, told, gateways.now_ms()).await?;
+    Ok(Sent::Errands(asked))
+}
+
+async fn bundle<R: Repository>(
+    State(gateways): State<Gateways<R>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Sent, Sent> {
+    let (part, _) = gateways.message(peer, body, Document::read, |it| it.gateway).await?;
+    let answer = errands::hand_over(&gateways.repository, part, gateways.now_ms()).await?;
+    answer.map(Sent::Document).map_err(Sent::Refusal)
+}
+
 async fn enrol<R: Repository>(
     State(gateways): State<Gateways<R>>,
     Extension(peer): Extension<Peer>,
@@ -515,6 +543,7 @@ enum Sent {
     Books(Books),
     Certificate(Certificate),
     Document(Document),
+    Errands(ErrandsAsked),
     Refusal(Refusal),
 }
 
@@ -530,6 +559,7 @@ impl IntoResponse for Sent {
             Self::Ack(ack, wishes) => (200, ack.write_with(wishes), None),
             Self::Books(books) => (200, books.write(), None),
             Self::Document(document) => (200, document.write(), None),
+            Self::Errands(asked) => (200, asked.write(), None),
             Self::Certificate(certificate) => (200, certificate.write(), None),
             Self::Refusal(refusal) => {
                 (refusal.status(), refusal.write(), refusal.retry_after_secs())

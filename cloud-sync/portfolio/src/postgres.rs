@@ -113,6 +113,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0010_comparison.sql"),
     include_str!("../migrations/postgres/0011_proofs.sql"),
     include_str!("../migrations/postgres/0012_branches.sql"),
+    include_str!("../migrations/postgres/0013_errands.sql"),
 ];
 
 /// Does `$work` with `$db` in a transaction of its own, and answers after the commit. A macro
@@ -135,6 +136,7 @@ macro_rules! transaction {
 
 // Behind the macro, which they use.
 mod branches;
+mod errands;
 mod proofs;
 mod repository;
 

@@ -46,10 +46,12 @@ macro_rules! codes {
 }
 
 codes! {
+    AskedAlready = 409 "asked_already" "This is asked already",
     ClaimExpired = 410 "claim_expired" "The code is too old",
     ClaimSpent = 410 "claim_spent" "The service has an owner",
     ClaimWrong = 403 "claim_wrong" "This is not the code",
     Enough = 409 "enough" "There are as many as there may be",
+    ErrandOver = 409 "errand_over" "This is over",
     Host = 421 "host" "This is not a name of the service",
     LabelWrong = 422 "label_wrong" "This cannot be what it is called",
     LastOwner = 409 "last_owner" "The service needs an owner",
@@ -63,7 +65,9 @@ codes! {
     NameTaken = 409 "name_taken" "There is a user with this name",
     NameWrong = 422 "name_wrong" "This cannot be a name",
     NoApp = 409 "no_app" "No app is set up",
+    NoGateway = 409 "no_gateway" "There is no gateway",
     NoSuchAlarm = 404 "no_such_alarm" "There is no such alarm",
+    NoSuchErrand = 404 "no_such_errand" "There is no such thing",
     NoSuchLink = 404 "no_such_link" "There is no such link",
     NoSuchMeter = 404 "no_such_meter" "There is no such meter",
     NoSuchRegister = 404 "no_such_register" "The meter has no such register",

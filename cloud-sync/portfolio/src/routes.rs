@@ -9,8 +9,8 @@ use crate::people::People;
 use crate::problem::ProblemBody;
 use crate::repository::Repository;
 use crate::{
-    accounts, comparison, downloads, histories, limits, links, position, promises, qr, session,
-    sites, tags, tokens, users, ways,
+    accounts, comparison, downloads, errands, histories, limits, links, position, promises, qr,
+    session, sites, tags, tokens, users, ways,
 };
 
 #[rustfmt::skip]
@@ -118,6 +118,14 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .asks::<downloads::Question>().answers_text("text/csv"),
         Route::get("/sites/{site}/meters/{meter}/readings.json", May(See), "The same for programs", downloads::json::<R>)
             .asks::<downloads::Question>().answers::<downloads::FileBody<'static>>(200),
+        Route::get("/sites/{site}/errands", May(Administer), "What is asked of a building's gateway, how it stands, and who did what", errands::api::list::<R>)
+            .answers::<errands::api::ErrandsBody>(200),
+        Route::post("/sites/{site}/errands", May(Administer), "Ask something of a building's gateway", errands::api::ask::<R>)
+            .takes::<errands::api::Wanted>().answers::<errands::api::Asked>(201),
+        Route::delete("/sites/{site}/errands/{errand}", May(Administer), "Take back what was asked", errands::api::withdraw::<R>)
+            .answers_nothing(),
+        Route::get("/sites/{site}/errands/{errand}/diagnosis.json", May(Administer), "The diagnosis that a gateway has sent", errands::api::bundle::<R>)
+            .answers_text("application/json"),
         Route::put("/sites/{site}/facts", May(Configure), "What a building is compared by: its area, the meters that count for all of it", comparison::change_facts::<R>)
             .takes::<comparison::FactsBody>().answers_nothing(),
         Route::post("/enrol-codes", May(Configure), "Make a one-time code for a gateway, and its site if there is none", sites::enrol_code::<R>)

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{self, Authority, AuthorityError, ms};
 use crate::config::Config;
 use crate::database::Database;
+use crate::errands;
 use crate::folded::{Place, first_row_ms};
 use crate::gateways::Gateways;
 use crate::ledgers::Ledgers;
@@ -161,6 +162,11 @@ impl Service {
         let (folding, stop) = (fold(repository.clone(), clock.clone()), shutdown.clone());
         tasks.spawn(async move {
             stop.run_until_cancelled(folding).await;
+        });
+
+        let (tidying, stop) = (tidy(repository.clone(), clock.clone()), shutdown.clone());
+        tasks.spawn(async move {
+            stop.run_until_cancelled(tidying).await;
         });
 
         let (people_tls, fingerprint) = people_tls(config, now_ms).await?;
@@ -412,6 +418,20 @@ async fn fold(repository: Database, clock: Arc<dyn Clock>) {
         }
     }
 }
+
+/// Throws away what was asked of gateways long ago.
+async fn tidy(repository: Database, clock: Arc<dyn Clock>) {
+    loop {
+        if let Err(error) = errands::tidy(&repository, clock.now().wall_ms()).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "old errands are not thrown away");
+        }
+        time::sleep(TIDY_EVERY).await;
+    }
+}
+
+/// What is kept for days may stay an hour longer.
+const TIDY_EVERY: Duration = Duration::from_hours(1);
 
 /// A day's readings become old at midnight; who starts often gets there all the same.
 const FOLD_EVERY: Duration = Duration::from_mins(20);

@@ -31,6 +31,7 @@ mod books;
 mod branches;
 mod buildings;
 mod enrolment;
+mod errands;
 mod folding;
 mod gateways;
 mod people;
@@ -199,6 +200,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0010_comparison.sql"),
     include_str!("../migrations/sqlite/0011_proofs.sql"),
     include_str!("../migrations/sqlite/0012_branches.sql"),
+    include_str!("../migrations/sqlite/0013_errands.sql"),
 ];
 
 impl Repository for Sqlite {

@@ -140,6 +140,7 @@ fn filled<R>(portfolio: &Portfolio<R>, path: &str) -> String {
         .replace("{user}", &id)
         .replace("{tag}", &id)
         .replace("{link}", &id)
+        .replace("{errand}", &id)
         .replace("{alarm}", "1")
         .replace("{month}", "2026-11")
         .replace("{sha256}", &"0".repeat(64))

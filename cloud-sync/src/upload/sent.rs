@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use metering::{Clock, Moment};
-use sync_wire::{Ack, path};
+use sync_wire::{Ack, Wishes, path};
 use tokio::sync::mpsc;
 
 use super::Link;
@@ -65,6 +65,9 @@ impl Link {
         self.teller.note(at, path, answer.as_ref().err());
         let (ack, wishes) = answer?;
         self.wishes = wishes;
+        if wishes.has(Wishes::ERRANDS) {
+            self.errands.notify_one();
+        }
         Ok(ack)
     }
 }

@@ -194,7 +194,7 @@ async fn nobody_sees_a_building_that_is_not_theirs_on_any_route(cloud: Cloud) {
                 .replace("{month}", "2026-03")
                 .replace("{sha256}", &"0".repeat(64))
                 .replace("{alarm}", "1");
-            let about = ["{user}", "{tag}", "{link}", "{token}"]
+            let about = ["{user}", "{tag}", "{link}", "{errand}", "{token}"]
                 .iter()
                 .fold(about, |path, name| path.replace(name, &nobody));
             assert!(!about.contains('{'), "{about}: say what it stands for");
@@ -237,6 +237,11 @@ async fn nobody_sees_a_building_that_is_not_theirs_on_any_route(cloud: Cloud) {
         }
         assert_eq!(browser.names("/sites").await, ["Kvernhusgata 4"], "{who}");
         assert_eq!(browser.status(Method::GET, &format!("/sites/{ours}/meters/{HEAT}")).await, 200);
+        // Whoever owns a branch asks the gateways of it, and of nothing else.
+        let errands = format!("/sites/{ours}/errands");
+        let owns = who.starts_with("owner");
+        let expected = if owns { 200 } else { 403 };
+        assert_eq!(browser.status(Method::GET, &errands).await, expected, "{who}");
     }
 }
 

@@ -17,7 +17,15 @@ on_both_databases! {
 }
 
 /// Everything that a gateway may ask for with a certificate.
-const DOORS: [&str; 5] = [path::BATCH, path::SERIES, path::LATEST, path::RENEW, "/v1/report/1"];
+const DOORS: [&str; 7] = [
+    path::BATCH,
+    path::SERIES,
+    path::LATEST,
+    path::ERRANDS,
+    path::BUNDLE,
+    path::RENEW,
+    "/v1/report/1",
+];
 
 /// What a door says: its status, and the refusal if it is one of ours.
 async fn knock(client: &Client, identity: &Identity, door: &str) -> (u16, Option<Refusal>) {

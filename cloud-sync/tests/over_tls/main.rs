@@ -9,6 +9,7 @@ mod crash_matrix;
 mod doors;
 mod enrol;
 mod entry;
+mod errands;
 mod folding;
 mod older;
 mod people;

@@ -79,6 +79,9 @@ impl Wishes {
     /// Renew the certificate soon: there is something to learn with it.
     pub const RENEW: Self = Self(1);
 
+    /// Fetch what is asked: it is another than the gateway knows.
+    pub const ERRANDS: Self = Self(2);
+
     /// Whether all of `wishes` are among these.
     pub const fn has(self, wishes: Self) -> bool {
         self.0 & wishes.0 == wishes.0

@@ -15,6 +15,9 @@
 //!     │  ◀────────── Document │ Refusal         │   (`sha256` in an entry is its name)
 //!     │  POST /v1/ledger    Books ───────────▶  │   a gateway that lost its disk
 //!     │  ◀───────────── Books │ Refusal         │   its own ledger, as it was shown
+//!     │  POST /v1/errands   ErrandsTold ─────▶  │   how what was asked of the gateway stands
+//!     │  ◀─────── ErrandsAsked │ Refusal        │   what is asked now
+//!     │  POST /v1/bundle    Document ────────▶  │   a diagnosis bundle that was asked for
 //!     │  POST /v1/renew     Renew ───────────▶  │   before, or after, the certificate ends
 //! ```
 //!
@@ -38,6 +41,7 @@ mod cbor;
 mod columns;
 mod document;
 mod enrol;
+mod errand;
 mod folded;
 mod latest;
 pub mod limits;
@@ -52,6 +56,7 @@ pub use books::Books;
 pub use cbor::{Flaw, Malformed};
 pub use document::Document;
 pub use enrol::{Certificate, Enrol, EnrolCode, InvalidEnrolCode, Renew};
+pub use errand::{ErrandAsked, ErrandKind, ErrandStand, ErrandState, ErrandsAsked, ErrandsTold};
 pub use folded::{Stretch, fold, unfold};
 pub use latest::{Latest, Newest};
 pub use pack::TooLarge;
@@ -71,12 +76,16 @@ pub mod path {
     pub const BATCH: &str = "/v1/batch";
     /// [`Books`](crate::Books).
     pub const BOOKS: &str = "/v1/books";
+    /// [`Document`](crate::Document): a diagnosis bundle.
+    pub const BUNDLE: &str = "/v1/bundle";
     /// [`Document`](crate::Document).
     pub const DOCUMENT: &str = "/v1/document";
     /// [`Books`](crate::Books): what the portfolio has of the gateway's own ledger.
     pub const LEDGER: &str = "/v1/ledger";
     /// [`Enrol`](crate::Enrol), the only one that needs no certificate.
     pub const ENROL: &str = "/v1/enrol";
+    /// [`ErrandsTold`](crate::ErrandsTold).
+    pub const ERRANDS: &str = "/v1/errands";
     /// [`Latest`](crate::Latest).
     pub const LATEST: &str = "/v1/latest";
     /// [`Renew`](crate::Renew), the only one that takes an expired certificate.

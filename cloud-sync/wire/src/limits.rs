@@ -61,6 +61,12 @@ pub const DOCUMENT_BYTES: u64 = 1024 * 1024;
 /// Bytes of one part of it: what fits into an answer that a gateway reads.
 pub const DOCUMENT_PART: usize = BOOK_ANSWER_BYTES;
 
+/// Errands of one gateway that are open at once: together they fit into an answer that a gateway reads.
+pub const ERRANDS: usize = 4;
+
+/// Bytes of what goes with an errand, and of what is said of it.
+pub const ERRAND_BYTES: usize = 12 * 1024;
+
 /// Bytes of a signed checkpoint: two signatures have 400.
 pub const CHECKPOINT_BYTES: usize = 4_096;
 

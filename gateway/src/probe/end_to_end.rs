@@ -158,6 +158,7 @@ async fn upload(store: &store::Store, identity: &watch::Sender<KnownAs>, clock: 
         budget: watch::Sender::new(None).subscribe(),
         hurry: Arc::clone(&hurry),
         sent: tokio::sync::mpsc::channel(1).0,
+        errands: Arc::default(),
     };
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(uploader.run(shutdown.clone()));

@@ -7,12 +7,15 @@ use cloud_sync::Budget;
 use store::Store;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use web_ui::Handles;
 
 use super::background;
 use crate::board::Board;
 use crate::canary::Canary;
 use crate::cloud::{Bookkeeping, CloudParts, Upload};
+use crate::config::Machine;
 use crate::cycle::Cycles;
+use crate::errands::{ErrandBoard, ErrandRunner};
 use crate::ingest_watch::{IngestWatch, MOST_SENT};
 use crate::probe::Probe;
 use crate::spending::Spending;
@@ -85,4 +88,27 @@ pub(super) fn start(
         },
         shutdown,
     );
+}
+
+/// Starts to fetch what the portfolio asks; the board is for the answers of the people here.
+pub(super) fn errands(
+    parts: &CloudParts,
+    machine: &Machine,
+    handles: &Handles,
+    shown: &Board,
+    shutdown: &CancellationToken,
+) -> ErrandBoard {
+    let board = ErrandBoard::new(parts.core.clone(), Arc::clone(&parts.clock), shown.clone());
+    let runner = ErrandRunner {
+        board: board.clone(),
+        machine: machine.clone(),
+        handles: handles.clone(),
+        identity: parts.identity.subscribe(),
+        wanted: parts.wanted.subscribe(),
+        traffic: Arc::clone(&parts.counters.sync),
+        asked: Arc::clone(&parts.errands),
+        bundle: None,
+    };
+    background(runner, shutdown);
+    board
 }

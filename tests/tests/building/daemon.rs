@@ -75,8 +75,8 @@ impl Bench {
         Program::start("fyrhus", arguments, &self.folder.path().join("gateway.log")).unwrap()
     }
 
-    /// A portfolio service, where gateways reach it, and its configuration.
-    fn start_portfolio(&self) -> (Program, String, String) {
+    /// A portfolio service, what it said of itself, and its configuration.
+    fn start_portfolio(&self) -> (Program, Value, String) {
         let state = self.folder.path().join("portfolio").display().to_string();
         fs::create_dir(&state).unwrap();
         let config = self.folder.path().join("portfolio.toml");
@@ -90,8 +90,7 @@ impl Bench {
         let arguments = ["run", "--json", "--config", &config];
         let mut portfolio = Program::start("fyrhus-portfolio", arguments, &log).unwrap();
         let ready = portfolio.json_line(WITHIN).unwrap();
-        let gateways = ready["gateways_url"].as_str().unwrap().replace("localhost", "127.0.0.1");
-        (portfolio, gateways, config)
+        (portfolio, ready, config)
     }
 
     /// The stored readings of a register as `fyrhus readings` prints them, newest first.
@@ -254,7 +253,8 @@ async fn a_fresh_one_time_code_is_had_from_the_running_gateway_and_from_a_stoppe
 #[tokio::test]
 async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_reports_them() {
     let bench = Bench::new();
-    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let (mut portfolio, said, portfolio_config) = bench.start_portfolio();
+    let gateways = gateways_url(&said);
     let site = fs::read_to_string(bench.site()).unwrap();
     let cloud = format!("{site}\n[cloud]\nurl = \"{gateways}\"\nreferences = [\"127.0.0.1:9\"]\n");
     fs::write(bench.site(), cloud).unwrap();
@@ -272,13 +272,15 @@ async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_repo
     };
     let refused = enrol("AAAAA-AAAAA");
     assert_eq!(refused.status.code(), Some(1));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.contains("the code is wrong, spent or too old"), "{said}");
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("the code is wrong, spent or too old"), "{why}");
     let enrolled = enrol(code["code"].as_str().unwrap());
     assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
 
     let http = http().unwrap();
-    claim(&http, &ready).await;
+    claim(&http, &page, &ready).await;
+    let people = said["people_url"].as_str().unwrap();
+    claim(&http, people, &said).await;
     let cloud = async || -> anyhow::Result<Value> {
         Ok(http.get(format!("{page}/api/v1/cloud")).send().await?.json().await?)
     };
@@ -292,6 +294,8 @@ async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_repo
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
 
+    a_diagnosis_goes_up_when_somebody_here_allows_it(&http, &page, people).await;
+
     portfolio.stop(STOP).unwrap();
     bench.wait_for_log("the portfolio's reports cannot be had failure=Tcp").await;
     bench.wait_for_readings(2).await;
@@ -302,7 +306,8 @@ async fn a_running_gateway_joins_a_portfolio_that_then_has_its_readings_and_repo
 async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
     let bench = Bench::new();
     fs::remove_file(bench.site()).unwrap();
-    let (mut portfolio, gateways, portfolio_config) = bench.start_portfolio();
+    let (mut portfolio, said, portfolio_config) = bench.start_portfolio();
+    let gateways = gateways_url(&said);
     let code = json(&run(
         "fyrhus-portfolio",
         &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
@@ -312,7 +317,7 @@ async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
     let ready = gateway.json_line(WITHIN).unwrap();
 
     let (http, page) = (http().unwrap(), ready["http"].as_str().unwrap());
-    claim(&http, &ready).await;
+    claim(&http, page, &ready).await;
     let sync = async || -> anyhow::Result<Value> {
         let cloud = http.get(format!("{page}/api/v1/cloud")).send().await?;
         Ok(cloud.json::<Value>().await?["sync"].take())
@@ -329,9 +334,63 @@ async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
     portfolio.stop(STOP).unwrap();
 }
 
-/// Makes the first user of the gateway that said `ready`, and logs in.
-async fn claim(http: &reqwest::Client, ready: &Value) {
-    let page = ready["http"].as_str().unwrap();
+/// Where gateways reach the portfolio that said this.
+fn gateways_url(said: &Value) -> String {
+    said["gateways_url"].as_str().unwrap().replace("localhost", "127.0.0.1")
+}
+
+/// An owner of the portfolio asks, the owner of the gateway says yes, and each finds it in their log.
+async fn a_diagnosis_goes_up_when_somebody_here_allows_it(
+    http: &reqwest::Client,
+    page: &str,
+    people: &str,
+) {
+    let ask = async |url: String| -> anyhow::Result<Value> {
+        Ok(http.get(url).send().await?.error_for_status()?.json().await?)
+    };
+    let post = async |at: &str, url: String, body: Value| -> anyhow::Result<Value> {
+        let sent = http.post(url).header("Origin", at).json(&body).send().await?;
+        Ok(sent.error_for_status()?.json().await?)
+    };
+    let sites = ask(format!("{people}/api/v1/sites")).await.unwrap();
+    let errands = format!("{people}/api/v1/sites/{}/errands", sites[0]["id"].as_str().unwrap());
+    let diagnosis = serde_json::json!({"kind": "diagnosis"});
+    let asked = post(people, errands.clone(), diagnosis).await.unwrap();
+    let id = asked["id"].as_str().unwrap();
+
+    let here = format!("{page}/api/v1/errands");
+    let waits = async || {
+        let all = ask(here.clone()).await?;
+        let asked = &all["asked"][0];
+        Ok(asked["id"] == id && asked["state"] == "waiting" && asked["who"] == "eier")
+    };
+    wait_for("the question at the gateway", WITHIN, waits).await.unwrap();
+    let look_at = ask(format!("{page}/api/v1/overview")).await.unwrap()["look_at"].take();
+    let told = look_at.as_array().unwrap().iter().any(|it| it["code"] == "errand");
+    assert!(told, "whoever looks at the first page is told: {look_at}");
+    let nothing = Value::Object(serde_json::Map::new());
+    post(page, format!("{here}/{id}/allow"), nothing).await.unwrap();
+    let stands =
+        async |state: &str| Ok(ask(errands.clone()).await?["errands"][0]["state"] == state);
+    wait_for("the diagnosis at the portfolio", WITHIN, async || stands("done").await)
+        .await
+        .unwrap();
+    let bundle = ask(format!("{errands}/{id}/diagnosis.json")).await.unwrap();
+    assert!(bundle["running"]["buses"].is_array(), "{bundle}");
+    assert!(!bundle.to_string().contains("Møterom"), "names stay here");
+
+    let log = ask(format!("{page}/api/v1/audit?limit=20")).await.unwrap();
+    for what in ["diagnosis_asked", "diagnosis_allowed", "diagnosis_sent"] {
+        let told = log.as_array().unwrap().iter().any(|it| it["what"] == what);
+        assert!(told, "{what}: {log}");
+    }
+    let steps = ask(errands.clone()).await.unwrap()["steps"].take();
+    let words = steps.as_array().unwrap().iter().map(|it| it["what"].as_str().unwrap());
+    assert_eq!(words.rev().collect::<Vec<_>>(), ["asked", "waiting", "going", "done", "taken"]);
+}
+
+/// Makes the first user of what has its pages at `page` and said `ready`, and logs in.
+async fn claim(http: &reqwest::Client, page: &str, ready: &Value) {
     let owner = serde_json::json!({
         "code": ready["claim_code"], "name": "eier", "password": "a long enough sentence 7",
     });

@@ -13,6 +13,7 @@ pub(crate) mod commission;
 pub(crate) mod counter;
 pub(crate) mod diagnosis;
 pub(crate) mod doctor;
+pub(crate) mod errands;
 pub(crate) mod events;
 pub(crate) mod flow;
 pub(crate) mod happened;

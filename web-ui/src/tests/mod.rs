@@ -11,6 +11,7 @@ mod counter;
 mod data;
 mod doctor;
 mod doors;
+mod errands;
 mod events;
 mod happened;
 mod keys;
@@ -281,6 +282,9 @@ async fn daemon(
             Wish::Diagnose { reply } => {
                 let _ = reply.send("{}".to_owned());
             }
+            Wish::Errand { order, reply } => {
+                let _ = reply.send(errands::obeyed(&order));
+            }
             Wish::Restore { order, reply } => {
                 let _ = reply.send(restore::restored(order));
             }
@@ -540,6 +544,7 @@ fn status_of_a_good_day() -> Status {
         },
         sync: None,
         batteries: BTreeMap::new(),
+        asked_by: None,
     }
 }
 

@@ -25,6 +25,7 @@ async fn every_route_admits_whom_its_table_says_and_nobody_else() {
             .replace("{version}", "1")
             .replace("{sha256}", &"0".repeat(64))
             .replace("{session}", "no-such-session")
+            .replace("{errand}", "no-such-errand")
             .replace("{token}", "no-such-token")
             .replace("{passkey}", "no-such-passkey")
             .replace("{link}", "no-such-link")

@@ -113,10 +113,12 @@ pub(super) async fn certificate(
 ) -> Result<Option<Listed>, Trouble> {
     let found = db
         .row(
-            "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told
-           FROM certificate
-           JOIN gateway USING (gateway)
-          WHERE sha256 = $1",
+            "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told,
+                    EXISTS (SELECT 1 FROM errand
+                             WHERE errand.gateway = gateway.gateway AND unheard = 1) AS unheard
+               FROM certificate
+               JOIN gateway USING (gateway)
+              WHERE sha256 = $1",
             &[&sha256.as_slice()],
         )
         .await?;
@@ -128,6 +130,7 @@ pub(super) async fn certificate(
         ends_ms: row.try_get("ends_ms")?,
         revoked: row.try_get("revoked")?,
         told: row.try_get::<_, Option<&[u8]>>("told")?.and_then(|told| told.try_into().ok()),
+        unheard: row.try_get("unheard")?,
     }))
 }
 

@@ -124,6 +124,8 @@ pub struct Listed {
     /// SHA-256 of the newest authority that the gateway learned with it; `None` if that was not
     /// written down yet.
     pub told: Option<[u8; 32]>,
+    /// Whether something is asked of the gateway, or was taken back, that it does not know of.
+    pub unheard: bool,
 }
 
 /// A reading as it is stored.

@@ -102,7 +102,9 @@ pub(super) fn spend_code(
 
 pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<Listed>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told
+        "SELECT id, ends_ms, revoked_ms IS NOT NULL AS revoked, told,
+                EXISTS (SELECT 1 FROM errand
+                         WHERE errand.gateway = gateway.gateway AND unheard = 1) AS unheard
            FROM certificate
            JOIN gateway USING (gateway)
           WHERE sha256 = ?1",
@@ -116,6 +118,7 @@ pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<L
         ends_ms: row.get("ends_ms")?,
         revoked: row.get("revoked")?,
         told: row.get("told")?,
+        unheard: row.get("unheard")?,
     }))
 }
 

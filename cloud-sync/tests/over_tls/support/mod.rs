@@ -314,6 +314,8 @@ pub(crate) struct Gateway {
     /// What it said of whether readings are taken.
     pub(crate) answers: mpsc::Receiver<Sent>,
     sent: mpsc::Sender<Sent>,
+    /// A word from here when the portfolio asks something.
+    pub(crate) errands: Arc<Notify>,
     pub(crate) way: Way,
     pub(crate) pace: Pace,
     pub(crate) budget: watch::Sender<Option<Budget>>,
@@ -345,6 +347,7 @@ impl Gateway {
             building: watch::Sender::new(Arc::new(building())),
             status,
             hurry: Arc::new(Notify::new()),
+            errands: Arc::default(),
             way: Way::default(),
             pace: FAST,
             budget: watch::Sender::new(None),
@@ -366,6 +369,7 @@ impl Gateway {
             budget: self.budget.subscribe(),
             hurry: Arc::clone(&self.hurry),
             sent: self.sent.clone(),
+            errands: Arc::clone(&self.errands),
         };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(uploader.run(shutdown.clone()));

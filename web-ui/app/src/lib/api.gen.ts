@@ -34,6 +34,7 @@ export type ProblemCode =
   | 'enrol_code'
   | 'enrol_failed'
   | 'enrol_unreachable'
+  | 'errand_over'
   | 'host'
   | 'if_match_missing'
   | 'key_file'
@@ -712,6 +713,34 @@ export interface Enrolment {
   url: string;
 }
 
+/** Something that the portfolio asks. */
+export interface Errand {
+  id: string;
+  /** `diagnosis`, or `unknown` to this version. */
+  kind: string;
+  /** Why it failed, as one English sentence; empty if it did not. */
+  said: string;
+  /** `waiting`, `going`, `done`, `refused`, `failed`, `withdrawn` or `expired`. */
+  state: string;
+  until: Time;
+  /** Who asks, by the name that the portfolio knows them under. */
+  who: string;
+}
+
+/** What the portfolio asks. */
+export interface Errands {
+  /** What is asked, and what was since the start, the newest first. */
+  asked: Errand[];
+  /** Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`. */
+  diagnosis: string;
+}
+
+/** What is left to the portfolio. */
+export interface ErrandsLeave {
+  /** Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`. */
+  diagnosis: string;
+}
+
 /** What happened to a meter's numbers. */
 export interface Events {
   /** The newest first, at most 200. */
@@ -1325,7 +1354,7 @@ export interface NewUser {
 export interface Notice {
   /** The bus it is about. */
   bus: string | null;
-  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `claim_open`, `certificate_ends`, `certificate_unused`. */
+  /** `config_problem`, `wrong_profiles`, `bus_down`, `store`, `damaged`, `disk_full`, `silent`, `late`, `battery_low`, `clock`, `cloud`, `errand`, `claim_open`, `certificate_ends`, `certificate_unused`. */
   code: string;
   /** The meter it is about. */
   meter: string | null;

@@ -2,12 +2,14 @@
 
 /** What a failure is; the language files have a sentence for each. */
 export type ProblemCode =
+  | 'asked_already'
   | 'claim_expired'
   | 'claim_spent'
   | 'claim_wrong'
   | 'code_needed'
   | 'code_wrong'
   | 'enough'
+  | 'errand_over'
   | 'host'
   | 'label_wrong'
   | 'last_owner'
@@ -21,8 +23,10 @@ export type ProblemCode =
   | 'name_taken'
   | 'name_wrong'
   | 'no_app'
+  | 'no_gateway'
   | 'no_statement'
   | 'no_such_alarm'
+  | 'no_such_errand'
   | 'no_such_link'
   | 'no_such_meter'
   | 'no_such_register'
@@ -103,6 +107,10 @@ export interface AppSecret {
   uri: string;
 }
 
+export interface AskedErrand {
+  id: string;
+}
+
 export interface Cause {
   cause: string;
   count: number;
@@ -142,6 +150,16 @@ export interface EnrolCode {
   expires_at: string;
   site: string;
   url: string;
+}
+
+export interface ErrandStep {
+  at: string;
+  detail: string;
+  errand: string;
+  /** `asked`, the state that it led to, or `taken`. */
+  what: string;
+  /** A person, `gateway` or `clock`. */
+  who: string;
 }
 
 export interface Exclusion {
@@ -352,6 +370,11 @@ export interface NamedProof {
 export interface NewEnrolCode {
   place?: string | null;
   site_name: string;
+}
+
+export interface NewErrand {
+  /** `diagnosis` */
+  kind: string;
 }
 
 export interface NewExclusion {
@@ -603,6 +626,33 @@ export type Site = SiteRow & {
   counted: string[] | null;
   meters_list: MeterRow[];
 };
+
+export interface SiteErrand {
+  asked_at: string;
+  id: string;
+  /** Until when what came of it can be fetched; `null` if nothing can. */
+  kept_until: string | null;
+  kind: string;
+  /** By the gateway, in English; empty if it said nothing. */
+  said: string;
+  since: string;
+  state: string;
+  /** Until when somebody at the gateway may answer. */
+  until: string;
+  who: string;
+}
+
+export interface SiteErrands {
+  /** The newest first. */
+  errands: SiteErrand[];
+  /** Whether there is anybody to be asked. */
+  gateway: boolean;
+  /** Of the site. */
+  name: string;
+  /** The newest first. */
+  steps: ErrandStep[];
+  time_zone: string;
+}
 
 /** The promise to one site, with the two books beside each other. */
 export interface SitePromise {

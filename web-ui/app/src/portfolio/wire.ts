@@ -11,6 +11,7 @@ export type {
   LinkUse,
   MediumUse,
   PromiseRow,
+  SiteErrands,
   SiteUse,
   Sum,
 } from './api.gen';

@@ -111,3 +111,43 @@ async fn a_backup_of_the_pages_makes_the_gateway_again() {
     assert!(log.contains("\"restored\""), "{log}");
     assert_eq!(gateway.get("restore").await.unwrap()["before"], true, "and can be taken back");
 }
+
+/// The power went after a restore had moved everything and before it had started; what came turns out to be of
+/// a later version.
+#[tokio::test]
+async fn what_was_restored_and_does_not_start_is_taken_back() {
+    let home = Home::new().unwrap();
+    let mut gateway = home.start().await.unwrap();
+    gateway.program.stop(Duration::from_mins(1)).unwrap();
+    let (state, aside) = (home.state(), home.folder().join("aside"));
+    let id = fs::read(state.join("keys/gateway-id")).unwrap();
+    fs::rename(&state, &aside).unwrap();
+    for folder in [state.clone(), state.join("keys")] {
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::metadata(aside.join("keys")).unwrap().permissions())
+            .unwrap();
+    }
+    for folder in ["", "keys"] {
+        for file in fs::read_dir(aside.join(folder)).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs::copy(file.path(), state.join(folder).join(file.file_name())).unwrap();
+            }
+        }
+    }
+    let core = fs::OpenOptions::new().write(true).open(state.join("core.db")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&core, &99_u32.to_be_bytes(), 60).unwrap();
+    fs::rename(&aside, state.join("before-restore")).unwrap();
+    fs::write(state.join("before-restore/untried"), "").unwrap();
+
+    let gateway = home.start().await.unwrap();
+    let told = gateway.get("restore").await.unwrap();
+    assert_eq!(told["state"], "failed", "{told}");
+    let why = told["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("what was restored does not start, and what was here before is back"),
+        "{why}"
+    );
+    assert!(why.ends_with("was written by a newer version of fyrhus"), "{why}");
+    assert_eq!(fs::read(home.state().join("keys/gateway-id")).unwrap(), id);
+}

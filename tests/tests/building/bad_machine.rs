@@ -87,6 +87,14 @@ async fn a_damaged_file_is_put_aside_and_the_gateway_goes_on() {
     assert!(home.log().contains(&format!("{name} was damaged (")), "{}", home.log());
     assert!(home.log().contains("readings were saved from it into a fresh file"), "{}", home.log());
     assert!(month.with_file_name(format!("{name}.damaged-1")).exists());
+    let named = |overview: &Value| {
+        let all = overview["look_at"].as_array().unwrap();
+        all.iter().any(|it| {
+            let said = it["params"]["damage"].as_str().unwrap_or_default();
+            it["code"] == "damaged" && said.contains(&format!("{name} was damaged"))
+        })
+    };
+    gateway.until("the pages name it", "overview", named).await.unwrap();
     stored(&gateway, &meter, 1).await;
 }
 

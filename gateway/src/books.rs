@@ -296,7 +296,7 @@ impl BookExchange {
             _ => return Ok(()),
         };
         for Proof { name, sha256 } in proofs {
-            if self.core.proof(*sha256).await?.is_some() {
+            if self.core.hold_proof(*sha256, self.scribe.clock.now().wall_ms()).await? {
                 continue;
             }
             let found = keeper.document(*sha256).await?;

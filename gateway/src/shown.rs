@@ -111,7 +111,7 @@ impl Shown {
         let file = self.folder.join(UPLOADED);
         match order {
             CertificateOrder::Bring { certificates, key } => {
-                let (certificates, key) = (certificates.as_bytes(), key.0.as_bytes());
+                let (certificates, key) = (certificates.0.as_bytes(), key.0.as_bytes());
                 let Certificate { chain, key } = Certificate::of(certificates, key, right(now))?;
                 // One file: a power cut leaves both or neither.
                 let mut text: String = chain.iter().map(|it| pem("CERTIFICATE", it)).collect();
@@ -136,7 +136,9 @@ impl Shown {
     fn look(&self, now: DateTime<Utc>) -> anyhow::Result<()> {
         let Choice { certified, told } =
             choose(&self.keys, &self.folder, self.named.as_ref(), now)?;
-        if **self.told.borrow() == told {
+        // Another chain of the same certificate is told alike, and shown all the same.
+        let shown = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        if shown.cert == certified.cert && **self.told.borrow() == told {
             return Ok(());
         }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = certified;
@@ -352,7 +354,7 @@ mod tests {
         let shown = open("2026-12-01");
         let brought = made("pages", &["fyrhus.example"], None, |_| {});
         let bring = |key: &str| CertificateOrder::Bring {
-            certificates: brought.pem.clone(),
+            certificates: Secret(brought.pem.clone()),
             key: Secret(key.to_owned()),
         };
         let now = |shown: &Shown| {

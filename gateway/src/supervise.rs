@@ -159,10 +159,10 @@ async fn life(
     let store = async || open_store(&machine.state, zone, Arc::clone(&clock)).await;
     let store = beating(with_a_disk(shutdown, store)).await.or_else(back(machine))?;
     let Some((store, away)) = store else { return Ok(()) };
-    restore::started(&machine.state);
     if away {
-        background(Late { core: store.core(), writer: store.writer() }, shutdown);
+        background(Late::of(&store, &machine.state), shutdown);
     } else {
+        restore::started(&machine.state);
         housing::settle(&store.core()).await;
     }
     if let Some(restored) = restored {

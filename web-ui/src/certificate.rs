@@ -67,8 +67,8 @@ impl Whose {
 pub enum CertificateOrder {
     /// That this one is shown.
     Bring {
-        /// In PEM: it, and those that vouch for it, in any order.
-        certificates: String,
+        /// In PEM: it, and those that vouch for it, in any order; its key may stand with them.
+        certificates: Secret<String>,
         /// In PEM; empty if it stands with them.
         key: Secret<String>,
     },

@@ -117,6 +117,11 @@ pub(crate) async fn hand_over<R: Errands>(
     let here = here.filter(|it| it.sha256 == sha256);
     let have = here.as_ref().map_or(0, |it| it.bytes.len() as u64);
     let answer = |from| Ok(Ok(Document { gateway, sha256, whole: 0, from, bytes: Vec::new() }));
+    // Its last part was kept, and what was to be said of it was cut off.
+    if have > 0 && here.as_ref().is_some_and(|it| it.whole == have) {
+        arrive(repository, gateway, errand.id, have, now_ms).await?;
+        return answer(have);
+    }
     if bytes.is_empty() {
         return answer(have);
     }
@@ -138,14 +143,25 @@ pub(crate) async fn hand_over<R: Errands>(
     }
     repository.put_bundle(gateway, errand.id, from, Bundle { sha256, whole, bytes }).await?;
     if have == whole {
-        let (from, to) = (ErrandState::Going, ErrandState::Done);
-        let moved = ErrandMove { from, to, number: 0, said: String::new() };
-        let detail = format!("{whole} B");
-        let arrived = ErrandNote { detail, ..step(now_ms, GATEWAY, to) };
-        repository.move_errand(gateway, errand.id, moved, arrived).await?;
-        tracing::info!(%gateway, bytes = whole, "a diagnosis bundle has come");
+        arrive(repository, gateway, errand.id, whole, now_ms).await?;
     }
     answer(have)
+}
+
+/// A bundle of `whole` bytes is here, and its hash is the one it was announced with.
+async fn arrive<R: Errands>(
+    repository: &R,
+    gateway: GatewayId,
+    errand: Uuid,
+    whole: u64,
+    now_ms: i64,
+) -> Result<(), RepositoryError> {
+    let (from, to) = (ErrandState::Going, ErrandState::Done);
+    let moved = ErrandMove { from, to, number: 0, said: String::new() };
+    let arrived = ErrandNote { detail: format!("{whole} B"), ..step(now_ms, GATEWAY, to) };
+    repository.move_errand(gateway, errand, moved, arrived).await?;
+    tracing::info!(%gateway, bytes = whole, "a diagnosis bundle has come");
+    Ok(())
 }
 
 /// A step, with the word of the state that it leads to.

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use access::SecretHash;
@@ -27,6 +27,7 @@ use metering::UserId;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::branches::Reach;
 use crate::config::LimitsConfig;
 use crate::downloads;
 use crate::histories;
@@ -195,7 +196,12 @@ pub(crate) async fn show<R: Repository>(
     State(people): State<People<R>>,
     Extension(counted): Extension<Counted>,
     Extension(FromAddress(address)): Extension<FromAddress>,
+    Extension(reach): Extension<Arc<Reach>>,
 ) -> Result<Json<LimitsBody>, Problem> {
+    let quota = match reach.everywhere() {
+        Some(_) => Some(QuotaBody::of(&people).await?),
+        None => None,
+    };
     Ok(Json(LimitsBody {
         requests: RequestsBody::of(counted),
         address: address.map(RequestsBody::of),
@@ -208,7 +214,7 @@ pub(crate) async fn show<R: Repository>(
         readings_per_page: histories::PAGE,
         download_days: downloads::LONGEST.num_days(),
         download_days_of_all: downloads::LONGEST_OF_ALL.num_days(),
-        quota: QuotaBody::of(&people).await?,
+        quota,
     }))
 }
 
@@ -226,7 +232,8 @@ pub(crate) struct LimitsBody {
     download_days: i64,
     /// Of all of a meter or a building.
     download_days_of_all: i64,
-    quota: QuotaBody,
+    /// Of all buildings; `null` for who has some of them.
+    quota: Option<QuotaBody>,
 }
 
 /// Requests in a window of time.

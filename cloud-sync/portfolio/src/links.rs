@@ -78,6 +78,11 @@ pub(crate) async fn renew<R: Repository>(
 ) -> Result<Json<MadeLink>, Problem> {
     let mut person = found(&people, id?.0).await?;
     let link = person.link.as_mut().ok_or_else(no_such_link)?;
+    if link.has_ended(people.clock.now().wall_ms()) {
+        return Err(Problem::malformed(
+            "the link has ended, so a new secret would open nothing: make another link",
+        ));
+    }
     let secret = link.renew();
     if !people.repository.renew_link(person.user.id, link.clone()).await? {
         return Err(no_such_link());
@@ -133,7 +138,15 @@ pub(crate) async fn open<R: Repository>(
     if let Some(oldest) = oldest.filter(|_| browsers.len() >= MOST_BROWSERS) {
         people.repository.end_session(oldest.session.hash).await?;
     }
-    enter(&people, person, &now).await
+    let id = person.user.id;
+    let entered = enter(&people, person, &now).await?;
+    // Made anew or taken away in the meantime: what was let in by the secret of before is out.
+    let newest = people.repository.person(id).await?.and_then(|it| it.link).and_then(|it| it.hash);
+    if newest != Some(hash) {
+        people.repository.end_sessions(id, None).await?;
+        return Err(link_wrong());
+    }
+    Ok(entered)
 }
 
 async fn found<R: Repository>(people: &People<R>, id: UserId) -> Result<Person, Problem> {

@@ -272,6 +272,11 @@ async fn allow<R: Repository>(
     let token = kept.token.as_ref().map(|_| kept.session.hash);
     let caller = Caller::of(person.user.id, token);
     let counted = people.limits.count(caller, people.clock.now().boottime);
+    if !counted.allowed {
+        let mut response = too_many(counted).into_response();
+        counted.tell(response.headers_mut());
+        return Ok(response);
+    }
     let reach = Arc::new(people.reach(&person).await?);
     let site = parameters.iter().flatten().find(|(name, _)| *name == "site");
     let site = site.and_then(|(_, id)| id.parse::<SiteId>().ok());
@@ -281,7 +286,6 @@ async fn allow<R: Repository>(
         may(&user, kept.token.as_ref(), need, looks, standing)?;
         Ok(user)
     }) {
-        _ if !counted.allowed => too_many(counted).into_response(),
         Err(problem) => problem.into_response(),
         Ok(user) => {
             request.extensions_mut().insert(user);

@@ -53,7 +53,7 @@ impl Quota {
     }
 
     /// Which meters and sensors are beyond it.
-    fn beyond(self, all: &BTreeMap<SiteId, Vec<MeterState>>) -> BTreeSet<MeterId> {
+    pub(crate) fn beyond(self, all: &BTreeMap<SiteId, Vec<MeterState>>) -> BTreeSet<MeterId> {
         let mut beyond = BTreeSet::new();
         for (most, sensors) in [(self.meters, false), (self.sensors, true)] {
             let Some(most) = most else { continue };

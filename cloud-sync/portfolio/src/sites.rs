@@ -63,8 +63,8 @@ pub(crate) async fn bodies<R: Repository>(
 ) -> Result<Vec<SiteBody>, Problem> {
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(None, days_before(now_ms)).await?;
-    let beyond = quota::beyond(people).await?;
     let mut meters = people.repository.newest(None).await?;
+    let beyond = people.settings.quota.beyond(&meters);
     let mut sites = people.repository.sites().await?;
     sites.retain(|site| asked.has(site));
     let body = |site: Site| {

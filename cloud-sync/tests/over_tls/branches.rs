@@ -148,6 +148,7 @@ async fn tags_make_a_tree_and_order_every_list(cloud: Cloud) {
     assert_eq!(two.kari.status(Method::DELETE, &remove(&bergen)).await, 204);
     assert_eq!(two.kari.status(Method::DELETE, &remove(&bergen)).await, 404);
     assert_eq!(two.kari.status(Method::GET, &format!("/sites?tag={bergen}")).await, 404);
+    assert!(!two.kari.get("/sites").await.contains(&*bergen), "no building has it any more");
 }
 
 /// Every path of the router that is for people.
@@ -236,6 +237,7 @@ async fn nobody_sees_a_building_that_is_not_theirs_on_any_route(cloud: Cloud) {
             );
         }
         assert_eq!(browser.names("/sites").await, ["Kvernhusgata 4"], "{who}");
+        assert!(browser.get("/limits").await.contains(r#""quota":null"#), "{who}");
         assert_eq!(browser.status(Method::GET, &format!("/sites/{ours}/meters/{HEAT}")).await, 200);
         // Whoever owns a branch asks the gateways of it, and of nothing else.
         let errands = format!("/sites/{ours}/errands");

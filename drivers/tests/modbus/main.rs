@@ -303,9 +303,13 @@ async fn a_port_that_someone_else_uses_says_so_and_is_free_again_later() {
 #[tokio::test]
 async fn an_adapter_that_is_unplugged_is_told_and_its_name_may_be_gone() {
     let (master, slave, kept) = pty();
+    // By a name of its own, as udev gives one: the number of a pty that is gone is soon another's.
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("adapter");
+    std::os::unix::fs::symlink(&slave, &name).unwrap();
     let settings = BusSettings {
         kind: BusKind::Modbus,
-        port: PortSettings::Serial(slave),
+        port: PortSettings::Serial(name.clone()),
         baud: 9_600,
         parity: Parity::None,
         answer_within: Some(Duration::from_millis(50)),
@@ -316,6 +320,7 @@ async fn an_adapter_that_is_unplugged_is_told_and_its_name_may_be_gone() {
     let silent = read(&mut bus, &meter).await;
     assert!(matches!(silent, Err(ReadError::Silent { .. })), "{silent:?}");
     drop((master, kept));
+    std::fs::remove_file(&name).unwrap();
     for _ in 0..2 {
         let error = read(&mut bus, &meter).await.unwrap_err();
         assert_eq!(error.no_reading(), NoReading::BusDown, "{error:?}");

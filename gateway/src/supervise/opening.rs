@@ -1,5 +1,6 @@
 //! What a start opens of the state directory, before anything runs.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -95,8 +96,16 @@ pub(super) async fn open_store(
 
 /// What a start writes down and could not, because the disk took nothing then.
 pub(super) struct Late {
-    pub(super) core: Core,
-    pub(super) writer: Writer,
+    core: Core,
+    writer: Writer,
+    state: PathBuf,
+}
+
+impl Late {
+    /// Of a `store` in the folder `state`.
+    pub(super) fn of(store: &Store, state: &Path) -> Self {
+        Self { core: store.core(), writer: store.writer(), state: state.to_owned() }
+    }
 }
 
 impl Task for Late {
@@ -108,6 +117,8 @@ impl Task for Late {
         while self.writer.stamp().await.is_err() {
             tokio::time::sleep(LATE_EVERY).await;
         }
+        // Only now is what was restored known to open.
+        restore::started(&self.state);
         housing::settle(&self.core).await;
         if let Err(error) = count_start(&self.core).await {
             tracing::error!(error = crate::chain(&error), "this start is not counted");

@@ -164,7 +164,13 @@ impl Engine {
                 )
                 .doing("write down a loss")?;
         }
+        // What goes by its age is not asked for again.
+        let end_ms = held.month.end_ms();
+        transaction
+            .execute("DELETE FROM wanted WHERE until_ms <= ?1", [end_ms])
+            .doing("write down a loss")?;
         transaction.commit().doing("write down a loss")?;
+        self.wanted.retain(|wanted| !wanted.ends_by(end_ms));
         files::remove(&held.path)?;
         self.shared.change(|state| {
             Arc::make_mut(&mut state.files).retain(|other| other.month != held.month);

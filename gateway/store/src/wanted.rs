@@ -52,6 +52,11 @@ impl Wanted {
         Ok(all)
     }
 
+    /// Whether all of it lies before `at_ms`.
+    pub(crate) const fn ends_by(&self, at_ms: i64) -> bool {
+        self.span.end <= at_ms
+    }
+
     fn is_of(&self, meter: MeterId, at_ms: i64) -> bool {
         self.meter.is_none_or(|it| it == meter) && self.span.contains(&at_ms)
     }

@@ -51,7 +51,7 @@ pub(crate) async fn bring(
     Body(brought): Body<NewCertificate>,
 ) -> Result<Json<CertificateBody>, Problem> {
     let NewCertificate { certificates, key } = brought;
-    let order = CertificateOrder::Bring { certificates, key: Secret(key) };
+    let order = CertificateOrder::Bring { certificates: Secret(certificates), key: Secret(key) };
     ordered(&web, &visitor, order, "certificate_brought").await?;
     certificate(State(web), headers, uri).await
 }

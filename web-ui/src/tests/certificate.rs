@@ -42,7 +42,7 @@ async fn who_is_logged_in_is_told_whose_word_the_browser_can_take() {
 /// One whose key is `of it` is taken; others say what is wrong with them.
 pub(super) fn obeyed(order: &CertificateOrder) -> Result<(), CertificateFlaw> {
     let CertificateOrder::Bring { certificates, key } = order else { return Ok(()) };
-    match certificates.as_str() {
+    match certificates.0.as_str() {
         "old" => Err(CertificateFlaw::Ended("2026-11-01T12:00:00Z".parse().unwrap())),
         "strange" => Err(CertificateFlaw::Stranger(2)),
         "unlucky" => Err(CertificateFlaw::Failed("the disk is gone".into())),

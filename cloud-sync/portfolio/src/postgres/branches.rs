@@ -110,6 +110,14 @@ async fn change_tags(
                 }
             }
             db.change("DELETE FROM tag WHERE id = $1", &[&id.uuid()]).await?;
+            for (site, mut tags) in tagged(db).await? {
+                if tags.contains(id) {
+                    tags.retain(|it| it != id);
+                    let text = columns::words_text(&tags);
+                    let changed = "UPDATE site SET tags = $2 WHERE id = $1";
+                    db.change(changed, &[&site.uuid(), &text]).await?;
+                }
+            }
         }
     }
     Ok(Ok(()))

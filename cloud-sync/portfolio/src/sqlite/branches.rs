@@ -136,6 +136,16 @@ fn change_tags(db: &Connection, change: &TagChange) -> Result<Result<(), WrongTa
                 }
             }
             db.execute("DELETE FROM tag WHERE id = ?1", [id.uuid().as_bytes()])?;
+            for (site, mut tags) in tagged(db)? {
+                if tags.contains(id) {
+                    tags.retain(|it| it != id);
+                    let text = columns::words_text(&tags);
+                    db.execute(
+                        "UPDATE site SET tags = ?2 WHERE id = ?1",
+                        params![site.uuid().as_bytes(), text],
+                    )?;
+                }
+            }
         }
     }
     Ok(Ok(()))

@@ -264,7 +264,7 @@ export interface Limits {
   /** Of all of a meter or a building. */
   download_days_of_all: number;
   history_days: HistoryDays;
-  quota: Quota;
+  quota: Quota | null;
   readings_per_page: number;
   /** Of this person or token. */
   requests: Requests;

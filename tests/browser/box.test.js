@@ -81,7 +81,7 @@ test(
   },
 );
 
-test('the diagnosis is a file without names and secrets', { skip, timeout: 120_000 }, async () => {
+test('the diagnosis is a file without names and secrets', { skip, timeout: 300_000 }, async () => {
   const { context, page, wrong } = await owner(browser);
   const names = (await api(page, '/meters')).map((meter) => meter.name);
   await page.goto('/setup?lang=nb');

@@ -54,7 +54,7 @@ async function drawing(page) {
   return Buffer.from(url.split(',')[1], 'base64');
 }
 
-test('meters are put on a plan, and found on it', { skip, timeout: 180_000 }, async () => {
+test('meters are put on a plan, and found on it', { skip, timeout: 300_000 }, async () => {
   const { context, page, wrong } = await owner(browser);
   await page.goto('/meters?lang=nb');
   await page.getByRole('link', { name: 'Vis på plan' }).click();
@@ -201,7 +201,7 @@ test('a manual and a picture stand at their meter', { skip }, async () => {
   await context.close();
 });
 
-test('a wire tells each answer as it comes', { skip, timeout: 180_000 }, async () => {
+test('a wire tells each answer as it comes', { skip, timeout: 300_000 }, async () => {
   for (const width of [WIDTHS.phone, WIDTHS.laptop]) {
     const { context, page, wrong } = await owner(browser, { width });
     await page.goto('/buses?lang=nb');

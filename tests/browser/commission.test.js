@@ -185,7 +185,7 @@ test(
 
 for (const [device, width] of Object.entries(WIDTHS)) {
   const where = `${device} (${width} px)`;
-  test(`every step on a ${where}`, { skip, timeout: 180_000 }, async () => {
+  test(`every step on a ${where}`, { skip, timeout: 300_000 }, async () => {
     assert.ok(cookies, 'the journey before this one has come to its end');
     const { context, page, wrong } = await phone({ width });
     for (const step of STEPS) {

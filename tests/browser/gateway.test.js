@@ -249,7 +249,7 @@ test('the policy of the page lets nothing foreign in', { skip }, async () => {
 
 for (const [device, width] of Object.entries(WIDTHS)) {
   const where = `${device} (${width} px)`;
-  test(`every page on a ${where}`, { skip, timeout: 180_000 }, async () => {
+  test(`every page on a ${where}`, { skip, timeout: 300_000 }, async () => {
     const { context, page, wrong } = await person({ width });
     const { id } = await someMeter(page);
     for (const path of [...PAGES, `/meters/${id}`]) {

@@ -160,7 +160,7 @@ test(
 
 for (const [device, width] of Object.entries(WIDTHS)) {
   const where = `${device} (${width} px)`;
-  test(`every page on a ${where}`, { skip, timeout: 120_000 }, async () => {
+  test(`every page on a ${where}`, { skip, timeout: 300_000 }, async () => {
     const { context, page, wrong } = await person({ width });
     const sites = await api(page, '/sites');
     const site = sites.find((it) => it.gateway);

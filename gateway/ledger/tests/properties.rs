@@ -110,7 +110,15 @@ prop_compose! {
     }
 }
 
+/// Enough to meet each pair of tiers in one case.
+fn many() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(1_000), ..usual }
+}
+
 proptest! {
+    #![proptest_config(many())]
+
     #[test]
     fn more_downtime_never_gives_a_smaller_credit(case in case(), more in interval()) {
         let before = settle(&case);

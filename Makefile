@@ -15,7 +15,7 @@ demo: tools web
 # and `make proof` draw new ones.
 test: export PROPTEST_RNG_SEED ?= 20261121
 # Most tests wait for wires and silence, so many of them share two cores well.
-test: export RUST_TEST_THREADS ?= 6
+test: export RUST_TEST_THREADS ?= 4
 
 ## Everything that has to pass: format, lints, Rust, front end, browser. One build profile.
 test: tools web check

@@ -59,7 +59,7 @@ pub(super) fn back<T>(
 /// On one that can be read the gateway reads its meters all the same: they are shown, and what they say waits
 /// in memory.
 pub(super) async fn open_store(
-    state: &std::path::Path,
+    state: &Path,
     zone: chrono_tz::Tz,
     clock: Arc<SystemClock>,
 ) -> anyhow::Result<(Store, bool)> {
@@ -131,7 +131,7 @@ impl Task for Late {
 const LATE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The counters of pulses, as the last stop or power cut left them.
-pub(super) async fn counts(state: &std::path::Path) -> Counts {
+pub(super) async fn counts(state: &Path) -> Counts {
     let file = state.join("pulses.counts");
     let opened = tokio::task::spawn_blocking(move || Counts::open(&file)).await;
     let (counts, trouble) = opened.unwrap_or_else(|panicked| {

@@ -570,9 +570,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_where_nothing_listens_says_so() {
-        let listener = net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Held, so that nobody else gets the port, and not listening.
+        let socket = net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let mut port = Port::new(PortSettings::Tcp(address.to_string()), 2400, Parity::Even);
         assert!(matches!(port.open().await, Err(PortFault::NotListening)));
     }

@@ -266,9 +266,10 @@ async fn a_lost_datagram_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_host_that_takes_no_datagrams_is_a_bus_that_is_down() {
+    // Held, so that nobody else gets the port; what is tied to another peer takes nothing of us.
     let nobody = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    nobody.connect("127.0.0.1:9").await.unwrap();
     let settings = settings(PortSettings::Udp(nobody.local_addr().unwrap().to_string()));
-    drop(nobody);
     let mut bus = Bus::open(&settings, Arc::new(Profiles::default()));
     let error = read(&mut bus, &meter(MeterAddress::Primary(5))).await.unwrap_err();
     assert_eq!(error.no_reading(), NoReading::BusDown, "{error}");

@@ -1,7 +1,7 @@
 //! The way to the portfolio: through a proxy, past somebody who is busy, within a month's bytes.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,8 @@ struct Tinyproxy {
 
 impl Tinyproxy {
     async fn start(settings: &str) -> Self {
-        let any = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self::start_at(any, settings).await
+        let port = own_postgres::spare_port().unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, port).into(), settings).await
     }
 
     async fn start_at(address: SocketAddr, settings: &str) -> Self {

@@ -248,7 +248,7 @@ pub(crate) fn meter(addresses: &[u16], limits: &str) -> Meter {
 }
 
 pub(crate) async fn read(bus: &mut Bus, meter: &Meter) -> Result<Readout, ReadError> {
-    time::timeout(Duration::from_secs(20), bus.read(meter, &Noon)).await.unwrap()
+    time::timeout(Duration::from_mins(2), bus.read(meter, &Noon)).await.unwrap()
 }
 
 /// Insists that every value is the number of its register; gives the number of values.

@@ -284,7 +284,7 @@ pub(crate) fn meter(address: MeterAddress) -> Meter {
 }
 
 pub(crate) async fn read(bus: &mut Bus, meter: &Meter) -> Result<Readout, ReadError> {
-    time::timeout(Duration::from_secs(20), bus.read(meter, &Noon)).await.unwrap()
+    time::timeout(Duration::from_mins(2), bus.read(meter, &Noon)).await.unwrap()
 }
 
 pub(crate) fn shown(readout: &Readout) -> Vec<String> {

@@ -14,8 +14,9 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,25 @@ shared_buffers = 32MB
 log_min_messages = warning
 ";
 
+/// A port of loopback for a program that does not take 0. It lies below those that Linux gives out
+/// by itself, so no connection and no other test has it by chance before the program does.
+///
+/// # Errors
+///
+/// If none of a hundred could be had.
+pub fn spare_port() -> io::Result<u16> {
+    let mut refused = io::ErrorKind::AddrInUse.into();
+    for _ in 0..100 {
+        let chance = RandomState::new().build_hasher().finish();
+        let port = 10_000 + u16::try_from(chance % 18_000).map_err(io::Error::other)?;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
 /// A server, and the folder of everything that is its own.
 #[derive(Debug)]
 pub struct OwnPostgres {
@@ -70,7 +90,7 @@ impl OwnPostgres {
     ///
     /// As [`start`](Self::start).
     pub fn on_loopback(settings: &str, files: &[(&str, &str)]) -> io::Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = spare_port()?;
         let settings = format!("listen_addresses = '127.0.0.1'\nport = {port}\n{settings}");
         Self::make(&settings, files, port)
     }

@@ -12,7 +12,6 @@
 )]
 #![expect(clippy::print_stdout, reason = "what was skipped is for the reader")]
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -39,7 +38,7 @@ async fn a_management_system_reads_what_the_pages_show_at_registers_that_stay() 
     }
     let mut meters = meters(&home, &python);
     let bus = meters.json_line(WITHIN).unwrap()["port"].as_u64().unwrap();
-    let bms = free_port();
+    let bms = own_postgres::spare_port().unwrap();
     std::fs::write(home.site(), site(bus, bms, "Hovedtavle", true)).unwrap();
     let gateway = home.start().await.unwrap();
     let well = |all: &Value| all.as_array().unwrap().iter().all(|meter| meter["state"] == "ok");
@@ -89,7 +88,7 @@ async fn a_management_system_reads_what_the_pages_show_at_registers_that_stay() 
 
     // A meter is renamed, another one is taken out, and the server goes on elsewhere: every
     // register is where it was, and the one of the meter that is gone is no number.
-    let elsewhere = free_port();
+    let elsewhere = own_postgres::spare_port().unwrap();
     std::fs::write(home.site(), site(bus, elsewhere, "Tavle 1", false)).unwrap();
     let moved = |list: &Value| {
         list["listening"].as_str().is_some_and(|it| it.ends_with(&format!(":{elsewhere}")))
@@ -228,9 +227,4 @@ fn site(bus: u64, bms: u16, name: &str, with_second: bool) -> String {
          [bms]\nlisten = \"127.0.0.1:{bms}\"\nclients = [\"127.0.0.1\"]\n",
         meter(FIRST, name, 1, "eastron.sdm630"),
     )
-}
-
-/// A port that nobody has at the moment. If somebody takes it first, the server waits for it.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -268,7 +268,7 @@ async fn a_stop_in_the_middle_of_a_round_stores_what_was_shown() {
         let is_new = |meter: &Value| meter["at"].as_str() >= since.as_str();
         let some = |meters: &Value| meters.as_array().unwrap().iter().any(is_new);
         let shown = gateway.until("a meter has answered", "meters", some).await.unwrap();
-        let took = gateway.program.stop(Duration::from_secs(5)).unwrap();
+        let took = gateway.program.stop(Duration::from_mins(1)).unwrap();
         println!("stopped within {} ms", took.as_millis());
 
         for meter in shown.as_array().unwrap().iter().filter(|meter| is_new(meter)) {

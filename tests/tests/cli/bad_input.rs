@@ -8,7 +8,7 @@
 )]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use site_tests::building::{Building, WELL};
 use site_tests::gateway::Home;
 use site_tests::paths;
 use site_tests::process::Program;
+use tokio::net::TcpSocket;
 
 /// Runs a command as an installer types it, and holds what it says against `expected`: the file's
 /// name and the end of each line are as printed, on whichever of the two outputs.
@@ -120,8 +121,8 @@ fn whoever_types_a_command_wrong_is_told_in_a_sentence() {
     write("latin.toml", b"[site]\nname = \"M\xe5ler\"\n");
     write("list.csv", b"tid;verdi\n");
     write("remarks.toml", b"# [site]\n\n");
-    let closed = closed_port();
-    let port = format!("tcp://127.0.0.1:{closed}");
+    let closed = ClosedPort::new();
+    let port = format!("tcp://{}", closed.address());
     let config = home.config().display().to_string();
 
     check(
@@ -196,12 +197,13 @@ async fn a_port_that_cannot_be_used_says_why_and_the_rest_is_read() {
     // A host that takes the connection and then says nothing.
     let half_open = TcpListener::bind("127.0.0.1:0").unwrap();
     let half_open_port = half_open.local_addr().unwrap().port();
+    let refusing = ClosedPort::new();
 
     let buses = [
         ("missing", "serial:///dev/fyrhus-not-there".to_owned()),
         ("no-line", format!("serial://{}", not_a_line.display())),
         ("taken", format!("serial://{}", taken.display())),
-        ("refused", format!("tcp://127.0.0.1:{}", closed_port())),
+        ("refused", format!("tcp://{}", refusing.address())),
         ("half-open", format!("tcp://127.0.0.1:{half_open_port}")),
     ];
     add_to_site(&home, &buses.each_ref().map(|(id, port)| bus(id, "mbus", port, "address = 1")));
@@ -414,7 +416,8 @@ async fn an_enrolment_that_cannot_be_says_why() {
     check(&elsewhere.url, &code, somebody);
     check(&here.url, "ABCD-EFGH", wrong_code);
     check(&here.url.replace("https", "http"), &code, "is not a portfolio's address, such as");
-    let port = closed_port();
+    let closed = ClosedPort::new();
+    let port = closed.address().port();
     let nobody = enrol(&format!("https://localhost:{port}"), &code);
     let sentence = format!(
         "fyrhus: the portfolio at localhost:{port} cannot be reached: nothing listens there; are \
@@ -495,9 +498,20 @@ fn serve(talk: fn(TcpStream)) -> u16 {
     port
 }
 
-/// On which nobody listens.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port that is held, so that nobody else gets it, and that refuses connections, as nobody
+/// listens on it.
+struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self(socket)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
 }
 
 /// A bus with one meter of the same name, for `site.toml`.

@@ -283,7 +283,7 @@ mod tests {
     /// What comes until the other end hangs up.
     async fn all(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
-        let read = time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await;
+        let read = time::timeout(Duration::from_mins(1), stream.read_to_end(&mut bytes)).await;
         drop(read.expect("it hangs up"));
         String::from_utf8(bytes).unwrap()
     }
@@ -330,7 +330,7 @@ mod tests {
                 }
             }
         };
-        time::timeout(Duration::from_secs(5), hung_up).await.expect("they are hung up on");
+        time::timeout(Duration::from_mins(1), hung_up).await.expect("they are hung up on");
         let mut good = TcpStream::connect(address).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         good.write_all(request).await.unwrap();
@@ -348,7 +348,7 @@ mod tests {
         idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         idle.read_u8().await.unwrap();
         shutdown.cancel();
-        time::timeout(Duration::from_secs(5), listening).await.unwrap().unwrap();
+        time::timeout(Duration::from_mins(1), listening).await.unwrap().unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
     }
 }

@@ -32,7 +32,7 @@ impl Events {
                 let data = serde_json::from_str(field("data: ")).unwrap();
                 return (field("event: ").to_owned(), data);
             }
-            let chunk = tokio::time::timeout(Duration::from_secs(5), self.body.next());
+            let chunk = tokio::time::timeout(Duration::from_mins(1), self.body.next());
             let chunk = chunk.await.expect("an event in time").expect("another event").unwrap();
             self.text.push_str(str::from_utf8(&chunk).unwrap());
         }
@@ -122,7 +122,7 @@ async fn the_stream_ends_with_the_daemon() {
     events.next().await;
     let Gateway { live, store: _store, _dir: _kept, .. } = gateway;
     drop(live);
-    let ended = tokio::time::timeout(Duration::from_secs(5), events.body.next()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), events.body.next()).await;
     assert!(ended.expect("an end in time").is_none());
 }
 
@@ -135,7 +135,7 @@ async fn the_stream_ends_with_the_session_and_no_other_does() {
     ends.next().await;
     goes_on.next().await;
     assert_eq!(gateway.delete("/session", &gone).await.said(), "204");
-    let ended = tokio::time::timeout(Duration::from_secs(5), ends.body.next()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), ends.body.next()).await;
     assert!(ended.expect("an end in time").is_none());
     gateway.live.send_replace(Arc::new(Live { revision: 2, ..all_well() }));
     let names = [goes_on.next().await.0, goes_on.next().await.0];

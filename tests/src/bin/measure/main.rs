@@ -141,8 +141,8 @@ async fn building(
     ten_years: Option<&Path>,
 ) -> anyhow::Result<u64> {
     let years = ten_years.map(|store| (Years::TEN, store));
-    let Running { gateway, client, url, begun, .. } =
-        &Running::start(name, arguments, base_port, years).await?;
+    let mut running = Running::start(name, arguments, base_port, years).await?;
+    let Running { gateway, client, url, begun, .. } = &running;
     let status = || async {
         let status = client.get(format!("{url}/api/v1/status")).send().await?;
         anyhow::Ok(status.json::<Value>().await?)
@@ -173,6 +173,8 @@ async fn building(
     let limit = if ten_years.is_some() { "at most 64 MB" } else { "at most 256 MB" };
     row(&format!("{name}: resident memory"), megabytes(1_024 * resident), limit);
     row(&format!("{name}: and at its highest"), megabytes(1_024 * gateway.highest_kb()?), "");
+    let stopped = running.gateway.stop(Duration::from_mins(1))?;
+    row(&format!("{name}: stop, with everything stored"), milliseconds(stopped), "at most 5 s");
     Ok(resident)
 }
 

@@ -41,6 +41,8 @@ export async function visit(browser, baseURL, { width = WIDTHS.laptop, cookies }
     baseURL,
     viewport: { width, height: width < 700 ? 844 : 900 },
     colorScheme: 'light',
+    // A colour is at once what it will be: what looks at a page is not to meet it half-way.
+    reducedMotion: 'reduce',
     locale: 'nb-NO',
     // Not the building's: the pages must show the building's time.
     timezoneId: 'America/New_York',
@@ -138,8 +140,7 @@ export async function fits(page, where) {
 export async function holds(page, name, where) {
   await fits(page, where);
   for (const theme of ['dark', 'light']) {
-    // Without motion a colour is at once what it will be.
-    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.emulateMedia({ colorScheme: theme });
     await accessible(page, `${where}, ${theme}`);
     await picture(page, `${name}-${theme}`);
   }

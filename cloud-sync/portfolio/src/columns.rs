@@ -8,7 +8,9 @@ use access::{Link, SecretHash, Session, Stamp};
 use metering::{NoReading, Origin, Quality, Resolution, Unit, UserId};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::repository::{Kept, Person, Position, RepositoryError, Seen, StoredReading, Token};
+use crate::repository::{
+    Kept, Person, Position, Released, RepositoryError, Seen, StoredReading, TakenOver, Token,
+};
 
 /// What went wrong inside a transaction, which is rolled back then. `E` is the database's own word.
 #[derive(Debug)]
@@ -63,6 +65,21 @@ pub(crate) fn reading<E>(
         quality: Quality::from_code(quality).ok_or_else(foreign)?,
         origin: Origin::from_code(origin).ok_or_else(foreign)?,
     })
+}
+
+/// `released_ms`, `released_by` and `released_all`.
+pub(crate) fn released(
+    at_ms: Option<i64>,
+    who: Option<String>,
+    all: Option<i16>,
+) -> Option<Released> {
+    let (who, with_readings) = (who.unwrap_or_default(), all.is_some_and(|all| all != 0));
+    Some(Released { at_ms: at_ms?, who, with_readings })
+}
+
+/// `taken_ms` and `taken_all`.
+pub(crate) fn taken_over(at_ms: Option<i64>, all: Option<i16>) -> Option<TakenOver> {
+    Some(TakenOver { at_ms: at_ms?, with_readings: all.is_some_and(|all| all != 0) })
 }
 
 /// What [`reading`] reads from `flags`.

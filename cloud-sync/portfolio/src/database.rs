@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::branches::{Tag, TagChange, TagId, WrongTag};
 use crate::repository::{
-    Branches, Bundle, Change, Changed, Completeness, Errand, ErrandMove, ErrandNote, Errands, Kept,
-    LastTold, LinkUse, Links, Listed, MeterState, NewCertificate, NewCode, Person, Place, Position,
-    Proofs, Reported, Repository, RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse,
-    Side, Site, SpendCode, StoredReading,
+    Branches, Bundle, Change, Changed, Completeness, Errand, ErrandMove, ErrandNote, Errands,
+    Handover, Handovers, Kept, LastTold, LinkUse, Links, Listed, MeterState, NewCertificate,
+    NewCode, NotGiven, Owned, Person, Place, Position, Proofs, Reported, Repository,
+    RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse, Side, Site, SpendCode,
+    StoredReading,
 };
 use crate::{Postgres, Sqlite};
 
@@ -110,6 +111,13 @@ hand_on! {
     fn bundle(gateway: GatewayId, id: Uuid) -> Option<Bundle>;
     fn put_bundle(gateway: GatewayId, id: Uuid, from: u64, part: Bundle) -> ();
     fn tidy_errands(bundles_ms: i64, all_ms: i64) -> u64;
+}
+
+hand_on! {
+    Handovers
+    fn hand_over(given: Handover, now_ms: i64) -> Result<SiteId, NotGiven>;
+    fn add_code_for(site: SiteId, sha256: [u8; 32], expires_ms: i64) -> bool;
+    fn owned(gateway: GatewayId) -> Option<Owned>;
 }
 
 hand_on! {

@@ -25,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 use sync_wire::{Books, Document, Refusal, limits};
 use tokio::task;
 
-use crate::repository::{Repository, RepositoryError, Side};
+use crate::repository::{Owned, Repository, RepositoryError, Side};
 
 /// Keeps the books. Clones share it.
 #[derive(Clone)]
@@ -60,9 +60,37 @@ pub(crate) enum NotSaid {
 #[derive(Debug)]
 pub(crate) struct Both {
     /// The gateway's ledger, as far as it is here; `None` if it never sent any.
-    pub(crate) customer: Option<Chain>,
+    pub(crate) customer: Option<Shown>,
     /// The vendor's.
-    pub(crate) vendor: Option<Chain>,
+    pub(crate) vendor: Option<Shown>,
+}
+
+/// A book, and of it what its owner is shown: what was written since the gateway is theirs.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    chain: Chain,
+    /// So many entries are of an owner before.
+    hidden: usize,
+}
+
+impl Shown {
+    /// From the entry on which follows the first `hidden`, and was written at `since_ms` or later.
+    pub(crate) fn new(chain: Chain, hidden: u64, since_ms: i64) -> Self {
+        let hidden = usize::try_from(hidden).unwrap_or(usize::MAX).min(chain.entries().len());
+        // What the gateway had not sent yet when it was given away.
+        let later = chain.entries().iter().skip(hidden);
+        let hidden = hidden + later.take_while(|entry| entry.at_ms < since_ms).count();
+        Self { chain, hidden }
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        self.chain.entries().get(self.hidden..).unwrap_or_default()
+    }
+
+    /// All of it, as a chain.
+    pub(crate) const fn chain(&self) -> &Chain {
+        &self.chain
+    }
 }
 
 impl<R: Repository> Ledgers<R> {
@@ -197,15 +225,26 @@ impl<R: Repository> Ledgers<R> {
     }
 
     /// The gateway's ledger, as far as it is here.
-    pub(crate) async fn customer(&self, gateway: GatewayId) -> Result<Option<Chain>, NotSaid> {
-        chain(self.repository.book(gateway, Side::Customer, 0, u32::MAX).await?).await
+    pub(crate) async fn customer(&self, gateway: GatewayId) -> Result<Option<Shown>, NotSaid> {
+        self.shown(gateway, Side::Customer).await
+    }
+
+    async fn shown(&self, gateway: GatewayId, side: Side) -> Result<Option<Shown>, NotSaid> {
+        let owned = self.repository.owned(gateway).await?;
+        let chain = chain(self.repository.book(gateway, side, 0, u32::MAX).await?).await?;
+        Ok(chain.map(|chain| match owned {
+            Some(Owned { since_ms, customer_from, vendor_from }) => {
+                let hidden = if side == Side::Customer { customer_from } else { vendor_from };
+                Shown::new(chain, hidden, since_ms)
+            }
+            None => Shown::new(chain, 0, i64::MIN),
+        }))
     }
 
     /// Both books of a gateway.
     pub(crate) async fn both(&self, gateway: GatewayId) -> Result<Both, NotSaid> {
-        let customer = self.customer(gateway).await?;
-        let vendor = self.repository.book(gateway, Side::Vendor, 0, u32::MAX).await?;
-        Ok(Both { customer, vendor: chain(vendor).await? })
+        let customer = self.shown(gateway, Side::Customer).await?;
+        Ok(Both { customer, vendor: self.shown(gateway, Side::Vendor).await? })
     }
 
     /// What is here of a gateway's own ledger from the place `have` on, for one that has lost its disk.

@@ -27,6 +27,7 @@ mod downloads;
 mod errands;
 mod folded;
 mod gateways;
+mod handover;
 mod histories;
 mod history;
 mod ledgers;

@@ -84,6 +84,7 @@ codes! {
     PasswordCommon = 422 "password_common" "The password is easily guessed",
     PasswordLong = 422 "password_long" "The password is too long",
     PasswordShort = 422 "password_short" "The password is too short",
+    Released = 409 "released" "The gateway has another owner",
     Quota = 409 "quota" "There are as many as were agreed",
     SecondNeeded = 401 "code_needed" "The code of the app is asked for",
     SecondWrong = 401 "code_wrong" "The code is wrong",

@@ -18,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, SecondsFormat, Utc};
 use ledger::book::{Book, Refused, Stage, Statement};
-use ledger::chain::{Broken, Chain};
+use ledger::chain::Broken;
 use ledger::entry::{Fact, Step};
 use ledger::note::Note;
 use ledger::reconcile::reconcile;
@@ -32,7 +32,7 @@ use tokio::task;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::branches::{Reach, TagId};
-use crate::ledgers::{Both, NotSaid};
+use crate::ledgers::{Both, NotSaid, Shown};
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{Repository, Side, Site};
@@ -73,7 +73,9 @@ async fn running<R: Repository>(
     let Some(gateway) = site.gateway.as_ref().map(|gateway| gateway.id) else { return Ok(None) };
     let hour = now.timestamp().div_euclid(3_600);
     let entries = people.repository.book_len(gateway, Side::Customer).await?;
-    if let Some(known) = people.promises.get(gateway, entries, hour) {
+    // A gateway that went to another building has the same book there, and shows less of it.
+    let of = (site.id, gateway);
+    if let Some(known) = people.promises.get(of, entries, hour) {
         return Ok(known);
     }
     let chain = match people.ledgers.customer(gateway).await {
@@ -86,14 +88,14 @@ async fn running<R: Repository>(
         Err(error) => return Err(error.into()),
     };
     let promise = beside(move || Promise::of(chain.as_ref()?, now)).await?;
-    people.promises.keep(gateway, entries, hour, promise.clone());
+    people.promises.keep(of, entries, hour, promise.clone());
     Ok(promise)
 }
 
 /// What promises came to when they were looked at last: a book that has no more entries is not read
 /// again before the hour is over, with which a month may be.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(Arc<Mutex<HashMap<GatewayId, Looked>>>);
+pub(crate) struct Known(Arc<Mutex<HashMap<(SiteId, GatewayId), Looked>>>);
 
 /// With how many entries, and in which hour since 1970.
 type Looked = (u64, i64, Option<Promise>);
@@ -103,20 +105,20 @@ impl Known {
         clippy::option_option,
         reason = "not looked at, and without a promise, are two things"
     )]
-    fn get(&self, gateway: GatewayId, entries: u64, hour: i64) -> Option<Option<Promise>> {
+    fn get(&self, of: (SiteId, GatewayId), entries: u64, hour: i64) -> Option<Option<Promise>> {
         let known = self.lock();
-        let (of, at, promise) = known.get(&gateway)?;
-        (*of == entries && *at == hour).then(|| promise.clone())
+        let (count, at, promise) = known.get(&of)?;
+        (*count == entries && *at == hour).then(|| promise.clone())
     }
 
-    fn keep(&self, gateway: GatewayId, entries: u64, hour: i64, promise: Option<Promise>) {
+    fn keep(&self, of: (SiteId, GatewayId), entries: u64, hour: i64, promise: Option<Promise>) {
         let mut known = self.lock();
         // Of gateways that are not asked for any more nothing stays longer than an hour.
         known.retain(|_, (_, at, _)| *at == hour);
-        known.insert(gateway, (entries, hour, promise));
+        known.insert(of, (entries, hour, promise));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<GatewayId, Looked>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(SiteId, GatewayId), Looked>> {
         // A thread that panicked left whole entries behind.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,8 +169,9 @@ pub(crate) async fn sheet<R: Repository>(
     let made = beside(move || {
         let chain = both.customer.ok_or(Refused::NoContract)?;
         let statement = Book::new(chain.entries()).statement(&named)?;
-        let head = chain.head_at(statement.through).unwrap_or_else(|| chain.head());
-        let place = Place { ledger: chain.ledger(), head };
+        let whole = chain.chain();
+        let head = whole.head_at(statement.through).unwrap_or_else(|| whole.head());
+        let place = Place { ledger: whole.ledger(), head };
         Ok(documents::pdf(&statement::sheet(&statement, place, language)))
     });
     let made = made.await?.map_err(|refused: Refused| none(&refused))?.map_err(|error| {
@@ -226,7 +229,7 @@ struct OpenBody {
 
 impl Promise {
     /// The running month, or the last one that a contract covered; `None` if there is neither.
-    fn of(chain: &Chain, now: DateTime<Utc>) -> Option<Self> {
+    fn of(chain: &Shown, now: DateTime<Utc>) -> Option<Self> {
         let book = Book::new(chain.entries());
         let running = Month::of(now.timestamp(), book.zone()?).ok()?;
         let before = |month: &Month| Month::of(month.span().start - 1, month.zone()).ok();
@@ -536,6 +539,7 @@ const MOST_MONTHS: usize = 60;
 mod tests {
     use ledger::Tried;
     use ledger::case::{Claim, Ore};
+    use ledger::chain::Chain;
     use ledger::entry::{Attempts, Claimed, Contract, Entry, Open};
     use uuid::Uuid;
 
@@ -563,6 +567,7 @@ mod tests {
             .collect();
         let chain = Chain::read(entries.iter().map(Vec::as_slice)).unwrap();
         let in_february = DateTime::from_timestamp(NOVEMBER + 100 * 86_400, 0).unwrap();
+        let chain = Shown::new(chain, 0, i64::MIN);
         let promise = Promise::of(&chain, in_february).unwrap();
         assert_eq!((promise.month.month.as_str(), promise.open.len()), ("2026-11", 1));
     }
@@ -570,7 +575,9 @@ mod tests {
     #[test]
     fn a_book_is_read_again_when_it_has_grown_or_an_hour_is_over() {
         let known = Known::default();
-        let [one, other] = [1, 2].map(|id| GatewayId::from_uuid(Uuid::from_u128(id)));
+        let id = Uuid::from_u128;
+        let [one, other] =
+            [1, 2].map(|at| (SiteId::from_uuid(id(7)), GatewayId::from_uuid(id(at))));
         known.keep(one, 5, 100, None);
         assert!(known.get(one, 5, 100).is_some_and(|promise| promise.is_none()));
         assert!(known.get(other, 5, 100).is_none());

@@ -39,6 +39,8 @@ impl Quota {
     ///
     /// [`Code::Quota`] if there are as many as there may be.
     pub(crate) fn one_more(self, sites: &[Site], name: &str) -> Result<(), Problem> {
+        // Who has given a gateway away has room for another.
+        let sites: Vec<&Site> = sites.iter().filter(|site| site.released.is_none()).collect();
         let known = sites.iter().any(|site| site.name == name);
         match self.gateways.map(|most| most as usize) {
             Some(most) if !known && sites.len() >= most => {

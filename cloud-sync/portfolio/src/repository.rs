@@ -20,6 +20,7 @@ use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, Serie
 mod answers;
 mod branches;
 mod errands;
+mod handover;
 mod persons;
 mod proofs;
 
@@ -36,13 +37,14 @@ pub use branches::{Branches, LinkUse, Links, Position};
 pub use crate::folded::Place;
 pub use crate::tally::DayTally;
 pub use errands::{Bundle, Errand, ErrandMove, ErrandNote, Errands};
+pub use handover::{Handover, Handovers, NotGiven, Owned, Released, TakenOver};
 pub use persons::{Change, Changed, Kept, Person, Seen, Token};
 pub(crate) use persons::{without_app, written, written_link};
 pub use proofs::Proofs;
 
 /// A database. Clones share it.
 pub trait Repository:
-    Branches + Errands + Links + Proofs + Clone + Debug + Send + Sync + 'static
+    Branches + Errands + Handovers + Links + Proofs + Clone + Debug + Send + Sync + 'static
 {
     /// Stores `batch`, whose header is `header`, if it is the next; the answer is given after the
     /// commit.

@@ -9,8 +9,8 @@ use crate::people::People;
 use crate::problem::ProblemBody;
 use crate::repository::Repository;
 use crate::{
-    accounts, comparison, downloads, errands, histories, limits, links, position, promises, qr,
-    session, sites, tags, tokens, users, ways,
+    accounts, comparison, downloads, errands, handover, histories, limits, links, position,
+    promises, qr, session, sites, tags, tokens, users, ways,
 };
 
 #[rustfmt::skip]
@@ -118,6 +118,10 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .asks::<downloads::Question>().answers_text("text/csv"),
         Route::get("/sites/{site}/meters/{meter}/readings.json", May(See), "The same for programs", downloads::json::<R>)
             .asks::<downloads::Question>().answers::<downloads::FileBody<'static>>(200),
+        Route::post("/sites/{site}/handover", May(Administer), "Give a building's gateway to another owner: what let it, or anybody, in before is void", handover::give::<R>)
+            .takes::<handover::HandoverBody>().answers::<handover::GivenBody>(201),
+        Route::post("/sites/{site}/enrol-code", May(Configure), "Make a one-time code for the gateway of a building", handover::code::<R>)
+            .answers::<sites::CodeBody>(201),
         Route::get("/sites/{site}/errands", May(Administer), "What is asked of a building's gateway, how it stands, and who did what", errands::api::list::<R>)
             .answers::<errands::api::ErrandsBody>(200),
         Route::post("/sites/{site}/errands", May(Administer), "Ask something of a building's gateway", errands::api::ask::<R>)

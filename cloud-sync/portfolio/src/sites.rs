@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::authority::ms;
 use crate::branches::{Reach, TagId};
+use crate::handover::{ReleasedBody, TakenOverBody};
 use crate::people::People;
 use crate::position::PositionBody;
 use crate::problem::{Code, Problem};
@@ -153,8 +154,7 @@ pub(crate) async fn enrol_code<R: Repository>(
     let site = people.repository.add_code(kept, now_ms).await?;
     tracing::info!(by = %user.name, %site, "one-time code made");
     let url = people.settings.gateways_url.clone();
-    let code = CodeBody { code: code.to_string(), url, expires_at: time(expires_ms), site };
-    Ok((StatusCode::CREATED, Json(code)))
+    Ok((StatusCode::CREATED, Json(CodeBody::new(&code, url, expires_ms, site))))
 }
 
 /// Whether a name would not go through the sync, or not onto a page.
@@ -178,6 +178,12 @@ pub(crate) struct CodeBody {
     expires_at: String,
     #[schema(value_type = String)]
     site: SiteId,
+}
+
+impl CodeBody {
+    pub(crate) fn new(code: &dyn ToString, url: String, expires_ms: i64, site: SiteId) -> Self {
+        Self { code: code.to_string(), url, expires_at: time(expires_ms), site }
+    }
 }
 
 /// `DELETE /sites/{site}/gateway`: its certificates are taken off the list.
@@ -265,6 +271,10 @@ pub(crate) struct SiteBody {
     #[schema(value_type = Vec<String>)]
     pub(crate) tags: Vec<TagId>,
     position: Option<PositionBody>,
+    /// Its gateway went to another owner.
+    released: Option<ReleasedBody>,
+    /// Its gateway came from another owner.
+    taken_over: Option<TakenOverBody>,
     /// What whoever asks may do here.
     can: Vec<&'static str>,
 }
@@ -319,6 +329,7 @@ impl SiteBody {
             time_zone: site.time_zone,
             gateway: site.gateway.as_ref().map(GatewayBody::of),
             state: match quiet_ms {
+                _ if site.released.is_some() => "released",
                 None => "waiting",
                 Some(quiet) if quiet > ms(LATE) => "late",
                 Some(_) if complete.is_some_and(|it| it.lacks_much()) => "incomplete",
@@ -342,6 +353,8 @@ impl SiteBody {
             area_m2: site.area_m2,
             tags: site.tags.into_iter().filter(|tag| reach.knows(*tag)).collect(),
             position: site.position.map(PositionBody::of),
+            released: site.released.map(ReleasedBody::of),
+            taken_over: site.taken_over.map(TakenOverBody::of),
             can: reach.at(site.id).into_iter().flat_map(Role::acts).map(Act::as_str).collect(),
         }
     }

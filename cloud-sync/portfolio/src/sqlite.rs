@@ -34,6 +34,7 @@ mod enrolment;
 mod errands;
 mod folding;
 mod gateways;
+mod handover;
 mod people;
 mod proofs;
 mod rows;
@@ -201,6 +202,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0011_proofs.sql"),
     include_str!("../migrations/sqlite/0012_branches.sql"),
     include_str!("../migrations/sqlite/0013_errands.sql"),
+    include_str!("../migrations/sqlite/0014_handover.sql"),
 ];
 
 impl Repository for Sqlite {

@@ -78,7 +78,7 @@ fn hex(document: &[u8]) -> String {
     hash(document).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-fn checkpoint(gateway: GatewayId, entries: &[Vec<u8>]) -> String {
+pub(crate) fn checkpoint(gateway: GatewayId, entries: &[Vec<u8>]) -> String {
     let ledger = gateway.uuid().into_bytes();
     let head = entries.iter().fold(Head::start(ledger), |head, entry| head.after(entry));
     let name = format!("gateway-{gateway}");
@@ -168,7 +168,7 @@ async fn the_books_change_hands_and_the_vendor_answers(cloud: Cloud) {
 }
 
 /// A ledger of the running month in which the reports of these seconds of it could not be had.
-fn running(
+pub(crate) fn running(
     gateway: GatewayId,
     now: i64,
     line: &str,

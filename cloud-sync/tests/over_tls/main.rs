@@ -11,6 +11,7 @@ mod enrol;
 mod entry;
 mod errands;
 mod folding;
+mod handover;
 mod older;
 mod people;
 mod receivers;

@@ -12,6 +12,7 @@ export const LATER = [
   'et',
   'facts',
   'guests',
+  'handover',
   'keys',
   'links',
   'list',

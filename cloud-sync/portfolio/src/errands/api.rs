@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{BUNDLE_LASTS, current, diagnosis, step};
 use crate::authority::ms;
+use crate::handover::is_released;
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::{Errand, ErrandMove, ErrandNote, Repository};
@@ -45,7 +46,11 @@ pub(crate) async fn ask<R: Repository>(
     site: Result<Path<SiteId>, PathRejection>,
     wanted: Result<Json<Wanted>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Asked>), Problem> {
-    let gateway = gateway(&people, site?.0).await?;
+    let Path(site) = site?;
+    if found(&people, site).await?.released.is_some() {
+        return Err(is_released());
+    }
+    let gateway = gateway(&people, site).await?;
     let Json(Wanted { kind }) = wanted?;
     if kind != ErrandKind::Diagnosis.as_str() {
         return Err(Problem::malformed("`kind` is diagnosis"));
@@ -113,8 +118,8 @@ pub(crate) async fn bundle<R: Repository>(
 }
 
 async fn gateway<R: Repository>(people: &People<R>, site: SiteId) -> Result<GatewayId, Problem> {
-    let gateway = found(people, site).await?.gateway;
-    gateway.map(|it| it.id).ok_or_else(|| {
+    let site = found(people, site).await?;
+    site.gateway.map(|it| it.id).ok_or_else(|| {
         Problem::new(Code::NoGateway, "The site has no gateway yet that could be asked.")
     })
 }

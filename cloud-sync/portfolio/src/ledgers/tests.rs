@@ -106,7 +106,7 @@ async fn a_ledger_that_was_put_back_does_not_go_on_in_the_place_of_what_was_lost
     assert!(refused.to_string().contains("entry 5 ends is not the one"), "{refused}");
 
     let kept = ledgers.both(gateway()).await.unwrap().customer.unwrap();
-    assert_eq!(kept.head().seq, 4, "nothing of it is taken");
+    assert_eq!(kept.chain().head().seq, 4, "nothing of it is taken");
     let whole = ledgers.exchange(shown(4, &all[4..], Some(checkpoint(&all)))).await.unwrap();
     assert_eq!(whole.unwrap().have, 6);
 }

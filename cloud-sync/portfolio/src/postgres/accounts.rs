@@ -12,16 +12,18 @@ use super::{Trouble, Work, rows};
 use crate::columns;
 use crate::repository::Completeness;
 
-/// Instead of what was said before, unless that was said later.
+/// Instead of what was said before, unless that was said later. Days that began before `from_ms` are not kept.
 pub(super) async fn keep(
     db: &mut Work<'_>,
     gateway: i32,
     epoch_no: i32,
     accounts: &Accounts,
+    from_ms: i64,
 ) -> Result<(), Trouble> {
     // A row is changed once in a statement: of two that say something of one day the last counts.
+    let days = accounts.days.iter().filter(|day| day.start_ms >= from_ms);
     let days: BTreeMap<(Uuid, i64), &AccountDay> =
-        accounts.days.iter().map(|day| ((day.meter.uuid(), day.start_ms), day)).collect();
+        days.map(|day| ((day.meter.uuid(), day.start_ms), day)).collect();
     let each = |of: fn(&AccountDay) -> i64| days.values().map(|day| of(day)).collect::<Vec<_>>();
     let meters: Vec<Uuid> = days.keys().map(|(meter, _)| *meter).collect();
     let missing: Vec<String> =

@@ -76,7 +76,8 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
     }
     let found = db
         .rows(
-            "SELECT id, name, place, time_zone, area_m2, counted, tags, latitude_udeg, longitude_udeg
+            "SELECT id, name, place, time_zone, area_m2, counted, tags, latitude_udeg,
+                longitude_udeg, released_ms, released_by, released_all, taken_ms, taken_all
            FROM site
           WHERE $1::uuid IS NULL OR id = $1
           ORDER BY name COLLATE \"C\", id",
@@ -98,6 +99,12 @@ async fn find(db: &mut Work<'_>, site: Option<Uuid>) -> Result<Vec<Site>, Troubl
                 row.try_get("latitude_udeg")?,
                 row.try_get("longitude_udeg")?,
             ),
+            released: columns::released(
+                row.try_get("released_ms")?,
+                row.try_get("released_by")?,
+                row.try_get("released_all")?,
+            ),
+            taken_over: columns::taken_over(row.try_get("taken_ms")?, row.try_get("taken_all")?),
             gateway: gateways.remove(&id),
             alarms: alarms.remove(&id).unwrap_or_default(),
         });

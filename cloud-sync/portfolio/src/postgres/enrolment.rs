@@ -18,7 +18,10 @@ pub(super) async fn add_code(
     // Two receivers do not make one site twice.
     db.change("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&code.site_name]).await?;
     let found = db
-        .row("SELECT id FROM site WHERE name = $1 ORDER BY id LIMIT 1", &[&code.site_name])
+        .row(
+            "SELECT id FROM site WHERE name = $1 AND released_ms IS NULL ORDER BY id LIMIT 1",
+            &[&code.site_name],
+        )
         .await?;
     let site: Uuid = match found {
         Some(row) => row.try_get("id")?,

@@ -126,7 +126,7 @@ async fn add(db: &mut Work<'_>, gateway: GatewayId, errand: &Errand) -> Result<b
     Ok(added > 0)
 }
 
-async fn errands(db: &mut Work<'_>, gateway: GatewayId) -> Result<Vec<Errand>, Trouble> {
+pub(super) async fn errands(db: &mut Work<'_>, gateway: GatewayId) -> Result<Vec<Errand>, Trouble> {
     let found = db
         .rows(
             "SELECT errand.id AS errand, kind, asked_ms, who, until_ms, body, state, state_ms, number,
@@ -158,7 +158,7 @@ async fn errands(db: &mut Work<'_>, gateway: GatewayId) -> Result<Vec<Errand>, T
     Ok(errands)
 }
 
-async fn change(
+pub(super) async fn change(
     db: &mut Work<'_>,
     gateway: GatewayId,
     id: Uuid,

@@ -26,7 +26,7 @@ pub(super) async fn store_batch(
         let sentence = "no gateway has stored that many readings".to_owned();
         return Ok(Err(Refusal::Malformed { sentence }));
     }
-    let Some(gateway) = number(db, header.gateway).await? else {
+    let Some((gateway, from_ms)) = number(db, header.gateway).await? else {
         return Ok(Err(unknown_gateway()));
     };
     let State { epoch_no, known } = match state(db, gateway).await? {
@@ -48,8 +48,9 @@ pub(super) async fn store_batch(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let at = Place { gateway, epoch_no, names: &names };
-    let (before, fresh) =
-        batch.readings().iter().partition(|reading: &&SyncReading| reading.seq <= known.acked);
+    // What is from before its time here is acknowledged, and not kept.
+    let all = batch.readings().iter().filter(|reading| reading.at_ms >= from_ms);
+    let (before, fresh) = all.partition(|reading: &&SyncReading| reading.seq <= known.acked);
     if compare && !same_as_stored(db, at, before).await? {
         return refuse(db, gateway, Refusal::Clone, now_ms).await;
     }
@@ -87,7 +88,7 @@ pub(super) async fn store_table(
     table: &SeriesTable,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) =
+    let Entered { gateway, state: State { epoch_no, known }, .. } =
         match enter(db, table.gateway, table.epoch, now_ms).await? {
             Ok(entered) => entered,
             Err(refusal) => return Ok(Err(refusal)),
@@ -124,7 +125,7 @@ pub(super) async fn store_latest(
     latest: &Latest,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) =
+    let Entered { gateway, from_ms, state: State { epoch_no, known } } =
         match enter(db, latest.gateway, latest.epoch, now_ms).await? {
             Ok(entered) => entered,
             Err(refusal) => return Ok(Err(refusal)),
@@ -132,7 +133,7 @@ pub(super) async fn store_latest(
     // A series that no table has named comes with its table, and then in a batch. Of two values of
     // one series the newer counts.
     let mut newest: BTreeMap<i64, (i64, Option<i64>, i32)> = BTreeMap::new();
-    for shown in &latest.newest {
+    for shown in latest.newest.iter().filter(|it| it.at_ms >= from_ms) {
         let flags = columns::flags(shown.value, shown.quality, shown.origin).cast_signed();
         let row = (shown.at_ms, shown.value.ok(), flags);
         let kept = newest.entry(rows::name(shown.series)).or_insert(row);
@@ -167,12 +168,12 @@ pub(super) async fn store_accounts(
     sent: &Accounts,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) =
+    let Entered { gateway, from_ms, state: State { epoch_no, known } } =
         match enter(db, sent.gateway, sent.epoch, now_ms).await? {
             Ok(entered) => entered,
             Err(refusal) => return Ok(Err(refusal)),
         };
-    accounts::keep(db, gateway, epoch_no, sent).await?;
+    accounts::keep(db, gateway, epoch_no, sent, from_ms).await?;
     heard(db, gateway, sent.head.min(i64::MAX.cast_unsigned()), now_ms).await?;
     Ok(Ok(Ack { acked: known.acked }))
 }
@@ -243,6 +244,14 @@ struct State {
     known: Known,
 }
 
+/// A gateway that speaks to us.
+struct Entered {
+    gateway: i32,
+    /// What is from before is not kept.
+    from_ms: i64,
+    state: State,
+}
+
 /// Where the readings of a batch go.
 #[derive(Clone, Copy)]
 struct Place<'a> {
@@ -251,9 +260,12 @@ struct Place<'a> {
     names: &'a HashMap<SeriesId, i32>,
 }
 
-async fn number(db: &mut Work<'_>, id: GatewayId) -> Result<Option<i32>, Trouble> {
-    let found = db.row("SELECT gateway FROM gateway WHERE id = $1", &[&id.uuid()]).await?;
-    Ok(found.map(|row| row.try_get("gateway")).transpose()?)
+/// Our number of a gateway, and from when on its readings are kept.
+async fn number(db: &mut Work<'_>, id: GatewayId) -> Result<Option<(i32, i64)>, Trouble> {
+    let found = db.row("SELECT gateway, from_ms FROM gateway WHERE id = $1", &[&id.uuid()]).await?;
+    let Some(row) = found else { return Ok(None) };
+    let from_ms: Option<i64> = row.try_get("from_ms")?;
+    Ok(Some((row.try_get("gateway")?, from_ms.unwrap_or(i64::MIN))))
 }
 
 fn unknown_gateway() -> Refusal {
@@ -338,8 +350,8 @@ async fn enter(
     id: GatewayId,
     epoch: u64,
     now_ms: i64,
-) -> Result<Result<(i32, State), Refusal>, Trouble> {
-    let Some(gateway) = number(db, id).await? else {
+) -> Result<Result<Entered, Refusal>, Trouble> {
+    let Some((gateway, from_ms)) = number(db, id).await? else {
         return Ok(Err(unknown_gateway()));
     };
     let state = match state(db, gateway).await? {
@@ -347,7 +359,7 @@ async fn enter(
         None => begin(db, gateway, epoch, now_ms).await?,
     };
     if state.known.epoch == epoch {
-        return Ok(Ok((gateway, state)));
+        return Ok(Ok(Entered { gateway, from_ms, state }));
     }
     if has_epoch(db, gateway, epoch).await? {
         raise(db, gateway, AlarmCode::Clone, Concerned::default(), now_ms).await?;
@@ -355,7 +367,7 @@ async fn enter(
     }
     let epoch_no = turn_to(db, gateway, epoch, now_ms).await?;
     let known = Known { epoch, acked: 0, last: (0, 0, [0; 32]) };
-    Ok(Ok((gateway, State { epoch_no, known })))
+    Ok(Ok(Entered { gateway, from_ms, state: State { epoch_no, known } }))
 }
 
 /// A refusal is contact too, and a clone is an alarm.

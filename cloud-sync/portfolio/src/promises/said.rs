@@ -13,14 +13,13 @@ use data_encoding::HEXLOWER;
 use ledger::Interval;
 use ledger::book::{Book, Refused};
 use ledger::case::{Ground, Notice};
-use ledger::chain::Chain;
 use ledger::entry::{Fact, Invoked, Progress, Proof, Step};
 use metering::{GatewayId, SiteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{found, none, time};
-use crate::ledgers::Both;
+use crate::ledgers::{Both, Shown};
 use crate::people::People;
 use crate::problem::{Code, Problem};
 use crate::repository::Repository;
@@ -135,7 +134,7 @@ async fn say<R: Repository>(
 ) -> Result<(StatusCode, Json<Written>), Problem> {
     let Both { customer, vendor } = people.ledgers.both(gateway).await?;
     let customer = customer.ok_or_else(|| none(&Refused::NoContract))?;
-    let said = vendor.iter().flat_map(Chain::entries).any(|entry| match (&entry.fact, &fact) {
+    let said = vendor.iter().flat_map(Shown::entries).any(|entry| match (&entry.fact, &fact) {
         (Fact::Exclusion(said), Fact::Exclusion(new)) => said.id == new.id,
         _ => false,
     });

@@ -8,7 +8,7 @@ use metering::{
 };
 use sync_wire::Kind;
 
-use super::Position;
+use super::{Position, Released, TakenOver};
 use crate::branches::TagId;
 use crate::tally::DayTally;
 
@@ -171,6 +171,10 @@ pub struct Site {
     pub tags: Vec<TagId>,
     /// Where it is; `None` while nobody has said.
     pub position: Option<Position>,
+    /// Its gateway went to another owner.
+    pub released: Option<Released>,
+    /// Its gateway came from another owner.
+    pub taken_over: Option<TakenOver>,
     /// The gateway that was enrolled last.
     pub gateway: Option<Gateway>,
     /// What somebody has to look at, oldest first.

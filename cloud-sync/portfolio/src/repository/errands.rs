@@ -138,6 +138,16 @@ pub trait Errands {
     ) -> impl Future<Output = Result<u64, RepositoryError>> + Send;
 }
 
+impl Errand {
+    /// What is done where `who` gives its gateway away.
+    pub(crate) fn withdrawn(&self, who: &str, at_ms: i64) -> (ErrandMove, ErrandNote) {
+        let (from, to) = (self.state, ErrandState::Withdrawn);
+        let (what, detail) = (to.as_str().to_owned(), String::new());
+        let moved = ErrandMove { from, to, number: self.number, said: self.said.clone() };
+        (moved, ErrandNote { at_ms, who: who.to_owned(), what, detail })
+    }
+}
+
 impl ErrandNote {
     /// That it was asked.
     pub(crate) fn asked(errand: &Errand) -> Self {

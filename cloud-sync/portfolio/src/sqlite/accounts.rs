@@ -11,12 +11,13 @@ use super::rows::{self, Trouble};
 use crate::columns;
 use crate::repository::Completeness;
 
-/// Instead of what was said before, unless that was said later.
+/// Instead of what was said before, unless that was said later. Days that began before `from_ms` are not kept.
 pub(super) fn keep(
     db: &Connection,
     gateway: i64,
     epoch_no: i64,
     accounts: &Accounts,
+    from_ms: i64,
 ) -> Result<(), Trouble> {
     let mut statement = db.prepare_cached(
         "INSERT INTO account (gateway, meter, starts_ms, ends_ms, epoch_no, head, expected,
@@ -31,7 +32,7 @@ pub(super) fn keep(
                            unplanned = excluded.unplanned, missing = excluded.missing
           WHERE (excluded.epoch_no, excluded.head) >= (account.epoch_no, account.head)",
     )?;
-    for day in &accounts.days {
+    for day in accounts.days.iter().filter(|day| day.start_ms >= from_ms) {
         statement.execute(named_params! {
             ":gateway": gateway,
             ":meter": day.meter.uuid().as_bytes(),

@@ -29,7 +29,9 @@ pub(super) fn sites(db: &Connection) -> Result<Vec<Site>, Trouble> {
 
 pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble> {
     let mut statement = db.prepare_cached(
-        "SELECT name, place, time_zone, area_m2, counted, tags, latitude_udeg, longitude_udeg FROM site WHERE id = ?1",
+        "SELECT name, place, time_zone, area_m2, counted, tags, latitude_udeg, longitude_udeg,
+                released_ms, released_by, released_all, taken_ms, taken_all
+           FROM site WHERE id = ?1",
     )?;
     let mut found = statement.query([id.uuid().as_bytes()])?;
     let Some(row) = found.next()? else {
@@ -44,6 +46,12 @@ pub(super) fn site(db: &Connection, id: SiteId) -> Result<Option<Site>, Trouble>
         counted: row.get::<_, Option<String>>("counted")?.as_deref().map(columns::words),
         tags: columns::words(&row.get::<_, String>("tags")?),
         position: columns::position(row.get("latitude_udeg")?, row.get("longitude_udeg")?),
+        released: columns::released(
+            row.get("released_ms")?,
+            row.get("released_by")?,
+            row.get("released_all")?,
+        ),
+        taken_over: columns::taken_over(row.get("taken_ms")?, row.get("taken_all")?),
         gateway: gateway(db, id)?,
         alarms: alarms(db, id)?,
     }))

@@ -13,7 +13,7 @@ pub(super) fn add_code(db: &Connection, code: &NewCode, now_ms: i64) -> Result<S
     db.execute("DELETE FROM enrol_code WHERE expires_ms < ?1", [now_ms - CODE_REMEMBERED_MS])?;
     let found: Option<[u8; 16]> = db
         .query_row(
-            "SELECT id FROM site WHERE name = ?1 ORDER BY id LIMIT 1",
+            "SELECT id FROM site WHERE name = ?1 AND released_ms IS NULL ORDER BY id LIMIT 1",
             [&code.site_name],
             |row| row.get(0),
         )

@@ -110,7 +110,7 @@ fn add(db: &Connection, gateway: GatewayId, errand: &Errand) -> Result<bool, Tro
     Ok(added > 0)
 }
 
-fn errands(db: &Connection, gateway: GatewayId) -> Result<Vec<Errand>, Trouble> {
+pub(super) fn errands(db: &Connection, gateway: GatewayId) -> Result<Vec<Errand>, Trouble> {
     let mut statement = db.prepare_cached(
         "SELECT errand.id AS errand, kind, asked_ms, who, until_ms, body, state, state_ms, number, said
            FROM errand JOIN gateway USING (gateway)
@@ -138,7 +138,7 @@ fn errands(db: &Connection, gateway: GatewayId) -> Result<Vec<Errand>, Trouble> 
     Ok(errands)
 }
 
-fn change(
+pub(super) fn change(
     db: &Connection,
     gateway: GatewayId,
     id: Uuid,

@@ -24,7 +24,7 @@ pub(super) fn store_batch(
         let sentence = "no gateway has stored that many readings".to_owned();
         return Ok(Err(Refusal::Malformed { sentence }));
     }
-    let Some(gateway) = number(db, header.gateway)? else {
+    let Some((gateway, from_ms)) = number(db, header.gateway)? else {
         return Ok(Err(unknown_gateway()));
     };
     let State { epoch_no, known } = match state(db, gateway)? {
@@ -46,9 +46,13 @@ pub(super) fn store_batch(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let at = Place { gateway, epoch_no, names: &names };
+    // What is from before its time here is acknowledged, and not kept.
+    let all = batch.readings().iter().filter(|reading| reading.at_ms >= from_ms);
+    let (before, fresh): (Vec<&SyncReading>, Vec<_>) =
+        all.partition(|reading| reading.seq <= known.acked);
     if compare {
         let mut unfolded = Unfolded::default();
-        for reading in batch.readings().iter().take_while(|reading| reading.seq <= known.acked) {
+        for reading in before {
             if !same_as_stored(db, at, reading, &mut unfolded)? {
                 return refuse(db, gateway, Refusal::Clone, now_ms);
             }
@@ -57,7 +61,7 @@ pub(super) fn store_batch(
 
     let acked = known.acked.max(header.to);
     if acked > known.acked {
-        store_readings(db, at, batch.readings(), known.acked)?;
+        store_readings(db, at, fresh)?;
         for gap in batch.gaps().iter().filter(|gap| gap.to > known.acked) {
             let code = match gap.reason {
                 GapReason::Damaged | GapReason::NotKept => AlarmCode::Lost,
@@ -87,11 +91,11 @@ pub(super) fn store_table(
     table: &SeriesTable,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) = match enter(db, table.gateway, table.epoch, now_ms)?
-    {
-        Ok(entered) => entered,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+    let Entered { gateway, state: State { epoch_no, known }, .. } =
+        match enter(db, table.gateway, table.epoch, now_ms)? {
+            Ok(entered) => entered,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
 
     let time_zone = table.site.time_zone.parse::<chrono_tz::Tz>().ok();
     db.prepare_cached(
@@ -133,12 +137,12 @@ pub(super) fn store_latest(
     latest: &Latest,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) =
+    let Entered { gateway, from_ms, state: State { epoch_no, known } } =
         match enter(db, latest.gateway, latest.epoch, now_ms)? {
             Ok(entered) => entered,
             Err(refusal) => return Ok(Err(refusal)),
         };
-    for newest in &latest.newest {
+    for newest in latest.newest.iter().filter(|it| it.at_ms >= from_ms) {
         // A series that no table has named comes with its table, and then in a batch.
         db.prepare_cached(
             "INSERT INTO latest (gateway, series, ts, value_mantissa, flags)
@@ -168,11 +172,12 @@ pub(super) fn store_accounts(
     sent: &Accounts,
     now_ms: i64,
 ) -> Result<Result<Ack, Refusal>, Trouble> {
-    let (gateway, State { epoch_no, known }) = match enter(db, sent.gateway, sent.epoch, now_ms)? {
-        Ok(entered) => entered,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    accounts::keep(db, gateway, epoch_no, sent)?;
+    let Entered { gateway, from_ms, state: State { epoch_no, known } } =
+        match enter(db, sent.gateway, sent.epoch, now_ms)? {
+            Ok(entered) => entered,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+    accounts::keep(db, gateway, epoch_no, sent, from_ms)?;
     heard(db, gateway, sent.head.min(i64::MAX.cast_unsigned()), now_ms)?;
     Ok(Ok(Ack { acked: known.acked }))
 }
@@ -218,6 +223,14 @@ struct State {
     known: Known,
 }
 
+/// A gateway that speaks to us.
+struct Entered {
+    gateway: i64,
+    /// What is from before is not kept.
+    from_ms: i64,
+    state: State,
+}
+
 /// Where the readings of a batch go.
 #[derive(Clone, Copy)]
 struct Place<'a> {
@@ -226,10 +239,13 @@ struct Place<'a> {
     names: &'a HashMap<SeriesId, u32>,
 }
 
-fn number(db: &Connection, id: GatewayId) -> Result<Option<i64>, Trouble> {
+/// Our number of a gateway, and from when on its readings are kept.
+fn number(db: &Connection, id: GatewayId) -> Result<Option<(i64, i64)>, Trouble> {
     let found = db
-        .prepare_cached("SELECT gateway FROM gateway WHERE id = ?1")?
-        .query_row([id.uuid().as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT gateway, from_ms FROM gateway WHERE id = ?1")?
+        .query_row([id.uuid().as_bytes()], |row| {
+            Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.unwrap_or(i64::MIN)))
+        })
         .optional()?;
     Ok(found)
 }
@@ -293,8 +309,8 @@ fn enter(
     id: GatewayId,
     epoch: u64,
     now_ms: i64,
-) -> Result<Result<(i64, State), Refusal>, Trouble> {
-    let Some(gateway) = number(db, id)? else {
+) -> Result<Result<Entered, Refusal>, Trouble> {
+    let Some((gateway, from_ms)) = number(db, id)? else {
         return Ok(Err(unknown_gateway()));
     };
     let state = match state(db, gateway)? {
@@ -309,7 +325,7 @@ fn enter(
             State { epoch_no, known: Known { epoch, acked: 0, last: (0, 0, [0; 32]) } }
         }
     };
-    Ok(Ok((gateway, state)))
+    Ok(Ok(Entered { gateway, from_ms, state }))
 }
 
 /// A refusal is contact too, and a clone is an alarm.
@@ -392,15 +408,12 @@ fn same_as_stored(
     Ok(stored > ours || (stored == ours && same))
 }
 
-/// Stores those above `acked`, series by series, so that each writes into neighbouring pages.
+/// Stores these, series by series, so that each writes into neighbouring pages.
 fn store_readings(
     db: &Connection,
     at: Place<'_>,
-    readings: &[SyncReading],
-    acked: u64,
+    mut fresh: Vec<&SyncReading>,
 ) -> Result<(), Trouble> {
-    let mut fresh: Vec<&SyncReading> =
-        readings.iter().filter(|reading| reading.seq > acked).collect();
     fresh.sort_by_key(|reading| (reading.series, reading.at_ms, reading.seq));
     let mut statement = db.prepare_cached(
         "INSERT INTO readings (gateway, series, ts, value_mantissa, epoch_no, seq, flags)

@@ -43,6 +43,7 @@ export type ProblemCode =
   | 'password_long'
   | 'password_short'
   | 'quota'
+  | 'released'
   | 'slowed'
   | 'span'
   | 'store'
@@ -209,6 +210,19 @@ export interface Grant {
   role: string;
   site: string | null;
   tag: string | null;
+}
+
+/** The building that was made, for who has all of them. */
+export interface HandedOver {
+  site: string | null;
+}
+
+/** `{"readings":"stay","tags":["…"]}` */
+export interface Handover {
+  /** `stay`: the new owner begins with nothing. `go`: all go along, and are not here any more. */
+  readings: string;
+  /** Where the gateway's new building is; in no branch if it is left out. For who has all buildings. */
+  tags?: string[];
 }
 
 export interface Health {
@@ -566,6 +580,14 @@ export interface Register {
   value: string | null;
 }
 
+/** Of a building whose gateway went to another owner. */
+export interface Released {
+  at: string;
+  /** `stay` or `go`. */
+  readings: string;
+  who: string;
+}
+
 /** Requests in a window of time. */
 export interface Requests {
   limit: number;
@@ -694,10 +716,12 @@ export interface SiteRow {
   newest_reading: string | null;
   place: string | null;
   position: Position | null;
+  released: Released | null;
   silent: number;
   state: string;
   /** Those that whoever asks knows of. */
   tags: string[];
+  taken_over: TakenOver | null;
   time_zone: string;
 }
 
@@ -769,6 +793,13 @@ export interface TagSum {
   meters: number;
   silent: number;
   sites: number;
+}
+
+/** Of a building whose gateway came from another owner. */
+export interface TakenOver {
+  at: string;
+  /** `go`: all came along. */
+  readings: string;
 }
 
 /** Things of a kind. */

@@ -6,6 +6,7 @@ export const NEEDS: readonly Need[] = ['lost', 'look', 'ok', 'waiting'];
 
 /** How much a building needs somebody. */
 export function needOf(site: SiteRow): Need {
+  if (site.state === 'released') return 'ok';
   if (site.state === 'late') return 'lost';
   if (site.alarms.length > 0 || site.silent > 0 || site.state === 'incomplete') return 'look';
   return site.state === 'waiting' ? 'waiting' : 'ok';

@@ -8,6 +8,7 @@ import type * as gen from './api.gen';
 export type {
   Comparison,
   EnrolCode,
+  HandedOver,
   LinkUse,
   MediumUse,
   PromiseRow,
@@ -24,7 +25,7 @@ export type Session = With<
 
 type SiteExact = {
   /** `incomplete`: more than one of twenty readings of the last days did not come. */
-  state: 'ok' | 'incomplete' | 'late' | 'waiting';
+  state: 'ok' | 'incomplete' | 'late' | 'released' | 'waiting';
   media: Medium[];
   /** What whoever looks may do here. */
   can: Ability[];

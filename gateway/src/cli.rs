@@ -4,6 +4,7 @@
 //! stderr. A reader of the output that goes away (`| head`) ends the command quietly.
 
 mod account;
+mod audit;
 mod backup;
 mod bms;
 mod check;
@@ -104,6 +105,9 @@ enum Command {
     Store(store::Files),
     /// Take readings from a CSV file into the store; the gateway must not be running
     Import(import::Import),
+    /// Prove the audit log and the versions of the configuration; take one as a signed file
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The uptime that was promised, and the credit where it was not kept
     #[command(subcommand)]
     Sla(sla::Sla),
@@ -136,6 +140,7 @@ impl Cli {
             Command::Readings(command) => command.run(&mut out),
             Command::Store(command) => command.run(&mut out),
             Command::Import(command) => command.run(&mut out),
+            Command::Audit(command) => command.run(&mut out),
             Command::Sla(command) => match command.run(&mut out) {
                 Ok(code) => return code,
                 Err(error) => Err(error),
@@ -259,6 +264,7 @@ mod tests {
             "readings",
             "store",
             "import",
+            "audit",
             "diagnose",
             "sla",
             "enrol",

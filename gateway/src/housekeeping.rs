@@ -12,6 +12,7 @@ use metering::{Clock, Moment, Trust};
 use store::{Core, Retention, Sign, Writer};
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
+use web_ui::Chronicle;
 
 use crate::board::Board;
 use crate::cloud::KnownAs;
@@ -30,7 +31,7 @@ pub(crate) struct Housekeeping {
     pub(crate) cloud: watch::Receiver<KnownAs>,
     /// How long what was read is kept.
     pub(crate) keep: Keep,
-    /// Signs the hashes of readings.
+    /// Signs the hashes of readings, and of the history.
     pub(crate) sign: Signer,
 }
 
@@ -41,6 +42,10 @@ pub(crate) struct Signer(Arc<Sign>);
 impl Signer {
     pub(crate) fn of(key: SigningKey) -> Self {
         Self(Arc::new(move |hash| key.sign(hash).to_bytes()))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Sign> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -74,6 +79,9 @@ impl Housekeeping {
             self.disk().await;
             self.stamp().await;
             self.tell_damage(now).await;
+            if tick % HISTORY == 0 {
+                self.sign_history().await;
+            }
             // Not at the first tick: a start has better things to do.
             if tick % FLOOR == 1 {
                 self.save_floor(now).await;
@@ -164,8 +172,14 @@ impl Housekeeping {
         }
     }
 
+    async fn sign_history(&self) {
+        if let Err(error) = self.writer.sign_history(self.sign.get()).await {
+            failed("the newest entries of the audit log are not signed", &error);
+        }
+    }
+
     async fn seal(&self) {
-        if let Err(error) = self.writer.seal(Arc::clone(&self.sign.0)).await {
+        if let Err(error) = self.writer.seal(self.sign.get()).await {
             failed("readings are not sealed", &error);
         }
     }
@@ -187,6 +201,19 @@ impl Housekeeping {
     }
 }
 
+/// Has what happens written down.
+pub(crate) struct Events(pub(crate) Chronicle);
+
+impl Task for Events {
+    fn name(&self) -> String {
+        "events".to_owned()
+    }
+
+    async fn live(&mut self) {
+        self.0.keep().await;
+    }
+}
+
 /// Damage is told for thirty days: somebody may come once a month.
 const TOLD_MS: i64 = 30 * 86_400_000;
 
@@ -197,8 +224,9 @@ fn failed(what: &str, error: &(dyn std::error::Error + 'static)) {
 /// The newest time that was saved: at the next start the clock is no earlier.
 pub(crate) const FLOOR_SETTING: &str = "clock_floor_ms";
 
-/// In ticks of 10 s: ten minutes, five minutes, and three times an hour.
+/// In ticks of 10 s: twice ten minutes, five minutes, and three times an hour.
 const FLOOR: u64 = 60;
+const HISTORY: u64 = 60;
 const PACK: u64 = 30;
 const SCRUB: u64 = 360;
 const SEAL: u64 = 360;

@@ -39,6 +39,7 @@ mod cycle;
 mod diagnosis;
 mod errands;
 mod evidence;
+mod history;
 mod housekeeping;
 mod housing;
 mod ingest;

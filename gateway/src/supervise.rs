@@ -43,7 +43,8 @@ use crate::counters;
 use crate::cycle::Cycles;
 use crate::diagnosis;
 use crate::errands::ErrandBoard;
-use crate::housekeeping::{FLOOR_SETTING, Housekeeping, Signer};
+use crate::history::Histories;
+use crate::housekeeping::{Events, FLOOR_SETTING, Housekeeping, Signer};
 use crate::housing;
 use crate::ingest::{self, Ingest, Outdoors};
 use crate::keys::Keys;
@@ -195,6 +196,7 @@ struct Daemon {
     backups: Backups,
     certificate: Shown,
     restores: Restores,
+    histories: Histories,
     batteries: Batteries,
     errands: ErrandBoard,
     shutdown: CancellationToken,
@@ -228,6 +230,7 @@ impl Daemon {
         let profiles = shelf.now();
         let cycles = Arc::new(Cycles::of_start(count_start(&core).await?));
 
+        let sign = Signer::of(keys.device.clone());
         let parts = takeover::Parts {
             state: machine.state.clone(),
             profiles: Arc::clone(&profiles),
@@ -235,6 +238,7 @@ impl Daemon {
             core: core.clone(),
             writer: writer.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            sign: sign.clone(),
         };
         let mut in_force = InForce::start(parts, found).await;
         in_force.show_wrong(shelf.wrong());
@@ -313,7 +317,7 @@ impl Daemon {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             cloud: cloud.identity.subscribe(),
             keep: machine.keep,
-            sign: Signer::of(keys.device.clone()),
+            sign,
         };
         background(housekeeping, shutdown);
 
@@ -397,6 +401,7 @@ impl Daemon {
             corrections,
             backups: Backups::of(&machine.state),
             certificate: certificate.clone(),
+            histories: Histories::of(store, &keys.device),
             restores: Restores::of(&machine.state, shutdown.clone()),
             batteries,
             errands,
@@ -593,6 +598,8 @@ impl Daemon {
             }
             Wish::Errand { order, reply } => self.errands.obey(order, reply),
             Wish::Restore { order, reply } => self.restores.obey(order, reply),
+            Wish::ProveHistory { reply } => self.histories.prove(reply),
+            Wish::SignedVersion { number, reply } => self.histories.export(number, reply),
             Wish::Keys { order, reply } => drop(reply.send(self.meter_keys.obey(order))),
             Wish::SaveSite { text, expected, who, why, reply } => {
                 let saved = self.in_force.save(text, expected, who, why).await;
@@ -651,19 +658,6 @@ impl Daemon {
 
 async fn address(listening: &mut watch::Receiver<Option<SocketAddr>>) -> Option<SocketAddr> {
     *listening.wait_for(Option::is_some).await.ok()?
-}
-
-/// Has what happens written down.
-struct Events(Chronicle);
-
-impl Task for Events {
-    fn name(&self) -> String {
-        "events".to_owned()
-    }
-
-    async fn live(&mut self) {
-        self.0.keep().await;
-    }
 }
 
 /// Runs `task` beside the others until the shutdown, which drops it.

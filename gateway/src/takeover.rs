@@ -21,6 +21,7 @@ use web_ui::{BusInfo, ConfigProblem, MeterInfo, NotSaved};
 use crate::cloud;
 use crate::config::kept::{self, Found};
 use crate::config::{LineProfile, Mistake, Site};
+use crate::housekeeping::Signer;
 
 /// What is in force.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct InForce {
     core: Core,
     writer: Writer,
     clock: Arc<dyn Clock>,
+    /// Signs every version.
+    sign: Signer,
     /// What the pages show.
     shown: Arc<watch::Sender<Arc<web_ui::Site>>>,
     /// The text of the file that is in force.
@@ -50,12 +53,13 @@ pub(crate) struct Parts {
     pub(crate) core: Core,
     pub(crate) writer: Writer,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sign: Signer,
 }
 
 impl InForce {
     /// What was found at the start comes into force.
     pub(crate) async fn start(parts: Parts, found: Found) -> Self {
-        let Parts { state, profiles, gateway, core, writer, clock } = parts;
+        let Parts { state, profiles, gateway, core, writer, clock, sign } = parts;
         let shown = Arc::new(watch::Sender::new(Arc::new(no_site(gateway))));
         let mut in_force = Self {
             state,
@@ -64,6 +68,7 @@ impl InForce {
             core,
             writer,
             clock,
+            sign,
             shown,
             text: None,
             seen: None,
@@ -180,7 +185,9 @@ impl InForce {
         let failed = |error: &dyn std::error::Error| NotSaved::Failed(crate::chain(error));
         // The version first: it is what tells two people who save at the same time apart.
         let expected = Some(expected);
-        let version = match self.core.save_version(text.clone(), who, why, expected).await {
+        let sign = self.sign.get();
+        let saved = self.core.save_version(text.clone(), who, why, expected, sign).await;
+        let version = match saved {
             Ok(version) => version,
             Err(StoreError::Outdated { .. }) => return Err(self.changed().await),
             Err(error) => return Err(failed(&error)),
@@ -213,7 +220,7 @@ impl InForce {
             Some(version) if version.text == text => version.number,
             _ => {
                 let (who, why) = ("file".to_owned(), "site.toml was changed by hand".to_owned());
-                self.core.save_version(text.clone(), who, why, None).await?
+                self.core.save_version(text.clone(), who, why, None, self.sign.get()).await?
             }
         };
         self.take_over(site, text, version).await
@@ -401,6 +408,7 @@ mod tests {
             core: empty.store.core(),
             writer: empty.store.writer(),
             clock: Arc::new(TestClock::started_at("2026-03-01T00:00:00Z")),
+            sign: Signer::of(ed25519_dalek::SigningKey::from_bytes(&[7; 32])),
         };
         empty.store.close().unwrap();
         InForce::start(parts, found).await

@@ -50,7 +50,7 @@ CREATE TABLE version (
     who    TEXT    NOT NULL,
     why    TEXT    NOT NULL,
     text   TEXT    NOT NULL
-) STRICT;
+, before BLOB NOT NULL DEFAULT x'', hash BLOB NOT NULL DEFAULT x'', signature BLOB) STRICT;
 CREATE TABLE user (
     id         BLOB    PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE COLLATE NOCASE,
@@ -75,7 +75,7 @@ CREATE TABLE audit (
     who    TEXT    NOT NULL,
     what   TEXT    NOT NULL,
     detail TEXT    NOT NULL
-) STRICT;
+, before BLOB NOT NULL DEFAULT x'', hash BLOB NOT NULL DEFAULT x'') STRICT;
 CREATE TABLE attempt (
     number INTEGER PRIMARY KEY,
     at_ms  INTEGER NOT NULL,
@@ -155,6 +155,14 @@ CREATE TABLE wanted (
     from_ms  INTEGER NOT NULL,
     until_ms INTEGER NOT NULL CHECK (until_ms > from_ms),
     fetched  INTEGER NOT NULL DEFAULT 0  -- readings that are there again
+) STRICT;
+CREATE TABLE head (
+    only      INTEGER PRIMARY KEY CHECK (only = 1),
+    at_ms     INTEGER NOT NULL,
+    audit     INTEGER NOT NULL,  -- the number of the entry; 0: there was none
+    version   INTEGER NOT NULL,
+    hash      BLOB    NOT NULL,
+    signature BLOB    NOT NULL
 ) STRICT;
 
 -- raw-YYYY-MM.db

@@ -227,6 +227,10 @@ test('a wrong configuration is refused with its lines, and nothing changes', { s
   await accessible(page, 'a configuration with mistakes');
   await page.getByRole('button', { name: 'Forkast' }).click();
   assert.equal(await editor.inputValue(), text);
+  // A version that is still what was saved goes out as a file that proves itself.
+  const signed = page.getByRole('link', { name: /^Versjon \d+ som signert fil$/ }).first();
+  const file = await page.request.get(await signed.getAttribute('href'));
+  assert.match(await file.text(), /^# A version of a gateway's configuration, signed:/);
   assert.deepEqual(wrong, []);
   await context.close();
 });

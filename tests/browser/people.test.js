@@ -210,6 +210,7 @@ test('a tenant sees the own flat alone, by the hour', { skip }, async () => {
 test('a link lets in, and out when it is taken away', { skip }, async () => {
   const { context, page, wrong } = await owner();
   await page.goto('/people?lang=nb');
+  await page.getByText(/er slik de ble skrevet/).waitFor();
   await page.getByRole('button', { name: 'Lag lenke' }).click();
   await page.getByLabel('For hvem, eller hvilken skjerm').fill('Styret');
   await page.getByRole('button', { name: 'Lag lenken' }).click();

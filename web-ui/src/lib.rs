@@ -46,6 +46,7 @@ mod plans;
 mod ports;
 mod probed;
 mod problem;
+mod proven;
 mod questions;
 mod restores;
 mod routes;
@@ -87,6 +88,7 @@ pub use handles::{
     ScanState, ScanStatus, Site, SpanChange, Status, StoreStatus, Strangers, SyncStatus, Wish,
 };
 pub use meter_keys::{KeptKey, KeyOrder, KeysKept, KeysRefused, Secret};
+pub use proven::{AuditStands, BrokenEntry, HistoryProof, VersionStands};
 pub use restores::{Held, NotRestored, RestoreOrder, RestoreStands, Restoring};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 

@@ -230,6 +230,10 @@ fn table() -> Vec<Route> {
             .answers_text("application/toml"),
         Route::post("/site/versions/{version}/restore", May(Configure), "Save it anew and take it over", versions::restore)
             .answers::<site::Saved>(200),
+        Route::get("/site/versions/{version}/signed", May(Configure), "One of them as a file that proves itself elsewhere", versions::signed)
+            .answers_text("application/toml"),
+        Route::get("/site/history", May(Configure), "Whether the versions and the audit log are what was written", versions::proof)
+            .answers::<versions::HistoryBody>(200),
         Route::get("/site/clone", May(Configure), "The configuration for the next building: other ids, no device of this one", versions::clone)
             .answers_text("application/toml"),
         Route::get("/meters/list.csv", May(Configure), "The meters as a table", meter_list::csv)

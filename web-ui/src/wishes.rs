@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use metering::{MeterId, Register};
+use store::StoreError;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
@@ -15,6 +16,7 @@ use crate::handles::{LiveMeter, Mistake};
 use crate::meter_keys::{KeyOrder, KeysKept, KeysRefused, Secret};
 use crate::ports::{NotTried, PortFound, PortTried};
 use crate::problem::{Code, Problem};
+use crate::proven::HistoryProof;
 use crate::restores::{NotRestored, RestoreOrder, Restoring};
 use crate::scan::{NotScanned, ScanOrder, ScanStatus};
 
@@ -96,6 +98,18 @@ pub enum Wish {
         who: String,
         /// Whether there is such a battery.
         reply: oneshot::Sender<bool>,
+    },
+    /// Say whether the versions of the configuration and the audit log are what was written.
+    ProveHistory {
+        /// All of them, the newest first.
+        reply: oneshot::Sender<Result<HistoryProof, StoreError>>,
+    },
+    /// Give out a version of the configuration as a file that proves itself elsewhere.
+    SignedVersion {
+        /// Which one.
+        number: u64,
+        /// `None` if there is no version of that number, or it is older than signatures.
+        reply: oneshot::Sender<Result<Option<String>, StoreError>>,
     },
     /// Put a figure in the place of a reading, or where there was none.
     Correct {

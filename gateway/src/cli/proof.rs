@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use chrono::{DateTime, NaiveDate};
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::HEXLOWER;
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
 use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use serde::Serialize;
 use store::{Seal, Sealed};
 
 use super::{Out, Where};
+use crate::history::parsed_key;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
@@ -81,14 +82,11 @@ impl Verify {
     }
 }
 
-fn key(text: &str) -> Result<VerifyingKey, String> {
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
-    let bytes: Option<[u8; 32]> = bytes.and_then(|it| it.try_into().ok());
-    let key = bytes.and_then(|it| VerifyingKey::from_bytes(&it).ok());
-    key.ok_or_else(|| "it is not 64 hexadecimal digits of an Ed25519 key".to_owned())
+pub(super) fn key(text: &str) -> Result<VerifyingKey, String> {
+    parsed_key(text).ok_or_else(|| "it is not 64 hexadecimal digits of an Ed25519 key".to_owned())
 }
 
-fn own_key(file: &std::path::Path) -> anyhow::Result<VerifyingKey> {
+pub(super) fn own_key(file: &std::path::Path) -> anyhow::Result<VerifyingKey> {
     let pem = std::fs::read_to_string(file)
         .with_context(|| format!("{} cannot be read; give --key", file.display()))?;
     let key = SigningKey::from_pkcs8_pem(&pem).ok();

@@ -7,11 +7,14 @@
 //! Each change is one transaction and on the disk when it returns.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use crate::chained::{self, read_entry, read_version};
 use crate::error::{Doing, StoreError};
 use crate::readers::Readers;
+use crate::seal::Sign;
 use crate::writer::Queue;
 
 /// Keeps and finds the small durable things. Cheap to clone.
@@ -34,6 +37,12 @@ pub struct Version {
     pub why: String,
     /// The file.
     pub text: String,
+    /// The hash of the version before it.
+    pub before: Vec<u8>,
+    /// What is signed; [`hash_again`](Self::hash_again) makes it from the rest.
+    pub hash: Vec<u8>,
+    /// By the device; `None` of those that are older than signatures.
+    pub signature: Option<Vec<u8>>,
 }
 
 /// A version without its text.
@@ -79,12 +88,12 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 pub(crate) const MOST_SMALL: usize = 1024 * 1024;
 
 /// Of a hundred bytes each, so 5 MB.
-const MOST_AUDIT: i64 = 50_000;
+pub(crate) const MOST_AUDIT: i64 = 50_000;
 
 /// The configuration.
 impl Core {
-    /// Saves a version and returns its number. `expected` is the version that the editor saw; `None`
-    /// saves in any case.
+    /// Saves a version, chains it to the one before it, has it signed and returns its number. `expected` is the
+    /// version that the editor saw; `None` saves in any case.
     ///
     /// # Errors
     ///
@@ -95,6 +104,7 @@ impl Core {
         who: String,
         why: String,
         expected: Option<u64>,
+        sign: Arc<Sign>,
     ) -> Result<u64, StoreError> {
         bounded("the configuration", text.len(), MOST_TEXT)?;
         self.change("save the configuration", move |db, now| {
@@ -103,11 +113,12 @@ impl Core {
             if expected.is_some_and(|expected| expected != current) {
                 return Ok(Err(StoreError::Outdated { current }));
             }
-            db.execute(
-                "INSERT INTO version (number, at_ms, who, why, text) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![current + 1, now, who, why, text],
-            )?;
-            Ok(Ok(current + 1))
+            let number = current + 1;
+            let (before, hash) = (Vec::new(), Vec::new());
+            let version =
+                Version { number, at_ms: now, who, why, text, before, hash, signature: None };
+            chained::append_version(db, version, &*sign)?;
+            Ok(Ok(number))
         })
         .await
     }
@@ -152,16 +163,12 @@ impl Core {
 
 /// Evidence.
 impl Core {
-    /// Writes down who did what. The log has room for the last 50,000 entries, which at a busy
+    /// Writes down who did what, chained to the entry before it. The log has room for the last 50,000 entries, which at a busy
     /// building's fifty a day are years; the oldest make room.
     pub async fn audit(&self, who: String, what: String, detail: String) -> Result<(), StoreError> {
         bounded("an audit entry", detail.len(), MOST_SMALL)?;
         self.change("write the audit log", move |db, now| {
-            db.execute(
-                "INSERT INTO audit (at_ms, who, what, detail) VALUES (?1, ?2, ?3, ?4)",
-                params![now, who, what, detail],
-            )?;
-            let newest = db.last_insert_rowid();
+            let newest = chained::append_audit(db, now, [who, what, detail])?;
             db.execute("DELETE FROM audit WHERE number <= ?1", [newest - MOST_AUDIT])?;
             Ok(Ok(()))
         })
@@ -178,15 +185,7 @@ impl Core {
             db.prepare_cached(
                 "SELECT * FROM audit WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
             )?
-            .query_map(params![before.map_or(i64::MAX, u64::cast_signed), limit], |row| {
-                Ok(AuditEntry {
-                    number: row.get("number")?,
-                    at_ms: row.get("at_ms")?,
-                    who: row.get("who")?,
-                    what: row.get("what")?,
-                    detail: row.get("detail")?,
-                })
-            })?
+            .query_map(params![before.map_or(i64::MAX, u64::cast_signed), limit], read_entry)?
             .collect()
         })
         .await
@@ -359,16 +358,6 @@ const ATTEMPTS: &str =
 
 fn chain_len(db: &Connection) -> rusqlite::Result<u64> {
     db.query_row("SELECT COALESCE(MAX(position) + 1, 0) FROM chain", [], |row| row.get(0))
-}
-
-fn read_version(row: &Row<'_>) -> rusqlite::Result<Version> {
-    Ok(Version {
-        number: row.get("number")?,
-        at_ms: row.get("at_ms")?,
-        who: row.get("who")?,
-        why: row.get("why")?,
-        text: row.get("text")?,
-    })
 }
 
 pub(crate) const fn bounded(

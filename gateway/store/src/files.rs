@@ -18,17 +18,23 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use chrono::{DateTime, Datelike, Utc};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
+use crate::chained;
 use crate::error::{Doing, DoingWith, StoreError};
 
 /// A kind of database and what its tables are.
 pub(crate) struct Schema {
     pub(crate) migrations: &'static [&'static str],
+    /// What SQL alone cannot say, by the number of the migration behind which it is done, with it or not at all.
+    pub(crate) then: Option<(usize, Then)>,
     /// Whether it keeps book of its pages, so that free ones can be given back: a page more to write
     /// with every commit that needs a new one.
     pub(crate) shrinks: bool,
 }
+
+/// What belongs to a migration.
+type Then = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 pub(crate) const CORE: Schema = Schema {
     migrations: &[
@@ -41,7 +47,9 @@ pub(crate) const CORE: Schema = Schema {
         include_str!("../migrations/core/0007_vendors_book.sql"),
         include_str!("../migrations/core/0008_ends_of_boots.sql"),
         include_str!("../migrations/core/0009_wanted.sql"),
+        include_str!("../migrations/core/0010_history.sql"),
     ],
+    then: Some((chained::CHAINED_BY, chained::begin)),
     shrinks: true,
 };
 pub(crate) const RAW: Schema = Schema {
@@ -51,6 +59,7 @@ pub(crate) const RAW: Schema = Schema {
         include_str!("../migrations/raw/0003_spool_without_index.sql"),
         include_str!("../migrations/raw/0004_seals.sql"),
     ],
+    then: None,
     // A file goes as a whole, and what is packed leaves its room to what comes.
     shrinks: false,
 };
@@ -59,11 +68,13 @@ pub(crate) const ROLLUP: Schema = Schema {
         include_str!("../migrations/rollup/0001_rollups.sql"),
         include_str!("../migrations/rollup/0002_tally_blocks.sql"),
     ],
+    then: None,
     shrinks: true,
 };
 
 pub(crate) const TELEGRAMS: Schema = Schema {
     migrations: &[include_str!("../migrations/telegrams/0001_telegrams.sql")],
+    then: None,
     // A file goes as a whole.
     shrinks: false,
 };
@@ -172,6 +183,11 @@ fn migrate(db: &mut Connection, path: &Path, schema: &Schema) -> Result<(), Stor
     for (index, migration) in schema.migrations.iter().enumerate().skip(done) {
         let step = db.transaction().doing(DOING)?;
         step.execute_batch(migration).doing(DOING)?;
+        if let Some((number, then)) = schema.then
+            && number == index + 1
+        {
+            then(&step).doing(DOING)?;
+        }
         step.pragma_update(None, "user_version", index + 1).doing(DOING)?;
         step.commit().doing(DOING)?;
     }

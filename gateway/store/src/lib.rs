@@ -35,6 +35,7 @@ pub mod anything;
 mod ballast;
 mod block;
 mod bulk;
+mod chained;
 mod chunk;
 mod civil;
 mod codec;
@@ -95,6 +96,7 @@ use chrono_tz::Tz;
 use metering::Clock;
 
 pub use accounts::{Session, User};
+pub use chained::{AuditProof, Fault, Head, History, VersionProof, history, saved_version};
 pub use civil::{Civil, Step};
 pub use completeness::Completeness;
 pub use core_db::{AttemptRow, AuditEntry, Core, Version, VersionHead};

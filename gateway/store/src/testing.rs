@@ -27,7 +27,7 @@ use metering::{
 };
 use uuid::Uuid;
 
-use crate::{Kind, MeterRound, OpenReport, Options, Store, StoreError};
+use crate::{Kind, MeterRound, OpenReport, Options, Sign, Store, StoreError};
 
 /// The heat meter of the known day, with serial number 67001122.
 pub const HEAT: MeterId =
@@ -91,6 +91,11 @@ pub fn moment(wall_ms: i64) -> Moment {
         boot_id: 0x5EED,
         trust: Trust::Synced,
     }
+}
+
+/// Not a signature, but as long as one, and of that hash.
+pub fn sign() -> Arc<Sign> {
+    Arc::new(|hash| [hash[0]; 64])
 }
 
 /// A reading of a meter that was asked at that time.

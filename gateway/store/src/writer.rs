@@ -179,6 +179,12 @@ impl Writer {
         }
     }
 
+    /// Has the newest version of the configuration and the newest entry of the audit log signed, and says whether
+    /// there was anything new. To be called every few minutes: what was written since can be taken out unseen.
+    pub async fn sign_history(&self, sign: Arc<Sign>) -> Result<bool, StoreError> {
+        self.queue.ask(move |engine| engine.sign_history(&sign)).await
+    }
+
     /// From now on the telegrams of so many answers are kept; none before this is called.
     pub fn keep_telegrams(&self, keep: KeepTelegrams) {
         // Whether the disk is there or not.

@@ -13,7 +13,8 @@ async fn begun() -> (Gateway, String) {
     let meter = |id: &str, name: &str| format!("[[meter]]\nid = \"{id}\"\nname = \"{name}\"\n");
     let text =
         format!("[site]\nname = \"A\"\n\n{}\n{}", meter(HEAT, "Fjernvarme"), meter(WATER, "Vann"));
-    gateway.store.core().save_version(text, "kari".into(), "first".into(), None).await.unwrap();
+    let core = gateway.store.core();
+    core.save_version(text, "kari".into(), "first".into(), None, sign()).await.unwrap();
     (gateway, cookie)
 }
 

@@ -2,7 +2,38 @@
 
 use serde_json::json;
 
+use store::History;
+
 use super::*;
+use crate::{AuditStands, BrokenEntry, HistoryProof, VersionStands};
+
+/// What the daemon makes of it, without its key.
+pub(super) fn proven(history: &History) -> HistoryProof {
+    let versions = history.versions.iter().rev().map(|version| {
+        let stands = match (&version.fault, &version.signature) {
+            (Some(_), _) => VersionStands::Broken,
+            (None, None) => VersionStands::Earlier,
+            (None, Some(_)) => VersionStands::Signed,
+        };
+        (version.number.unsigned_abs(), stands)
+    });
+    let audit = &history.audit;
+    HistoryProof {
+        key: "5e".repeat(32),
+        versions: versions.collect(),
+        audit: AuditStands {
+            first: audit.first.unsigned_abs(),
+            newest: audit.newest.unsigned_abs(),
+            hash: data_encoding::HEXLOWER.encode(&audit.hash),
+            broken: audit.fault.as_ref().map(|fault| BrokenEntry {
+                number: fault.number.unsigned_abs(),
+                at: DateTime::from_timestamp_millis(fault.at_ms).unwrap(),
+            }),
+            signed: history.head.as_ref().map(|head| head.audit.unsigned_abs()),
+            forged: history.head.as_ref().is_some_and(|head| head.fault.is_some()),
+        },
+    }
+}
 
 impl Gateway {
     async fn save(&self, cookie: &str, if_match: Option<&str>, text: &str) -> Answer {
@@ -40,6 +71,45 @@ async fn the_second_of_two_editors_hears_who_was_first() {
         json!({"who": "a installer", "at": "2026-11-21T13:33:05Z", "version": "2"})
     );
     assert_eq!(gateway.get("/site/config", &owner).await.body, "[site]\nname = \"b\"\n");
+}
+
+#[tokio::test]
+async fn each_version_says_whether_it_is_what_was_saved_and_goes_back_as_a_new_one() {
+    let gateway = Gateway::new();
+    let owner = gateway.visitor(Role::Owner).await;
+    for (number, name) in [("\"0\"", "a"), ("\"1\"", "b")] {
+        let text = format!("[site]\nname = \"{name}\"\n");
+        assert_eq!(gateway.save(&owner, Some(number), &text).await.said(), "200");
+    }
+    gateway.store.writer().sign_history(sign()).await.unwrap();
+    let told = gateway.get("/site/history", &owner).await.json();
+    assert_eq!(
+        told["versions"],
+        json!([{"number": 2, "stands": "signed"}, {"number": 1, "stands": "signed"}])
+    );
+    let audit = &told["audit"];
+    assert_eq!(
+        (&told["broken"], &audit["forged"], &audit["broken"]),
+        (&json!(0), &json!(false), &Value::Null)
+    );
+    assert_eq!(audit["signed"], audit["newest"]);
+
+    let signed = gateway.get("/site/versions/1/signed", &owner).await;
+    assert_eq!(signed.body, "# signed\n[site]\nname = \"a\"\n");
+    let name = signed.headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+    assert!(name.contains("site-1.signed.toml"), "{name}");
+    for none in ["3", "0", "x", "18446744073709551615"] {
+        let path = format!("/site/versions/{none}/signed");
+        assert_eq!(gateway.get(&path, &owner).await.said(), "404 no_version", "{none}");
+    }
+
+    let back = gateway.post("/site/versions/1/restore", &owner, json!({})).await;
+    assert_eq!(back.json(), json!({"version": 3}));
+    assert_eq!(gateway.get("/site/config", &owner).await.body, "[site]\nname = \"a\"\n");
+    // What changes the configuration asks again.
+    gateway.clock.pass(Duration::from_hours(13));
+    let late = gateway.post("/site/versions/2/restore", &owner, json!({})).await;
+    assert_eq!(late.said(), "403 login_again");
 }
 
 #[tokio::test]

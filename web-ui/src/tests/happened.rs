@@ -52,7 +52,7 @@ async fn an_alarm_is_told_once_and_has_an_end() {
 async fn changes_of_the_configuration_are_events() {
     let mut gateway = Gateway::new();
     let core = gateway.store.core();
-    core.save_version("x".into(), "kari".into(), "new meter".into(), None).await.unwrap();
+    core.save_version("x".into(), "kari".into(), "new meter".into(), None, sign()).await.unwrap();
     gateway.chronicle.look().await.unwrap();
     let owner = gateway.visitor(Role::Owner).await;
     let events = gateway.get("/events", &owner).await.json();

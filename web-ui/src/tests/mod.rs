@@ -44,7 +44,7 @@ use metering::{
     Clock, Identity, Medium, MeterId, Origin, Quality, Quantity, Resolution, Trust, Unit,
 };
 use serde_json::Value;
-use store::testing::{self, FixedClock, KnownDay, ScratchDir};
+use store::testing::{self, FixedClock, KnownDay, ScratchDir, sign};
 use store::{Kind, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
@@ -279,6 +279,13 @@ async fn daemon(
             Wish::Certificate { order, reply } => {
                 let _ = reply.send(certificate::obeyed(&order));
             }
+            Wish::ProveHistory { reply } => {
+                let _ = reply.send(core.history().await.map(|it| config::proven(&it)));
+            }
+            Wish::SignedVersion { number, reply } => {
+                let version = core.version(number).await;
+                let _ = reply.send(version.map(|it| it.map(|it| format!("# signed\n{}", it.text))));
+            }
             Wish::Diagnose { reply } => {
                 let _ = reply.send("{}".to_owned());
             }
@@ -400,7 +407,7 @@ async fn saved(
         let advice = "a site needs a `[site]` section".into();
         return Err(NotSaved::Mistakes(vec![Mistake { line: 1, advice }]));
     }
-    match core.save_version(text, who, "edited".into(), Some(expected)).await {
+    match core.save_version(text, who, "edited".into(), Some(expected), sign()).await {
         Ok(version) => Ok(version),
         Err(StoreError::Outdated { current }) => {
             let newest = core.current_version().await.unwrap().unwrap();

@@ -3,17 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use store::testing::{KnownDay, known_day};
-use store::{Sealed, Sign, seals};
-
-/// Not a signature: which is the caller's affair.
-fn sign() -> Arc<Sign> {
-    Arc::new(|hash| [hash[0]; 64])
-}
+use store::testing::{KnownDay, known_day, sign};
+use store::{Sealed, seals};
 
 /// The day in three seals, and its file.
 async fn sealed() -> (KnownDay, PathBuf) {

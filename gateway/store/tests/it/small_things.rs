@@ -2,7 +2,7 @@
 //! hear of each other.
 
 use metering::UserId;
-use store::testing::{KnownDay, empty, open};
+use store::testing::{KnownDay, empty, open, sign};
 use store::{AttemptRow, Core, Session, StoreError, User};
 
 fn user(number: u128, name: &str) -> User {
@@ -17,7 +17,7 @@ fn user(number: u128, name: &str) -> User {
 }
 
 async fn save(core: &Core, text: &str, expected: Option<u64>) -> Result<u64, StoreError> {
-    core.save_version(text.to_owned(), "kari".to_owned(), String::new(), expected).await
+    core.save_version(text.to_owned(), "kari".to_owned(), String::new(), expected, sign()).await
 }
 
 #[tokio::test]

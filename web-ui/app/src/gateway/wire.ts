@@ -150,6 +150,11 @@ export type {
   Version,
 } from '../lib/api.gen';
 
+export type HistoryProof = With<
+  gen.HistoryProof,
+  { versions: With<gen.VersionStanding, { stands: 'signed' | 'earlier' | 'broken' }>[] }
+>;
+
 export type MeterAnswer = gen.MeterAnswer;
 
 export type Paper = With<gen.Paper, { kind: 'pdf' | 'jpeg' }>;

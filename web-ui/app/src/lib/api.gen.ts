@@ -332,6 +332,21 @@ export interface AuditEntry {
   who: string;
 }
 
+/** How far the audit log is proven. */
+export interface AuditStanding {
+  broken: BrokenAt | null;
+  /** The number of the oldest entry; 0 if there is none. */
+  first: number;
+  /** Whether what was signed last is not there any more, or another key signed it. */
+  forged: boolean;
+  /** SHA-256 of the newest entry over the one before it, 64 hexadecimal digits. */
+  hash: string;
+  /** The number of the newest entry; 0 if there is none. */
+  newest: number;
+  /** The newest entry under the gateway's signature, which is made anew every ten minutes. */
+  signed: number | null;
+}
+
 /** Where the newest backup stands. */
 export interface Backup {
   at: Time | null;
@@ -415,6 +430,13 @@ export interface BmsRegisters {
   register: string;
   /** The Modbus unit. */
   unit: number;
+}
+
+/** An entry that is not what was written. */
+export interface BrokenAt {
+  /** As it says. */
+  at: Time;
+  number: number;
 }
 
 /** What the building is called. */
@@ -886,6 +908,17 @@ export interface History {
   /** `quarter`, `hour`, `day`, `month`, `drawn`. */
   step: string;
   total: Amount | null;
+}
+
+/** Which versions of the configuration and which entries of the audit log are what was written. */
+export interface HistoryProof {
+  audit: AuditStanding;
+  /** How many versions in all are not what was saved. */
+  broken: number;
+  /** The gateway's public Ed25519 key, 64 hexadecimal digits: `--key` of `fyrhus audit`. */
+  key: string;
+  /** The newest 200, the newest first. */
+  versions: VersionStanding[];
 }
 
 /** An hour of the day. */
@@ -2414,6 +2447,13 @@ export interface Version {
   who: string;
   /** In English, as the program or the person said it. */
   why: string;
+}
+
+/** Whether a version is what was saved. */
+export interface VersionStanding {
+  number: number;
+  /** `signed` by the gateway; `earlier`: older than signatures, and as it was when these began; `broken`. */
+  stands: string;
 }
 
 /** How somebody gets in beside the password. */

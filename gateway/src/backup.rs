@@ -28,6 +28,7 @@ use web_ui::{BackupMade, NotBackedUp, Secret};
 
 use crate::restore::Undisturbed;
 use crate::sealed::{Opening, Sealing, is_sealed};
+use crate::sticks::AtHand;
 
 /// What is in a backup.
 #[derive(Debug, Serialize)]
@@ -48,11 +49,14 @@ pub(crate) const SHORTEST: usize = 12;
 pub(crate) struct Backups {
     state: PathBuf,
     turn: Arc<Mutex<()>>,
+    /// Those that one can be copied to.
+    pub(crate) sticks: AtHand,
 }
 
 impl Backups {
-    /// Of the gateway that has `state`. What one that was cut off has left there goes.
-    pub(crate) fn of(state: &Path) -> Self {
+    /// Of the gateway that has `state`, with USB sticks below `sticks`. What one that was cut off has left
+    /// in `state` goes.
+    pub(crate) fn of(state: &Path, sticks: &Path) -> Self {
         let folder = state.join(FOLDER);
         if folder.exists()
             && let Err(error) = fs::remove_dir_all(&folder)
@@ -60,7 +64,7 @@ impl Backups {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, folder = %folder.display(), "what is left of a backup stays");
         }
-        Self { state: state.to_owned(), turn: Arc::default() }
+        Self { state: state.to_owned(), turn: Arc::default(), sticks: AtHand::below(sticks) }
     }
 
     /// Makes one beside everything else.
@@ -354,7 +358,7 @@ mod tests {
             fs::create_dir(state.path().join(folder)).unwrap();
             fs::write(state.path().join(folder).join("sealed"), "of last year").unwrap();
         }
-        let _backups = Backups::of(state.path());
+        let _backups = Backups::of(state.path(), Path::new("/media/fyrhus"));
         assert!(!state.path().join(FOLDER).exists());
         for theirs in ["backup/sealed", "backups/sealed"] {
             assert!(state.path().join(theirs).exists(), "{theirs} is whoever made it's");

@@ -60,6 +60,7 @@ mod sealed;
 mod shelf;
 mod shown;
 mod spending;
+mod sticks;
 pub mod supervise;
 mod takeover;
 mod told;

@@ -30,15 +30,18 @@ use serde::{Deserialize, Serialize};
 use store::StoreError;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use web_ui::{Held, NotRestored, RestoreOrder, RestoreStands, Restoring, Secret};
+use web_ui::{Held, NotOnStick, NotRestored, RestoreOrder, RestoreStands, Restoring, Secret};
 
 use crate::config::kept::Found;
 use crate::keys::put;
+use crate::sticks;
 
 /// Does what the pages ask about restoring.
 #[derive(Clone, Debug)]
 pub(crate) struct Restores {
     state: PathBuf,
+    /// Below which the machine mounts USB sticks.
+    sticks: PathBuf,
     /// Ends this life of the daemon; the next begins with [`settle`].
     anew: CancellationToken,
     stands: Arc<Mutex<RestoreStands>>,
@@ -77,40 +80,51 @@ const UNTRIED: &str = "untried";
 
 impl Restores {
     /// Of the gateway that has `state`. `anew` ends this life of the daemon.
-    pub(crate) fn of(state: &Path, anew: CancellationToken) -> Self {
+    pub(crate) fn of(state: &Path, sticks: &Path, anew: CancellationToken) -> Self {
         let coming = state.join(COMING);
         let stands = fs::read_to_string(coming.join(WHY)).ok().map(RestoreStands::Failed);
         // What an upload or a look of the life before has left is of no use.
         remove(&coming);
         let stands = Arc::new(Mutex::new(stands.unwrap_or_default()));
-        Self { state: state.to_owned(), anew, stands }
+        Self { state: state.to_owned(), sticks: sticks.to_owned(), anew, stands }
     }
 
     /// Does it, beside everything else.
     pub(crate) fn obey(&self, order: RestoreOrder, reply: Reply) {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
-            let RestoreOrder::Look { passphrase } = order else {
-                let done = this.done(order).map(|()| this.now());
-                // Whoever asked may have gone away.
-                drop(reply.send(done));
-                return;
-            };
-            let begun = this.begin_look();
-            let looks = begun.is_ok();
-            // It takes minutes: whoever asked is told that it has begun.
-            drop(reply.send(begun.map(|()| this.now())));
-            if looks {
-                let looked = this.look(&passphrase);
-                *this.stands() = looked;
+            // What takes minutes has begun when whoever asked is told of it; they may have gone away.
+            match order {
+                RestoreOrder::Look { passphrase } => {
+                    let begun = this.begin_look();
+                    let looks = begun.is_ok();
+                    drop(reply.send(begun.map(|()| this.now())));
+                    if looks {
+                        let looked = this.look(&passphrase);
+                        *this.stands() = looked;
+                    }
+                }
+                RestoreOrder::Fetch { stick, file } => {
+                    let begun = this.begin_fetch(&stick, &file);
+                    let (told, begun) = match begun {
+                        Ok(begun) => (Ok(this.now()), Some(begun)),
+                        Err(why) => (Err(why), None),
+                    };
+                    drop(reply.send(told));
+                    if let Some((from, bytes)) = begun {
+                        let fetched = this.fetch(&from, bytes);
+                        *this.stands() = fetched;
+                    }
+                }
+                order => drop(reply.send(this.done(order).map(|()| this.now()))),
             }
         });
     }
 
     fn done(&self, order: RestoreOrder) -> Result<(), NotRestored> {
         match order {
-            // A look is begun elsewhere.
-            RestoreOrder::Tell | RestoreOrder::Look { .. } => Ok(()),
+            // What takes minutes is begun elsewhere.
+            RestoreOrder::Tell | RestoreOrder::Look { .. } | RestoreOrder::Fetch { .. } => Ok(()),
             RestoreOrder::Take { at, piece } => self.take(at, &piece),
             RestoreOrder::Drop => self.drop_all(),
             RestoreOrder::Go { who } => self.go(who, false),
@@ -132,50 +146,87 @@ impl Restores {
     fn take(&self, at: u64, piece: &[u8]) -> Result<(), NotRestored> {
         let mut stands = self.stands();
         let taken = match &*stands {
-            RestoreStands::Looking | RestoreStands::Going => return Err(NotRestored::Busy),
+            stands if is_busy(stands) => return Err(NotRestored::Busy),
             RestoreStands::Taking { bytes } => *bytes,
             _ => 0,
         };
         if at != 0 && at != taken {
             return Err(NotRestored::Elsewhere { at: taken });
         }
-        let keep = || -> io::Result<u64> {
-            let folder = self.state.join(COMING);
-            if at == 0 {
-                remove(&folder);
-                private(&folder)?;
-            }
-            let mut options = File::options();
-            let file = folder.join("file");
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(file)?;
-            file.write_all_at(piece, at)?;
-            Ok(at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX)))
-        };
-        let free = free(&self.state).unwrap_or(u64::MAX);
-        let needed = u64::try_from(piece.len()).unwrap_or(u64::MAX).saturating_add(SPARE);
-        if free < needed {
-            return Err(NotRestored::NoRoom { needed, free });
-        }
-        let bytes = keep().map_err(|error| NotRestored::Failed(error.to_string()))?;
-        *stands = RestoreStands::Taking { bytes };
+        let bytes = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        self.has_room(bytes)?;
+        let keep = || self.file(at == 0)?.write_all_at(piece, at);
+        keep().map_err(|error| NotRestored::Failed(error.to_string()))?;
+        *stands = RestoreStands::Taking { bytes: at.saturating_add(bytes) };
         Ok(())
+    }
+
+    /// That what comes is written to; from its beginning if `anew`.
+    fn file(&self, anew: bool) -> io::Result<File> {
+        let folder = self.state.join(COMING);
+        if anew {
+            remove(&folder);
+            private(&folder)?;
+        }
+        let mut options = File::options();
+        options.write(true).create(true).truncate(false).mode(0o600).open(folder.join("file"))
+    }
+
+    fn has_room(&self, bytes: u64) -> Result<(), NotRestored> {
+        let free = free(&self.state).unwrap_or(u64::MAX);
+        let needed = bytes.saturating_add(SPARE);
+        if free < needed { Err(NotRestored::NoRoom { needed, free }) } else { Ok(()) }
+    }
+
+    /// What is to be fetched from a stick, and its length.
+    fn begin_fetch(&self, stick: &str, file: &str) -> Result<(File, u64), NotRestored> {
+        let mut stands = self.stands();
+        if is_busy(&stands) {
+            return Err(NotRestored::Busy);
+        }
+        let found = sticks::open(&self.sticks, stick, file).map_err(|why| match why {
+            NotOnStick::Failed(why) => NotRestored::Failed(why),
+            _ => NotRestored::NoStick,
+        })?;
+        self.has_room(found.1)?;
+        *stands = RestoreStands::Fetching { bytes: 0, of: found.1 };
+        Ok(found)
+    }
+
+    fn fetch(&self, from: &File, of: u64) -> RestoreStands {
+        let fetched = || -> io::Result<()> {
+            let to = self.file(true)?;
+            let (mut at, mut piece) = (0_u64, vec![0; sticks::PIECE]);
+            while at < of {
+                let rest = usize::try_from(of.saturating_sub(at)).unwrap_or(sticks::PIECE);
+                let piece = piece.get_mut(..rest.min(sticks::PIECE)).unwrap_or_default();
+                from.read_exact_at(piece, at)?;
+                to.write_all_at(piece, at)?;
+                at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                *self.stands() = RestoreStands::Fetching { bytes: at, of };
+            }
+            Ok(())
+        };
+        match fetched() {
+            Ok(()) => RestoreStands::Taking { bytes: of },
+            Err(error) => {
+                remove(&self.state.join(COMING));
+                RestoreStands::Failed(format!("it cannot be fetched from the stick: {error}"))
+            }
+        }
     }
 
     fn begin_look(&self) -> Result<(), NotRestored> {
         let mut stands = self.stands();
         match &*stands {
-            RestoreStands::Looking | RestoreStands::Going => return Err(NotRestored::Busy),
+            stands if is_busy(stands) => return Err(NotRestored::Busy),
             // Another passphrase may be tried as often as anybody likes: each costs a second.
             RestoreStands::Taking { .. } | RestoreStands::Failed(_) | RestoreStands::Held(_) => {}
-            RestoreStands::None => return Err(NotRestored::Nothing),
+            _ => return Err(NotRestored::Nothing),
         }
         let file = self.state.join(COMING).join("file");
         let bytes = fs::metadata(file).map_err(|_| NotRestored::Nothing)?.len();
-        let free = free(&self.state).unwrap_or(u64::MAX);
-        let needed = bytes.saturating_add(SPARE);
-        if free < needed {
-            return Err(NotRestored::NoRoom { needed, free });
-        }
+        self.has_room(bytes)?;
         *stands = RestoreStands::Looking;
         Ok(())
     }
@@ -202,7 +253,7 @@ impl Restores {
 
     fn drop_all(&self) -> Result<(), NotRestored> {
         let mut stands = self.stands();
-        if matches!(*stands, RestoreStands::Looking | RestoreStands::Going) {
+        if is_busy(&stands) {
             return Err(NotRestored::Busy);
         }
         remove(&self.state.join(COMING));
@@ -229,7 +280,7 @@ impl Restores {
             kept.inspect_err(|_| drop(fs::remove_file(coming.join("go"))))
         };
         match &*stands {
-            RestoreStands::Looking | RestoreStands::Going => return Err(NotRestored::Busy),
+            stands if is_busy(stands) => return Err(NotRestored::Busy),
             RestoreStands::Held(_) if !back => {}
             _ if back && self.state.join(BEFORE).join("core.db").exists() => {}
             _ => return Err(NotRestored::Nothing),
@@ -247,6 +298,11 @@ impl Restores {
         remove(&self.state.join(BEFORE));
         Ok(())
     }
+}
+
+/// Something is done with it that takes minutes, or the gateway is about to start with it.
+fn is_busy(stands: &RestoreStands) -> bool {
+    matches!(stands, RestoreStands::Fetching { .. } | RestoreStands::Looking | RestoreStands::Going)
 }
 
 impl Go {

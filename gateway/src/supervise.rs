@@ -399,10 +399,10 @@ impl Daemon {
             ingest,
             counts,
             corrections,
-            backups: Backups::of(&machine.state),
+            backups: Backups::of(&machine.state, &machine.sticks),
             certificate: certificate.clone(),
             histories: Histories::of(store, &keys.device),
-            restores: Restores::of(&machine.state, shutdown.clone()),
+            restores: Restores::of(&machine.state, &machine.sticks, shutdown.clone()),
             batteries,
             errands,
             shutdown,
@@ -566,9 +566,7 @@ impl Daemon {
                 let batteries = self.batteries.clone();
                 // Beside the others: it is written to the disk before it is told.
                 tokio::spawn(async move {
-                    let seen = batteries.see(meter, who).await;
-                    // Whoever asked may have gone away.
-                    let _gone = reply.send(seen);
+                    let _gone = reply.send(batteries.see(meter, who).await);
                 });
             }
             Wish::SetCounter { meter, display, who, reply } => {
@@ -592,6 +590,7 @@ impl Daemon {
                 tokio::spawn(async move { drop(reply.send(corrections.make_span(*span).await)) });
             }
             Wish::Backup { passphrase, reply } => self.backups.make(passphrase, reply),
+            Wish::Stick { order, reply } => self.backups.sticks.obey(order, reply),
             Wish::Diagnose { reply } => diagnosis::tell(&self.machine, &self.handles, reply),
             Wish::Certificate { order, reply } => {
                 self.certificate.answer(order, self.clock.now().wall, reply);

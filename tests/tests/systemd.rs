@@ -40,6 +40,8 @@ const BOOT: &str = r#"
     echo 'fyrhus:x:990:' >> /etc/group
     grep -q '^dialout:' /etc/group || echo 'dialout:x:991:' >> /etc/group
     echo 0123456789abcdef0123456789abcdef > /etc/machine-id
+    # As systemd has it on a real machine: what is mounted later is seen by services, too.
+    mount -t tmpfs tmpfs /media && mount --make-rshared / || exit 77
     export container=other SYSTEMD_UNIT_PATH="$in/units"
     exec /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=0
 "#;
@@ -198,6 +200,14 @@ async fn systemd_starts_watches_restarts_and_stops_the_gateway() {
     {
         assert!(status.contains(confined), "{confined}\n{status}");
     }
+
+    // A USB stick that the machine mounts now is seen in there, and can be written.
+    let mount = "mkdir -p /media/fyrhus/sda1 && mount -t tmpfs -o uid=990 tmpfs /media/fyrhus/sda1";
+    machine.run(&["sh", "-c", mount]).unwrap();
+    let write = ["nsenter", "--target", &main, "--mount", "touch", "/media/fyrhus/sda1/a.backup"];
+    machine.run(&write).expect("a stick is written");
+    let elsewhere = ["nsenter", "--target", &main, "--mount", "touch", "/media/a.backup"];
+    assert!(machine.run(&elsewhere).is_none(), "and nothing but a stick");
 
     // It is heard in time, again and again; a process that hangs is not, and is started anew.
     for _ in 0..3 {

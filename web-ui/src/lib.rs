@@ -52,6 +52,7 @@ mod restores;
 mod routes;
 mod scan;
 mod session;
+mod sticks;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -90,6 +91,7 @@ pub use handles::{
 pub use meter_keys::{KeptKey, KeyOrder, KeysKept, KeysRefused, Secret};
 pub use proven::{AuditStands, BrokenEntry, HistoryProof, VersionStands};
 pub use restores::{Held, NotRestored, RestoreOrder, RestoreStands, Restoring};
+pub use sticks::{Copying, NotOnStick, OnStick, Stick, StickOrder, StickReply, Sticks};
 pub use told::{Device, Devices, RegisterWords, Said, SaidKind, Trouble, TroubleCode, Words};
 
 /// Everything that the pages are given.

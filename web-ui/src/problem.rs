@@ -113,6 +113,7 @@ codes! {
     NoRoom = 507 "no_room" "The disk has no room for it",
     NoScan = 409 "no_scan" "No scan is under way",
     NoScanHere = 409 "no_scan_here" "This bus cannot be scanned",
+    NoStick = 404 "no_stick" "There is no such stick",
     NoStatement = 404 "no_statement" "There is no statement of this month",
     NoSuchBus = 404 "no_such_bus" "There is no such bus",
     NoSuchKey = 404 "no_such_key" "There is no such key",

@@ -14,6 +14,13 @@ pub enum RestoreOrder {
         /// Its bytes.
         piece: Vec<u8>,
     },
+    /// That a backup on a USB stick is fetched, as if its pieces had been sent.
+    Fetch {
+        /// From which stick.
+        stick: String,
+        /// Under which name.
+        file: String,
+    },
     /// That the file is opened and looked into; nothing else is changed.
     Look {
         /// With which it was sealed.
@@ -55,6 +62,13 @@ pub enum RestoreStands {
         /// From its beginning.
         bytes: u64,
     },
+    /// It comes from a USB stick.
+    Fetching {
+        /// So much of it is here.
+        bytes: u64,
+        /// And so much there will be.
+        of: u64,
+    },
     /// It is being opened and verified.
     Looking,
     /// What it holds.
@@ -93,8 +107,10 @@ pub struct Held {
 /// Why an order was not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRestored {
-    /// It is being looked into, or the gateway is about to start with it.
+    /// It is being fetched or looked into, or the gateway is about to start with it.
     Busy,
+    /// The USB stick is not there, or not any more, or has no such file.
+    NoStick,
     /// No backup is here, or none that was looked into.
     Nothing,
     /// The piece does not follow what is here.

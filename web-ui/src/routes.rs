@@ -302,10 +302,16 @@ fn table() -> Vec<Route> {
             .answers_text("application/octet-stream"),
         Route::delete("/backup", May(Administer), "Take the backup away; after an hour it goes by itself", backup::remove)
             .answers_nothing(),
+        Route::get("/backup/sticks", May(Administer), "The USB sticks at the gateway, and what is on them", backup::sticks)
+            .answers::<backup::SticksBody>(200),
+        Route::post("/backup/sticks", May(Administer), "Copy the backup to a stick and read it back", backup::copy)
+            .takes::<backup::ToStick>().answers::<backup::SticksBody>(200),
         Route::get("/restore", May(Administer), "Where a backup that comes back stands", restore::restore)
             .answers::<restore::RestoreBody>(200),
         Route::put("/restore/file", May(Administer), "Send a backup, piece by piece", restore::take)
             .asks::<restore::Piece>().takes_text("application/octet-stream", restore::MOST_PIECE).answers::<restore::RestoreBody>(200),
+        Route::post("/restore/stick", May(Administer), "Fetch a backup from a USB stick", restore::fetch)
+            .takes::<restore::Fetched>().answers::<restore::RestoreBody>(200),
         Route::delete("/restore/file", May(Administer), "Forget the backup that was sent", restore::remove)
             .answers::<restore::RestoreBody>(200),
         Route::post("/restore/look", May(Administer), "Open it and tell what it holds; nothing is changed", restore::look)

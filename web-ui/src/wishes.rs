@@ -19,6 +19,7 @@ use crate::problem::{Code, Problem};
 use crate::proven::HistoryProof;
 use crate::restores::{NotRestored, RestoreOrder, Restoring};
 use crate::scan::{NotScanned, ScanOrder, ScanStatus};
+use crate::sticks::{StickOrder, StickReply};
 
 /// A figure that somebody puts in the place of a reading.
 #[derive(Clone, Debug)]
@@ -163,6 +164,13 @@ pub enum Wish {
         order: ErrandOrder,
         /// How things stand then.
         reply: oneshot::Sender<Result<Errands, NotObeyed>>,
+    },
+    /// Tell which USB sticks are there, or copy a backup to one.
+    Stick {
+        /// What is wanted.
+        order: StickOrder,
+        /// How it stands then.
+        reply: StickReply,
     },
     /// Bring a backup back, step by step.
     Restore {

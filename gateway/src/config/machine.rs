@@ -12,6 +12,8 @@ use super::key::{Key, Table, Takes, Without};
 pub struct Machine {
     /// Where everything that must survive is kept.
     pub state: PathBuf,
+    /// Below which the machine mounts USB sticks.
+    pub sticks: PathBuf,
     /// Where the pages are served over TLS.
     pub listen: SocketAddr,
     /// The files with the certificate that the owner brings for them, and with its key; `None` for
@@ -47,6 +49,7 @@ impl Machine {
     pub fn fallback(state: &Path) -> Self {
         Self {
             state: state.to_owned(),
+            sticks: PathBuf::from(DEFAULT_STICKS),
             listen: SocketAddr::from(([0, 0, 0, 0], 8443)),
             certificate: None,
             http: None,
@@ -69,13 +72,11 @@ impl Machine {
 
 fn machine(check: &mut Check<'_>, root: Root<'_>) -> Machine {
     let mut machine = Machine::fallback(Path::new(DEFAULT_STATE));
-    if let Some(paths) = root.section(check, &PATHS)
-        && let Some(state) = check.text(paths, &STATE)
-    {
-        if state.starts_with('/') {
-            machine.state = PathBuf::from(state);
-        } else {
-            check.refuse(paths, &STATE, None);
+    if let Some(paths) = root.section(check, &PATHS) {
+        for (key, path) in [(&STATE, &mut machine.state), (&STICKS, &mut machine.sticks)] {
+            if let Some(given) = file(check, paths, key) {
+                *path = given;
+            }
         }
     }
     if let Some(web) = root.section(check, &WEB) {
@@ -140,6 +141,7 @@ fn file(check: &mut Check<'_>, section: Section<'_>, key: &Key) -> Option<PathBu
 }
 
 const DEFAULT_STATE: &str = "/var/lib/fyrhus";
+const DEFAULT_STICKS: &str = "/media/fyrhus";
 
 pub(crate) const TABLES: &[&Table] = &[&PATHS, &WEB, &LOG, &CLOCK, &keep::KEEP];
 
@@ -147,7 +149,7 @@ static PATHS: Table = Table {
     name: "paths",
     repeats: false,
     says: "Where the gateway keeps what it has to remember.",
-    keys: &[&STATE],
+    keys: &[&STATE, &STICKS],
 };
 
 static STATE: Key = Key {
@@ -156,6 +158,14 @@ static STATE: Key = Key {
     without: Without::Word(DEFAULT_STATE),
     says: "The state directory: databases, `site.toml`, keys and added device profiles. It holds \
            the device's private keys, so only the daemon's user may read it.",
+};
+
+static STICKS: Key = Key {
+    name: "sticks",
+    takes: Takes::Written("an absolute path such as \"/media/fyrhus\""),
+    without: Without::Word(DEFAULT_STICKS),
+    says: "Below which the machine mounts USB sticks, each in a folder of its own. Backups can be \
+           copied to them and restored from them on the pages.",
 };
 
 static WEB: Table = Table {
@@ -244,12 +254,13 @@ mod tests {
     #[test]
     fn every_key_is_taken() {
         let machine = Machine::load(
-            "[paths]\nstate = \"/srv/f\"\n[web]\nlisten = \"[::]:443\"\nhttp = \"127.0.0.1:0\"\n\
+            "[paths]\nstate = \"/srv/f\"\nsticks = \"/mnt/sticks\"\n[web]\nlisten = \"[::]:443\"\nhttp = \"127.0.0.1:0\"\n\
              [log]\nfilter = \"warn,drivers=debug\"\n[clock]\nsource = \"host\"\n",
         );
         let expected = Machine {
             certificate: None,
             state: PathBuf::from("/srv/f"),
+            sticks: PathBuf::from("/mnt/sticks"),
             listen: "[::]:443".parse().unwrap(),
             http: Some("127.0.0.1:0".parse().unwrap()),
             log_filter: "warn,drivers=debug".to_owned(),

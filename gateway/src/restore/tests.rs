@@ -70,7 +70,7 @@ async fn a_backup_becomes_the_gateway_and_what_was_there_comes_back() {
     empty_store(state);
 
     let anew = CancellationToken::new();
-    let restores = Restores::of(state, anew.clone());
+    let restores = Restores::of(state, Path::new("/media/fyrhus"), anew.clone());
     assert_eq!(told(&restores, look(PASSPHRASE)).await, Err(NotRestored::Nothing));
     upload(&restores, &backup).await;
     let gap = RestoreOrder::Take { at: 1, piece: vec![0] };
@@ -94,7 +94,7 @@ async fn a_backup_becomes_the_gateway_and_what_was_there_comes_back() {
     assert_eq!((id(), readings(state)), (held.gateway.clone(), of_old));
     assert!(!state.join(COMING).exists());
 
-    let restores = Restores::of(state, CancellationToken::new());
+    let restores = Restores::of(state, Path::new("/media/fyrhus"), CancellationToken::new());
     assert!(told(&restores, RestoreOrder::Tell).await.unwrap().before);
     told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await.unwrap();
     assert_eq!(settle(state).unwrap(), who("Per", true));
@@ -160,7 +160,7 @@ async fn a_backup_of_a_newer_version_is_refused_and_what_was_there_stays() {
         assert_eq!(settle(state).unwrap(), None);
         assert_eq!(fs::read(state.join("keys/gateway-id")).unwrap(), own);
         assert_eq!(state.join(BEFORE).join("core.db").exists(), back, "nothing of it is lost");
-        let restores = Restores::of(state, CancellationToken::new());
+        let restores = Restores::of(state, Path::new("/media/fyrhus"), CancellationToken::new());
         let RestoreStands::Failed(why) = restores.now().stands else { panic!("{back}") };
         assert!(why.contains("newer version"), "{why}");
         assert_eq!(settle(state).unwrap(), None);
@@ -173,7 +173,7 @@ async fn what_was_there_before_is_not_touched_before_the_next_start() {
     let new = another(&backup, true);
     let state = new.path();
     fs::remove_dir_all(state.join(COMING)).unwrap();
-    let restores = Restores::of(state, CancellationToken::new());
+    let restores = Restores::of(state, Path::new("/media/fyrhus"), CancellationToken::new());
     // Nothing can be kept there.
     fs::write(state.join(COMING), "in the way").unwrap();
     let refused = told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await;
@@ -181,7 +181,7 @@ async fn what_was_there_before_is_not_touched_before_the_next_start() {
     fs::remove_file(state.join(COMING)).unwrap();
     told(&restores, RestoreOrder::Back { who: "Per".to_owned() }).await.unwrap();
     // The power goes, and whoever starts then does not see that it was wanted.
-    drop(Restores::of(state, CancellationToken::new()));
+    drop(Restores::of(state, Path::new("/media/fyrhus"), CancellationToken::new()));
     assert!(state.join(BEFORE).join("core.db").exists());
 }
 
@@ -239,7 +239,7 @@ async fn what_was_restored_and_does_not_start_makes_room_for_what_was_there() {
     assert!(settled.back, "{settled:?}");
     assert_eq!(fs::read(state.join("keys/gateway-id")).unwrap(), own);
     assert!(!state.join(UNTRIED).exists() && !state.join(BEFORE).join(UNTRIED).exists());
-    let restores = Restores::of(state, CancellationToken::new());
+    let restores = Restores::of(state, Path::new("/media/fyrhus"), CancellationToken::new());
     let RestoreStands::Failed(why) = restores.now().stands else { panic!("it is not said") };
     assert!(why.contains("no store of ours"), "{why}");
     assert!(

@@ -8,6 +8,9 @@ use reqwest::Method;
 use serde_json::json;
 use site_tests::building::Building;
 use site_tests::gateway::Home;
+use site_tests::paths;
+
+use crate::bad_machine::start_in_a_namespace;
 
 const BUILDING: &str = r#"
 name = "Gård"
@@ -110,6 +113,72 @@ async fn a_backup_of_the_pages_makes_the_gateway_again() {
     let log = gateway.get("audit").await.unwrap().to_string();
     assert!(log.contains("\"restored\""), "{log}");
     assert_eq!(gateway.get("restore").await.unwrap()["before"], true, "and can be taken back");
+}
+
+/// Two sticks are put in: one that takes something, and one that cannot be written.
+#[tokio::test]
+async fn a_backup_goes_to_a_stick_and_comes_back_from_it() {
+    let home = Home::new().unwrap();
+    let sticks = home.folder().join("sticks");
+    for stick in ["sda1", "sdb1", "left-over"] {
+        fs::create_dir_all(sticks.join(stick)).unwrap();
+    }
+    let config = fs::read_to_string(home.config()).unwrap();
+    let section = format!("[paths]\nsticks = \"{}\"\n", sticks.display());
+    fs::write(home.config(), config.replacen("[paths]\n", &section, 1)).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size=64m tmpfs "$1/sda1" || exit 77
+        mount -t tmpfs tmpfs "$1/sdb1" && mount -o remount,ro "$1/sdb1" || exit 77
+        echo other > "$1/sda1/notes.txt"
+        exec "$2" run --ready-json --config "$3"
+    "#;
+    let fyrhus = paths::binary("fyrhus").unwrap();
+    let started = start_in_a_namespace(&home, script, [sticks, fyrhus, home.config()]);
+    let Some(gateway) = started.await else { return };
+    let post = async |path: &str, asked: serde_json::Value| {
+        let answer = gateway.request(Method::POST, path).json(&asked).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json::<serde_json::Value>().await.unwrap()["code"].clone())
+    };
+    let copy = async |stick: &str| post("backup/sticks", json!({ "stick": stick })).await;
+    assert_eq!(copy("sda1").await, (404, json!("no_backup")));
+    assert_eq!(post("backup", json!({ "passphrase": PASSPHRASE })).await.0, 200);
+    let ready = gateway.until("it is there", "backup", |it| it["state"] != "making").await.unwrap();
+    assert_eq!(ready["state"], "ready", "{ready}");
+
+    let told = gateway.get("backup/sticks").await.unwrap();
+    let names: Vec<_> = told["sticks"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["sda1", "sdb1"], "and no folder of the gateway's own disk");
+    assert_eq!(
+        (&told["sticks"][0]["backups"], &told["sticks"][1]["free"]),
+        (&json!([]), &json!(0))
+    );
+    assert_eq!(copy("left-over").await, (404, json!("no_stick")));
+    assert_eq!(copy("sdb1").await, (507, json!("no_room")));
+    assert_eq!(copy("sda1").await.0, 200);
+    let over = |it: &serde_json::Value| it["state"] != "copying";
+    let copied = gateway.until("it is on the stick", "backup/sticks", over).await.unwrap();
+    assert_eq!((&copied["state"], &copied["stick"]), (&json!("copied"), &json!("sda1")));
+    let on_it = &copied["sticks"][0]["backups"];
+    assert_eq!(
+        (on_it.as_array().unwrap().len(), &on_it[0]["bytes"], &on_it[0]["file"]),
+        (1, &ready["bytes"], &copied["file"])
+    );
+
+    let fetch = async |file: &serde_json::Value| {
+        post("restore/stick", json!({ "stick": "sda1", "file": file })).await
+    };
+    for file in ["notes.txt", "../sda1/notes.txt", "gone.backup"] {
+        assert_eq!(fetch(&json!(file)).await, (404, json!("no_stick")), "{file}");
+    }
+    assert_eq!(fetch(&copied["file"]).await.0, 200);
+    let here = |it: &serde_json::Value| it["state"] != "fetching";
+    let taken = gateway.until("it is fetched", "restore", here).await.unwrap();
+    assert_eq!((&taken["state"], &taken["bytes"]), (&json!("taking"), &ready["bytes"]));
+    assert_eq!(post("restore/look", json!({ "passphrase": PASSPHRASE })).await.0, 200);
+    let opened = |it: &serde_json::Value| it["state"] != "looking";
+    let held = gateway.until("it is opened", "restore", opened).await.unwrap()["held"].clone();
+    assert_eq!((&held["same"], &held["damages"]), (&json!(true), &json!([])), "{held}");
 }
 
 /// The power went after a restore had moved everything and before it had started; what came turns out to be of

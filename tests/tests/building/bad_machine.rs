@@ -228,7 +228,7 @@ async fn start_on_a_small_disk(home: &Home) -> Option<Gateway> {
 }
 
 /// Runs `script`, which becomes the gateway, where it may mount what it likes.
-async fn start_in_a_namespace<const N: usize>(
+pub(crate) async fn start_in_a_namespace<const N: usize>(
     home: &Home,
     script: &str,
     arguments: [PathBuf; N],

@@ -28,6 +28,7 @@ export const LATER = [
   'restore',
   'scan',
   'sla',
+  'stick',
   'tags',
   'telegram',
   'uptime',

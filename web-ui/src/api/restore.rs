@@ -35,6 +35,18 @@ pub(crate) async fn take(
     obey(&web, RestoreOrder::Take { at: asked.at, piece }).await
 }
 
+/// Fetches it from a USB stick.
+pub(crate) async fn fetch(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Body(asked): Body<Fetched>,
+) -> Result<Json<RestoreBody>, Problem> {
+    drop(web.change_by(&visitor).await?);
+    let Fetched { stick, file } = asked;
+    web.handles.core.audit(visitor.name(), "restore_fetched".into(), file.clone()).await?;
+    obey(&web, RestoreOrder::Fetch { stick, file }).await
+}
+
 /// Opens it and tells what is in it.
 pub(crate) async fn look(
     State(web): State<Arc<Web>>,
@@ -95,6 +107,7 @@ fn refused(why: NotRestored) -> Problem {
             Code::NoBackup,
             "No backup that could be restored is here. Send one first.",
         ),
+        NotRestored::NoStick => super::backup::no_stick(),
         NotRestored::Elsewhere { at } => {
             let detail = format!("The next piece begins at {at}.");
             Problem::new(Code::PieceElsewhere, detail).with("at", &at)
@@ -121,6 +134,17 @@ pub(crate) struct Piece {
     at: u64,
 }
 
+/// Which backup is fetched.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RestoreFromStick)]
+pub(crate) struct Fetched {
+    /// As the gateway tells of it.
+    stick: String,
+    /// A name among those on it.
+    file: String,
+}
+
 /// What the backup is opened with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -134,10 +158,12 @@ pub(crate) struct Opened {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Restore)]
 pub(crate) struct RestoreBody {
-    /// `none`, `taking`, `looking`, `held`, `failed`, `going`.
+    /// `none`, `taking`, `fetching`, `looking`, `held`, `failed`, `going`.
     state: &'static str,
-    /// Of one that is being taken: how much of it is here.
+    /// Of one that is being taken or fetched: how much of it is here.
     bytes: Option<u64>,
+    /// Of one that is being fetched from a stick: how much there will be.
+    of: Option<u64>,
     /// What it holds, once it was looked into.
     held: Option<HeldBody>,
     /// Why it cannot be restored, as one English sentence.
@@ -167,11 +193,20 @@ pub(crate) struct HeldBody {
 
 impl RestoreBody {
     fn of(restoring: Restoring) -> Self {
-        let mut body =
-            Self { state: "none", bytes: None, held: None, why: None, before: restoring.before };
+        let mut body = Self {
+            state: "none",
+            bytes: None,
+            of: None,
+            held: None,
+            why: None,
+            before: restoring.before,
+        };
         match restoring.stands {
             RestoreStands::None => {}
             RestoreStands::Taking { bytes } => (body.state, body.bytes) = ("taking", Some(bytes)),
+            RestoreStands::Fetching { bytes, of } => {
+                (body.state, body.bytes, body.of) = ("fetching", Some(bytes), Some(of));
+            }
             RestoreStands::Looking => body.state = "looking",
             RestoreStands::Held(held) => {
                 (body.state, body.held) = ("held", Some(HeldBody::of(*held)));

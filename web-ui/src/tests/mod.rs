@@ -292,6 +292,9 @@ async fn daemon(
             Wish::Errand { order, reply } => {
                 let _ = reply.send(errands::obeyed(&order));
             }
+            Wish::Stick { order, reply } => {
+                let _ = reply.send(backup::on_stick(order));
+            }
             Wish::Restore { order, reply } => {
                 let _ = reply.send(restore::restored(order));
             }

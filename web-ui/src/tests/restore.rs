@@ -13,6 +13,8 @@ pub(super) fn restored(order: RestoreOrder) -> Result<Restoring, NotRestored> {
         RestoreOrder::Take { at, piece } => {
             RestoreStands::Taking { bytes: at + u64::try_from(piece.len()).unwrap() }
         }
+        RestoreOrder::Fetch { stick, .. } if stick != "sda1" => return Err(NotRestored::NoStick),
+        RestoreOrder::Fetch { .. } => RestoreStands::Fetching { bytes: 3, of: 7 },
         RestoreOrder::Look { passphrase } if passphrase.0 == "wrong" => {
             RestoreStands::Failed("the passphrase is another one".to_owned())
         }
@@ -39,6 +41,17 @@ async fn an_owner_sends_a_backup_looks_into_it_and_lets_it_hold() {
     assert_eq!(put("/restore/file?at=0", vec![1; (4 << 20) + 1]).await.0, "413 too_large");
     let (said, problem) = put("/restore/file?at=7", vec![1]).await;
     assert_eq!((&*said, &problem["params"]["at"]), ("409 piece_elsewhere", &json!("3")));
+
+    let fetch = async |stick: &str| {
+        let asked = json!({"stick": stick, "file": "gård.backup"});
+        gateway.post("/restore/stick", &owner, asked).await
+    };
+    assert_eq!(fetch("sdb1").await.said(), "404 no_stick");
+    let fetching = fetch("sda1").await.json();
+    assert_eq!(
+        [&fetching["state"], &fetching["bytes"], &fetching["of"]],
+        [&json!("fetching"), &json!(3), &json!(7)]
+    );
 
     let look = async |passphrase: &str| {
         gateway.post("/restore/look", &owner, json!({"passphrase": passphrase})).await.json()

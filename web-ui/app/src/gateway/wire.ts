@@ -162,6 +162,10 @@ export type Papers = With<gen.Papers, { papers: Paper[] }>;
 export type Certificate = With<gen.Certificate, { kind: 'own' | 'brought' | 'uploaded' }>;
 export type Restore = With<
   gen.Restore,
-  { state: 'none' | 'taking' | 'looking' | 'held' | 'failed' | 'going' }
+  { state: 'none' | 'taking' | 'fetching' | 'looking' | 'held' | 'failed' | 'going' }
+>;
+export type Sticks = With<
+  gen.Sticks,
+  { state: 'none' | 'copying' | 'copied' | 'gone' | 'room' | 'differs' | 'failed' }
 >;
 export type Backup = With<gen.Backup, { state: 'none' | 'making' | 'ready' | 'failed' }>;

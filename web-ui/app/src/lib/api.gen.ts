@@ -64,6 +64,7 @@ export type ProblemCode =
   | 'no_scan'
   | 'no_scan_here'
   | 'no_statement'
+  | 'no_stick'
   | 'no_such_bus'
   | 'no_such_key'
   | 'no_such_link'
@@ -364,6 +365,20 @@ export interface Backup {
   who: string;
   /** Why another failed, as one English sentence. */
   why: string | null;
+}
+
+/** A backup on it. */
+export interface BackupOnStick {
+  /** When it was written, by the clock of whoever did. */
+  at: Time;
+  bytes: number;
+  file: string;
+}
+
+/** Where the backup is copied to. */
+export interface BackupToStick {
+  /** As the gateway tells of it. */
+  stick: string;
 }
 
 /** Amounts that can be added up. */
@@ -1672,13 +1687,23 @@ export interface RegisterWords {
 export interface Restore {
   /** What was here before the last restore is still there and can come back. */
   before: boolean;
-  /** Of one that is being taken: how much of it is here. */
+  /** Of one that is being taken or fetched: how much of it is here. */
   bytes: number | null;
   held: HeldBackup | null;
-  /** `none`, `taking`, `looking`, `held`, `failed`, `going`. */
+  /** Of one that is being fetched from a stick: how much there will be. */
+  of: number | null;
+  /** `none`, `taking`, `fetching`, `looking`, `held`, `failed`, `going`. */
   state: string;
   /** Why it cannot be restored, as one English sentence. */
   why: string | null;
+}
+
+/** Which backup is fetched. */
+export interface RestoreFromStick {
+  /** A name among those on it. */
+  file: string;
+  /** As the gateway tells of it. */
+  stick: string;
 }
 
 /** What the backup is opened with. */
@@ -2198,6 +2223,34 @@ export interface Status {
 export interface Step {
   /** `claim`, `site`, `buses`, `scan`, `meters`, `plates`, `checks`, `cloud`, `report`. */
   step: string;
+}
+
+/** One of them. */
+export interface Stick {
+  /** What is on it, the newest first. */
+  backups: BackupOnStick[];
+  /** In bytes; 0 if nothing can be written. */
+  free: number;
+  /** As the machine has named it. */
+  name: string;
+}
+
+/** The USB sticks at the gateway. */
+export interface Sticks {
+  /** Of one that is being made: how many bytes have been written and read back. */
+  bytes: number | null;
+  /** Of one that is made: under which name. */
+  file: string | null;
+  /** Of how many. */
+  of: number | null;
+  /** `none`, `copying`, `copied`: it can be pulled out; `gone`, `room`, `differs`, `failed`. */
+  state: string;
+  /** Of a copy: to which stick. */
+  stick: string | null;
+  /** Those that are put in. */
+  sticks: Stick[];
+  /** Why it failed otherwise, as one English sentence. */
+  why: string | null;
 }
 
 /** The store and its disk. */

@@ -112,3 +112,8 @@ const SYMBOLS: Record<string, string> = {
 export function unitSymbol(unit: string): string {
   return SYMBOLS[unit] ?? unit;
 }
+
+/** As a file manager has it: bytes in MB with one decimal, cut. */
+export function megabytes(bytes: number, lang: Lang): string {
+  return figure(decimalText(BigInt(bytes) / 100_000n, 1), lang);
+}

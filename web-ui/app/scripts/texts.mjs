@@ -83,7 +83,8 @@ for (const entry of ['gateway', 'portfolio']) {
   const follow = (file) => {
     if (first.has(file)) return;
     first.add(file);
-    const imported = readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g);
+    // Another page comes by `() => import()`, with all texts; a part of this one by `await import()`.
+    const imported = readFileSync(file, 'utf8').matchAll(/(?:from |await import\()'(\.[^']+)'/g);
     for (const [, path] of imported) {
       const found = ['', '.ts', '.svelte.ts'].map((end) => join(dirname(file), path + end));
       const source = found.find((it) => statSync(it, { throwIfNoEntry: false })?.isFile());

@@ -1,7 +1,7 @@
 //! The power goes at any instant, and the disk has written what it liked of what was not synced.
 //!
-//! A store is written to, packed, sealed and rolled up once, over a disk that remembers the order of all
-//! writes; then that is cut at `FYRHUS_CUTS` instants (2,000 without it), and each disk that is found is
+//! A store is written to, packed, sealed, rolled up, audited and configured once, over a disk that remembers
+//! the order of all writes; then that is cut at `FYRHUS_CUTS` instants (2,000 without it), and each disk that is found is
 //! opened. The control does the same over a disk on which logs are not synced, as `synchronous = NORMAL`
 //! does, and has to find losses. `PROPTEST_RNG_SEED` decides where is cut, and what survives.
 //!
@@ -53,6 +53,13 @@ fn live(runtime: &Runtime, store: &Store, clock: &FixedClock, rounds: std::ops::
             if number % 70 == 0 {
                 store.writer().seal(sign()).await.unwrap();
             }
+            if number % 60 == 0 {
+                let (core, text) = (store.core(), number.to_string());
+                core.audit("kari".into(), "login".into(), text.clone()).await.unwrap();
+                let why = String::new();
+                core.save_version(text, "kari".into(), why, None, sign()).await.unwrap();
+                store.writer().sign_history(sign()).await.unwrap();
+            }
             if number % 90 == 0 {
                 store.writer().flush().await.unwrap();
             }
@@ -95,6 +102,13 @@ fn found(runtime: &Runtime, image: &Image, from: &Path) -> Result<u64, String> {
         Ok(after)
     })?;
     let counted = counted(runtime, &store);
+    let history = runtime.block_on(store.core().history()).unwrap();
+    let versions = history.versions.iter().filter_map(|it| it.fault.clone());
+    let log = history.audit.fault.iter().map(|it| it.why.clone());
+    let signed = history.head.iter().filter_map(|it| it.fault.clone());
+    if let Some(broken) = versions.chain(log).chain(signed).next() {
+        return Err(broken);
+    }
     drop(store);
     if counted == head.div_ceil(2) { Ok(head) } else { Err(format!("{counted} of {head} counted")) }
 }

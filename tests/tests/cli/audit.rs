@@ -29,8 +29,8 @@ async fn the_history_is_proven_and_the_first_row_that_was_changed_is_named() {
     gateway.program.stop(Duration::from_mins(5)).unwrap();
     drop(gateway);
     let mut gateway = home.start().await.unwrap();
-    let all = |it: &Value| it["audit"]["signed"] == it["audit"]["newest"];
-    let proof = gateway.until("the newest entry is signed", "site/history", all).await.unwrap();
+    let signed = |it: &Value| it["audit"]["signed"].is_u64();
+    let proof = gateway.until("the newest entry is signed", "site/history", signed).await.unwrap();
     let key = proof["key"].as_str().unwrap();
 
     let verify = || said(&home.fyrhus(["audit", "verify"]).unwrap());

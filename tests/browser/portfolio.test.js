@@ -115,6 +115,43 @@ test(
   },
 );
 
+test(
+  'a dwelling is shown by the day, to who says what for, and the owner sees who did',
+  { skip },
+  async () => {
+    const { context, page, wrong } = await person();
+    const row = (await api(page, '/sites')).find((it) => it.name === 'Skolegata 12');
+    const { meters_list: meters } = await api(page, `/sites/${row.id}`);
+    const [meter] = meters;
+    await page.goto(`/sites/${row.id}`);
+    await page.getByRole('link', { name: 'Personvern' }).click();
+    await page.getByRole('button', { name: `${meter.name} er en bolig`, exact: true }).click();
+    await page.getByLabel('Hvem den hører til').fill('H0203');
+    await page.getByRole('button', { name: 'Lagre' }).click();
+    const flat = page.locator(`[data-dwelling="${meter.id}"]`);
+    await flat.getByText('Bolig: H0203.').waitFor();
+
+    await page.goto(`/sites/${row.id}/meters/${meter.id}`);
+    await page.getByRole('heading', { name: 'Hva skal du bruke det til?' }).waitFor();
+    await holds(page, 'purpose', 'a dwelling before a word of what for');
+    await page.getByRole('radio', { name: 'Drift og feilsøking' }).check();
+    await page.getByRole('button', { name: 'Vis', exact: true }).click();
+    await page.getByText(/Hele døgn som er over/).waitFor();
+    await settled(page);
+    await holds(page, 'dwelling', 'a dwelling by the day');
+
+    await page.goto(`/sites/${row.id}/privacy`);
+    await page.getByText(/for drift og feilsøking/).waitFor();
+    await holds(page, 'privacy-looks', 'who looked at a dwelling');
+    // As it was, for whoever comes after.
+    await page.getByRole('button', { name: `Endre ${meter.name}`, exact: true }).click();
+    await page.getByRole('button', { name: 'Er ikke en bolig' }).click();
+    await flat.getByText('Ikke en bolig').waitFor();
+    assert.deepEqual(wrong, []);
+    await context.close();
+  },
+);
+
 const gateway = ['FYRHUS_URL', 'FYRHUS_USER', 'FYRHUS_PASSWORD'];
 
 test(
@@ -171,6 +208,7 @@ for (const [device, width] of Object.entries(WIDTHS)) {
       site: `/sites/${site.id}`,
       'site-meter': `/sites/${site.id}/meters/${meters[0]?.id}`,
       'site-errands': `/sites/${site.id}/errands`,
+      'site-privacy': `/sites/${site.id}/privacy`,
       'site-handover': `/sites/${site.id}/handover`,
       compare: '/compare',
       map: '/map',

@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::branches::{Tag, TagChange, TagId, WrongTag};
 use crate::repository::{
-    Branches, Bundle, Change, Changed, Completeness, Errand, ErrandMove, ErrandNote, Errands,
-    Handover, Handovers, Kept, LastTold, LinkUse, Links, Listed, MeterState, NewCertificate,
-    NewCode, NotGiven, Owned, Person, Place, Position, Proofs, Reported, Repository,
-    RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse, Side, Site, SpendCode,
-    StoredReading,
+    Branches, Bundle, Change, Changed, Completeness, Dwelling, Dwellings, Errand, ErrandMove,
+    ErrandNote, Errands, Handover, Handovers, Kept, LastTold, LinkUse, Links, Listed, Look,
+    MeterState, NewCertificate, NewCode, NotGiven, Owned, Person, Place, Position, Proofs,
+    Reported, Repository, RepositoryError, Sample, Seen, Series, SeriesHistory, SeriesUse, Side,
+    Site, SpendCode, StoredReading,
 };
 use crate::{Postgres, Sqlite};
 
@@ -118,6 +118,19 @@ hand_on! {
     fn hand_over(given: Handover, now_ms: i64) -> Result<SiteId, NotGiven>;
     fn add_code_for(site: SiteId, sha256: [u8; 32], expires_ms: i64) -> bool;
     fn owned(gateway: GatewayId) -> Option<Owned>;
+}
+
+hand_on! {
+    Dwellings
+    fn dwellings(site: SiteId) -> Vec<Dwelling>;
+    fn put_dwelling(site: SiteId, dwelling: Dwelling) -> bool;
+    fn remove_dwelling(site: SiteId, meter: MeterId) -> bool;
+    fn state_purpose(site: SiteId, look: Look) -> ();
+    fn count_look(
+        site: SiteId, meter: MeterId, user: UserId, since_ms: i64, now_ms: i64, is_download: bool
+    ) -> bool;
+    fn looks(site: SiteId) -> Vec<Look>;
+    fn tidy_looks(before_ms: i64) -> ();
 }
 
 hand_on! {

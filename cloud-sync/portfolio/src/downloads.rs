@@ -15,6 +15,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::vec;
 
+use access::User;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -26,8 +28,10 @@ use documents::{Cell, csv_row};
 use futures_util::stream;
 use metering::{MeterId, Register, SiteId};
 use serde::{Deserialize, Serialize};
+use sync_wire::Kind;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::dwellings::{self, As, Sight, midnight, see_dwelling, whole_days};
 use crate::histories::{ReadingBody, no_such_register, span};
 use crate::people::People;
 use crate::problem::Problem;
@@ -68,41 +72,46 @@ type SiteQuestionOf = Result<Query<SiteQuestion>, QueryRejection>;
 /// `GET /sites/{site}/meters/{meter}/readings.csv`
 pub(crate) async fn csv<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: PathOf,
     question: QuestionOf,
 ) -> Result<Response, Problem> {
-    of_meter(people, path, question, Form::Csv).await
+    of_meter(people, &user, path, question, Form::Csv).await
 }
 
 /// `GET /sites/{site}/meters/{meter}/readings.json`
 pub(crate) async fn json<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: PathOf,
     question: QuestionOf,
 ) -> Result<Response, Problem> {
-    of_meter(people, path, question, Form::Json).await
+    of_meter(people, &user, path, question, Form::Json).await
 }
 
 /// `GET /sites/{site}/readings.csv`
 pub(crate) async fn site_csv<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: SitePath,
     question: SiteQuestionOf,
 ) -> Result<Response, Problem> {
-    of_site(people, path, question, Form::Csv).await
+    of_site(people, &user, path, question, Form::Csv).await
 }
 
 /// `GET /sites/{site}/readings.json`
 pub(crate) async fn site_json<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: SitePath,
     question: SiteQuestionOf,
 ) -> Result<Response, Problem> {
-    of_site(people, path, question, Form::Json).await
+    of_site(people, &user, path, question, Form::Json).await
 }
 
 async fn of_meter<R: Repository>(
     people: People<R>,
+    user: &User,
     path: PathOf,
     question: QuestionOf,
     form: Form,
@@ -114,7 +123,8 @@ async fn of_meter<R: Repository>(
     let span = span(from, until, longest)?;
     let meters = meters_of(&people, site.id).await?;
     let meter = meters.into_iter().find(|it| it.id == meter).ok_or_else(no_such_meter)?;
-    let mut sources = Source::all(&meter);
+    let sight = dwellings::see(&people, user, site.id, meter.id, As::Download).await?;
+    let mut sources = Source::all(&meter, sight);
     if let Some(register) = &register {
         sources.retain(|source| source.register == *register);
         if sources.is_empty() {
@@ -127,6 +137,7 @@ async fn of_meter<R: Repository>(
 
 async fn of_site<R: Repository>(
     people: People<R>,
+    user: &User,
     path: SitePath,
     question: SiteQuestionOf,
     form: Form,
@@ -136,7 +147,15 @@ async fn of_site<R: Repository>(
     let site = found(&people, site).await?;
     let span = span(from, until, LONGEST_OF_ALL)?;
     let meters = meters_of(&people, site.id).await?;
-    let sources = meters.iter().flat_map(Source::all).collect();
+    let dwellings = people.repository.dwellings(site.id).await?;
+    let mut sources = Vec::new();
+    for meter in &meters {
+        let sight = match dwellings.iter().find(|it| it.meter == meter.id) {
+            None => Sight::Whole,
+            Some(it) => see_dwelling(&people, user, site.id, it, As::Download).await?,
+        };
+        sources.extend(Source::all(meter, sight));
+    }
     let name = site.name.clone();
     Ok(download(people, &site, sources, &name, span, form))
 }
@@ -153,8 +172,9 @@ fn download<R: Repository>(
     let zone = site.time_zone.parse().unwrap_or(chrono_tz::Europe::Oslo);
     let left = span.end..span.end;
     let (sources, site) = (sources.into_iter(), site.id);
-    let begun =
-        Under { people, site, zone, span, sources, now: None, left, form, told: Told::Nothing };
+    let days = whole_days(&span, zone, people.clock.now().wall_ms());
+    let (now, told) = (None, Told::Nothing);
+    let begun = Under { people, site, zone, span, days, sources, now, left, form, told };
     let headers = [
         (header::CONTENT_TYPE, form.media_type().to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
@@ -177,18 +197,22 @@ struct Source {
     meter: MeterId,
     name: Arc<str>,
     register: Register,
+    sight: Sight,
 }
 
 impl Source {
-    /// All of a meter's.
-    fn all(meter: &MeterState) -> Vec<Self> {
+    /// All of a meter's; of one that is seen by days its counters alone.
+    fn all(meter: &MeterState, sight: Sight) -> Vec<Self> {
         let name: Arc<str> = meter.name.as_str().into();
         let of = |register: &Register| Self {
             meter: meter.id,
             name: Arc::clone(&name),
             register: register.clone(),
+            sight,
         };
-        meter.registers.iter().map(|(series, _)| of(&series.register)).collect()
+        let shown = |series: &Series| sight == Sight::Whole || series.kind == Kind::Counter;
+        let registers = meter.registers.iter().map(|(series, _)| series);
+        registers.filter(|series| shown(series)).map(|series| of(&series.register)).collect()
     }
 }
 
@@ -259,6 +283,8 @@ struct Under<R> {
     site: SiteId,
     zone: Tz,
     span: Range<i64>,
+    /// What of it is seen of a meter of which days alone are.
+    days: Range<i64>,
     /// Those that have not begun.
     sources: vec::IntoIter<Source>,
     now: Option<Source>,
@@ -289,9 +315,13 @@ impl<R: Repository> Under<R> {
         while chunk.is_empty() {
             if self.left.is_empty() {
                 self.now = self.sources.next();
-                self.left = self.span.clone();
+                let by_days = self.now.as_ref().is_some_and(|it| it.sight == Sight::Days);
+                self.left = if by_days { self.days.clone() } else { self.span.clone() };
             }
             let Some(source) = self.now.clone() else { break };
+            if self.left.is_empty() {
+                continue;
+            }
             for (series, reading) in &self.slice(&source).await? {
                 let first = self.told == Told::Head;
                 self.told = Told::Readings;
@@ -313,7 +343,11 @@ impl<R: Repository> Under<R> {
         &mut self,
         source: &Source,
     ) -> Result<Vec<(Series, StoredReading)>, RepositoryError> {
-        let until = self.left.end.min(self.left.start.saturating_add(SLICE_MS));
+        let mut until = self.left.end.min(self.left.start.saturating_add(SLICE_MS));
+        if source.sight == Sight::Days {
+            // Days are not cut, so that each has one last reading.
+            until = midnight(until, self.zone);
+        }
         let span = self.left.start..until;
         self.left.start = until;
         // Whoever downloads takes turns with whoever looks at charts.
@@ -329,6 +363,13 @@ impl<R: Repository> Under<R> {
             })
             .collect();
         readings.sort_by_key(|(_, reading)| reading.at_ms);
+        if source.sight == Sight::Days {
+            readings.retain(|(_, reading)| reading.value.is_ok());
+            let day = |at: usize| readings.get(at).map(|it| midnight(it.1.at_ms, self.zone));
+            let last: Vec<bool> = (0..readings.len()).map(|at| day(at) != day(at + 1)).collect();
+            let mut last = last.into_iter();
+            readings.retain(|_| last.next() == Some(true));
+        }
         Ok(readings)
     }
 
@@ -350,7 +391,7 @@ impl<R: Repository> Under<R> {
         let at = DateTime::from_timestamp_millis(reading.at_ms).unwrap_or_default();
         let local = at.with_timezone(&self.zone).to_rfc3339_opts(SecondsFormat::AutoSi, false);
         let reading = ReadingBody::new(series, reading);
-        let Source { meter, name, register } = source;
+        let Source { meter, name, register, .. } = source;
         match self.form {
             Form::Csv => {
                 let [at, value, unit, reason, quality, origin, number] = reading.cells();

@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
+use access::User;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use documents::Cell;
@@ -20,6 +21,7 @@ use tokio::task;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::authority::ms;
+use crate::dwellings::{self, As, Sight, days_alone, whole_days};
 use crate::history::{self, Content, HistoryGap, HistoryRow, Step};
 use crate::people::People;
 use crate::problem::{Code, Problem};
@@ -29,6 +31,7 @@ use crate::sites::{found, time};
 /// `GET /sites/{site}/meters/{meter}/history?register=energy&from=…&until=…&step=hour`
 pub(crate) async fn history<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: Result<Path<(SiteId, MeterId)>, PathRejection>,
     question: Result<Query<HistoryQuestion>, QueryRejection>,
 ) -> Result<Json<HistoryBody>, Problem> {
@@ -37,8 +40,14 @@ pub(crate) async fn history<R: Repository>(
     let site = found(&people, site).await?;
     let step = Step::from_name(&step)
         .ok_or_else(|| Problem::malformed("`step` is one of quarter, hour, day, month"))?;
-    let span = span(from, until, step.longest())?;
+    let mut span = span(from, until, step.longest())?;
     let zone = site.time_zone.parse().unwrap_or(chrono_tz::Europe::Oslo);
+    if dwellings::see(&people, &user, site.id, meter, As::Look).await? == Sight::Days {
+        if !matches!(step, Step::Day | Step::Month) {
+            return Err(days_alone());
+        }
+        span = whole_days(&span, zone, people.clock.now().wall_ms());
+    }
 
     // The reading that closes the last row comes a little after it.
     let asked = span.start..span.end.saturating_add(ms(TAIL));
@@ -115,12 +124,16 @@ pub(crate) struct HistoryQuestion {
 /// `GET /sites/{site}/meters/{meter}/readings?register=energy&from=…&until=…&limit=100`
 pub(crate) async fn readings<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<User>,
     path: Result<Path<(SiteId, MeterId)>, PathRejection>,
     question: Result<Query<ReadingsQuestion>, QueryRejection>,
 ) -> Result<Json<ReadingsBody>, Problem> {
     let Path((site, meter)) = path?;
     let Query(question) = question?;
     let site = found(&people, site).await?;
+    if dwellings::see(&people, &user, site.id, meter, As::Look).await? == Sight::Days {
+        return Err(days_alone());
+    }
     let limit = question.limit.unwrap_or(100);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is a number from 1 to {PAGE}")));

@@ -24,6 +24,7 @@ mod comparison;
 pub mod config;
 mod database;
 mod downloads;
+mod dwellings;
 mod errands;
 mod folded;
 mod gateways;

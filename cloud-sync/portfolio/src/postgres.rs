@@ -115,6 +115,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0012_branches.sql"),
     include_str!("../migrations/postgres/0013_errands.sql"),
     include_str!("../migrations/postgres/0014_handover.sql"),
+    include_str!("../migrations/postgres/0015_dwellings.sql"),
 ];
 
 /// Does `$work` with `$db` in a transaction of its own, and answers after the commit. A macro
@@ -137,6 +138,7 @@ macro_rules! transaction {
 
 // Behind the macro, which they use.
 mod branches;
+mod dwellings;
 mod errands;
 mod handover;
 mod proofs;

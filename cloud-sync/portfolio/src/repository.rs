@@ -19,6 +19,7 @@ use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, Serie
 
 mod answers;
 mod branches;
+mod dwellings;
 mod errands;
 mod handover;
 mod persons;
@@ -36,6 +37,8 @@ pub use branches::{Branches, LinkUse, Links, Position};
 
 pub use crate::folded::Place;
 pub use crate::tally::DayTally;
+pub(crate) use dwellings::LOOKS;
+pub use dwellings::{Dwelling, Dwellings, Look};
 pub use errands::{Bundle, Errand, ErrandMove, ErrandNote, Errands};
 pub use handover::{Handover, Handovers, NotGiven, Owned, Released, TakenOver};
 pub use persons::{Change, Changed, Kept, Person, Seen, Token};
@@ -44,7 +47,7 @@ pub use proofs::Proofs;
 
 /// A database. Clones share it.
 pub trait Repository:
-    Branches + Errands + Handovers + Links + Proofs + Clone + Debug + Send + Sync + 'static
+    Branches + Dwellings + Errands + Handovers + Links + Proofs + Clone + Debug + Send + Sync + 'static
 {
     /// Stores `batch`, whose header is `header`, if it is the next; the answer is given after the
     /// commit.

@@ -9,8 +9,8 @@ use crate::people::People;
 use crate::problem::ProblemBody;
 use crate::repository::Repository;
 use crate::{
-    accounts, comparison, downloads, errands, handover, histories, limits, links, position,
-    promises, qr, session, sites, tags, tokens, users, ways,
+    accounts, comparison, downloads, dwellings, errands, handover, histories, limits, links,
+    position, promises, qr, session, sites, tags, tokens, users, ways,
 };
 
 #[rustfmt::skip]
@@ -118,6 +118,16 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .asks::<downloads::Question>().answers_text("text/csv"),
         Route::get("/sites/{site}/meters/{meter}/readings.json", May(See), "The same for programs", downloads::json::<R>)
             .asks::<downloads::Question>().answers::<downloads::FileBody<'static>>(200),
+        Route::get("/sites/{site}/dwellings", May(Administer), "Which meters are a dwelling's, whose, and who sees them within a day", dwellings::list::<R>)
+            .answers_list::<dwellings::DwellingBody>(),
+        Route::put("/sites/{site}/dwellings/{meter}", May(Administer), "Say that a meter is a dwelling's, or something else of it", dwellings::put::<R>)
+            .takes::<dwellings::NewDwelling>().answers_nothing(),
+        Route::delete("/sites/{site}/dwellings/{meter}", May(Administer), "Say that a meter is no dwelling's", dwellings::remove::<R>)
+            .answers_nothing(),
+        Route::post("/sites/{site}/purpose", May(See), "Say what you look at a dwelling's readings for: they are shown for an hour", dwellings::state::<R>)
+            .takes::<dwellings::Purpose>().answers_nothing(),
+        Route::get("/sites/{site}/looks", May(Administer), "Who looked at dwellings, and what for", dwellings::looks::<R>)
+            .answers_list::<dwellings::LookBody>(),
         Route::post("/sites/{site}/handover", May(Administer), "Give a building's gateway to another owner: what let it, or anybody, in before is void", handover::give::<R>)
             .takes::<handover::HandoverBody>().answers::<handover::GivenBody>(201),
         Route::post("/sites/{site}/enrol-code", May(Configure), "Make a one-time code for the gateway of a building", handover::code::<R>)

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{self, Authority, AuthorityError, ms};
 use crate::config::Config;
 use crate::database::Database;
+use crate::dwellings;
 use crate::errands;
 use crate::folded::{Place, first_row_ms};
 use crate::gateways::Gateways;
@@ -419,12 +420,17 @@ async fn fold(repository: Database, clock: Arc<dyn Clock>) {
     }
 }
 
-/// Throws away what was asked of gateways long ago.
+/// Throws away what was asked of gateways long ago, and who looked at dwellings.
 async fn tidy(repository: Database, clock: Arc<dyn Clock>) {
     loop {
-        if let Err(error) = errands::tidy(&repository, clock.now().wall_ms()).await {
+        let now_ms = clock.now().wall_ms();
+        if let Err(error) = errands::tidy(&repository, now_ms).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "old errands are not thrown away");
+        }
+        if let Err(error) = dwellings::tidy(&repository, now_ms).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "who looked long ago is not forgotten");
         }
         time::sleep(TIDY_EVERY).await;
     }

@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::authority::ms;
 use crate::branches::{Reach, TagId};
+use crate::dwellings::{self, SeenBody};
 use crate::handover::{ReleasedBody, TakenOverBody};
 use crate::people::People;
 use crate::position::PositionBody;
@@ -93,28 +94,43 @@ pub(crate) async fn show<R: Repository>(
     let site = found(&people, site?.0).await?;
     let meters = meters_of(&people, site.id).await?;
     let beyond = quota::beyond(&people).await?;
-    let meters_list = meters.iter().map(|meter| MeterBody::of(meter, &beyond)).collect();
+    let dwellings = people.repository.dwellings(site.id).await?;
+    let is_dwelling = |meter: &MeterState| dwellings.iter().any(|it| it.meter == meter.id);
+    let body = |meter| MeterBody::of(meter, &beyond, is_dwelling(meter));
+    let meters_list = meters.iter().map(body).collect();
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(Some(site.id), days_before(now_ms)).await?;
     let complete = complete.get(&site.id).copied();
     let counted = site.counted.clone();
     let site = SiteBody::of(site, &meters, &beyond, complete, &reach, now_ms);
-    Ok(Json(WholeSiteBody { site, meters_list, counted }))
+    let dwellings = dwellings.len();
+    Ok(Json(WholeSiteBody { site, meters_list, counted, dwellings }))
 }
 
 /// `GET /sites/{site}/meters/{meter}`
 pub(crate) async fn meter<R: Repository>(
     State(people): State<People<R>>,
+    Extension(user): Extension<access::User>,
     path: Result<Path<(SiteId, MeterId)>, PathRejection>,
 ) -> Result<Json<WholeMeterBody>, Problem> {
     let Path((site, meter)) = path?;
     let site = found(&people, site).await?;
     let meters = meters_of(&people, site.id).await?;
     let meter = meters.iter().find(|state| state.id == meter).ok_or_else(no_such_meter)?;
-    let registers = meter.registers.iter().map(RegisterBody::of).collect();
+    let dwellings = people.repository.dwellings(site.id).await?;
+    let dwelling = match dwellings.iter().find(|it| it.meter == meter.id) {
+        Some(dwelling) => Some(dwellings::seen(&people, &user, site.id, dwelling).await?),
+        None => None,
+    };
+    let is_open = dwelling.as_ref().is_none_or(|it| it.stated && it.fine);
+    let register = |it: &(Series, Option<NewestReading>)| {
+        if is_open { RegisterBody::of(it) } else { RegisterBody::of(&(it.0.clone(), None)) }
+    };
+    let registers = meter.registers.iter().map(register).collect();
     let site = InSite { id: site.id, name: site.name, time_zone: site.time_zone };
     let beyond = quota::beyond(&people).await?;
-    Ok(Json(WholeMeterBody { meter: MeterBody::of(meter, &beyond), site, registers }))
+    let meter = MeterBody::of(meter, &beyond, !is_open);
+    Ok(Json(WholeMeterBody { meter, site, registers, dwelling }))
 }
 
 /// `POST /enrol-codes`
@@ -322,6 +338,9 @@ impl SiteBody {
         let mut media: Vec<Medium> = meters.iter().map(|meter| meter.medium).collect();
         media.sort_unstable();
         media.dedup();
+        // It came from another owner, and is not enrolled with this one yet.
+        let listed = site.gateway.as_ref().and_then(|gateway| gateway.certificate_until_ms);
+        let is_to_come = site.taken_over.is_some() && listed.is_none();
         Self {
             id: site.id,
             name: site.name,
@@ -330,6 +349,7 @@ impl SiteBody {
             gateway: site.gateway.as_ref().map(GatewayBody::of),
             state: match quiet_ms {
                 _ if site.released.is_some() => "released",
+                _ if is_to_come => "waiting",
                 None => "waiting",
                 Some(quiet) if quiet > ms(LATE) => "late",
                 Some(_) if complete.is_some_and(|it| it.lacks_much()) => "incomplete",
@@ -397,6 +417,8 @@ pub(crate) struct WholeSiteBody {
     /// The meters that count for all of the building.
     #[schema(value_type = Option<Vec<String>>)]
     counted: Option<Vec<MeterId>>,
+    /// How many of its meters are a dwelling's.
+    dwellings: usize,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -434,6 +456,8 @@ pub(crate) struct WholeMeterBody {
     meter: MeterBody,
     site: InSite,
     registers: Vec<RegisterBody>,
+    /// How it is shown, if it is a dwelling's.
+    dwelling: Option<SeenBody>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -495,7 +519,8 @@ fn is_silent(meter: &MeterState) -> bool {
 }
 
 impl MeterBody {
-    fn of(meter: &MeterState, beyond: &BTreeSet<MeterId>) -> Self {
+    /// Of one that is `withheld` no value is told.
+    fn of(meter: &MeterState, beyond: &BTreeSet<MeterId>, withheld: bool) -> Self {
         let view = MeterView::of(meter);
         Self {
             id: meter.id,
@@ -511,7 +536,7 @@ impl MeterBody {
             at: view.as_ref().map(|view| time(view.at_ms)),
             last_answer: view.as_ref().and_then(|view| view.last_answer_ms).map(time),
             reason: view.and_then(|view| view.reason).map(NoReading::as_str),
-            main: main_register(meter),
+            main: if withheld { None } else { main_register(meter) },
         }
     }
 }

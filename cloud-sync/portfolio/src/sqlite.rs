@@ -30,6 +30,7 @@ mod accounts;
 mod books;
 mod branches;
 mod buildings;
+mod dwellings;
 mod enrolment;
 mod errands;
 mod folding;
@@ -203,6 +204,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0012_branches.sql"),
     include_str!("../migrations/sqlite/0013_errands.sql"),
     include_str!("../migrations/sqlite/0014_handover.sql"),
+    include_str!("../migrations/sqlite/0015_dwellings.sql"),
 ];
 
 impl Repository for Sqlite {

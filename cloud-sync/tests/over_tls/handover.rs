@@ -172,6 +172,7 @@ async fn the_readings_stay_and_the_gateway_begins_with_its_new_owner(cloud: Clou
     assert!(whole > 10);
     let acked = cloud.acked(given.identity.gateway());
     let new = given.hand_over("stay").await;
+    assert_eq!(given.site(&new).await["state"], "waiting");
     let fresh = given.enrolled(&cloud, &new).await;
 
     // What was read before is acknowledged and not kept, also where the gateway begins once more.

@@ -7,6 +7,7 @@ mod books;
 mod branches;
 mod crash_matrix;
 mod doors;
+mod dwellings;
 mod enrol;
 mod entry;
 mod errands;

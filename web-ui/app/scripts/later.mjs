@@ -43,6 +43,8 @@ export const LATER = [
   'place',
   'plan',
   'plate',
+  'privacy',
+  'purpose',
   'quality',
   'quota',
   'report',

@@ -116,6 +116,7 @@ async fn hand_over(
         &[&from, &now_ms, who, &all],
     )
     .await?;
+    dwellings_stay(db, from, to).await?;
     shut(db, *site, gateway, now_ms).await?;
     let named = GatewayId::from_uuid(id);
     for errand in errands::errands(db, named).await?.iter().filter(|it| it.state.is_open()) {
@@ -175,6 +176,17 @@ async fn hand_over(
         }
     }
     Ok(Ok(SiteId::from_uuid(to)))
+}
+
+/// Who lives there goes on living there; who sees how is for the new owner to say.
+async fn dwellings_stay(db: &mut Work<'_>, from: Uuid, to: Uuid) -> Result<(), Trouble> {
+    db.change(
+        "INSERT INTO dwelling (site, meter, household, fine, marked_ms, marked_by)
+         SELECT $2, meter, household, '', marked_ms, marked_by FROM dwelling WHERE site = $1",
+        &[&from, &to],
+    )
+    .await?;
+    Ok(())
 }
 
 /// A chain goes on where it was: both have it, and the new owner is shown what is written from now on.

@@ -95,6 +95,12 @@ fn hand_over(
         "UPDATE site SET released_ms = ?2, released_by = ?3, released_all = ?4 WHERE id = ?1",
         params![from, now_ms, who, with_readings],
     )?;
+    // Who lives there goes on living there; who sees how is for the new owner to say.
+    db.execute(
+        "INSERT INTO dwelling (site, meter, household, fine, marked_ms, marked_by)
+         SELECT ?2, meter, household, '', marked_ms, marked_by FROM dwelling WHERE site = ?1",
+        params![from, to.as_bytes()],
+    )?;
     shut(db, &from, gateway, now_ms)?;
     let named = GatewayId::from_uuid(id);
     for errand in errands::errands(db, named)?.iter().filter(|it| it.state.is_open()) {

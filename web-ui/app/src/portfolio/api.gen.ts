@@ -8,6 +8,7 @@ export type ProblemCode =
   | 'claim_wrong'
   | 'code_needed'
   | 'code_wrong'
+  | 'days_alone'
   | 'enough'
   | 'errand_over'
   | 'host'
@@ -42,6 +43,7 @@ export type ProblemCode =
   | 'password_common'
   | 'password_long'
   | 'password_short'
+  | 'purpose_missing'
   | 'quota'
   | 'released'
   | 'slowed'
@@ -144,6 +146,22 @@ export interface Completeness {
   days: number;
   expected: number;
   got: number;
+}
+
+export interface Dwelling {
+  fine: string[];
+  household: string;
+  marked_at: string;
+  marked_by: string;
+  meter: string;
+}
+
+/** How the page of a dwelling's meter is shown. */
+export interface DwellingSeen {
+  /** Whether they see what it showed within a day. */
+  fine: boolean;
+  /** Whether whoever asks has said what for. */
+  stated: boolean;
 }
 
 export interface EnrolCode {
@@ -312,6 +330,17 @@ export interface Login {
   password: string;
 }
 
+/** Who said what they look for, and how often they looked since. */
+export interface Look {
+  at: string;
+  downloads: number;
+  last: string | null;
+  looks: number;
+  meter: string;
+  purpose: string;
+  who: string;
+}
+
 /** It is shown this once. */
 export interface MadeLink {
   link: Link;
@@ -350,6 +379,7 @@ export interface MediumUse {
 }
 
 export type Meter = MeterRow & {
+  dwelling: DwellingSeen | null;
   registers: Register[];
   site: InSite;
 };
@@ -379,6 +409,14 @@ export interface NamedProof {
   name: string;
   /** In hex. */
   sha256: string;
+}
+
+/** `{"household":"H0203","fine":["operator"]}` */
+export interface NewDwelling {
+  /** Roles that see what it showed within a day; the others see days and months. */
+  fine?: string[];
+  /** Whose it is: a number of the flat, or another pseudonym; or a name. */
+  household: string;
 }
 
 export interface NewEnrolCode {
@@ -521,6 +559,14 @@ export interface Proof {
   sha256: string;
 }
 
+/** `{"purpose":"billing","meter":"…"}` */
+export interface Purpose {
+  /** Of all dwellings of the building if it is left out. */
+  meter?: string | null;
+  /** `billing`, `operation`, `advice`, `resident` or `law`. */
+  purpose: string;
+}
+
 /** Its modules, without the quiet zone. */
 export interface Qr {
   /** A row each, `1` for a dark module. */
@@ -646,6 +692,8 @@ export interface SessionUser {
 export type Site = SiteRow & {
   /** The meters that count for all of the building. */
   counted: string[] | null;
+  /** How many of its meters are a dwelling's. */
+  dwellings: number;
   meters_list: MeterRow[];
 };
 

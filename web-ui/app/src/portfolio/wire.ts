@@ -7,9 +7,11 @@ import type * as gen from './api.gen';
 
 export type {
   Comparison,
+  Dwelling,
   EnrolCode,
   HandedOver,
   LinkUse,
+  Look,
   MediumUse,
   PromiseRow,
   SiteErrands,
@@ -37,7 +39,11 @@ type Row = shared.MeterRow & Pick<gen.MeterRow, 'beyond_quota'>;
 
 export type Site = With<gen.Site, SiteExact & { meters_list: Row[] }>;
 
-export type Meter = Row & { site: gen.InSite; registers: RegisterValue[] };
+export type Meter = Row & {
+  site: gen.InSite;
+  registers: RegisterValue[];
+  dwelling: gen.DwellingSeen | null;
+};
 
 export type Link = With<gen.Link, { kind: 'view' | 'edit' }>;
 

@@ -4,7 +4,7 @@
 //!  wait for an identity ──▶ renew it, when it is time
 //!        ▲                      │
 //!        │                      ▼
-//!        │        names ──▶ batch ──▶ batch … ──▶ caught up ──▶ accounts ──▶ wait for the next round
+//!        │        names ──▶ batch ──▶ batch … ──▶ caught up ──▶ accounts ──▶ what was damaged ──▶ wait
 //!        │                    │
 //!        └── back off ◀───────┘ no, or no answer
 //! ```
@@ -42,6 +42,7 @@ use crate::way::Way;
 
 mod aside;
 mod names;
+mod recall;
 mod sent;
 
 use aside::Unread;
@@ -264,6 +265,9 @@ impl Uploader {
             let batch = self.outbox.batch(acked, link.most).await?;
             if batch.readings.is_empty() && batch.lost.is_none() {
                 self.send_accounts(link).await;
+                if self.recall(link).await {
+                    continue;
+                }
                 return Ok(());
             }
             if head.saturating_sub(acked) > limits::READINGS as u64 {
@@ -582,6 +586,8 @@ struct Link {
     /// How new it was what was sent then. As many as there are series.
     latest_told: BTreeMap<SeriesId, i64>,
     accounts: Told,
+    /// When the portfolio may be asked for what was damaged here.
+    recalls: recall::Rest,
     /// When readings were put aside.
     parked: Vec<Instant>,
     /// What the portfolio said last that it would like.
@@ -610,6 +616,7 @@ impl Link {
             latest_sent: None,
             latest_told: BTreeMap::new(),
             accounts: Told::default(),
+            recalls: recall::Rest::default(),
             parked: Vec::new(),
             wishes: Wishes::default(),
             errands,

@@ -155,7 +155,7 @@ CREATE TABLE wanted (
     from_ms  INTEGER NOT NULL,
     until_ms INTEGER NOT NULL CHECK (until_ms > from_ms),
     fetched  INTEGER NOT NULL DEFAULT 0  -- readings that are there again
-) STRICT;
+, asked_meter BLOB, asked_until_ms INTEGER, over INTEGER NOT NULL DEFAULT 0 CHECK (over IN (0, 1)), recalled INTEGER NOT NULL DEFAULT 0, counted INTEGER NOT NULL DEFAULT 9223372036854775807) STRICT;
 CREATE TABLE head (
     only      INTEGER PRIMARY KEY CHECK (only = 1),
     at_ms     INTEGER NOT NULL,

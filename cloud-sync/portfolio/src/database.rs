@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use access::{Link, SecretHash};
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
-use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use sync_wire::{
+    AccountDay, Accounts, Ack, Batch, Header, Latest, RecallAsked, Recalled, Refusal, SeriesTable,
+};
 use uuid::Uuid;
 
 use crate::branches::{Tag, TagChange, TagId, WrongTag};
@@ -48,6 +50,7 @@ hand_on! {
     fn accounts(site: SiteId, span: Range<i64>) -> Vec<AccountDay>;
     fn completeness(site: Option<SiteId>, span: Range<i64>) -> HashMap<SiteId, Completeness>;
     fn report(gateway: GatewayId, series: SeriesId, at_ms: Option<i64>) -> Option<Reported>;
+    fn recall(asked: RecallAsked) -> Recalled;
     fn add_code(code: NewCode, now_ms: i64) -> SiteId;
     fn spend_code(spend: SpendCode, now_ms: i64) -> Result<Vec<u8>, Refusal>;
     fn certificate(sha256: [u8; 32]) -> Option<Listed>;

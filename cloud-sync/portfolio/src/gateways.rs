@@ -9,6 +9,7 @@
 //! | POST /v1/document     | a certificate                      | a part of a proof                 |
 //! | POST /v1/errands      | a certificate                      | what is asked of it               |
 //! | POST /v1/bundle       | a certificate, and to be asked     | how much of it is here            |
+//! | POST /v1/recall       | a certificate                      | readings that it lost             |
 //! | POST /v1/ledger       | a certificate                      | its own ledger, after a loss      |
 //! | POST /v1/books        | a certificate                      | the vendor's book, a signature    |
 //! | POST /v1/latest       | a certificate                      | how far it is                     |
@@ -40,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{
     Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, ErrandsAsked, ErrandsTold,
-    Latest, MEDIA_TYPE, Malformed, Refusal, Renew, SeriesTable, Wishes, limits, path,
+    Latest, MEDIA_TYPE, Malformed, Recalled, Refusal, Renew, SeriesTable, Wishes, limits, path,
 };
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -50,6 +51,10 @@ use crate::errands;
 use crate::ledgers::{Ledgers, NotSaid};
 use crate::probe;
 use crate::repository::{Listed, Reported, Repository, RepositoryError, SpendCode, StoredReading};
+
+mod recall;
+
+use recall::Recalls;
 
 /// What the gateways' listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -61,6 +66,7 @@ pub(crate) struct Gateways<R> {
     slowing: Arc<Mutex<Slowing<IpAddr>>>,
     bodies: Arc<Semaphore>,
     enrolments: Arc<Semaphore>,
+    recalls: Recalls,
     /// What each certificate's gateway has said that it is.
     versions: Arc<Mutex<HashMap<[u8; 32], String>>>,
 }
@@ -95,8 +101,18 @@ impl<R: Repository> Gateways<R> {
         let enrolments = Arc::new(Semaphore::new(ENROLMENTS));
         let key = authority.ledger_key().clone();
         let ledgers = Ledgers::new(repository.clone(), Arc::clone(&clock), key);
-        let versions = Arc::default();
-        Self { repository, ledgers, authority, clock, slowing, bodies, enrolments, versions }
+        let (recalls, versions) = (Recalls::new(), Arc::default());
+        Self {
+            repository,
+            ledgers,
+            authority,
+            clock,
+            slowing,
+            bodies,
+            enrolments,
+            recalls,
+            versions,
+        }
     }
 
     /// The routes. Every request needs a [`Peer`] among its extensions.
@@ -111,6 +127,7 @@ impl<R: Repository> Gateways<R> {
             .route(path::LEDGER, post(own_ledger::<R>))
             .route(path::ENROL, post(enrol::<R>))
             .route(path::LATEST, post(latest::<R>))
+            .route(path::RECALL, post(recall::recall::<R>))
             .route(path::RENEW, post(renew::<R>))
             .route(&format!("{}{{series}}", path::REPORT), get(report::<R>))
             .route(path::SERIES, post(series::<R>))
@@ -544,6 +561,7 @@ enum Sent {
     Certificate(Certificate),
     Document(Document),
     Errands(ErrandsAsked),
+    Recalled(Recalled),
     Refusal(Refusal),
 }
 
@@ -560,6 +578,7 @@ impl IntoResponse for Sent {
             Self::Books(books) => (200, books.write(), None),
             Self::Document(document) => (200, document.write(), None),
             Self::Errands(asked) => (200, asked.write(), None),
+            Self::Recalled(recalled) => (200, recalled.write(), None),
             Self::Certificate(certificate) => (200, certificate.write(), None),
             Self::Refusal(refusal) => {
                 (refusal.status(), refusal.write(), refusal.retry_after_secs())

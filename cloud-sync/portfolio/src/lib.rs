@@ -42,6 +42,7 @@ mod problem;
 mod promises;
 mod qr;
 mod quota;
+mod recall;
 mod receive;
 pub mod repository;
 mod routes;

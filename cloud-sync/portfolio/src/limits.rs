@@ -90,8 +90,9 @@ struct Policy {
     most: u32,
 }
 
+/// What each of many has asked in their present minute.
 #[derive(Debug)]
-struct Windows<K> {
+pub(crate) struct Windows<K> {
     policy: Policy,
     kept: Mutex<Kept<K>>,
 }
@@ -112,13 +113,19 @@ struct Window {
 }
 
 impl<K: Eq + Hash> Windows<K> {
+    /// So many in a minute, by this name.
+    pub(crate) fn of(name: &'static str, most: u32) -> Self {
+        Self::new(Policy { name, most })
+    }
+
     fn new(policy: Policy) -> Self {
         let kept =
             Kept { windows: HashMap::new(), others: Window::default(), swept: Duration::ZERO };
         Self { policy, kept: Mutex::new(kept) }
     }
 
-    fn count(&self, who: K, now: Duration) -> Counted {
+    /// Counts a request of `who` at `now`, the age of the boot.
+    pub(crate) fn count(&self, who: K, now: Duration) -> Counted {
         let mut kept = self.lock();
         let Kept { windows, others, swept } = &mut *kept;
         // Not for each request of a flood.
@@ -179,7 +186,7 @@ impl Counted {
     }
 
     /// Whole seconds, rounded up: who comes then is let in.
-    fn reset_secs(self) -> u64 {
+    pub(crate) fn reset_secs(self) -> u64 {
         self.reset.as_secs() + u64::from(self.reset.subsec_nanos() > 0)
     }
 }

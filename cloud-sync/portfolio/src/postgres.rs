@@ -42,6 +42,7 @@ mod folding;
 mod gateways;
 mod link;
 mod people;
+mod recall;
 mod rows;
 mod series;
 mod tls;

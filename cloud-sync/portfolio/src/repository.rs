@@ -15,7 +15,9 @@ use std::ops::Range;
 
 use access::SecretHash;
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
-use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use sync_wire::{
+    AccountDay, Accounts, Ack, Batch, Header, Latest, RecallAsked, Recalled, Refusal, SeriesTable,
+};
 
 mod answers;
 mod branches;
@@ -103,6 +105,12 @@ pub trait Repository:
         series: SeriesId,
         at_ms: Option<i64>,
     ) -> impl Future<Output = Result<Option<Reported>, RepositoryError>> + Send;
+
+    /// What is here of the readings that a gateway lost, some of it: where the next question goes on is said.
+    fn recall(
+        &self,
+        asked: RecallAsked,
+    ) -> impl Future<Output = Result<Recalled, RepositoryError>> + Send;
 
     /// Keeps a one-time code for a site of this name, which is made if there is none.
     fn add_code(

@@ -16,7 +16,9 @@ use std::time::Duration;
 use access::SecretHash;
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use sync_wire::{
+    AccountDay, Accounts, Ack, Batch, Header, Latest, RecallAsked, Recalled, Refusal, SeriesTable,
+};
 use tokio::sync::Semaphore;
 use tokio::task;
 
@@ -38,6 +40,7 @@ mod gateways;
 mod handover;
 mod people;
 mod proofs;
+mod recall;
 mod rows;
 
 use rows::Trouble;
@@ -268,6 +271,10 @@ impl Repository for Sqlite {
         at_ms: Option<i64>,
     ) -> Result<Option<Reported>, RepositoryError> {
         self.read("report a reading", move |db| gateways::report(db, gateway, series, at_ms)).await
+    }
+
+    async fn recall(&self, asked: RecallAsked) -> Result<Recalled, RepositoryError> {
+        self.read("recall readings", move |db| recall::recall(db, asked)).await
     }
 
     async fn add_code(&self, code: NewCode, now_ms: i64) -> Result<SiteId, RepositoryError> {

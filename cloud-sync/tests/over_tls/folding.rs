@@ -22,7 +22,7 @@ on_both_databases! {
 }
 
 /// Folds all that was measured before this.
-async fn fold(cloud: &Cloud, before_ms: i64) {
+pub(crate) async fn fold(cloud: &Cloud, before_ms: i64) {
     if let Some(url) = cloud.database_url() {
         let server = url.parse().unwrap();
         let config = PostgresConfig { server, password_file: None, authority: None };

@@ -15,6 +15,7 @@ mod folding;
 mod handover;
 mod older;
 mod people;
+mod recall;
 mod receivers;
 mod storm;
 mod support;

@@ -9,13 +9,15 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use store::testing::{COLD, known_day};
+use store::testing::{COLD, HEAT, known_day};
 use sync_wire::{Ack, Envelope, GapReason, Latest, Refusal, SeriesTable, SyncReading, path};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::recall::harm;
 use crate::support::{Cloud, Gateway, everything, gateway_id};
+use crate::sync::round;
 
 /// What it has taken, and what it cannot read.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ struct Older {
     /// How many were announced as put aside.
     aside: u64,
     meters: BTreeSet<String>,
+    /// How often it was asked for what it has never heard of.
+    unheard: usize,
 }
 
 impl Older {
@@ -99,10 +103,14 @@ async fn takes_the_place(cloud: &mut Cloud, older: Arc<Mutex<Older>>) {
                 let stream = acceptor.accept(stream).await.unwrap();
                 let mut stream = BufReader::new(stream);
                 while let Some((place, body)) = request(&mut stream).await {
-                    let answer = older.lock().unwrap().answer(&place, &body);
-                    let (status, body) = match answer {
-                        Ok(ack) => (200, ack.write()),
-                        Err(refusal) => (refusal.status(), refusal.write()),
+                    let (status, body) = if place == path::RECALL {
+                        older.lock().unwrap().unheard += 1;
+                        (404, Vec::new())
+                    } else {
+                        match older.lock().unwrap().answer(&place, &body) {
+                            Ok(ack) => (200, ack.write()),
+                            Err(refusal) => (refusal.status(), refusal.write()),
+                        }
                     };
                     let length = body.len();
                     let head = format!("HTTP/1.1 {status} -\r\ncontent-length: {length}\r\n\r\n");
@@ -177,4 +185,30 @@ async fn a_portfolio_that_reads_no_row_at_all_is_waited_for_and_nothing_is_put_a
     let came = older.lock().unwrap().readings.len();
     assert_eq!((came, gateway.status.borrow().parked), (all.len(), 0));
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_portfolio_that_cannot_be_asked_for_readings_is_asked_once_and_gets_what_is_new() {
+    let (mut cloud, day) = (Cloud::start().await, known_day().await.unwrap());
+    let mut gateway = Gateway::new(Some(cloud.identity(gateway_id()).await));
+    let older = Arc::new(Mutex::new(Older::default()));
+    takes_the_place(&mut cloud, Arc::clone(&older)).await;
+    let outbox = day.store.outbox();
+    gateway.run(&day.store);
+    gateway.caught_up(&outbox).await;
+    harm(&day.store, day.dir.path(), HEAT).await;
+    for minute in 0..4 {
+        round(&day.store, minute).await;
+        gateway.caught_up(&outbox).await;
+    }
+    // Between two deliveries it has time to ask, and does not.
+    let asked = gateway.until(|_| older.lock().unwrap().unheard > 0).await;
+    assert_eq!(asked.last_error, None);
+    for minute in 4..8 {
+        round(&day.store, minute).await;
+        gateway.caught_up(&outbox).await;
+    }
+    gateway.stop().await;
+    assert_eq!(older.lock().unwrap().unheard, 1);
+    assert!(outbox.recall().await.unwrap().is_some(), "it is wanted still");
 }

@@ -18,6 +18,8 @@
 //!     │  POST /v1/errands   ErrandsTold ─────▶  │   how what was asked of the gateway stands
 //!     │  ◀─────── ErrandsAsked │ Refusal        │   what is asked now
 //!     │  POST /v1/bundle    Document ────────▶  │   a diagnosis bundle that was asked for
+//!     │  POST /v1/recall    RecallAsked ─────▶  │   what a gateway lost of its readings
+//!     │  ◀─────────── Recalled │ Refusal        │   what is here of it, in pages
 //!     │  POST /v1/renew     Renew ───────────▶  │   before, or after, the certificate ends
 //! ```
 //!
@@ -46,6 +48,7 @@ mod folded;
 mod latest;
 pub mod limits;
 mod pack;
+mod recall;
 mod series;
 mod stamp;
 
@@ -60,6 +63,7 @@ pub use errand::{ErrandAsked, ErrandKind, ErrandStand, ErrandState, ErrandsAsked
 pub use folded::{Stretch, fold, unfold};
 pub use latest::{Latest, Newest};
 pub use pack::TooLarge;
+pub use recall::{RecallAsked, Recalled};
 pub use series::{Kind, MeterRow, SeriesRow, SeriesTable, SiteRow};
 
 /// The version of the protocol that this crate writes and reads: the first number of each message.
@@ -88,6 +92,8 @@ pub mod path {
     pub const ERRANDS: &str = "/v1/errands";
     /// [`Latest`](crate::Latest).
     pub const LATEST: &str = "/v1/latest";
+    /// [`RecallAsked`](crate::RecallAsked).
+    pub const RECALL: &str = "/v1/recall";
     /// [`Renew`](crate::Renew), the only one that takes an expired certificate.
     pub const RENEW: &str = "/v1/renew";
     /// The newest stored reading of a series, as JSON: the series' number follows.

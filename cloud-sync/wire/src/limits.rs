@@ -67,6 +67,12 @@ pub const ERRANDS: usize = 4;
 /// Bytes of what goes with an errand, and of what is said of it.
 pub const ERRAND_BYTES: usize = 12 * 1024;
 
+/// Ranges of numbers of one [`RecallAsked`](crate::RecallAsked): who lost more names them as one.
+pub const RECALL_RANGES: usize = 100;
+
+/// Bytes of a [`Recalled`](crate::Recalled): what a gateway reads of an answer.
+pub const RECALL_BYTES: usize = BOOK_ANSWER_BYTES;
+
 /// Bytes of a signed checkpoint: two signatures have 400.
 pub const CHECKPOINT_BYTES: usize = 4_096;
 

@@ -43,6 +43,7 @@ struct Day {
 struct Rest {
     file: String,
     unsealed: u64,
+    recalled: u64,
     key: String,
 }
 
@@ -96,7 +97,7 @@ pub(super) fn own_key(file: &std::path::Path) -> anyhow::Result<VerifyingKey> {
 
 /// Prints a day on a line; `false` if something does not hold.
 fn tell(sealed: &Sealed, key: &VerifyingKey, what: &str, out: &mut Out) -> anyhow::Result<bool> {
-    let Sealed { file, seals, unsealed } = sealed;
+    let Sealed { file, seals, unsealed, recalled } = sealed;
     let mut holds = true;
     let at = |seal: &Seal| DateTime::from_timestamp_millis(seal.at_ms).unwrap_or_default();
     for of_day in seals.chunk_by(|a, b| at(a).date_naive() == at(b).date_naive()) {
@@ -127,9 +128,15 @@ fn tell(sealed: &Sealed, key: &VerifyingKey, what: &str, out: &mut Out) -> anyho
     }
     let key = HEXLOWER.encode(key.as_bytes());
     if out.json {
-        out.object(&Rest { file: file.clone(), unsealed: *unsealed, key })?;
+        let (file, unsealed, recalled) = (file.clone(), *unsealed, *recalled);
+        out.object(&Rest { file, unsealed, recalled, key })?;
     } else {
         out.line(&format!("      {file}: {unsealed} {what} are not sealed yet; key {key}"))?;
+        if *recalled > 0 {
+            out.line(&format!(
+                "      {file}: {recalled} {what} were damaged and came back from the portfolio; no seal proves them"
+            ))?;
+        }
     }
     Ok(holds)
 }

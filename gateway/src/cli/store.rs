@@ -10,7 +10,7 @@ use clap::Subcommand;
 use drivers::Profiles;
 use metering::{MeterId, NoReading, Quantity};
 use serde::Serialize;
-use store::{FileReport, Options, Order, Readers, Snapshot, Store, StoredReading};
+use store::{FileReport, HadAgain, Options, Order, Readers, Snapshot, Store, StoredReading};
 
 use super::account::AccountOf;
 use super::backup::{Backup, Restore};
@@ -79,11 +79,17 @@ impl Files {
         match self {
             Self::Stats(InPlace { files }) => {
                 let state = files.machine()?.state;
-                print(&store::stats(&state).with_context(|| no_store(&state))?, false, out)
+                let found = store::stats(&state).with_context(|| no_store(&state))?;
+                let whole = print(&found, false, out)?;
+                tell_had_again(&state, out)?;
+                Ok(whole)
             }
             Self::Verify(InPlace { files }) => {
                 let state = files.machine()?.state;
-                print(&store::verify(&state).with_context(|| no_store(&state))?, true, out)
+                let found = store::verify(&state).with_context(|| no_store(&state))?;
+                let whole = print(&found, true, out)?;
+                tell_had_again(&state, out)?;
+                Ok(whole)
             }
             Self::Export(command) => command.run(out),
             Self::Account(command) => command.run(out),
@@ -148,6 +154,39 @@ pub(super) fn print(reports: &[FileReport], verified: bool, out: &mut Out) -> an
         }
     }
     Ok(whole)
+}
+
+#[derive(Debug, Serialize)]
+struct Again {
+    damaged_times: u64,
+    still_asked: u64,
+    from_portfolio: u64,
+    from_meters: u64,
+}
+
+/// Prints what became of damaged times, if there are any.
+fn tell_had_again(state: &std::path::Path, out: &mut Out) -> anyhow::Result<()> {
+    // A file that cannot be read was told.
+    let Ok(HadAgain { times, open, recalled, remembered }) = store::had_again(state) else {
+        return Ok(());
+    };
+    if times == 0 {
+        return Ok(());
+    }
+    if out.json {
+        out.object(&Again {
+            damaged_times: times,
+            still_asked: open,
+            from_portfolio: recalled,
+            from_meters: remembered,
+        })?;
+    } else {
+        out.line(&format!(
+            "Of {times} damaged times {recalled} readings came back from the portfolio and {remembered} out of \
+             meters' memories; {open} are still to be asked about."
+        ))?;
+    }
+    Ok(())
 }
 
 fn repair(machine: &Machine, out: &mut Out) -> anyhow::Result<bool> {

@@ -305,7 +305,7 @@ impl Engine {
 
     /// Makes the quarter hours of a series in which these instants of one day lie anew of the readings that
     /// hold in them, and the day of its quarter hours.
-    fn recount(&mut self, series: u32, ats: &[i64]) -> Result<(), StoreError> {
+    pub(crate) fn recount(&mut self, series: u32, ats: &[i64]) -> Result<(), StoreError> {
         self.write_tallies()?;
         let state = self.state();
         let (Some(info), Some(one)) = (state.registry.numbered(series), ats.first()) else {

@@ -215,7 +215,8 @@ impl Engine {
         Ok(())
     }
 
-    fn append(
+    /// In one transaction; numbers may be those of readings that were lost.
+    pub(crate) fn append(
         &mut self,
         month: Month,
         rows: &[SpoolRow],
@@ -257,7 +258,7 @@ impl Engine {
                     held.add(row);
                 }
             }
-            state.head = rows.last().map_or(state.head, SpoolRow::last_seq);
+            state.head = rows.last().map_or(0, SpoolRow::last_seq).max(state.head);
         });
         Ok(())
     }

@@ -48,6 +48,7 @@ pub(crate) const CORE: Schema = Schema {
         include_str!("../migrations/core/0008_ends_of_boots.sql"),
         include_str!("../migrations/core/0009_wanted.sql"),
         include_str!("../migrations/core/0010_history.sql"),
+        include_str!("../migrations/core/0011_recalled.sql"),
     ],
     then: Some((chained::CHAINED_BY, chained::begin)),
     shrinks: true,

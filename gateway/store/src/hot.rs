@@ -233,7 +233,7 @@ fn remembered_at(entry: &Entry) -> Option<i64> {
 }
 
 /// Why a meter's answer is none; `None` if it answered, whatever it said.
-fn failure_of(round: &[(u64, Entry, MeterId)]) -> Option<NoReading> {
+pub(crate) fn failure_of(round: &[(u64, Entry, MeterId)]) -> Option<NoReading> {
     let mut reasons = round.iter().map(|(_, entry, _)| entry.value.err());
     let first = reasons.next()??;
     let all_the_same = reasons.all(|reason| reason == Some(first));

@@ -54,6 +54,46 @@ pub fn verify(dir: &Path) -> Result<Vec<FileReport>, StoreError> {
     look_at_all(dir, true)
 }
 
+/// What became of times whose readings were damaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HadAgain {
+    /// How many such times there are, of those whose files are kept.
+    pub times: u64,
+    /// Those about which the portfolio is still to be asked.
+    pub open: u64,
+    /// Readings that came back from the portfolio.
+    pub recalled: u64,
+    /// Readings that came out of meters' memories.
+    pub remembered: u64,
+}
+
+/// What the store in `dir` has again of what was damaged in it.
+///
+/// # Errors
+///
+/// If its `core.db` cannot be read.
+pub fn had_again(dir: &Path) -> Result<HadAgain, StoreError> {
+    let db = files::open_to_read(&files::core_path(dir))?;
+    // Of what only an older version wrote nothing is known.
+    if files::version(&db)? < WANTED_SINCE {
+        return Ok(HadAgain::default());
+    }
+    db.query_row(
+        "SELECT COUNT(*), COALESCE(SUM(over = 0), 0), COALESCE(SUM(recalled), 0),
+                COALESCE(SUM(fetched), 0)
+           FROM wanted",
+        [],
+        |row| {
+            let (times, open) = (row.get(0)?, row.get(1)?);
+            Ok(HadAgain { times, open, recalled: row.get(2)?, remembered: row.get(3)? })
+        },
+    )
+    .doing("read what is wanted again")
+}
+
+/// The migration of `core.db` from which on it is known what the portfolio was asked.
+const WANTED_SINCE: usize = 11;
+
 /// Whether this version can open the store in `dir`, as far as the versions of its files say; a damaged one
 /// says nothing. Opening it for a trial would write.
 ///

@@ -163,14 +163,35 @@ pub(crate) fn open(
 
 /// What was found is written down and wanted again, and what was corrected is counted.
 fn begin(engine: &mut Engine, report: &OpenReport, counted: u64) {
+    if report.damaged.iter().any(|it| files::rollup_path(Path::new("")) == Path::new(&it.file)) {
+        engine.wanted_uncounted();
+    }
     for damage in &report.damaged {
         engine.report(damage);
         if let Ok(month) = damage.file.parse::<Month>() {
-            engine.want(None, month.span());
+            engine.want_since(month.span(), counted);
+        }
+        if damage.file == A_RAW_FILE {
+            engine.want_since(behind_all(engine), counted);
         }
     }
     engine.count_corrections_after(counted);
 }
+
+/// The time of a file that is gone, whose month nobody knows any more: it came behind all that is there.
+fn behind_all(engine: &Engine) -> std::ops::Range<i64> {
+    let state = engine.state();
+    let there = state.files.iter().filter_map(|held| held.times).map(|(_, last)| last).max();
+    let series = || state.registry.meters().flat_map(|meter| state.registry.of_meter(meter));
+    let begins = series().map(|info| Month::of(info.begins_ms).span().start).min();
+    // The times of a file are known to a day.
+    let from = there.map(|last| last.saturating_sub(2 * spool::DAY_MS)).or(begins).unwrap_or(0);
+    let newest = state.hot.progress.values().map(|it| it.newest.at_ms).max().unwrap_or(from);
+    from..newest.max(engine.clock.now().wall_ms()).max(from).saturating_add(1)
+}
+
+/// What a file is called that is not there.
+const A_RAW_FILE: &str = "a raw file";
 
 /// A full disk costs the cause of an outage, and keeps no store from being opened.
 fn full_is_no_reason<T: Default>(error: StoreError) -> Result<T, StoreError> {
@@ -390,7 +411,7 @@ fn lead(state: &mut State, counted: u64, reserved: u64, lost_raws: bool) -> Opti
 
 fn missing_damage(head: u64, given: u64) -> Damage {
     Damage {
-        file: "a raw file".to_owned(),
+        file: A_RAW_FILE.to_owned(),
         what: format!(
             "it is gone: readings were stored up to {given}, and {head} is the last one found"
         ),

@@ -8,9 +8,11 @@ use metering::{NoReading, Origin, Quality, SeriesId};
 use rusqlite::{OptionalExtension, named_params};
 use tokio::sync::watch;
 
+use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::query::Snapshot;
 use crate::readers::Readers;
+use crate::recalled::Recall;
 use crate::registry::SeriesInfo;
 use crate::spool::MOST_READINGS;
 use crate::walk::{Next, walk};
@@ -144,6 +146,25 @@ impl Outbox {
                 if seq <= state.acked { Ok(()) } else { writer::set_acked(engine, seq) }
             })
             .await
+    }
+
+    /// What the cloud is to be asked for next of what was damaged and lost here; `None` if that is nothing.
+    ///
+    /// To be asked when everything is confirmed: what was not told the cloud cannot have.
+    pub async fn recall(&self) -> Result<Option<Recall>, StoreError> {
+        self.queue.ask(Engine::next_recall).await
+    }
+
+    /// The cloud's answer: readings that are put back under the numbers that they had, if no file has these any
+    /// more, and the time from which on it is to be asked on, if there may be more. Says how many were lost
+    /// here and are there again.
+    pub async fn restore(
+        &self,
+        recall: Recall,
+        readings: Vec<OutboxReading>,
+        next_ms: Option<i64>,
+    ) -> Result<u64, StoreError> {
+        self.queue.ask(move |engine| engine.put_back(&recall, &readings, next_ms)).await
     }
 
     /// The cloud has no more than what is up to `seq`: it was restored, and wants the rest again.

@@ -280,6 +280,7 @@ impl Engine {
             state.generation += 1;
         });
         self.report(&damage);
+        self.wanted_uncounted();
         self.count_corrections_after(0);
         Ok(damage)
     }

@@ -56,7 +56,7 @@ pub struct Pruned {
 
 const DAY_MS: i64 = 86_400_000;
 const KEPT_AFTER_ACK_MS: i64 = 30 * DAY_MS;
-const HIGH_WATER_PERCENT: u64 = 85;
+pub(crate) const HIGH_WATER_PERCENT: u64 = 85;
 const LAST_RESORT_PERCENT: u64 = 90;
 
 impl Engine {
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// How full the disk is.
-    fn percent_used(&self) -> u64 {
+    pub(crate) fn percent_used(&self) -> u64 {
         self.pretended_full.or_else(|| percent_used(&self.dir)).unwrap_or(0)
     }
 

@@ -13,6 +13,9 @@
 //!
 //! Who signs is the caller's affair: no key is known here.
 //!
+//! What came back from the portfolio (`recalled.rs`) is under no seal: nobody here can say any more that it is what
+//! the meter said. It is counted apart, and a seal whose readings it is in the place of does not hold.
+//!
 //! **Never true:** a reading that was changed, added, taken out or moved among sealed ones is proven.
 
 use std::collections::{BTreeSet, HashMap};
@@ -29,6 +32,7 @@ use crate::codec::Entry;
 use crate::engine::Engine;
 use crate::error::{Doing, StoreError};
 use crate::files::{self, Month};
+use crate::recalled::RECALLED;
 use crate::registry::read_series;
 use crate::spool::Held;
 
@@ -63,6 +67,8 @@ pub struct Sealed {
     pub seals: Vec<Seal>,
     /// Readings that came since the last one.
     pub unsealed: u64,
+    /// Readings that were lost and came back from the portfolio: no seal proves them.
+    pub recalled: u64,
 }
 
 /// Under one seal, so that commits take their turns between two of them.
@@ -147,13 +153,19 @@ pub fn seals(path: &Path) -> Result<Sealed, StoreError> {
     let mut known: Option<[u8; 32]> = None;
     for (mut seal, before) in all(&db)? {
         let covered = Covered::of(&db, path, after, seal.last_seq, u64::MAX);
+        sealed.recalled += covered.as_ref().map_or(0, |it| it.recalled);
         seal.fault = match covered {
             Err(error) => Some(error.to_string()),
             Ok(_) if known.is_some_and(|known| known != before) => {
                 Some("it does not go on from the one before it".to_owned())
             }
             Ok(covered) if covered.readings != seal.readings => {
-                Some(format!("{} of {} readings are there", covered.readings, seal.readings))
+                let (there, all, back) = (covered.readings, seal.readings, covered.recalled);
+                let mut fault = format!("{there} of {all} readings are there");
+                if back > 0 {
+                    let _ = write!(fault, ", and {back} that came back from the portfolio");
+                }
+                Some(fault)
             }
             Ok(covered) => {
                 let again = covered.hash(month, seal.number, seal.at_ms, &before);
@@ -164,8 +176,10 @@ pub fn seals(path: &Path) -> Result<Sealed, StoreError> {
         (after, known) = (seal.last_seq, Some(seal.hash));
         sealed.seals.push(seal);
     }
-    let rest = Covered::of(&db, path, after, u64::MAX, u64::MAX);
-    sealed.unsealed = rest.map_or(0, |it| it.readings);
+    if let Ok(rest) = Covered::of(&db, path, after, u64::MAX, u64::MAX) {
+        sealed.unsealed = rest.readings;
+        sealed.recalled += rest.recalled;
+    }
     Ok(sealed)
 }
 
@@ -213,6 +227,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Seal, [u8; 32])> {
 /// The readings under a seal.
 struct Covered {
     readings: u64,
+    /// Those among them that came back from the portfolio, which it does not cover.
+    recalled: u64,
     last_seq: u64,
     content: Sha256,
 }
@@ -226,7 +242,8 @@ impl Covered {
         until: u64,
         most: u64,
     ) -> Result<Self, StoreError> {
-        let mut covered = Self { readings: 0, last_seq: after, content: Sha256::new() };
+        let (readings, recalled, last_seq) = (0, 0, after);
+        let mut covered = Self { readings, recalled, last_seq, content: Sha256::new() };
         let mut series = BTreeSet::new();
         chunk::pieces_from(db, path, after.saturating_add(1), |next| {
             let Next::Piece(piece) = next else { return Ok(true) };
@@ -236,6 +253,10 @@ impl Covered {
                 }
                 if seq > until {
                     return Ok(false);
+                }
+                if piece.boot_id == RECALLED {
+                    covered.recalled += 1;
+                    continue;
                 }
                 covered.content.update(bytes_of(seq, piece.boot_id, piece.imported, entry));
                 series.insert(entry.series);

@@ -51,7 +51,11 @@ pub(crate) fn write(
     transaction.commit().doing(WRITING)
 }
 
-fn write_failing(db: &Connection, failing: &Failing, if_there: &str) -> Result<(), StoreError> {
+pub(crate) fn write_failing(
+    db: &Connection,
+    failing: &Failing,
+    if_there: &str,
+) -> Result<(), StoreError> {
     let insert = "INSERT INTO gap (meter, from_ms, first_seq, until_ms, reason, tries)
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     db.prepare_cached(&format!("{insert} {if_there}"))

@@ -252,7 +252,7 @@ pub async fn known_day() -> Result<KnownDay, StoreError> {
 }
 
 /// What the bus brought in one quarter hour of the known day.
-fn round(quarter: i64) -> Vec<MeterRound> {
+pub fn round(quarter: i64) -> Vec<MeterRound> {
     let at = |seconds: i64| moment(MIDNIGHT_MS + quarter * 900_000 + seconds * 1000);
     // Two o'clock does not exist on this day, so 10:00 is nine hours after midnight.
     let heat = if (36..40).contains(&quarter) {

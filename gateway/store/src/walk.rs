@@ -111,12 +111,8 @@ pub(crate) fn naming(error: StoreError, held: &Held) -> StoreError {
     }
 }
 
-/// The numbers from the oldest on that no file has, up to `head`.
-///
-/// # Errors
-///
-/// Damage is told as [`StoreError::Corrupt`], with the file.
-pub(crate) fn holes(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+/// The numbers that the files have, as ranges with their ends in them; those of two files may overlap.
+fn ranges(files: &[Held]) -> Result<Vec<(u64, u64)>, StoreError> {
     let raws = OpenRaws::default();
     let mut ranges = Vec::new();
     for held in files.iter().filter(|held| held.seqs.is_some()) {
@@ -125,9 +121,32 @@ pub(crate) fn holes(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreE
         ranges.extend(found);
     }
     ranges.sort_unstable();
+    Ok(ranges)
+}
+
+/// The numbers from the oldest on that no file has, up to `head`.
+///
+/// # Errors
+///
+/// Damage is told as [`StoreError::Corrupt`], with the file.
+pub(crate) fn holes(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+    let ranges = ranges(files)?;
+    let Some((oldest, _)) = ranges.first().copied() else { return Ok(Vec::new()) };
+    Ok(between(ranges, oldest, head))
+}
+
+/// All numbers up to `head` that no file has.
+///
+/// # Errors
+///
+/// As [`holes`].
+pub(crate) fn absent(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreError> {
+    Ok(between(ranges(files)?, 1, head))
+}
+
+/// What is not in `ranges`, which are sorted, from `next` to `head`.
+fn between(ranges: Vec<(u64, u64)>, mut next: u64, head: u64) -> Vec<(u64, u64)> {
     let mut holes = Vec::new();
-    let Some((oldest, _)) = ranges.first() else { return Ok(holes) };
-    let mut next = *oldest;
     for (first, last) in ranges {
         if first > next {
             holes.push((next, first - 1));
@@ -137,5 +156,5 @@ pub(crate) fn holes(files: &[Held], head: u64) -> Result<Vec<(u64, u64)>, StoreE
     if next <= head {
         holes.push((next, head));
     }
-    Ok(holes)
+    holes
 }

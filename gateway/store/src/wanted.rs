@@ -3,7 +3,8 @@
 //! ```text
 //! a block, or a month's file, is set aside ──▶ wanted: its meter and its time, in core.db
 //!                                                │
-//! a meter's next answer tells what it remembers ─┴─▶ stored, if no reading is there any more
+//! a meter's next answer tells what it remembers ─┼─▶ stored, if no reading is there any more
+//! the portfolio answers what it has (recalled.rs) ┘   and under its own number
 //! ```
 //!
 //! The sums of a damaged time are in another file and stay as they were counted. So a reading that comes again
@@ -30,10 +31,20 @@ const MOST: usize = 256;
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    number: i64,
+    pub(crate) number: i64,
     /// `None`: every meter.
-    meter: Option<MeterId>,
-    span: Range<i64>,
+    pub(crate) meter: Option<MeterId>,
+    pub(crate) span: Range<i64>,
+    /// About which meter the portfolio was asked last, and up to which time of it.
+    pub(crate) asked: Option<(MeterId, i64)>,
+    /// The portfolio was asked about all of it.
+    pub(crate) over: bool,
+    /// How many readings it had.
+    pub(crate) recalled: u64,
+    /// The roll-ups have counted the lost readings up to this number.
+    pub(crate) counted: u64,
+    /// The numbers that no file has, once somebody has looked.
+    pub(crate) lost: Option<Vec<(u64, u64)>>,
 }
 
 impl Wanted {
@@ -44,10 +55,22 @@ impl Wanted {
         let mut rows = statement.query([]).doing(DOING)?;
         let mut all = Vec::new();
         while let Some(row) = rows.next().doing(DOING)? {
-            let any: bool = row.get::<_, Option<Vec<u8>>>("meter").doing(DOING)?.is_none();
-            let meter = if any { None } else { Some(MeterId::from_uuid(uuid(row, "meter")?)) };
+            let meter_of = |column| -> Result<Option<MeterId>, StoreError> {
+                let any = row.get::<_, Option<Vec<u8>>>(column).doing(DOING)?.is_none();
+                Ok(if any { None } else { Some(MeterId::from_uuid(uuid(row, column)?)) })
+            };
+            let until: Option<i64> = row.get("asked_until_ms").doing(DOING)?;
             let span = row.get("from_ms").doing(DOING)?..row.get("until_ms").doing(DOING)?;
-            all.push(Self { number: row.get("number").doing(DOING)?, meter, span });
+            all.push(Self {
+                number: row.get("number").doing(DOING)?,
+                meter: meter_of("meter")?,
+                span,
+                asked: meter_of("asked_meter")?.zip(until),
+                over: row.get("over").doing(DOING)?,
+                recalled: row.get("recalled").doing(DOING)?,
+                counted: row.get("counted").doing(DOING)?,
+                lost: None,
+            });
         }
         Ok(all)
     }
@@ -66,27 +89,64 @@ impl Engine {
     /// Wants the readings of `span` again, of one meter or of all. A failure is logged: the damage is told.
     pub(crate) fn want(&mut self, meter: Option<MeterId>, span: Range<i64>) {
         // What is counted in memory alone could not be counted again after a power cut.
-        let wanted = self.write_tallies().and_then(|()| self.want_again(meter, span));
+        let written = self.write_tallies();
+        let counted = self.state().hot.applied_seq;
+        self.want_counted(written, meter, span, counted);
+    }
+
+    /// As [`want`](Self::want), of a store that is being opened: the roll-ups have those up to `counted`.
+    pub(crate) fn want_since(&mut self, span: Range<i64>, counted: u64) {
+        let written = self.write_tallies();
+        self.want_counted(written, None, span, counted);
+    }
+
+    fn want_counted(
+        &mut self,
+        written: Result<(), StoreError>,
+        meter: Option<MeterId>,
+        span: Range<i64>,
+        counted: u64,
+    ) {
+        let wanted = written.and_then(|()| self.want_again(meter, span, counted));
         if let Err(error) = wanted {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "what was damaged is not asked for again");
         }
     }
 
-    fn want_again(&mut self, meter: Option<MeterId>, span: Range<i64>) -> Result<(), StoreError> {
+    fn want_again(
+        &mut self,
+        meter: Option<MeterId>,
+        span: Range<i64>,
+        counted: u64,
+    ) -> Result<(), StoreError> {
         const DOING: &str = "want readings again";
-        if self.wanted.iter().any(|it| it.meter == meter && it.span == span) {
-            return Ok(());
+        // More is lost now than was known.
+        self.wanted.iter_mut().for_each(|it| it.lost = None);
+        let same = |it: &Wanted| it.meter == meter && it.span == span;
+        if let Some(known) = self.wanted.iter_mut().find(|it| same(it)) {
+            known.counted = known.counted.min(counted);
+            (known.asked, known.over) = (None, false);
+            return write_asked(&self.core, known);
         }
         let bytes = meter.map(|meter| meter.uuid().into_bytes());
         self.core
             .execute(
-                "INSERT INTO wanted (at_ms, meter, from_ms, until_ms) VALUES (?1, ?2, ?3, ?4)",
-                params![self.clock.now().wall_ms(), bytes, span.start, span.end],
+                "INSERT INTO wanted (at_ms, meter, from_ms, until_ms, counted)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    self.clock.now().wall_ms(),
+                    bytes,
+                    span.start,
+                    span.end,
+                    counted.cast_signed()
+                ],
             )
             .doing(DOING)?;
         let number = self.core.last_insert_rowid();
-        self.wanted.push(Wanted { number, meter, span });
+        let (asked, over, recalled, lost) = (None, false, 0, None);
+        let wanted = Wanted { number, meter, span, asked, over, recalled, counted, lost };
+        self.wanted.push(wanted);
         if self.wanted.len() > MOST {
             let oldest = self.wanted.remove(0);
             self.core
@@ -140,6 +200,15 @@ impl Engine {
         self.tell_fetched(meter, entries)
     }
 
+    /// The roll-ups were made again from the files, which do not have what is lost.
+    pub(crate) fn wanted_uncounted(&mut self) {
+        self.wanted.iter_mut().for_each(|it| it.counted = 0);
+        if let Err(error) = self.core.execute("UPDATE wanted SET counted = 0", []) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what was damaged may be missing from the roll-ups");
+        }
+    }
+
     fn tell_fetched(&self, meter: MeterId, entries: &[Entry]) -> Result<(), StoreError> {
         const DOING: &str = "write down what is there again";
         for wanted in &self.wanted {
@@ -168,4 +237,24 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Writes how far the portfolio was asked.
+pub(crate) fn write_asked(core: &Connection, wanted: &Wanted) -> Result<(), StoreError> {
+    let (meter, until) = wanted.asked.unzip();
+    core.execute(
+        "UPDATE wanted
+            SET asked_meter = ?2, asked_until_ms = ?3, over = ?4, recalled = ?5, counted = ?6
+          WHERE number = ?1",
+        params![
+            wanted.number,
+            meter.map(|meter| meter.uuid().into_bytes()),
+            until,
+            wanted.over,
+            wanted.recalled.cast_signed(),
+            wanted.counted.cast_signed()
+        ],
+    )
+    .map(drop)
+    .doing("write down how far was asked for readings")
 }

@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says so"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -103,6 +104,26 @@ impl Bench {
             .unwrap();
         let lines = String::from_utf8(printed.stdout).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The stored readings with numbers up to `last`, as `fyrhus store export` prints them: of one instant of a
+    /// register that with the latest number, which is what holds in a portfolio.
+    fn exported(&self, last: u64) -> BTreeMap<[String; 3], Value> {
+        let printed = Command::new(paths::binary("fyrhus").unwrap())
+            .args(["store", "export", "--json"])
+            .arg("--config")
+            .arg(self.config())
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(printed.stdout).unwrap();
+        let all = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let number = |reading: &Value| reading["seq"].as_u64().unwrap();
+        let mut all: Vec<Value> = all.filter(|it| number(it) <= last).collect();
+        all.sort_by_key(number);
+        let instant = |reading: &Value| {
+            ["meter", "register", "time"].map(|name| reading[name].as_str().unwrap().to_owned())
+        };
+        all.into_iter().map(|reading| (instant(&reading), reading)).collect()
     }
 
     /// Waits until every meter has `count` readings with a value.
@@ -329,6 +350,63 @@ async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
     assert_eq!(sync().await.unwrap()["url"], format!("{gateways}/"));
+    gateway.stop(STOP).unwrap();
+    portfolio.stop(STOP).unwrap();
+}
+
+/// A file of the readings is ruined while the gateway is off: what the portfolio has of them is back under the
+/// same numbers, digit for digit, and nothing is sent twice.
+#[tokio::test]
+async fn what_was_damaged_is_had_again_from_the_portfolio() {
+    let bench = Bench::new();
+    let (mut portfolio, said, portfolio_config) = bench.start_portfolio();
+    let gateways = gateways_url(&said);
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+    let page = ready["http"].as_str().unwrap().to_owned();
+    let http = http().unwrap();
+    claim(&http, &page, &ready).await;
+    bench.wait_for_readings(1).await;
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let config = bench.config().display().to_string();
+    let code = code["code"].as_str().unwrap();
+    let enrolled =
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config]);
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+    let acked = async || -> anyhow::Result<u64> {
+        let cloud = http.get(format!("{page}/api/v1/cloud")).send().await?.json::<Value>().await?;
+        Ok(cloud["sync"]["acked"].as_u64().unwrap_or(0))
+    };
+    wait_for("a confirmation", WITHIN, async || Ok(acked().await? > 0))
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+    let confirmed = acked().await.unwrap();
+    gateway.stop(STOP).unwrap();
+    let before = bench.exported(confirmed);
+    assert!(!before.is_empty(), "{confirmed}: {}", bench.log());
+
+    let mut ruined = 0;
+    for file in fs::read_dir(bench.folder.path().join("state")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("raw-") && path.extension().is_some_and(|it| it == "db") {
+            let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
+            fs::write(&path, vec![0xA5; length]).unwrap();
+            ruined += 1;
+        }
+    }
+    assert!(ruined > 0);
+    let mut gateway = bench.start();
+    gateway.json_line(WITHIN).unwrap();
+    wait_for("the same readings", WITHIN, async || Ok(bench.exported(confirmed) == before))
+        .await
+        .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+    bench.wait_for_log("came back from the portfolio; it has no more of them").await;
+    // It goes on as before.
+    bench.wait_for_readings(2).await;
     gateway.stop(STOP).unwrap();
     portfolio.stop(STOP).unwrap();
 }

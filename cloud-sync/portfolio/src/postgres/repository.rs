@@ -5,11 +5,14 @@ use std::ops::Range;
 
 use access::SecretHash;
 use metering::{GatewayId, MeterId, Register, SeriesId, SiteId, UserId};
-use sync_wire::{AccountDay, Accounts, Ack, Batch, Header, Latest, Refusal, SeriesTable};
+use sync_wire::{
+    AccountDay, Accounts, Ack, Batch, Header, Latest, RecallAsked, Recalled, Refusal, SeriesTable,
+};
 
 use super::link::Access;
 use super::{
     Postgres, Trouble, accounts, books, buildings, days, enrolment, folding, gateways, people,
+    recall,
 };
 use crate::repository::{
     Change, Changed, Completeness, Kept, LastTold, Listed, MeterState, NewCertificate, NewCode,
@@ -116,6 +119,10 @@ impl Repository for Postgres {
             db,
             gateways::report(&mut db, gateway, series, at_ms)
         )
+    }
+
+    async fn recall(&self, asked: RecallAsked) -> Result<Recalled, RepositoryError> {
+        transaction!(self, Access::Read, "recall readings", db, recall::recall(&mut db, asked))
     }
 
     async fn add_code(&self, code: NewCode, now_ms: i64) -> Result<SiteId, RepositoryError> {

@@ -17,6 +17,7 @@ mod missing;
 mod moved;
 mod pace;
 mod packing;
+mod recalled;
 mod recovery;
 mod remembered;
 mod seals;

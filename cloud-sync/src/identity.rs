@@ -16,6 +16,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use metering::{GatewayId, SeriesId};
@@ -24,7 +25,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use sync_wire::{Certificate, path};
+use sync_wire::{Certificate, ChangeDocument, SignedChange, path};
 use url::Url;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -112,6 +113,23 @@ impl Identity {
         let mut url = self.at(&format!("{}{series}", path::REPORT));
         url.set_query(at_ms.map(|at_ms| format!("at_ms={at_ms}")).as_deref());
         url
+    }
+
+    /// The change of the configuration that the portfolio has signed for this gateway; `None` if another has
+    /// signed it, or it is for another.
+    pub fn signed_change(&self, signed: &SignedChange) -> Option<ChangeDocument> {
+        let SignedChange { document, signature } = signed;
+        let has_signed = |authority: &CertificateDer<'_>| {
+            let parsed = X509Certificate::from_der(authority);
+            parsed.is_ok_and(|(_, authority)| {
+                let key = &authority.public_key().subject_public_key.data;
+                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key);
+                key.verify(document, signature).is_ok()
+            })
+        };
+        let document = ChangeDocument::read(document).ok()?;
+        let is_ours = document.gateway == self.gateway && self.authorities.iter().any(has_signed);
+        is_ours.then_some(document)
     }
 
     pub(crate) fn at(&self, path: &str) -> Url {

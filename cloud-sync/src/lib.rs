@@ -43,6 +43,9 @@ pub use enrol::{EnrolError, enrol};
 pub use errands::Errands;
 pub use identity::{Identity, IdentityError};
 pub use post::SyncError;
-pub use sync_wire::{ErrandAsked, ErrandKind, ErrandStand, ErrandState};
+pub use sync_wire::{
+    ChangeDocument, ErrandAsked, ErrandKind, ErrandStand, ErrandState, KeyChange, KeyValue,
+    SignedChange,
+};
 pub use upload::{Pace, Sent, SyncStatus, Uploader};
 pub use way::{Counted, InvalidProxy, NoWay, Proxy, Traffic, Way};

@@ -17,7 +17,7 @@
 //! no attempt.
 
 #[cfg(test)]
-mod end_to_end;
+pub(crate) mod end_to_end;
 mod link;
 mod references;
 

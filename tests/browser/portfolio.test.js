@@ -155,8 +155,8 @@ test(
 const gateway = ['FYRHUS_URL', 'FYRHUS_USER', 'FYRHUS_PASSWORD'];
 
 test(
-  'an owner asks for a diagnosis, and the people in the building say yes',
-  { skip: skip || missing(...gateway), timeout: 300_000 },
+  'an owner asks for a diagnosis and a change, and the people in the building say yes and no',
+  { skip: skip || missing(...gateway), timeout: 600_000 },
   async () => {
     const { context, page, wrong } = await person();
     const there = await people(...gateway.map(setting))(browser);
@@ -165,16 +165,31 @@ test(
     await page.goto(`/sites/${site.id}`);
     await page.getByRole('link', { name: 'Be gatewayen om noe' }).click();
     await page.getByRole('button', { name: 'Be om en diagnose' }).click();
-    const errand = page.locator('[data-errand]').first();
+    const of = (at, text) => at.locator('[data-errand]').filter({ hasText: text }).first();
+    const errand = of(page, 'ber om en diagnose');
     await errand.getByText('Ikke hentet ennå').waitFor();
+    await page
+      .getByRole('combobox', { name: /^Hva/ })
+      .selectOption({ label: 'En målers plassering' });
+    await page.getByLabel('Ny verdi').fill('Bak døra');
+    await page.getByRole('button', { name: 'Legg til' }).click();
+    await page.getByRole('button', { name: 'Prøv ut uten å endre' }).click();
+    const tried = of(page, 'prøver ut en endring');
+    await tried.getByText('Ikke hentet ennå').waitFor();
 
     // It is fetched with the next delivery, within a minute.
     const long = { timeout: 180_000 };
     await errand.getByText('Venter på svar i bygget').waitFor(long);
     await there.page.goto('/');
     await there.page.getByRole('link', { name: /ber om noe/ }).click();
-    const asked = there.page.locator('[data-errand]').first();
+    const asked = of(there.page, 'ber om en diagnose');
     await asked.getByRole('button', { name: 'Tillat denne gangen' }).waitFor();
+    await tried.getByText('+ place = "Bak døra"').waitFor(long);
+    await tried.getByRole('button', { name: 'Be om endringen' }).click();
+    const change = of(page, 'ber om å endre oppsettet');
+    await change.getByText('Venter på svar i bygget').waitFor(long);
+    const changing = of(there.page, 'ber om å endre oppsettet');
+    await changing.getByText('+ place = "Bak døra"').waitFor(long);
     for (const width of [WIDTHS.phone, WIDTHS.desk]) {
       for (const [who, at] of [
         ['portfolio', page],
@@ -189,6 +204,8 @@ test(
     const coming = page.waitForEvent('download');
     await errand.getByRole('link', { name: 'Last ned diagnosen' }).click();
     assert.match((await coming).suggestedFilename(), /^fyrhus-diagnosis-.*\.json$/);
+    await changing.getByRole('button', { name: 'Avslå' }).click();
+    await change.getByText('Avslått i bygget').waitFor(long);
     assert.deepEqual([...wrong, ...there.wrong], []);
     await context.close();
     await there.context.close();

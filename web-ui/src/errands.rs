@@ -24,8 +24,10 @@ pub enum ErrandOrder {
     },
     /// That what will be asked is done, or not, or that somebody here is asked each time.
     Leave {
-        /// Of a diagnosis.
-        diagnosis: Leave,
+        /// Of a diagnosis; `None` leaves it as it is.
+        diagnosis: Option<Leave>,
+        /// Of a change of the configuration; `None` leaves it as it is.
+        configuration: Option<Leave>,
         /// Who says so, by name.
         who: String,
     },
@@ -67,6 +69,8 @@ impl Leave {
 pub struct Errands {
     /// What is left to the portfolio of diagnoses.
     pub diagnosis: Leave,
+    /// What is left to it of changes of the configuration.
+    pub configuration: Leave,
     /// What is asked, and what was since the start, the newest first.
     pub asked: Vec<Errand>,
 }
@@ -76,7 +80,7 @@ pub struct Errands {
 pub struct Errand {
     /// Its name for ever.
     pub id: Uuid,
-    /// `diagnosis`, or `unknown` to this version.
+    /// `diagnosis`, `dry_run` or `change`, or `unknown` to this version.
     pub kind: &'static str,
     /// Who asks, by the name that the portfolio knows them under.
     pub who: String,
@@ -84,8 +88,10 @@ pub struct Errand {
     pub until: DateTime<Utc>,
     /// `waiting`, `going`, `done`, `refused`, `failed`, `withdrawn` or `expired`.
     pub state: &'static str,
-    /// Why it failed, as one English sentence; empty if it did not.
+    /// Why it failed, in English; empty if it did not.
     pub said: String,
+    /// Of a change, the lines of the configuration that are other; otherwise empty.
+    pub lines: String,
 }
 
 /// Why an order was not followed.

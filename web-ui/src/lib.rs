@@ -78,6 +78,7 @@ pub use backups::{BackupMade, NotBackedUp};
 pub use certificate::{CertificateFlaw, CertificateOrder, PagesCertificate, Whose};
 pub use chronicle::Chronicle;
 pub use claim::open_claim;
+pub use commission::edit::put as put_into_toml;
 pub use errands::{Errand, ErrandOrder, Errands, Leave, NotObeyed};
 pub use handles::WrongProfile;
 pub use handles::{BatterySign, LowBattery};

@@ -34,7 +34,7 @@ use metering::GatewayId;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SigningKey as _,
 };
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -43,7 +43,7 @@ use rustls_pki_types::{
     CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, PrivatePkcs8KeyDer,
 };
 use sha2::{Digest, Sha256};
-use sync_wire::EnrolCode;
+use sync_wire::{ChangeDocument, EnrolCode, SignedChange};
 
 use crate::repository::NewCertificate;
 
@@ -220,6 +220,21 @@ impl Authority {
     /// A fresh one-time code. Its secret is to be kept as a hash.
     pub(crate) fn new_code(&self) -> EnrolCode {
         EnrolCode::new(&self.certificate, rand::random())
+    }
+
+    /// A change of a gateway's configuration, with a signature that the gateway can check: it has pinned
+    /// the authority.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthorityError::Sign`]
+    pub(crate) fn sign_change(
+        &self,
+        change: &ChangeDocument,
+    ) -> Result<SignedChange, AuthorityError> {
+        let document = change.write();
+        let signature = self.issuer.key().sign(&document).map_err(AuthorityError::Sign)?;
+        Ok(SignedChange { document, signature })
     }
 
     /// A fresh key and certificate for the gateways' listener. The chain ends with the authority,

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Nothing goes out from here: a gateway that comes anyway is told that something is asked, and fetches it
-//! over its own connection. What it decides, and what the people there do, it says; each step is kept.
+//! over its own connection. What it decides, and what the people there do, it says; each step is kept. What
+//! a change of its configuration says is signed, so that the gateway need not believe the connection alone.
 //!
 //! **Never true:** that a gateway moves an errand which is over, or fills a bundle that nobody asked for.
 
@@ -15,7 +16,8 @@ use std::time::Duration;
 use metering::GatewayId;
 use sha2::{Digest as _, Sha256};
 use sync_wire::{
-    Document, ErrandAsked, ErrandKind, ErrandState, ErrandsAsked, ErrandsTold, Refusal, limits,
+    Document, ErrandAsked, ErrandKind, ErrandStand, ErrandState, ErrandsAsked, ErrandsTold,
+    Refusal, limits,
 };
 use uuid::Uuid;
 
@@ -23,6 +25,7 @@ use crate::authority::ms;
 use crate::repository::{Bundle, Errand, ErrandMove, ErrandNote, Errands, RepositoryError};
 
 pub(crate) mod api;
+mod change;
 
 /// For how long somebody at the gateway may think about it.
 pub(crate) const WAITS: Duration = Duration::from_hours(7 * 24);
@@ -51,13 +54,16 @@ pub(crate) async fn exchange<R: Errands>(
         if by_itself || !stand.state.follows(errand.state) {
             continue;
         }
+        // What it said before holds on where it says nothing new.
+        let said = if stand.text.is_empty() { &errand.said } else { &stand.text };
         let to = ErrandMove {
             from: errand.state,
             to: stand.state,
             number: stand.number,
-            said: stand.text.clone(),
+            said: said.clone(),
         };
-        repository.move_errand(gateway, stand.id, to, step(now_ms, GATEWAY, stand.state)).await?;
+        let step = ErrandNote { detail: detail(stand), ..step(now_ms, GATEWAY, stand.state) };
+        repository.move_errand(gateway, stand.id, to, step).await?;
     }
     let open = stands.iter().filter(|it| it.state.is_open()).map(|it| it.id).collect();
     repository.hear_errands(gateway, open).await?;
@@ -70,7 +76,10 @@ pub(crate) async fn exchange<R: Errands>(
         who,
         body,
     });
-    Ok(ErrandsAsked { errands: asked.collect() })
+    let mut errands: Vec<ErrandAsked> = asked.collect();
+    // As they were asked.
+    errands.reverse();
+    Ok(ErrandsAsked { errands })
 }
 
 /// All errands of a gateway as they stand now, newest first.
@@ -164,6 +173,17 @@ async fn arrive<R: Errands>(
     Ok(())
 }
 
+/// What the record tells beside the state: why not, or of which version of the configuration it is.
+fn detail(stand: &ErrandStand) -> String {
+    match stand.state {
+        ErrandState::Refused | ErrandState::Failed => {
+            stand.text.lines().next().unwrap_or_default().to_owned()
+        }
+        _ if stand.number > 0 => format!("v{}", stand.number),
+        _ => String::new(),
+    }
+}
+
 /// A step, with the word of the state that it leads to.
 fn step(at_ms: i64, who: &str, to: ErrandState) -> ErrandNote {
     let what = to.as_str().to_owned();
@@ -184,15 +204,15 @@ pub(crate) async fn tidy<R: Errands>(repository: &R, now_ms: i64) -> Result<(), 
     Ok(())
 }
 
-/// A diagnosis that `who` asks for.
-pub(crate) fn diagnosis(id: Uuid, who: String, now_ms: i64) -> Errand {
+/// Something that `who` asks, with what goes with it.
+pub(crate) fn asked(id: Uuid, kind: ErrandKind, body: Vec<u8>, who: String, now_ms: i64) -> Errand {
     Errand {
         id,
-        kind: ErrandKind::Diagnosis,
+        kind,
         asked_ms: now_ms,
         who,
         until_ms: now_ms.saturating_add(ms(WAITS)),
-        body: Vec::new(),
+        body,
         state: ErrandState::Asked,
         state_ms: now_ms,
         number: 0,

@@ -134,7 +134,7 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
             .answers::<sites::CodeBody>(201),
         Route::get("/sites/{site}/errands", May(Administer), "What is asked of a building's gateway, how it stands, and who did what", errands::api::list::<R>)
             .answers::<errands::api::ErrandsBody>(200),
-        Route::post("/sites/{site}/errands", May(Administer), "Ask something of a building's gateway", errands::api::ask::<R>)
+        Route::post("/sites/{site}/errands", May(Administer), "Ask something of a building's gateway: a diagnosis, or a change of its configuration", errands::api::ask::<R>)
             .takes::<errands::api::Wanted>().answers::<errands::api::Asked>(201),
         Route::delete("/sites/{site}/errands/{errand}", May(Administer), "Take back what was asked", errands::api::withdraw::<R>)
             .answers_nothing(),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloud_sync::{ErrandKind, ErrandStand, ErrandState, Errands, Identity, SyncError, Way};
+use cloud_sync::{
+    ErrandKind, ErrandStand, ErrandState, Errands, Identity, KeyValue, SignedChange, SyncError, Way,
+};
 use reqwest::Method;
 use serde_json::Value;
 use store::testing::known_day;
@@ -17,6 +19,7 @@ on_both_databases! {
     a_diagnosis_is_asked_for_sent_and_fetched,
     who_takes_an_errand_back_or_waits_too_long_gets_nothing,
     what_nobody_asked_for_is_not_taken,
+    a_change_is_signed_for_one_gateway_and_its_record_tells_the_versions,
 }
 
 /// Larger than three parts.
@@ -152,4 +155,69 @@ async fn what_nobody_asked_for_is_not_taken(cloud: Cloud) {
     // The site has the other gateway now, and what was asked of the first stays with it.
     assert_eq!(owner.ask(Method::DELETE, &format!("{path}/{id}"), "").await.0, 404);
     assert_eq!(errands.exchange(Vec::new()).await.unwrap().len(), 1);
+}
+
+async fn a_change_is_signed_for_one_gateway_and_its_record_tells_the_versions(cloud: Cloud) {
+    let (identity, mut errands, path, mut owner) = errands(&cloud).await;
+    let name = r#"{"section":"site","key":"name","text":"New"}"#;
+    for wrong in [
+        r#"{"kind":"change"}"#.to_owned(),
+        r#"{"kind":"dry_run","changes":[]}"#.to_owned(),
+        format!(r#"{{"kind":"change","changes":[{name}]}}"#),
+        format!(r#"{{"kind":"change","changes":[{name}],"base":0}}"#),
+        format!(r#"{{"kind":"change","changes":[{name}],"base":1,"within_s":9}}"#),
+        format!(r#"{{"kind":"dry_run","changes":[{name}],"base":1}}"#),
+        format!(r#"{{"kind":"diagnosis","changes":[{name}]}}"#),
+        format!(r#"{{"kind":"dry_run","changes":[{}]}}"#, [name; 25].join(",")),
+        format!(r#"{{"kind":"dry_run","changes":[{}]}}"#, name.replace("site", &"x".repeat(65))),
+        r#"{"kind":"dry_run","changes":[{"section":"","key":"name"}]}"#.to_owned(),
+        r#"{"kind":"dry_run","changes":[{"section":"a","key":"b","text":"c","number":1}]}"#.into(),
+    ] {
+        let refused = owner.ask(Method::POST, &path, &wrong).await;
+        assert!(refused.0 == 400 && refused.1.contains("malformed"), "{wrong}: {refused:?}");
+    }
+    let number = r#"{"section":"meter","id":"m1","key":"poll_every_secs","number":900}"#;
+    let change = format!(r#"{{"kind":"change","changes":[{name},{number}],"base":7}}"#);
+    let asked = owner.ask(Method::POST, &path, &change).await;
+    assert_eq!(asked.0, 201, "{asked:?}");
+    cloud.clock.pass(Duration::from_millis(1));
+    let dry_run = r#"{"kind":"dry_run","changes":[{"section":"site","key":"place"}]}"#;
+    assert_eq!(owner.ask(Method::POST, &path, dry_run).await.0, 201);
+
+    let asked = errands.exchange(Vec::new()).await.unwrap();
+    let kinds: Vec<_> = asked.iter().filter_map(|it| it.kind).collect();
+    assert_eq!(kinds, [ErrandKind::Change, ErrandKind::DryRun], "as they were asked");
+    let signed = SignedChange::read(&asked[0].body).unwrap();
+    let document = identity.signed_change(&signed).unwrap();
+    assert_eq!((document.errand, document.base, document.within_s), (asked[0].id, Some(7), 600));
+    assert_eq!(document.changes[1].value, Some(KeyValue::Number(900)));
+    for at in [40, signed.document.len() - 1] {
+        let mut forged = signed.clone();
+        forged.document[at] ^= 1;
+        assert_eq!(identity.signed_change(&forged), None, "byte {at}");
+    }
+
+    let lines = "[site]\n+ name = \"New\"";
+    let of = |state, number, text: &str| ErrandStand {
+        number,
+        text: text.to_owned(),
+        ..stand(asked[0].id, state)
+    };
+    let of_both =
+        vec![of(ErrandState::Waiting, 7, lines), stand(asked[1].id, ErrandState::Refused)];
+    errands.exchange(of_both).await.unwrap();
+    errands.exchange(vec![of(ErrandState::Going, 7, lines)]).await.unwrap();
+    // What it says nothing new of stays.
+    errands.exchange(vec![of(ErrandState::Done, 8, "")]).await.unwrap();
+    let body: Value = serde_json::from_str(&owner.get(&path).await).unwrap();
+    let done = &body["errands"][1];
+    assert_eq!((&done["state"], &done["said"]), (&"done".into(), &lines.into()), "{body}");
+    assert_eq!((&done["version"], &done["changes"][1]["number"]), (&8.into(), &900.into()));
+    let mut details: Vec<_> = body["steps"].as_array().unwrap().iter().collect();
+    details.retain(|it| it["errand"] == done["id"]);
+    let details: Vec<_> = details.iter().rev().map(|it| it["detail"].as_str().unwrap()).collect();
+    assert_eq!(details, ["", "v7", "v7", "v8"]);
+
+    let other = cloud.identity(gateway_id()).await;
+    assert_eq!(other.signed_change(&signed), None, "it is for another gateway");
 }

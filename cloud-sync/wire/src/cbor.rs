@@ -230,6 +230,11 @@ impl<'b> Reader<'b> {
         self.0.datatype().ok() == Some(Type::Array)
     }
 
+    /// Whether a text comes next.
+    pub(crate) fn at_text(&self) -> bool {
+        self.0.datatype().ok() == Some(Type::String)
+    }
+
     /// Where the next thing starts.
     pub(crate) fn at(&self) -> usize {
         self.0.position()

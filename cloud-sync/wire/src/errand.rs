@@ -22,6 +22,10 @@ use crate::limits;
 pub enum ErrandKind {
     /// A diagnosis bundle.
     Diagnosis,
+    /// What a [`SignedChange`](crate::SignedChange) would do to the configuration; it changes nothing.
+    DryRun,
+    /// A [`SignedChange`](crate::SignedChange) of the configuration.
+    Change,
 }
 
 impl ErrandKind {
@@ -29,6 +33,8 @@ impl ErrandKind {
     pub const fn code(self) -> u8 {
         match self {
             Self::Diagnosis => 1,
+            Self::DryRun => 2,
+            Self::Change => 3,
         }
     }
 
@@ -36,14 +42,23 @@ impl ErrandKind {
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(Self::Diagnosis),
+            2 => Some(Self::DryRun),
+            3 => Some(Self::Change),
             _ => None,
         }
+    }
+
+    /// The kind with this word, as in both APIs.
+    pub fn from_word(word: &str) -> Option<Self> {
+        (1..=3).filter_map(Self::from_code).find(|it| it.as_str() == word)
     }
 
     /// As in both APIs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Diagnosis => "diagnosis",
+            Self::DryRun => "dry_run",
+            Self::Change => "change",
         }
     }
 }
@@ -138,7 +153,8 @@ pub struct ErrandStand {
     pub state: ErrandState,
     /// The version of the gateway's configuration that it is about; 0 where it is about none, as a diagnosis.
     pub number: u64,
-    /// What there is to say, such as why not, as an English sentence.
+    /// What there is to say, such as why not, in English; of a change, the lines of the configuration that
+    /// are other, or what would be wrong with it.
     pub text: String,
 }
 
@@ -199,7 +215,7 @@ pub struct ErrandAsked {
     pub until_ms: i64,
     /// Who asks, by the name that the portfolio knows them under.
     pub who: String,
-    /// What else there is to know; empty for a diagnosis.
+    /// What else there is to know: a [`SignedChange`](crate::SignedChange), or nothing for a diagnosis.
     pub body: Vec<u8>,
 }
 

@@ -64,6 +64,12 @@ pub const DOCUMENT_PART: usize = BOOK_ANSWER_BYTES;
 /// Errands of one gateway that are open at once: together they fit into an answer that a gateway reads.
 pub const ERRANDS: usize = 4;
 
+/// Keys that one change of a configuration changes: all of them, as long as they may be, go with an errand.
+pub const CHANGES: usize = 24;
+
+/// Bytes of the name of a section or of a key of a configuration, and of the id of a section.
+pub const KEY_BYTES: usize = 64;
+
 /// Bytes of what goes with an errand, and of what is said of it.
 pub const ERRAND_BYTES: usize = 12 * 1024;
 

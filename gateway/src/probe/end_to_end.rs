@@ -37,7 +37,7 @@ use crate::scribe::{self, Scribe};
 const SOON: Duration = Duration::from_mins(1);
 
 /// A clock that shows about now, so that certificates are good, and no month that ends meanwhile.
-fn clock() -> Arc<FixedClock> {
+pub(crate) fn clock() -> Arc<FixedClock> {
     let now = SystemClock::new().now().wall_ms();
     let month = |ms: i64| ledger::Month::of(ms / 1_000, chrono_tz::Europe::Oslo).unwrap();
     let ends = month(now) != month(now + 3_600_000);
@@ -336,7 +336,7 @@ fn opened_by(first: &[u8]) -> Verifier {
     Verifier::new("portfolio", vendor.key).unwrap()
 }
 
-fn portfolio_in(folder: &Path) -> Config {
+pub(crate) fn portfolio_in(folder: &Path) -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
     let state = folder.join("portfolio");
     std::fs::create_dir(&state).unwrap();

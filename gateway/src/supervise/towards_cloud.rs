@@ -99,16 +99,7 @@ pub(super) fn errands(
     shutdown: &CancellationToken,
 ) -> ErrandBoard {
     let board = ErrandBoard::new(parts.core.clone(), Arc::clone(&parts.clock), shown.clone());
-    let runner = ErrandRunner {
-        board: board.clone(),
-        machine: machine.clone(),
-        handles: handles.clone(),
-        identity: parts.identity.subscribe(),
-        wanted: parts.wanted.subscribe(),
-        traffic: Arc::clone(&parts.counters.sync),
-        asked: Arc::clone(&parts.errands),
-        bundle: None,
-    };
+    let runner = ErrandRunner::new(board.clone(), machine.clone(), handles.clone(), parts);
     background(runner, shutdown);
     board
 }

@@ -348,12 +348,12 @@ pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
     Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
-/// How full the file system of `dir` is, in percent.
+/// How full the file system of `dir` is, in percent, as `df` has it: what is kept back for root is neither
+/// used nor free.
 pub(crate) fn percent_used(dir: &Path) -> Option<u64> {
     let stat = nix::sys::statvfs::statvfs(dir).ok()?;
-    let all = stat.blocks();
-    let free = stat.blocks_available();
-    all.saturating_sub(free).saturating_mul(100).checked_div(all)
+    let used = stat.blocks().saturating_sub(stat.blocks_free());
+    used.saturating_mul(100).checked_div(used.saturating_add(stat.blocks_available()))
 }
 
 /// Names what was tried when SQLite refused.

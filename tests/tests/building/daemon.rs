@@ -83,7 +83,8 @@ impl Bench {
         let config = self.folder.path().join("portfolio.toml");
         let settings = format!(
             "[paths]\nstate = \"{state}\"\n[people]\nlisten = \"127.0.0.1:0\"\nplain_http = true\n\
-             [gateways]\nlisten = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\", \"localhost\"]\n"
+             [gateways]\nlisten = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\", \"localhost\"]\n\
+             [limits]\nrequests = 100000\nrequests_of_address = 100000\n"
         );
         fs::write(&config, settings).unwrap();
         let config = config.display().to_string();
@@ -350,6 +351,101 @@ async fn a_gateway_without_a_building_joins_a_portfolio_and_says_so() {
         .await
         .unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
     assert_eq!(sync().await.unwrap()["url"], format!("{gateways}/"));
+    gateway.stop(STOP).unwrap();
+    portfolio.stop(STOP).unwrap();
+}
+
+#[tokio::test]
+async fn a_change_from_afar_is_made_and_one_that_cuts_the_portfolio_off_is_taken_back() {
+    let bench = Bench::new();
+    let (mut portfolio, said, portfolio_config) = bench.start_portfolio();
+    let gateways = gateways_url(&said);
+    let site = fs::read_to_string(bench.site()).unwrap();
+    fs::write(bench.site(), format!("{site}\n[cloud]\nurl = \"{gateways}\"\n")).unwrap();
+    let mut gateway = bench.start();
+    let ready = gateway.json_line(WITHIN).unwrap();
+    let code = json(&run(
+        "fyrhus-portfolio",
+        &["enrol-code", "--json", "--site-name", "Test", "--config", &portfolio_config],
+    ));
+    let (code, config) = (code["code"].as_str().unwrap(), bench.config().display().to_string());
+    let enrolled =
+        run("fyrhus", &["enrol", "--url", &gateways, "--code", code, "--config", &config]);
+    assert!(enrolled.status.success(), "{}", String::from_utf8_lossy(&enrolled.stderr));
+    let (http, page) = (http().unwrap(), ready["http"].as_str().unwrap());
+    let people = said["people_url"].as_str().unwrap();
+    claim(&http, page, &ready).await;
+    claim(&http, people, &said).await;
+
+    let ask = async |url: &str| -> anyhow::Result<Value> {
+        Ok(http.get(url).send().await?.error_for_status()?.json().await?)
+    };
+    let post = async |at: &str, url: &str, body: Value| -> anyhow::Result<Value> {
+        let sent = http.post(url).header("Origin", at).json(&body).send().await?;
+        Ok(sent.error_for_status()?.json().await?)
+    };
+    let sites = ask(&format!("{people}/api/v1/sites")).await.unwrap();
+    let errands = format!("{people}/api/v1/sites/{}/errands", sites[0]["id"].as_str().unwrap());
+    let here = format!("{page}/api/v1/errands");
+    let wanted = async |kind: &str, changes: &Value| {
+        let mut body = serde_json::json!({"kind": kind, "changes": changes});
+        if kind == "change" {
+            let site = ask(&format!("{page}/api/v1/site")).await.unwrap();
+            body["base"] = site["version"].clone();
+            body["within_s"] = 10.into();
+        }
+        let asked = post(people, &errands, body).await.unwrap();
+        asked["id"].as_str().unwrap().to_owned()
+    };
+    // It comes with the next delivery, which is a minute away at most.
+    let becomes = async |id: &str, state: &str| {
+        let there = async || {
+            let all = ask(&errands).await?;
+            let all = all["errands"].as_array().cloned().unwrap_or_default();
+            Ok(all.into_iter().any(|it| it["id"] == id && it["state"] == state))
+        };
+        let waited = wait_for(&format!("an errand that is {state}"), WITHIN, there).await;
+        waited.unwrap_or_else(|error| panic!("{error}\n{}", bench.log()));
+        let all = ask(&errands).await.unwrap();
+        all["errands"].as_array().unwrap().iter().find(|it| it["id"] == id).unwrap().clone()
+    };
+    let allowed = async |id: &str| {
+        let waits = becomes(id, "waiting").await;
+        let nothing = Value::Object(serde_json::Map::new());
+        post(page, &format!("{here}/{id}/allow"), nothing).await.unwrap();
+        waits["said"].as_str().unwrap().to_owned()
+    };
+
+    let name = serde_json::json!([{"section": "site", "key": "name", "text": "Fra langt borte"}]);
+    let tried = wanted("dry_run", &name).await;
+    let change = wanted("change", &name).await;
+    let lines = allowed(&change).await;
+    assert!(lines.contains("+ name = \"Fra langt borte\""), "{lines}");
+    assert_eq!(becomes(&tried, "done").await["said"], lines.as_str());
+    let done = becomes(&change, "done").await;
+    let site = ask(&format!("{page}/api/v1/site")).await.unwrap();
+    assert_eq!((&site["name"], &site["version"]), (&"Fra langt borte".into(), &done["version"]));
+    assert!(fs::read_to_string(bench.site()).unwrap().contains("name = \"Fra langt borte\""));
+
+    // It takes every connection and says nothing, for as long as it is there.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let cuts_off = serde_json::json!([{"section": "cloud", "key": "proxy", "text": address}]);
+    let before = fs::read_to_string(bench.site()).unwrap();
+    let change = wanted("change", &cuts_off).await;
+    allowed(&change).await;
+    let failed = becomes(&change, "failed").await;
+    let said = failed["said"].as_str().unwrap();
+    assert!(said.starts_with("the portfolio was not reached after the change"), "{failed}");
+    assert_eq!(fs::read_to_string(bench.site()).unwrap(), before);
+    let log = ask(&format!("{page}/api/v1/audit?limit=20")).await.unwrap();
+    let log: Vec<&str> =
+        log.as_array().unwrap().iter().rev().filter_map(|it| it["what"].as_str()).collect();
+    let log: Vec<&str> = log.into_iter().filter(|it| it.starts_with("change_")).collect();
+    let made = ["change_asked", "change_allowed", "change_made"];
+    let expected: [&[&str]; 5] =
+        [&["change_tried"], &made, &["change_confirmed"], &made, &["change_undone"]];
+    assert_eq!(log, expected.concat(), "{}", bench.log());
     gateway.stop(STOP).unwrap();
     portfolio.stop(STOP).unwrap();
 }

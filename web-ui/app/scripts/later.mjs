@@ -7,6 +7,7 @@ export const LATER = [
   'books',
   'can',
   'certificate',
+  'change',
   'commission',
   'cooled',
   'correct',

@@ -48,10 +48,18 @@ pub(crate) async fn leave(
     visitor: Visitor,
     Body(asked): Body<LeaveBody>,
 ) -> Result<Json<ErrandsBody>, Problem> {
-    let diagnosis = Leave::from_word(&asked.diagnosis)
-        .ok_or_else(|| Problem::malformed("`diagnosis` is ask, always or never"))?;
+    let leave = |word: Option<String>| match word {
+        Some(word) => Leave::from_word(&word)
+            .map(Some)
+            .ok_or_else(|| Problem::malformed("what is left is ask, always or never")),
+        None => Ok(None),
+    };
+    let (diagnosis, configuration) = (leave(asked.diagnosis)?, leave(asked.configuration)?);
+    if diagnosis.is_none() && configuration.is_none() {
+        return Err(Problem::malformed("`diagnosis` or `configuration` is ask, always or never"));
+    }
     drop(web.change_by(&visitor).await?);
-    obey(&web, ErrandOrder::Leave { diagnosis, who: visitor.name() }).await
+    obey(&web, ErrandOrder::Leave { diagnosis, configuration, who: visitor.name() }).await
 }
 
 async fn obey(web: &Web, order: ErrandOrder) -> Result<Json<ErrandsBody>, Problem> {
@@ -78,8 +86,13 @@ fn over() -> Problem {
 #[serde(deny_unknown_fields)]
 #[schema(as = ErrandsLeave)]
 pub(crate) struct LeaveBody {
-    /// Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`.
-    diagnosis: String,
+    /// Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`; without it that
+    /// stays as it is.
+    #[serde(default)]
+    diagnosis: Option<String>,
+    /// Whether the portfolio may change the configuration, in the same words.
+    #[serde(default)]
+    configuration: Option<String>,
 }
 
 /// What the portfolio asks.
@@ -88,6 +101,8 @@ pub(crate) struct LeaveBody {
 pub(crate) struct ErrandsBody {
     /// Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`.
     diagnosis: &'static str,
+    /// Whether the portfolio may change the configuration, in the same words.
+    configuration: &'static str,
     /// What is asked, and what was since the start, the newest first.
     asked: Vec<ErrandBody>,
 }
@@ -97,23 +112,32 @@ pub(crate) struct ErrandsBody {
 #[schema(as = Errand)]
 pub(crate) struct ErrandBody {
     id: String,
-    /// `diagnosis`, or `unknown` to this version.
+    /// `diagnosis`, `dry_run` or `change`, or `unknown` to this version.
     kind: &'static str,
     /// Who asks, by the name that the portfolio knows them under.
     who: String,
     until: Time,
     /// `waiting`, `going`, `done`, `refused`, `failed`, `withdrawn` or `expired`.
     state: &'static str,
-    /// Why it failed, as one English sentence; empty if it did not.
+    /// Why it failed, in English; empty if it did not.
     said: String,
+    /// Of a change, the lines of the configuration that are other: `-` before what goes, `+` before what
+    /// comes, each under its section. Otherwise empty.
+    lines: String,
 }
 
 impl ErrandsBody {
     fn of(errands: Errands) -> Self {
         let asked = errands.asked.into_iter().map(|it| {
-            let Errand { id, kind, who, until, state, said } = it;
-            ErrandBody { id: id.to_string(), kind, who, until: Time(until), state, said }
+            let Errand { id, kind, who, until, state, said, lines } = it;
+            let until = Time(until);
+            ErrandBody { id: id.to_string(), kind, who, until, state, said, lines }
         });
-        Self { diagnosis: errands.diagnosis.as_str(), asked: asked.collect() }
+        let (diagnosis, configuration) = (errands.diagnosis, errands.configuration);
+        Self {
+            diagnosis: diagnosis.as_str(),
+            configuration: configuration.as_str(),
+            asked: asked.collect(),
+        }
     }
 }

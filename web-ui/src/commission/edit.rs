@@ -93,8 +93,8 @@ pub(crate) fn set_list(table: &mut Table, key: &str, texts: &[String]) {
     }
 }
 
-/// Keeps what stands around the old value, such as a remark behind it.
-fn put(table: &mut Table, key: &str, new: Value) {
+/// Sets `key` of a section; what stands around the old value stays, such as a remark behind it.
+pub fn put(table: &mut Table, key: &str, new: Value) {
     if let Some(old) = table.get_mut(key).and_then(Item::as_value_mut) {
         let around = old.decor().clone();
         *old = new;

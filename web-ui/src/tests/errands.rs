@@ -10,19 +10,25 @@ const ASKED: Uuid = Uuid::from_u128(7);
 
 /// As a daemon of which one diagnosis is asked.
 pub(super) fn obeyed(order: &ErrandOrder) -> Result<Errands, NotObeyed> {
-    let (diagnosis, state) = match order {
-        ErrandOrder::Tell => (Leave::Ask, "waiting"),
+    let (mut diagnosis, mut configuration) = (Leave::Ask, Leave::Ask);
+    let state = match order {
+        ErrandOrder::Tell => "waiting",
         ErrandOrder::Allow { id, .. } | ErrandOrder::Refuse { id, .. } if *id != ASKED => {
             return Err(NotObeyed::Over);
         }
-        ErrandOrder::Allow { .. } => (Leave::Ask, "going"),
-        ErrandOrder::Refuse { .. } => (Leave::Ask, "refused"),
-        ErrandOrder::Leave { diagnosis, .. } => (*diagnosis, "waiting"),
+        ErrandOrder::Allow { .. } => "going",
+        ErrandOrder::Refuse { .. } => "refused",
+        ErrandOrder::Leave { diagnosis: of_one, configuration: of_other, .. } => {
+            diagnosis = of_one.unwrap_or(diagnosis);
+            configuration = of_other.unwrap_or(configuration);
+            "waiting"
+        }
     };
     let until = NOW.parse().unwrap();
     let (who, said) = ("kari".to_owned(), String::new());
-    let asked = vec![Errand { id: ASKED, kind: "diagnosis", who, until, state, said }];
-    Ok(Errands { diagnosis, asked })
+    let lines = "[site]\n+ name = \"New\"".to_owned();
+    let asked = vec![Errand { id: ASKED, kind: "change", who, until, state, said, lines }];
+    Ok(Errands { diagnosis, configuration, asked })
 }
 
 #[tokio::test]
@@ -30,6 +36,7 @@ async fn people_here_allow_what_is_asked_or_do_not() {
     let gateway = Gateway::new();
     let installer = gateway.visitor(Role::Installer).await;
     let asked = gateway.get("/errands", &installer).await.json();
+    assert_eq!(asked["asked"][0]["lines"], "[site]\n+ name = \"New\"");
     assert_eq!((&asked["diagnosis"], &asked["asked"][0]["who"]), (&json!("ask"), &json!("kari")));
     let answer = async |path: String| {
         let answer = gateway.post(&path, &installer, json!({})).await;
@@ -42,11 +49,21 @@ async fn people_here_allow_what_is_asked_or_do_not() {
     assert_eq!(answer("/errands/7/allow".to_owned()).await.0, "409 errand_over");
 
     let owner = gateway.visitor(Role::Owner).await;
-    let put = async |word: &str, who: &str| {
-        let body = Body::from(json!({"diagnosis": word}).to_string());
+    let put = async |body: Value, who: &str| {
+        let body = Body::from(body.to_string());
         gateway.send(request(Method::PUT, "/errands/leave", who, body)).await
     };
-    assert_eq!(put("never", &owner).await.json()["diagnosis"], "never");
-    assert_eq!(put("sometimes", &owner).await.said(), "400 malformed");
-    assert_eq!(put("always", &installer).await.said(), "403 not_allowed");
+    for (body, diagnosis, configuration) in [
+        (json!({"diagnosis": "never"}), "never", "ask"),
+        (json!({"configuration": "always"}), "ask", "always"),
+    ] {
+        let left = put(body, &owner).await.json();
+        assert_eq!(left["diagnosis"], diagnosis);
+        assert_eq!(left["configuration"], configuration);
+    }
+    for wrong in [json!({}), json!({"diagnosis": "sometimes"}), json!({"configuration": "no"})] {
+        assert_eq!(put(wrong, &owner).await.said(), "400 malformed");
+    }
+    let installers = put(json!({"configuration": "always"}), &installer).await;
+    assert_eq!(installers.said(), "403 not_allowed");
 }

@@ -11,7 +11,8 @@ use sync_wire::{ErrandKind, ErrandState};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{BUNDLE_LASTS, current, diagnosis, step};
+use super::change::{self, ChangeBody};
+use super::{BUNDLE_LASTS, asked, current, step};
 use crate::authority::ms;
 use crate::handover::is_released;
 use crate::people::People;
@@ -51,20 +52,36 @@ pub(crate) async fn ask<R: Repository>(
         return Err(is_released());
     }
     let gateway = gateway(&people, site).await?;
-    let Json(Wanted { kind }) = wanted?;
-    if kind != ErrandKind::Diagnosis.as_str() {
-        return Err(Problem::malformed("`kind` is diagnosis"));
-    }
+    let Json(wanted) = wanted?;
+    let kind = ErrandKind::from_word(&wanted.kind)
+        .ok_or_else(|| Problem::malformed("`kind` is diagnosis, dry_run or change"))?;
     let now = people.clock.now();
     // One whose time is over makes room.
     current(&people.repository, gateway, now.wall_ms()).await?;
-    let errand = diagnosis(uuid_v7(&now), user.name.to_string(), now.wall_ms());
-    let id = errand.id;
+    let (id, who, now_ms) = (uuid_v7(&now), user.name.to_string(), now.wall_ms());
+    let document = change::document(kind, wanted, gateway, id, &who, now_ms)?;
+    let body = match document {
+        Some(document) => people
+            .settings
+            .authority
+            .sign_change(&document)
+            .map_err(|error| {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "a change cannot be signed");
+                Problem::new(
+                    Code::Store,
+                    "The change cannot be signed; the log of the service says more.",
+                )
+            })?
+            .write(),
+        None => Vec::new(),
+    };
+    let errand = asked(id, kind, body, who, now_ms);
     if !people.repository.add_errand(gateway, errand).await? {
         let detail = "This is asked of the gateway already; wait for it, or take it back.";
         return Err(Problem::new(Code::AskedAlready, detail));
     }
-    tracing::info!(by = %user.name, %gateway, %id, "a diagnosis is asked for");
+    tracing::info!(by = %user.name, %gateway, %id, kind = kind.as_str(), "a gateway is asked");
     Ok((StatusCode::CREATED, Json(Asked { id })))
 }
 
@@ -147,8 +164,19 @@ fn kept_until(errand: &Errand) -> Option<i64> {
 #[serde(deny_unknown_fields)]
 #[schema(as = NewErrand)]
 pub(crate) struct Wanted {
-    /// `diagnosis`
-    kind: String,
+    /// `diagnosis`, `dry_run` or `change`
+    pub(super) kind: String,
+    /// Of a `dry_run` or a `change`: what, 24 keys at most.
+    #[serde(default)]
+    pub(super) changes: Vec<ChangeBody>,
+    /// Of a `change`: the version of the gateway's configuration that it is of, as a `dry_run` tells it. Of any
+    /// other version the gateway refuses it.
+    #[serde(default)]
+    pub(super) base: Option<u64>,
+    /// Of a `change`: how long the gateway may take until it reaches the portfolio again, in seconds from 10
+    /// to 3600; 600 if not given. Then it takes the change back.
+    #[serde(default)]
+    pub(super) within_s: Option<u32>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -184,8 +212,14 @@ pub(crate) struct ErrandBody {
     until: String,
     state: &'static str,
     since: String,
-    /// By the gateway, in English; empty if it said nothing.
+    /// By the gateway, in English; empty if it said nothing. Of a change the lines of its configuration that
+    /// are other, `-` before what goes and `+` before what comes, or what would be wrong and where.
     said: String,
+    /// Of a change: what it changes.
+    changes: Vec<ChangeBody>,
+    /// Of a change: the version of the gateway's configuration that it is of or, once it was made, that came of
+    /// it; `null` if the gateway has not told one.
+    version: Option<u64>,
     /// Until when what came of it can be fetched; `null` if nothing can.
     kept_until: Option<String>,
 }
@@ -201,6 +235,8 @@ impl ErrandBody {
             state: errand.state.as_str(),
             since: time(errand.state_ms),
             said: errand.said.clone(),
+            changes: change::listed(&errand.body),
+            version: (errand.number > 0).then_some(errand.number),
             kept_until: kept_until(errand).filter(|until| now_ms < *until).map(time),
         }
     }

@@ -753,9 +753,11 @@ export interface Enrolment {
 /** Something that the portfolio asks. */
 export interface Errand {
   id: string;
-  /** `diagnosis`, or `unknown` to this version. */
+  /** `diagnosis`, `dry_run` or `change`, or `unknown` to this version. */
   kind: string;
-  /** Why it failed, as one English sentence; empty if it did not. */
+  /** Of a change, the lines of the configuration that are other: `-` before what goes, `+` before what comes, each under its section. Otherwise empty. */
+  lines: string;
+  /** Why it failed, in English; empty if it did not. */
   said: string;
   /** `waiting`, `going`, `done`, `refused`, `failed`, `withdrawn` or `expired`. */
   state: string;
@@ -768,14 +770,18 @@ export interface Errand {
 export interface Errands {
   /** What is asked, and what was since the start, the newest first. */
   asked: Errand[];
+  /** Whether the portfolio may change the configuration, in the same words. */
+  configuration: string;
   /** Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`. */
   diagnosis: string;
 }
 
 /** What is left to the portfolio. */
 export interface ErrandsLeave {
-  /** Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`. */
-  diagnosis: string;
+  /** Whether the portfolio may change the configuration, in the same words. */
+  configuration?: string | null;
+  /** Whether a diagnosis is sent when the portfolio asks: `ask`, `always` or `never`; without it that stays as it is. */
+  diagnosis?: string | null;
 }
 
 /** What happened to a meter's numbers. */

@@ -148,6 +148,20 @@ export interface Completeness {
   got: number;
 }
 
+/** One key of a gateway's configuration that gets another value. */
+export interface ConfigurationChange {
+  /** Of a `bus` or a `meter`: which; otherwise empty. */
+  id: string;
+  /** As in the gateway's configuration, such as `poll_every_secs`. */
+  key: string;
+  /** What it is from then on, as a number. */
+  number: number | null;
+  /** `site`, `bus`, `meter` or `cloud` */
+  section: string;
+  /** What it is from then on, as a text; without `text` and `number` the key goes away. */
+  text: string | null;
+}
+
 export interface Dwelling {
   fine: string[];
   household: string;
@@ -425,8 +439,14 @@ export interface NewEnrolCode {
 }
 
 export interface NewErrand {
-  /** `diagnosis` */
+  /** Of a `change`: the version of the gateway's configuration that it is of, as a `dry_run` tells it. Of any other version the gateway refuses it. */
+  base?: number | null;
+  /** Of a `dry_run` or a `change`: what, 24 keys at most. */
+  changes?: ConfigurationChange[];
+  /** `diagnosis`, `dry_run` or `change` */
   kind: string;
+  /** Of a `change`: how long the gateway may take until it reaches the portfolio again, in seconds from 10 to 3600; 600 if not given. Then it takes the change back. */
+  within_s?: number | null;
 }
 
 export interface NewExclusion {
@@ -699,16 +719,20 @@ export type Site = SiteRow & {
 
 export interface SiteErrand {
   asked_at: string;
+  /** Of a change: what it changes. */
+  changes: ConfigurationChange[];
   id: string;
   /** Until when what came of it can be fetched; `null` if nothing can. */
   kept_until: string | null;
   kind: string;
-  /** By the gateway, in English; empty if it said nothing. */
+  /** By the gateway, in English; empty if it said nothing. Of a change the lines of its configuration that are other, `-` before what goes and `+` before what comes, or what would be wrong and where. */
   said: string;
   since: string;
   state: string;
   /** Until when somebody at the gateway may answer. */
   until: string;
+  /** Of a change: the version of the gateway's configuration that it is of or, once it was made, that came of it; `null` if the gateway has not told one. */
+  version: number | null;
   who: string;
 }
 

@@ -14,10 +14,15 @@ export type {
   Look,
   MediumUse,
   PromiseRow,
+  ConfigurationChange,
+  SiteErrand,
   SiteErrands,
   SiteUse,
   Sum,
 } from './api.gen';
+/** States of what is asked of a gateway in which something can still become of it. */
+export const OPEN = ['asked', 'waiting', 'going'];
+
 export type { TagRow } from './api.gen';
 
 export type Session = With<

@@ -82,7 +82,8 @@ async fn an_owner_takes_a_backup_home() {
     assert_eq!(copy("sdb1").await.0, "404 no_stick");
     let (said, copied) = copy("sda1").await;
     assert_eq!((&*said, &copied["state"]), ("200", &json!("copied")));
-    let day = ready["at"].as_str().unwrap()[..10].replace('-', "");
+    let day: String =
+        ready["at"].as_str().unwrap().chars().take(10).filter(|it| *it != '-').collect();
     let file = copied["file"].as_str().unwrap();
     assert!(file.starts_with(&format!("fyrhus-{day}-")) && file.ends_with(".backup"), "{file}");
     let log = gateway.get("/audit", &owner).await;

@@ -188,6 +188,9 @@ impl Restores {
             NotOnStick::Failed(why) => NotRestored::Failed(why),
             _ => NotRestored::NoStick,
         })?;
+        // What was here of another one goes in any case, and makes room.
+        remove(&self.state.join(COMING));
+        *stands = RestoreStands::None;
         self.has_room(found.1)?;
         *stands = RestoreStands::Fetching { bytes: 0, of: found.1 };
         Ok(found)

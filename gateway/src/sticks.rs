@@ -1,7 +1,7 @@
 //! USB sticks: where a backup goes, and where one comes from.
 //!
 //! ```text
-//! /media/fyrhus/sda1/                          mounted by the machine, `systemd/60-fyrhus-stick.rules`
+//! /media/fyrhus/sda1/                          mounted by the machine, `systemd/90-fyrhus-stick.rules`
 //! /media/fyrhus/sda1/fyrhus-20261123-0215.backup   sealed; under `.….part` until it was compared
 //! ```
 //!
@@ -70,6 +70,7 @@ impl AtHand {
             return Err(NotOnStick::Busy);
         }
         let folder = find(&self.root, stick).ok_or(NotOnStick::Gone)?;
+        sweep(&folder);
         let free = free(&folder).ok_or(NotOnStick::Gone)?;
         if free < made.bytes {
             return Err(NotOnStick::NoRoom { needed: made.bytes, free });
@@ -94,8 +95,9 @@ const MOST_BACKUPS: usize = 50;
 /// Other files on a stick are passed over, but not without end.
 const MOST_FILES: usize = 5_000;
 
-/// The end of a backup's name.
+/// The end of a backup's name, and of one that is not whole.
 const ENDS: &str = ".backup";
+const PART: &str = ".part";
 
 /// The sticks that are put in, by name.
 fn list(root: &Path) -> Vec<Stick> {
@@ -174,6 +176,21 @@ fn free(folder: &Path) -> Option<u64> {
     Some(if is_writable { free } else { 0 })
 }
 
+/// Takes away what is left of copies that were cut off: nobody sees them, and they take room.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten().take(MOST_FILES) {
+        let name = entry.file_name();
+        let is_ours = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(PART));
+        if is_ours.is_some_and(|name| name.starts_with("fyrhus-") && is_name(name))
+            && let Err(error) = fs::remove_file(entry.path())
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::debug!(error, "what is left of a copy stays on the stick");
+        }
+    }
+}
+
 /// Writes `made` to the stick, and reads it back. `told` hears how many bytes of both are done.
 fn copy(
     root: &Path,
@@ -183,7 +200,7 @@ fn copy(
     told: impl Fn(u64),
 ) -> Result<(), NotOnStick> {
     let folder = find(root, stick).filter(|_| is_name(file)).ok_or(NotOnStick::Gone)?;
-    let part = folder.join(format!(".{file}.part"));
+    let part = folder.join(format!(".{file}{PART}"));
     let copied = || -> io::Result<bool> {
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);

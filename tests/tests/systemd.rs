@@ -41,7 +41,8 @@ const BOOT: &str = r#"
     grep -q '^dialout:' /etc/group || echo 'dialout:x:991:' >> /etc/group
     echo 0123456789abcdef0123456789abcdef > /etc/machine-id
     # As systemd has it on a real machine: what is mounted later is seen by services, too.
-    mount -t tmpfs tmpfs /media && mount --make-rshared / || exit 77
+    mount -t tmpfs tmpfs /media && mkdir -p /media/fyrhus/early || exit 77
+    mount -t tmpfs -o uid=990 tmpfs /media/fyrhus/early && mount --make-rshared / || exit 77
     export container=other SYSTEMD_UNIT_PATH="$in/units"
     exec /lib/systemd/systemd --system --unit=test.target --log-target=console --show-status=0
 "#;
@@ -201,13 +202,14 @@ async fn systemd_starts_watches_restarts_and_stops_the_gateway() {
         assert!(status.contains(confined), "{confined}\n{status}");
     }
 
-    // A USB stick that the machine mounts now is seen in there, and can be written.
-    let mount = "mkdir -p /media/fyrhus/sda1 && mount -t tmpfs -o uid=990 tmpfs /media/fyrhus/sda1";
+    // USB sticks are seen in there and can be written, those that were there and those that come.
+    let mount = "mkdir -p /media/fyrhus/late && mount -t tmpfs -o uid=990 tmpfs /media/fyrhus/late";
     machine.run(&["sh", "-c", mount]).unwrap();
-    let write = ["nsenter", "--target", &main, "--mount", "touch", "/media/fyrhus/sda1/a.backup"];
-    machine.run(&write).expect("a stick is written");
-    let elsewhere = ["nsenter", "--target", &main, "--mount", "touch", "/media/a.backup"];
-    assert!(machine.run(&elsewhere).is_none(), "and nothing but a stick");
+    let touch = |file: &str| machine.run(&["nsenter", "--target", &main, "--mount", "touch", file]);
+    for stick in ["early", "late"] {
+        touch(&format!("/media/fyrhus/{stick}/a.backup")).expect(stick);
+    }
+    assert_eq!(touch("/media/a.backup"), None, "and nothing but sticks");
 
     // It is heard in time, again and again; a process that hangs is not, and is started anew.
     for _ in 0..3 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -130,10 +131,12 @@ async fn a_backup_goes_to_a_stick_and_comes_back_from_it() {
         mount -t tmpfs -o size=64m tmpfs "$1/sda1" || exit 77
         mount -t tmpfs tmpfs "$1/sdb1" && mount -o remount,ro "$1/sdb1" || exit 77
         echo other > "$1/sda1/notes.txt"
+        # Of a copy that was cut off, and somebody else's.
+        touch "$1/sda1/.fyrhus-20261101-0400.backup.part" "$1/sda1/.other.part"
         exec "$2" run --ready-json --config "$3"
     "#;
     let fyrhus = paths::binary("fyrhus").unwrap();
-    let started = start_in_a_namespace(&home, script, [sticks, fyrhus, home.config()]);
+    let started = start_in_a_namespace(&home, script, [sticks.clone(), fyrhus, home.config()]);
     let Some(gateway) = started.await else { return };
     let post = async |path: &str, asked: serde_json::Value| {
         let answer = gateway.request(Method::POST, path).json(&asked).send().await.unwrap();
@@ -164,6 +167,14 @@ async fn a_backup_goes_to_a_stick_and_comes_back_from_it() {
         (on_it.as_array().unwrap().len(), &on_it[0]["bytes"], &on_it[0]["file"]),
         (1, &ready["bytes"], &copied["file"])
     );
+
+    let mut list = Command::new("nsenter");
+    list.args(["--mount", "--target", &gateway.program.id().to_string(), "ls", "-A"]);
+    let files = list.arg(sticks.join("sda1")).env("LC_ALL", "C").output().unwrap();
+    let files = String::from_utf8(files.stdout).unwrap();
+    let files: Vec<_> = files.lines().collect();
+    let copy = copied["file"].as_str().unwrap();
+    assert_eq!(files, [".other.part", copy, "notes.txt"], "what was cut off is gone");
 
     let fetch = async |file: &serde_json::Value| {
         post("restore/stick", json!({ "stick": "sda1", "file": file })).await

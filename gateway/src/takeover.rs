@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use drivers::Profiles;
 use metering::{Clock, GatewayId};
-use store::{Core, StoreError, Writer};
+use store::{Core, StoreError, Version, Writer};
 use tokio::sync::watch;
 use web_ui::{BusInfo, ConfigProblem, MeterInfo, NotSaved};
 
@@ -41,6 +41,8 @@ pub(crate) struct InForce {
     /// The file's text when it was looked at last, good or not; `None` if it is to be looked at
     /// again.
     seen: Option<String>,
+    /// The version that a save which failed half-way has stored, and that is not in force.
+    half: Option<u64>,
     site: Option<Site>,
 }
 
@@ -72,6 +74,7 @@ impl InForce {
             shown,
             text: None,
             seen: None,
+            half: None,
             site: None,
         };
         match found {
@@ -183,15 +186,23 @@ impl InForce {
     ) -> Result<u64, NotSaved> {
         let site = self.load(&text).map_err(|mistakes| NotSaved::Mistakes(for_pages(&mistakes)))?;
         let failed = |error: &dyn std::error::Error| NotSaved::Failed(crate::chain(error));
-        // The version first: it is what tells two people who save at the same time apart.
-        let expected = Some(expected);
-        let sign = self.sign.get();
-        let saved = self.core.save_version(text.clone(), who, why, expected, sign).await;
-        let version = match saved {
-            Ok(version) => version,
-            Err(StoreError::Outdated { .. }) => return Err(self.changed().await),
-            Err(error) => return Err(failed(&error)),
+        // One that was stored and not taken over is carried on: each try would be another version.
+        let current = self.core.current_version().await.map_err(|error| failed(&error))?;
+        let is_half =
+            |it: &Version| self.half == Some(expected) && it.number == expected && it.text == text;
+        let version = if current.as_ref().is_some_and(is_half) {
+            expected
+        } else {
+            // The version first: it is what tells two people who save at the same time apart.
+            let (expected, sign) = (Some(expected), self.sign.get());
+            let saved = self.core.save_version(text.clone(), who, why, expected, sign).await;
+            match saved {
+                Ok(version) => version,
+                Err(StoreError::Outdated { .. }) => return Err(self.changed().await),
+                Err(error) => return Err(failed(&error)),
+            }
         };
+        self.half = Some(version);
         kept::save(&self.state, &text).map_err(|error| failed(&error))?;
         self.take_over(site, text, version).await.map_err(|error| failed(&error))?;
         Ok(version)
@@ -253,6 +264,7 @@ impl InForce {
         let shown = shown(&site, self.gateway, version, &self.profiles, &before);
         self.shown.send_replace(Arc::new(shown));
         self.seen = Some(text.clone());
+        self.half = None;
         self.text = Some(text);
         self.site = Some(site);
     }

@@ -11,7 +11,7 @@ use store::StoreError;
 use tokio::sync::{Notify, watch};
 use tokio::time;
 use uuid::Uuid;
-use web_ui::{Handles, Leave};
+use web_ui::{Handles, Leave, NotSaved};
 
 use super::change::{self, Changed};
 use super::trial::{self, Found, NotBack, Trial};
@@ -146,8 +146,8 @@ impl ErrandRunner {
             self.look().await?;
         }
         loop {
-            if self.trial.as_ref().is_some_and(|it| it.left().is_zero()) {
-                self.roll_back("the portfolio was not reached after the change").await?;
+            if let Some(because) = self.trial.as_ref().and_then(Trial::is_over) {
+                self.roll_back(&because).await?;
             }
             let Some(identity) = identity else { return Ok(()) };
             if let Some(left) = self.trial.as_ref().map(Trial::left) {
@@ -339,6 +339,12 @@ impl ErrandRunner {
                 self.board.became(id, version);
                 self.trial = Some(trial);
             }
+            // It may be kept and in force all the same, now or from the next start on: what is there
+            // tells, and goes back.
+            Err(NotSaved::Failed(why)) => {
+                tracing::error!(%id, why, "whether a change of the portfolio is in force is not known");
+                self.trial = Some(trial.failed(why));
+            }
             Err(why) => {
                 let why = trial::sentence(why);
                 Trial::forget(core).await?;
@@ -370,6 +376,7 @@ impl ErrandRunner {
         let Some(trial) = &self.trial else { return Ok(()) };
         let (id, base) = (trial.kept.errand, trial.kept.base);
         let said = match trial.roll_back(&self.board.core, &self.handles).await {
+            Ok(version) if version == base => because.to_owned(),
             Ok(version) => {
                 self.board.became(id, version);
                 format!("{because}: version {version} is as version {base} was")

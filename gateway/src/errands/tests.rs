@@ -1,6 +1,7 @@
 //! Errands between a runner and a real portfolio: what people here decide, and what becomes of a change.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cloud_sync::{ErrandAsked, Identity, Way};
@@ -39,6 +40,8 @@ struct Bench {
     handles: Handles,
     parts: CloudParts,
     runner: ErrandRunner,
+    /// Whether the daemon ends after its next save, before it has answered.
+    ends: Arc<AtomicBool>,
 }
 
 impl Bench {
@@ -97,7 +100,8 @@ impl Bench {
             certificate: watch::Sender::default().subscribe(),
             version: "0.1.0",
         };
-        tokio::spawn(take_over(asked, in_force, parts.wanted.clone()));
+        let ends: Arc<AtomicBool> = Arc::default();
+        tokio::spawn(take_over(asked, in_force, parts.wanted.clone(), Arc::clone(&ends)));
         let claim = json!({
             "code": service.claim_code, "name": "kari", "password": "riktig hest batteri",
         });
@@ -121,6 +125,7 @@ impl Bench {
             handles,
             parts,
             runner,
+            ends,
         }
     }
 
@@ -198,11 +203,15 @@ async fn take_over(
     mut asked: mpsc::Receiver<Wish>,
     mut in_force: InForce,
     wanted: watch::Sender<Option<crate::config::Cloud>>,
+    ends: Arc<AtomicBool>,
 ) {
     while let Some(wish) = asked.recv().await {
         let Wish::SaveSite { text, expected, who, why, reply } = wish else { continue };
         let saved = in_force.save(text, expected, who, why).await;
         wanted.send_replace(in_force.site().and_then(|it| it.cloud.clone()));
+        if ends.load(Ordering::Relaxed) {
+            return;
+        }
         drop(reply.send(saved));
     }
 }
@@ -467,4 +476,56 @@ async fn whoever_takes_a_change_back_before_it_is_confirmed_has_it_undone() {
     assert_eq!(bench.file(), before);
     assert_eq!(bench.newest().await["state"], "withdrawn");
     assert_eq!(bench.log().await.last().unwrap(), "gateway change_undone");
+}
+
+/// The daemon is stopped between saving a change and saying so: nobody was told that it failed, and it is
+/// confirmed at the next start.
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_not_forgotten() {
+    let mut bench = Bench::start().await;
+    let before = bench.file();
+    leave(&bench.board, Leave::Always).await;
+    bench.change(json!([{"section": "site", "key": "name", "text": "New"}])).await;
+    bench.ends.store(true, Ordering::Relaxed);
+    let identity = Arc::clone(&bench.identity);
+    let stopping = bench.runner.step(Some(&identity)).await.unwrap_err();
+    assert!(stopping.to_string().contains("the gateway is stopping"), "{stopping}");
+    assert_eq!(bench.file(), before.replace("Old", "New"), "it is in force from the next start on");
+    assert_eq!(states(&bench.board), [ErrandState::Going]);
+
+    bench.restart();
+    bench.settle().await;
+    assert_eq!(bench.newest().await["state"], "done");
+    assert_eq!(bench.log().await.last().unwrap(), "gateway change_confirmed");
+}
+
+/// The version is stored, and the file cannot be written; nor can it be when the change goes back.
+#[tokio::test]
+async fn a_change_that_is_saved_half_way_goes_back() {
+    let mut bench = Bench::start().await;
+    let before = bench.file();
+    leave(&bench.board, Leave::Always).await;
+    bench.change(json!([{"section": "site", "key": "name", "text": "New"}])).await;
+    let (site, aside) = (bench.site(), bench.folder.path().join("aside"));
+    std::fs::rename(&site, &aside).unwrap();
+    std::fs::create_dir_all(site.join("in the way")).unwrap();
+    let identity = Arc::clone(&bench.identity);
+    for _ in 0..3 {
+        assert!(bench.runner.step(Some(&identity)).await.is_err());
+        assert_eq!(states(&bench.board), [ErrandState::Going]);
+        let (number, text) = bench.version().await;
+        assert_eq!((number, text), (3, before.clone()), "however often it is tried");
+    }
+    std::fs::remove_dir_all(&site).unwrap();
+    bench.settle().await;
+    assert_eq!((bench.file(), bench.version().await.0), (before, 3));
+    let failed = bench.newest().await;
+    assert!(
+        failed["said"].as_str().unwrap().ends_with("version 3 is as version 1 was"),
+        "{failed}"
+    );
+    assert_eq!((&failed["state"], &failed["version"]), (&json!("failed"), &json!(3)));
+    bench.restart();
+    bench.settle().await;
+    assert_eq!(states(&bench.board), [], "nothing is left of it");
 }

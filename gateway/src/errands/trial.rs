@@ -24,6 +24,8 @@ pub(super) struct Trial {
     pub(super) kept: Kept,
     /// Until when the portfolio has to be reached.
     pub(super) until: Instant,
+    /// Why it goes back at once: it could not be saved, or not wholly.
+    failed: Option<String>,
 }
 
 /// What has to be known of it after a power cut.
@@ -66,7 +68,18 @@ pub(super) enum NotBack {
 impl Trial {
     pub(super) fn new(errand: Uuid, base: u64, text: &str, who: String, within: Duration) -> Self {
         let kept = Kept { errand, base, sha256: hash(text), starts: 0, who };
-        Self { kept, until: Instant::now() + within }
+        Self { kept, until: Instant::now() + within, failed: None }
+    }
+
+    /// As one that was not saved, as far as anybody knows.
+    pub(super) fn failed(self, why: String) -> Self {
+        Self { until: Instant::now(), failed: Some(why), ..self }
+    }
+
+    /// Why it has to go back now, if it has to.
+    pub(super) fn is_over(&self) -> Option<String> {
+        let late = || "the portfolio was not reached after the change".to_owned();
+        self.left().is_zero().then(|| self.failed.clone().unwrap_or_else(late))
     }
 
     pub(super) fn left(&self) -> Duration {
@@ -94,22 +107,28 @@ impl Trial {
         }
         kept.starts = kept.starts.saturating_add(1);
         let within = if kept.starts < MOST_STARTS { AFTER_START } else { Duration::ZERO };
-        let trial = Self { kept, until: Instant::now() + within };
+        let trial = Self { kept, until: Instant::now() + within, failed: None };
         trial.keep(core).await?;
         Ok(Found::InForce(trial))
     }
 
-    /// Puts what was before in force again; the version that it is now.
+    /// Puts what was before in force again; the version that it is now. One that never came to be is back.
     pub(super) async fn roll_back(&self, core: &Core, handles: &Handles) -> Result<u64, NotBack> {
         let base = self.kept.base;
         let not_now = |error: StoreError| NotBack::NotNow(crate::chain(&error));
         let current = core.current_version().await.map_err(not_now)?;
-        let Some(current) = current.filter(|it| hash(&it.text) == self.kept.sha256) else {
-            let why = "somebody has saved another configuration since".to_owned();
-            return Err(NotBack::Never(why));
-        };
+        let another =
+            || NotBack::Never("somebody has saved another configuration since".to_owned());
+        let current = current.ok_or_else(another)?;
+        if current.number == base {
+            return Ok(base);
+        }
         let before = core.version(base).await.map_err(not_now)?;
         let before = before.ok_or_else(|| NotBack::Never("what was before is not kept".into()))?;
+        // Going back may have failed half-way, too: then its version is there, and its file is not.
+        if hash(&current.text) != self.kept.sha256 && current.text != before.text {
+            return Err(another());
+        }
         let (who, why) = ("gateway".to_owned(), format!("back to version {base}"));
         match save(handles, before.text, current.number, who, why).await {
             Ok(version) => Ok(version),

@@ -103,8 +103,7 @@ impl Recalled {
     /// What is answered: as many of the readings, from the earliest on, as go into [`limits::RECALL_BYTES`].
     /// Those of one instant stay together.
     pub fn write(mut self) -> Vec<u8> {
-        self.readings.sort_by_key(|reading| (reading.at_ms, reading.seq));
-        self.cut(limits::READINGS);
+        self.keep_earliest();
         loop {
             match self.written() {
                 Some(bytes) if bytes.len() <= limits::RECALL_BYTES => return bytes,
@@ -113,6 +112,13 @@ impl Recalled {
                 _ => {}
             }
         }
+    }
+
+    /// Puts the readings in the order of time and leaves as many as one answer has at most; whether some went, and
+    /// [`next_ms`](Self::next_ms) says from when on.
+    pub fn keep_earliest(&mut self) -> bool {
+        self.readings.sort_by_key(|reading| (reading.at_ms, reading.seq));
+        self.cut(limits::READINGS)
     }
 
     /// Leaves `most` readings or fewer, and no part of an instant, but the first instant at least; `false` if

@@ -31,9 +31,10 @@ pub(super) async fn recall(db: &mut Work<'_>, asked: RecallAsked) -> Result<Reca
         series.extend(name.zip(Some(row.try_get("series")?)));
     }
     let mut search = Search::new(asked, epoch_no.into());
-    while let Some(span) = search.next() {
+    while let Some(mut span) = search.next() {
         for (name, series) in &series {
-            search.take(*name, &folding::stored(db, gateway, *series, &span).await?);
+            let kept = folding::stored(db, gateway, *series, &span).await?;
+            search.take(*name, &mut span, &kept);
         }
         search.looked(&span);
     }

@@ -32,10 +32,11 @@ pub(super) fn recall(db: &Connection, asked: RecallAsked) -> Result<Recalled, Tr
         return Ok(Search::nothing(&asked));
     };
     let mut search = Search::new(asked, epoch_no);
-    while let Some(span) = search.next() {
+    while let Some(mut span) = search.next() {
         for (_, _, name, series) in &series {
             let Some(name) = SeriesId::new(*name) else { continue };
-            search.take(name, &folding::stored(db, gateway, *series, &span)?);
+            let kept = folding::stored(db, gateway, *series, &span)?;
+            search.take(name, &mut span, &kept);
         }
         search.looked(&span);
     }

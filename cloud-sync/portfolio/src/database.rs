@@ -43,7 +43,7 @@ macro_rules! hand_on {
 
 hand_on! {
     Repository
-    fn store_batch(header: Header, batch: Batch, now_ms: i64) -> Result<Ack, Refusal>;
+    fn store_batch(shown: [u8; 32], header: Header, batch: Batch, now_ms: i64) -> Result<Ack, Refusal>;
     fn store_table(table: SeriesTable, now_ms: i64) -> Result<Ack, Refusal>;
     fn store_latest(latest: Latest, now_ms: i64) -> Result<Ack, Refusal>;
     fn store_accounts(accounts: Accounts, now_ms: i64) -> Result<Ack, Refusal>;
@@ -54,7 +54,7 @@ hand_on! {
     fn add_code(code: NewCode, now_ms: i64) -> SiteId;
     fn spend_code(spend: SpendCode, now_ms: i64) -> Result<Vec<u8>, Refusal>;
     fn certificate(sha256: [u8; 32]) -> Option<Listed>;
-    fn add_certificate(gateway: GatewayId, certificate: NewCertificate) -> ();
+    fn renew_certificate(shown: [u8; 32], certificate: NewCertificate) -> bool;
     fn unprepared(authority: [u8; 32], now_ms: i64) -> Vec<String>;
     fn revoke(site: SiteId, now_ms: i64) -> usize;
     fn sites() -> Vec<Site>;

@@ -28,9 +28,9 @@ use std::time::Duration;
 use access::{Pace, Slowing};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use chrono::{DateTime, SecondsFormat};
@@ -40,21 +40,24 @@ use metering::{Clock, GatewayId, NoReading, Quantity, SeriesId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sync_wire::{
-    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, ErrandsAsked, ErrandsTold,
-    Latest, MEDIA_TYPE, Malformed, Recalled, Refusal, Renew, SeriesTable, Wishes, limits, path,
+    Accounts, Ack, Books, Certificate, Document, Enrol, Envelope, ErrandsTold, Latest, Malformed,
+    Refusal, Renew, SeriesTable, Wishes, limits, path,
 };
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::authority::{Authority, RENEWABLE, RequestError, ms};
+use crate::authority::{Authority, RENEWABLE, ms};
 use crate::errands;
 use crate::ledgers::{Ledgers, NotSaid};
 use crate::probe;
-use crate::repository::{Listed, Reported, Repository, RepositoryError, SpendCode, StoredReading};
+use crate::receive::off_the_list;
+use crate::repository::{Listed, Reported, Repository, SpendCode, StoredReading};
 
 mod recall;
+mod sent;
 
 use recall::Recalls;
+use sent::Sent;
 
 /// What the gateways' listener needs. Clones share it.
 #[derive(Clone, Debug)]
@@ -89,9 +92,6 @@ const ENROLMENT_BYTES: usize = limits::CERTIFICATE_BYTES + 1_024;
 
 /// For how long an enrolment may take: one packet, and its second try over a slow link.
 const ENROLMENT: Duration = Duration::from_secs(15);
-
-/// After how long a gateway that was sent away comes again, before its own jitter.
-const RETRY_SECS: u32 = 10;
 
 impl<R: Repository> Gateways<R> {
     /// With these.
@@ -184,15 +184,14 @@ impl<R: Repository> Gateways<R> {
 
     /// What the list says of its certificate, if it is on the list.
     async fn listed(&self, peer: Peer) -> Result<Listed, Sent> {
-        let no =
-            |sentence: &str| Sent::Refusal(Refusal::NotAllowed { sentence: sentence.to_owned() });
-        let certificate = peer.certificate.ok_or_else(|| no("it shows no certificate"))?;
+        let certificate = shown(peer)?;
         match self.repository.certificate(certificate).await? {
-            Some(listed) if listed.revoked => {
-                Err(no("its certificate was taken off the list; enrol it again"))
-            }
+            Some(listed) if listed.revoked => Err(Sent::Refusal(off_the_list())),
             Some(listed) => Ok(listed),
-            None => Err(no("its certificate is not on the list; enrol it again")),
+            None => {
+                let sentence = "its certificate is not on the list; enrol it again".to_owned();
+                Err(Sent::Refusal(Refusal::NotAllowed { sentence }))
+            }
         }
     }
 
@@ -212,8 +211,10 @@ impl<R: Repository> Gateways<R> {
         read: impl FnOnce(&[u8]) -> Result<M, Malformed>,
         of: impl FnOnce(&M) -> GatewayId,
     ) -> Result<(M, Wishes), Sent> {
-        let (gateway, wishes) = self.who(peer).await?;
+        self.who(peer).await?;
         let body = self.body(body).await?;
+        // A body may be held back for a minute, and the certificate be worth nothing by then.
+        let (gateway, wishes) = self.who(peer).await?;
         let message = read(&body).map_err(|wrong| malformed(gateway, wrong.into()))?;
         own(gateway, of(&message))?;
         Ok((message, wishes))
@@ -279,7 +280,8 @@ async fn batch<R: Repository>(
     let batch = envelope.open().map_err(|wrong| malformed(gateway, wrong.into()))?;
 
     let count = batch.readings().len();
-    let answer = gateways.repository.store_batch(header, batch, gateways.now_ms()).await?;
+    let answer = gateways.repository.store_batch(shown(peer)?, header, batch, gateways.now_ms());
+    let answer = answer.await?;
     match &answer {
         Ok(Ack { acked }) => {
             tracing::debug!(%gateway, header.from, header.to, count, acked, "batch stored");
@@ -431,7 +433,9 @@ async fn renew<R: Repository>(
     let Renew { request } = Renew::read(&body).map_err(|wrong| Sent::Refusal(wrong.into()))?;
     let signed = gateways.authority.sign(&request, gateway, now_ms)?;
     let der = signed.certificate.der.clone();
-    gateways.repository.add_certificate(gateway, signed.certificate).await?;
+    if !gateways.repository.renew_certificate(shown(peer)?, signed.certificate).await? {
+        return Err(Sent::Refusal(off_the_list()));
+    }
     tracing::info!(%gateway, "certificate renewed");
     Ok(gateways.certificate(der))
 }
@@ -539,6 +543,12 @@ impl<R: Repository> Gateways<R> {
     }
 }
 
+/// The hash of the certificate that was shown.
+fn shown(peer: Peer) -> Result<[u8; 32], Sent> {
+    let sentence = || "it shows no certificate".to_owned();
+    peer.certificate.ok_or_else(|| Sent::Refusal(Refusal::NotAllowed { sentence: sentence() }))
+}
+
 /// A gateway speaks for itself alone.
 fn own(certificate: GatewayId, message: GatewayId) -> Result<(), Sent> {
     if certificate == message {
@@ -553,66 +563,6 @@ fn malformed(gateway: GatewayId, refusal: Refusal) -> Sent {
     Sent::Refusal(refusal)
 }
 
-/// An answer to a gateway.
-#[derive(Debug)]
-enum Sent {
-    Ack(Ack, Wishes),
-    Books(Books),
-    Certificate(Certificate),
-    Document(Document),
-    Errands(ErrandsAsked),
-    Recalled(Recalled),
-    Refusal(Refusal),
-}
-
-impl Sent {
-    const fn busy() -> Self {
-        Self::Refusal(Refusal::Busy { retry_after_secs: RETRY_SECS })
-    }
-}
-
-impl IntoResponse for Sent {
-    fn into_response(self) -> Response {
-        let (status, body, retry) = match self {
-            Self::Ack(ack, wishes) => (200, ack.write_with(wishes), None),
-            Self::Books(books) => (200, books.write(), None),
-            Self::Document(document) => (200, document.write(), None),
-            Self::Errands(asked) => (200, asked.write(), None),
-            Self::Recalled(recalled) => (200, recalled.write(), None),
-            Self::Certificate(certificate) => (200, certificate.write(), None),
-            Self::Refusal(refusal) => {
-                (refusal.status(), refusal.write(), refusal.retry_after_secs())
-            }
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let media_type = HeaderValue::from_static(MEDIA_TYPE);
-        let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
-        if let Some(secs) = retry {
-            response.headers_mut().insert(header::RETRY_AFTER, secs.into());
-        }
-        response
-    }
-}
-
-impl From<RepositoryError> for Sent {
-    fn from(error: RepositoryError) -> Self {
-        tracing::error!(error = &error as &dyn Error, "the database did not answer");
-        Self::busy()
-    }
-}
-
-impl From<RequestError> for Sent {
-    fn from(error: RequestError) -> Self {
-        match error {
-            RequestError::Authority(error) => {
-                tracing::error!(error = &error as &dyn Error, "no certificate was made");
-                Self::busy()
-            }
-            error => Self::Refusal(Refusal::Malformed { sentence: error.to_string() }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -621,6 +571,7 @@ mod tests {
 
     use axum::body::HttpBody;
     use axum::extract::Request;
+    use axum::http::StatusCode;
     use hyper::body::Frame;
     use tower::ServiceExt;
 

@@ -225,6 +225,7 @@ impl Postgres {
 
     async fn store_in_days(
         &self,
+        shown: &[u8; 32],
         header: &Header,
         batch: &Batch,
         now_ms: i64,
@@ -235,7 +236,7 @@ impl Postgres {
             write,
             "store a batch",
             db,
-            gateways::store_batch(&mut db, header, batch, now_ms)
+            gateways::store_batch(&mut db, shown, header, batch, now_ms)
         )
     }
 

@@ -15,6 +15,12 @@
 
 use sync_wire::{Gap, Header, Refusal};
 
+/// What a gateway hears whose certificate was revoked, at the door and in the transaction alike.
+pub(crate) fn off_the_list() -> Refusal {
+    let sentence = "its certificate was taken off the list; enrol it again".to_owned();
+    Refusal::NotAllowed { sentence }
+}
+
 /// What is known of the gateway, read in the transaction that will store the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Known {

@@ -51,10 +51,11 @@ pub use proofs::Proofs;
 pub trait Repository:
     Branches + Dwellings + Errands + Handovers + Links + Proofs + Clone + Debug + Send + Sync + 'static
 {
-    /// Stores `batch`, whose header is `header`, if it is the next; the answer is given after the
-    /// commit.
+    /// Stores `batch`, whose header is `header`, if it is the next, and the certificate with the hash `shown`
+    /// is still that gateway's and on the list; the answer is given after the commit.
     fn store_batch(
         &self,
+        shown: [u8; 32],
         header: Header,
         batch: Batch,
         now_ms: i64,
@@ -133,12 +134,13 @@ pub trait Repository:
         sha256: [u8; 32],
     ) -> impl Future<Output = Result<Option<Listed>, RepositoryError>> + Send;
 
-    /// Puts a renewed certificate on the list. The one before stays until it ends.
-    fn add_certificate(
+    /// Puts a renewed certificate on the list, for the gateway of the one with the hash `shown`, which stays
+    /// until it ends; `false`, and nothing, if that was taken off the list.
+    fn renew_certificate(
         &self,
-        gateway: GatewayId,
+        shown: [u8; 32],
         certificate: NewCertificate,
-    ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
+    ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
 
     /// The sites, at most a hundred, of gateways that have a certificate and do not know this
     /// authority yet, by name.

@@ -213,12 +213,15 @@ const MIGRATIONS: &[&str] = &[
 impl Repository for Sqlite {
     async fn store_batch(
         &self,
+        shown: [u8; 32],
         header: Header,
         batch: Batch,
         now_ms: i64,
     ) -> Result<Result<Ack, Refusal>, RepositoryError> {
-        self.write("store a batch", move |db| gateways::store_batch(db, &header, &batch, now_ms))
-            .await
+        self.write("store a batch", move |db| {
+            gateways::store_batch(db, &shown, &header, &batch, now_ms)
+        })
+        .await
     }
 
     async fn store_table(
@@ -293,13 +296,13 @@ impl Repository for Sqlite {
         self.read("look up a certificate", move |db| enrolment::certificate(db, &sha256)).await
     }
 
-    async fn add_certificate(
+    async fn renew_certificate(
         &self,
-        gateway: GatewayId,
+        shown: [u8; 32],
         certificate: NewCertificate,
-    ) -> Result<(), RepositoryError> {
-        self.write("keep a certificate", move |db| {
-            enrolment::add_certificate(db, gateway, &certificate)
+    ) -> Result<bool, RepositoryError> {
+        self.write("renew a certificate", move |db| {
+            enrolment::renew_certificate(db, &shown, &certificate)
         })
         .await
     }

@@ -8,9 +8,14 @@ use cloud_sync::{BookKeeper, Errands, Identity, Shown, SyncError, Way, enrol};
 use ledger::Month;
 use metering::Clock;
 use reqwest::{Client, Method};
+use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use store::testing::{HEAT, KnownDay, MIDNIGHT_MS, known_day};
-use sync_wire::path;
+use sync_wire::{Books, Renew, path};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::books::{checkpoint, running};
 use crate::people::Browser;
@@ -19,6 +24,7 @@ use crate::sync::{batch, post, round};
 
 on_both_databases! {
     nothing_that_opened_a_door_before_opens_one_after,
+    a_body_that_was_held_back_comes_too_late,
     the_readings_stay_and_the_gateway_begins_with_its_new_owner,
     the_readings_go_along_and_the_evidence_stays,
     the_operator_says_where_it_goes_and_nobody_gives_it_twice,
@@ -163,6 +169,85 @@ async fn nothing_that_opened_a_door_before_opens_one_after(cloud: Cloud) {
     let theirs = per.get("/sites").await;
     assert!(theirs.contains(&site) && !theirs.contains(&new), "{theirs}");
     assert_eq!(per.status(Method::GET, &format!("/sites/{new}")).await, 404);
+}
+
+/// A message whose head is there and whose body is not: the portfolio asks for it.
+struct Held {
+    line: TlsStream<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Held {
+    async fn back(identity: &Identity, door: &str, body: Vec<u8>) -> Self {
+        let url = identity.url();
+        let host = url.host_str().unwrap().to_owned();
+        let line = TcpStream::connect((&*host, url.port().unwrap())).await.unwrap();
+        let config = Arc::new(identity.client_config().unwrap());
+        let name = ServerName::try_from(host.clone()).unwrap();
+        let mut line = TlsConnector::from(config).connect(name, line).await.unwrap();
+        let length = body.len();
+        let head = format!(
+            "POST {door} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\
+             Expect: 100-continue\r\nConnection: close\r\n\r\n"
+        );
+        line.write_all(head.as_bytes()).await.unwrap();
+        let (mut told, go_on) = (Vec::new(), b"HTTP/1.1 100 Continue\r\n\r\n");
+        while told.len() < go_on.len() {
+            told.push(line.read_u8().await.unwrap());
+        }
+        assert_eq!(told, go_on, "{}", String::from_utf8_lossy(&told));
+        Self { line, body }
+    }
+
+    /// What is answered to the body.
+    async fn sent(mut self) -> String {
+        self.line.write_all(&self.body).await.unwrap();
+        let mut answer = Vec::new();
+        self.line.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+async fn a_body_that_was_held_back_comes_too_late(cloud: Cloud) {
+    let mut given = Given::in_(&cloud).await;
+    let old = given.identity.clone();
+    let (epoch, acked) = (given.day.store.outbox().epoch(), cloud.acked(old.gateway()));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+    let renew = || Renew { request: request.der().to_vec() }.write();
+    let next = || batch(old.gateway(), epoch, acked, &[1, 2]);
+    let asked = || {
+        Books { gateway: old.gateway(), have: 0, from: 0, entries: Vec::new(), checkpoint: None }
+            .write()
+    };
+    let certificates = || cloud.count("SELECT count(*) FROM certificate");
+
+    // While it is good they are taken, however late.
+    let [in_time, early, late, later, latest] = [
+        Held::back(&old, path::RENEW, renew()).await,
+        Held::back(&old, path::RENEW, renew()).await,
+        Held::back(&old, path::RENEW, renew()).await,
+        Held::back(&old, path::BATCH, next()).await,
+        Held::back(&old, path::LEDGER, asked()).await,
+    ];
+    for held in [in_time, early] {
+        let answer = held.sent().await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(certificates(), 3);
+
+    let new = given.hand_over("stay").await;
+    for held in [late, later, latest] {
+        let answer = held.sent().await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert!(answer.contains("its certificate was taken off the list"), "{answer}");
+    }
+    assert_eq!(certificates(), 3, "no key of before has a certificate");
+    assert_eq!(cloud.acked(old.gateway()), acked);
+    let good = "SELECT count(*) FROM certificate WHERE revoked_ms IS NULL";
+    assert_eq!(cloud.count(good), 0);
+    given.enrolled(&cloud, &new).await;
+    assert_eq!(cloud.count(good), 1);
 }
 
 async fn the_readings_stay_and_the_gateway_begins_with_its_new_owner(cloud: Cloud) {

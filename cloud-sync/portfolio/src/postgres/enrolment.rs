@@ -137,7 +137,52 @@ pub(super) async fn certificate(
     }))
 }
 
-pub(super) async fn add_certificate(
+pub(super) async fn renew_certificate(
+    db: &mut Work<'_>,
+    shown: &[u8; 32],
+    certificate: &NewCertificate,
+) -> Result<bool, Trouble> {
+    // Whoever revokes has done so, or waits for the gateway's row, and then revokes this one, too.
+    db.row(
+        "SELECT gateway FROM gateway
+          WHERE gateway = (SELECT gateway FROM certificate WHERE sha256 = $1)
+            FOR SHARE",
+        &[&shown.as_slice()],
+    )
+    .await?;
+    let added = db
+        .change(
+            "INSERT INTO certificate (sha256, gateway, ends_ms, told)
+             SELECT $1, gateway, $2, $4 FROM certificate
+              WHERE sha256 = $3 AND revoked_ms IS NULL",
+            &[
+                &certificate.sha256.as_slice(),
+                &certificate.ends_ms,
+                &shown.as_slice(),
+                &certificate.told.as_slice(),
+            ],
+        )
+        .await?;
+    Ok(added > 0)
+}
+
+/// Whether the certificate is this gateway's, and on the list.
+pub(super) async fn is_good(
+    db: &mut Work<'_>,
+    shown: &[u8; 32],
+    gateway: i32,
+) -> Result<bool, Trouble> {
+    let found = db
+        .row(
+            "SELECT 1 AS one FROM certificate
+              WHERE sha256 = $1 AND gateway = $2 AND revoked_ms IS NULL",
+            &[&shown.as_slice(), &gateway],
+        )
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn add_certificate(
     db: &mut Work<'_>,
     gateway: GatewayId,
     certificate: &NewCertificate,
@@ -183,6 +228,12 @@ pub(super) async fn unprepared(
 }
 
 pub(super) async fn revoke(db: &mut Work<'_>, site: SiteId, now_ms: i64) -> Result<usize, Trouble> {
+    // A renewal has been stored, and is seen below, or waits.
+    db.rows(
+        "SELECT gateway FROM gateway WHERE site = $1 ORDER BY gateway FOR NO KEY UPDATE",
+        &[&site.uuid()],
+    )
+    .await?;
     let count = db
         .change(
             "UPDATE certificate

@@ -10,14 +10,15 @@ use uuid::Uuid;
 
 use super::accounts;
 use super::series::{learn_series, names};
-use super::{Trouble, Work, folding, rows};
+use super::{Trouble, Work, enrolment, folding, rows};
 use crate::columns;
 use crate::folded::day_of;
-use crate::receive::{Concerned, Known, Verdict, judge};
+use crate::receive::{Concerned, Known, Verdict, judge, off_the_list};
 use crate::repository::{AlarmCode, Reported};
 
 pub(super) async fn store_batch(
     db: &mut Work<'_>,
+    shown: &[u8; 32],
     header: &Header,
     batch: &Batch,
     now_ms: i64,
@@ -33,6 +34,10 @@ pub(super) async fn store_batch(
         Some(state) => state,
         None => begin(db, gateway, header.epoch, now_ms).await?,
     };
+    // Whoever hands the gateway over has done so, or waits for its state.
+    if !enrolment::is_good(db, shown, gateway).await? {
+        return Ok(Err(off_the_list()));
+    }
     let left = header.epoch != known.epoch && has_epoch(db, gateway, header.epoch).await?;
 
     let compare = match judge(known, header, left) {

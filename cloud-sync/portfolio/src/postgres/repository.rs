@@ -23,16 +23,17 @@ use crate::repository::{
 impl Repository for Postgres {
     async fn store_batch(
         &self,
+        shown: [u8; 32],
         header: Header,
         batch: Batch,
         now_ms: i64,
     ) -> Result<Result<Ack, Refusal>, RepositoryError> {
         self.make_days(&batch).await?;
-        match self.store_in_days(&header, &batch, now_ms).await {
+        match self.store_in_days(&shown, &header, &batch, now_ms).await {
             // A day's place was taken away since it was seen, because all of it was folded.
             Err(_) if self.days().is_empty() && !days::of(&batch).is_empty() => {
                 self.make_days(&batch).await?;
-                self.store_in_days(&header, &batch, now_ms).await
+                self.store_in_days(&shown, &header, &batch, now_ms).await
             }
             stored => stored,
         }
@@ -159,18 +160,18 @@ impl Repository for Postgres {
         )
     }
 
-    async fn add_certificate(
+    async fn renew_certificate(
         &self,
-        gateway: GatewayId,
+        shown: [u8; 32],
         certificate: NewCertificate,
-    ) -> Result<(), RepositoryError> {
+    ) -> Result<bool, RepositoryError> {
         let (write, new) = (Access::Write, &certificate);
         transaction!(
             self,
             write,
-            "keep a certificate",
+            "renew a certificate",
             db,
-            enrolment::add_certificate(&mut db, gateway, new)
+            enrolment::renew_certificate(&mut db, &shown, new)
         )
     }
 

@@ -122,7 +122,28 @@ pub(super) fn certificate(db: &Connection, sha256: &[u8; 32]) -> Result<Option<L
     }))
 }
 
-pub(super) fn add_certificate(
+pub(super) fn renew_certificate(
+    db: &Connection,
+    shown: &[u8; 32],
+    certificate: &NewCertificate,
+) -> Result<bool, Trouble> {
+    let added = db.execute(
+        "INSERT INTO certificate (sha256, gateway, ends_ms, told)
+         SELECT ?1, gateway, ?2, ?4 FROM certificate WHERE sha256 = ?3 AND revoked_ms IS NULL",
+        (certificate.sha256, certificate.ends_ms, shown, certificate.told),
+    )?;
+    Ok(added > 0)
+}
+
+/// Whether the certificate is this gateway's, and on the list.
+pub(super) fn is_good(db: &Connection, shown: &[u8; 32], gateway: i64) -> Result<bool, Trouble> {
+    let mut statement = db.prepare_cached(
+        "SELECT 1 FROM certificate WHERE sha256 = ?1 AND gateway = ?2 AND revoked_ms IS NULL",
+    )?;
+    Ok(statement.exists((shown, gateway))?)
+}
+
+fn add_certificate(
     db: &Connection,
     gateway: GatewayId,
     certificate: &NewCertificate,

@@ -8,14 +8,15 @@ use sync_wire::{
     Accounts, Ack, Batch, GapReason, Header, Latest, Refusal, SeriesRow, SeriesTable, SyncReading,
 };
 
-use super::accounts;
 use super::folding::{self, Unfolded};
 use super::rows::{self, Trouble};
-use crate::receive::{Concerned, Known, Verdict, judge};
+use super::{accounts, enrolment};
+use crate::receive::{Concerned, Known, Verdict, judge, off_the_list};
 use crate::repository::{AlarmCode, Reported};
 
 pub(super) fn store_batch(
     db: &Connection,
+    shown: &[u8; 32],
     header: &Header,
     batch: &Batch,
     now_ms: i64,
@@ -31,6 +32,9 @@ pub(super) fn store_batch(
         Some(state) => state,
         None => begin(db, gateway, header.epoch, now_ms)?,
     };
+    if !enrolment::is_good(db, shown, gateway)? {
+        return Ok(Err(off_the_list()));
+    }
     let left = header.epoch != known.epoch && has_epoch(db, gateway, header.epoch)?;
 
     let compare = match judge(known, header, left) {

@@ -36,6 +36,8 @@ pub(crate) struct ErrandRunner {
     bundle: Option<(Uuid, Vec<u8>)>,
     /// A change that is in force and not confirmed.
     pub(super) trial: Option<Trial>,
+    /// One that is confirmed, and that the portfolio still asks for.
+    confirmed: Option<Uuid>,
     /// Whether one was looked for that the gateway was stopped over.
     looked: bool,
 }
@@ -132,6 +134,7 @@ impl ErrandRunner {
             asked: Arc::clone(&cloud.errands),
             bundle: None,
             trial: None,
+            confirmed: None,
             looked: false,
         }
     }
@@ -178,6 +181,10 @@ impl ErrandRunner {
             let asked = line.exchange(told.clone()).await?;
             if self.trial.is_some() {
                 return self.confirm(&asked).await;
+            }
+            if self.confirmed.is_some_and(|id| !asked.iter().any(|it| it.id == id)) {
+                Trial::forget(&self.board.core).await?;
+                self.confirmed = None;
             }
             if self.hear(identity, asked).await? {
                 // What it leads to is told before it is done.
@@ -326,7 +333,7 @@ impl ErrandRunner {
         let who = document.who;
         let within = Duration::from_secs(document.within_s.into());
         let within = within.clamp(LEAST_WITHIN, MOST_WITHIN);
-        let trial = Trial::new(id, base, &changed.text, who.clone(), within);
+        let mut trial = Trial::new(id, base, &changed.text, who.clone(), within);
         let core = &self.board.core;
         let author = format!("{who} (portfolio)");
         let said = changed.lines.replace('\n', "; ");
@@ -337,6 +344,7 @@ impl ErrandRunner {
             Ok(version) => {
                 tracing::warn!(%id, version, who, "a change of the portfolio is in force");
                 self.board.became(id, version);
+                trial.kept.version = version;
                 self.trial = Some(trial);
             }
             // It may be kept and in force all the same, now or from the next start on: what is there
@@ -363,10 +371,10 @@ impl ErrandRunner {
             return self.roll_back("whoever asked for the change has taken it back").await;
         }
         self.audit("gateway".to_owned(), "change_confirmed", who).await?;
-        Trial::forget(&self.board.core).await?;
+        trial.confirm(&self.board.core).await?;
         tracing::info!(%id, "the change of the portfolio is confirmed");
         self.board.over(id, ErrandState::Done, String::new());
-        self.trial = None;
+        (self.trial, self.confirmed) = (None, Some(id));
         Ok(())
     }
 
@@ -394,7 +402,7 @@ impl ErrandRunner {
         Ok(())
     }
 
-    /// A change that the gateway was stopped over.
+    /// A change that the gateway was stopped over, or of which the portfolio has not heard the end.
     async fn look(&mut self) -> Result<(), NotSettled> {
         let found = Trial::find(&self.board.core).await?;
         let (kept, state, said) = match &found {
@@ -403,6 +411,7 @@ impl ErrandRunner {
                 return Ok(());
             }
             Found::InForce(trial) => (&trial.kept, ErrandState::Going, String::new()),
+            Found::Confirmed(kept) => (kept, ErrandState::Done, String::new()),
             Found::Gone(kept) => {
                 let said = "the gateway was stopped before the change was in force, or somebody has \
                             saved another configuration since";
@@ -423,10 +432,12 @@ impl ErrandRunner {
             said,
             body: Vec::new(),
             lines: String::new(),
-            number: kept.base,
+            number: if kept.version == 0 { kept.base } else { kept.version },
         });
-        if let Found::InForce(trial) = found {
-            self.trial = Some(trial);
+        match found {
+            Found::InForce(trial) => self.trial = Some(trial),
+            Found::Confirmed(kept) => self.confirmed = Some(kept.errand),
+            Found::Gone(_) | Found::Nothing => {}
         }
         self.looked = true;
         Ok(())

@@ -529,3 +529,25 @@ async fn a_change_that_is_saved_half_way_goes_back() {
     bench.settle().await;
     assert_eq!(states(&bench.board), [], "nothing is left of it");
 }
+
+/// The power fails between confirming a change and telling the portfolio so.
+#[tokio::test]
+async fn a_confirmed_change_is_done_after_a_power_cut_too() {
+    let mut bench = Bench::start().await;
+    leave(&bench.board, Leave::Always).await;
+    bench.change(json!([{"section": "site", "key": "name", "text": "New"}])).await;
+    let identity = Arc::clone(&bench.identity);
+    for _ in ["made", "confirmed"] {
+        bench.runner.settle(&identity).await.unwrap();
+    }
+    assert_eq!(bench.log().await.last().unwrap(), "gateway change_confirmed");
+    assert_eq!(bench.newest().await["state"], "going", "the portfolio has not heard");
+    bench.restart();
+    bench.settle().await;
+    let done = bench.newest().await;
+    assert_eq!((&done["state"], &done["version"]), (&json!("done"), &json!(2)), "{done}");
+    assert!(bench.file().contains("New"));
+    bench.restart();
+    bench.settle().await;
+    assert_eq!(states(&bench.board), [], "nothing is left of it");
+}

@@ -2,7 +2,7 @@
 //! a power cut, too.
 //!
 //! ```text
-//!  kept ─▶ saved ─▶ in force ─┬─ portfolio reached, still wanted ─▶ confirmed
+//!  kept ─▶ saved ─▶ in force ─┬─ portfolio reached, still wanted ─▶ confirmed ─ portfolio has heard it ─▶ forgotten
 //!    │       │                └─ time over, taken back there ─────▶ what was before is saved as the newest
 //!    └───────┴─ power cut: whether the change is in force is seen by the text that is
 //! ```
@@ -39,6 +39,12 @@ pub(super) struct Kept {
     sha256: String,
     /// How often the gateway was started since.
     starts: u32,
+    /// The version that came of it; 0 while nobody knows.
+    #[serde(default)]
+    pub(super) version: u64,
+    /// It stays. Kept until the portfolio has heard so.
+    #[serde(default)]
+    confirmed: bool,
     /// Who wanted it.
     pub(super) who: String,
 }
@@ -50,6 +56,8 @@ pub(super) enum Found {
     Nothing,
     /// It is in force, and not confirmed.
     InForce(Trial),
+    /// It was confirmed, and the portfolio may not have heard so.
+    Confirmed(Kept),
     /// The power failed before it was, or somebody has saved another configuration since.
     Gone(Kept),
 }
@@ -67,7 +75,8 @@ pub(super) enum NotBack {
 
 impl Trial {
     pub(super) fn new(errand: Uuid, base: u64, text: &str, who: String, within: Duration) -> Self {
-        let kept = Kept { errand, base, sha256: hash(text), starts: 0, who };
+        let sha256 = hash(text);
+        let kept = Kept { errand, base, sha256, starts: 0, version: 0, confirmed: false, who };
         Self { kept, until: Instant::now() + within, failed: None }
     }
 
@@ -92,6 +101,12 @@ impl Trial {
         core.put_setting(SETTING, text).await
     }
 
+    /// It stays, after a power cut, too.
+    pub(super) async fn confirm(&self, core: &Core) -> Result<(), StoreError> {
+        let kept = Kept { confirmed: true, ..self.kept.clone() };
+        Self { kept, ..self.clone() }.keep(core).await
+    }
+
     pub(super) async fn forget(core: &Core) -> Result<(), StoreError> {
         core.put_setting(SETTING, String::new()).await
     }
@@ -101,10 +116,14 @@ impl Trial {
     pub(super) async fn find(core: &Core) -> Result<Found, StoreError> {
         let kept = core.setting(SETTING).await?.unwrap_or_default();
         let Ok(mut kept) = serde_json::from_str::<Kept>(&kept) else { return Ok(Found::Nothing) };
-        let current = core.current_version().await?;
-        if current.is_none_or(|current| hash(&current.text) != kept.sha256) {
-            return Ok(Found::Gone(kept));
+        if kept.confirmed {
+            return Ok(Found::Confirmed(kept));
         }
+        let current = core.current_version().await?;
+        let Some(current) = current.filter(|it| hash(&it.text) == kept.sha256) else {
+            return Ok(Found::Gone(kept));
+        };
+        kept.version = current.number;
         kept.starts = kept.starts.saturating_add(1);
         let within = if kept.starts < MOST_STARTS { AFTER_START } else { Duration::ZERO };
         let trial = Self { kept, until: Instant::now() + within, failed: None };

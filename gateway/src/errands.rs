@@ -10,7 +10,8 @@
 //! What is open is kept by the portfolio and by nobody else: after a restart it is fetched again, and whoever
 //! had allowed it is asked again. Only a change that is in force and not confirmed yet is kept here.
 //!
-//! **Never true:** that anything is sent or changed which nobody here has allowed, each time or once for all;
+//! **Never true:** that the portfolio learns the name of somebody here, or an address in the building's
+//! network; that anything is sent or changed which nobody here has allowed, each time or once for all;
 //! or that something is done of which the audit log does not tell.
 
 use std::collections::VecDeque;
@@ -59,6 +60,8 @@ struct Known {
     body: Vec<u8>,
     /// Of a change, the lines of the configuration that are other.
     lines: String,
+    /// Those as the portfolio is told them.
+    told: String,
     /// Of a change, the version of the configuration that it is of, or that came of it; 0 of everything else.
     number: u64,
 }
@@ -241,7 +244,7 @@ impl ErrandBoard {
             id: it.id,
             state: it.state,
             number: it.number,
-            text: if it.said.is_empty() { it.lines.clone() } else { it.said.clone() },
+            text: if it.said.is_empty() { it.told.clone() } else { it.said.clone() },
         });
         newest.collect()
     }

@@ -24,12 +24,36 @@ pub(super) struct Changed {
     pub(super) text: String,
     /// The lines that are other: `- ` before what goes, `+ ` before what comes, each under its section.
     pub(super) lines: String,
+    /// The same for the portfolio, which does not learn where in this network the gateway turns to.
+    pub(super) told: String,
+}
+
+/// The lines for the people here, and those for the portfolio.
+#[derive(Default)]
+struct Lines {
+    place: String,
+    here: Vec<String>,
+    told: Vec<String>,
+}
+
+impl Lines {
+    fn begin(&mut self, place: String) {
+        if self.place != place {
+            self.here.push(place.clone());
+            self.told.push(place.clone());
+            self.place = place;
+        }
+    }
 }
 
 /// Whether somebody here has to allow it each time, whatever is left to the portfolio: it says where in this
 /// network the gateway turns to.
 pub(super) fn is_for_people(changes: &[KeyChange]) -> bool {
-    changes.iter().any(|it| it.section == "cloud" && it.key == "proxy")
+    changes.iter().any(is_of_the_network)
+}
+
+fn is_of_the_network(change: &KeyChange) -> bool {
+    change.section == "cloud" && change.key == "proxy"
 }
 
 /// `text` with `changes`, if it is a good configuration then.
@@ -45,7 +69,7 @@ pub(super) fn made(
     let mut document: DocumentMut = text
         .parse()
         .map_err(|_| "the configuration of the gateway cannot be read as it is".to_owned())?;
-    let (mut lines, mut mistakes) = (Vec::new(), Vec::new());
+    let (mut lines, mut mistakes) = (Lines::default(), Vec::new());
     for change in changes {
         if let Err(mistake) = make(&mut document, change, &mut lines) {
             mistakes.push(mistake);
@@ -54,7 +78,7 @@ pub(super) fn made(
     if !mistakes.is_empty() {
         return Err(mistakes.join("\n"));
     }
-    if lines.is_empty() {
+    if lines.here.is_empty() {
         return Err("this changes nothing: the configuration says so already".to_owned());
     }
     let changed = document.to_string();
@@ -62,14 +86,10 @@ pub(super) fn made(
         let told: Vec<String> = mistakes.iter().map(|it| placed(&changed, it)).collect();
         return Err(told.join("\n"));
     }
-    Ok(Changed { text: changed, lines: lines.join("\n") })
+    Ok(Changed { text: changed, lines: lines.here.join("\n"), told: lines.told.join("\n") })
 }
 
-fn make(
-    document: &mut DocumentMut,
-    change: &KeyChange,
-    lines: &mut Vec<String>,
-) -> Result<(), String> {
+fn make(document: &mut DocumentMut, change: &KeyChange, lines: &mut Lines) -> Result<(), String> {
     let KeyChange { section, id, key, value: wanted } = change;
     let Some((_, several, keys)) = LIST.iter().find(|(name, ..)| name == section) else {
         return Err(format!("the section [{section}] cannot be changed from afar"));
@@ -89,20 +109,40 @@ fn make(
     let before = table.get(key).and_then(Item::as_value).map(said);
     let after = wanted.as_ref().map(of);
     let after_said = after.as_ref().map(said);
+    let is_of_the_network = is_of_the_network(change);
     if before == after_said {
+        // Whether it says so already is not told from afar: whoever guesses would learn it.
+        if is_of_the_network {
+            lines.begin(place);
+            let stays = before.map_or_else(|| format!("  {key}"), |it| format!("  {key} = {it}"));
+            lines.here.push(stays);
+            lines.told.push(format!("  {key}: {HERE_ALONE}"));
+        }
         return Ok(());
     }
     match after {
         Some(after) => web_ui::put_into_toml(table, key, after),
         None => drop(table.remove(key)),
     }
-    if lines.iter().rfind(|it| it.starts_with('[')) != Some(&place) {
-        lines.push(place);
+    lines.begin(place);
+    let other = [
+        before.map(|it| format!("- {key} = {it}")),
+        after_said.map(|it| format!("+ {key} = {it}")),
+    ];
+    let other = other.into_iter().flatten();
+    if is_of_the_network {
+        lines.told.push(format!("  {key}: {HERE_ALONE}"));
+        lines.here.extend(other);
+    } else {
+        for line in other {
+            lines.told.push(line.clone());
+            lines.here.push(line);
+        }
     }
-    lines.extend(before.map(|it| format!("- {key} = {it}")));
-    lines.extend(after_said.map(|it| format!("+ {key} = {it}")));
     Ok(())
 }
+
+const HERE_ALONE: &str = "what it is and becomes is shown at the gateway alone";
 
 fn the<'d>(document: &'d mut DocumentMut, section: &str, id: &str) -> Option<&'d mut Table> {
     document.get_mut(section)?.as_table_mut().filter(|_| id.is_empty())
@@ -186,6 +226,7 @@ mod tests {
             "+ poll_every_secs = 300",
         ];
         assert_eq!(changed.lines, lines.join("\n"));
+        assert_eq!(changed.told, changed.lines);
 
         let back = [change("site", "", "place", None)];
         let changed = made(&changed.text, &back, &[]).unwrap();
@@ -228,6 +269,30 @@ mod tests {
         assert!(is_for_people(&[change("site", "", "name", None), proxy.clone()]));
         assert!(!is_for_people(&[change("cloud", "", "profile", text("metered"))]));
         assert!(made(TEXT, &[proxy], &[]).is_ok());
+    }
+
+    #[test]
+    fn where_the_gateway_turns_to_is_not_told_from_afar() {
+        let old = "http://10.0.4.9:3128";
+        let with = format!("{TEXT}proxy = \"{old}\"\n");
+        let name = change("site", "", "name", text("New"));
+        let told = "[site]\n- name = \"Old\"\n+ name = \"New\"\n[cloud]\n  proxy: what it is and becomes \
+                    is shown at the gateway alone";
+        let new = "http://10.0.4.7:1";
+        // As it is told whoever guesses right sees no more than whoever guesses wrong.
+        for (of, to, here) in [
+            (&*with, None, format!("- proxy = \"{old}\"")),
+            (&*with, Some(new), format!("- proxy = \"{old}\"\n+ proxy = \"{new}\"")),
+            (&*with, Some(old), format!("  proxy = \"{old}\"")),
+            (TEXT, Some(new), format!("+ proxy = \"{new}\"")),
+            (TEXT, None, "  proxy".to_owned()),
+        ] {
+            let proxy = change("cloud", "", "proxy", to.map(text));
+            let changed = made(of, &[name.clone(), proxy.clone()], &[]).unwrap();
+            assert_eq!(changed.told, told, "{to:?}");
+            assert!(changed.lines.ends_with(&format!("\n[cloud]\n{here}")), "{}", changed.lines);
+            assert!(made(of, &[proxy], &[]).is_ok(), "{to:?}");
+        }
     }
 
     #[test]

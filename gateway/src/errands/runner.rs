@@ -257,13 +257,14 @@ impl ErrandRunner {
                 (ErrandState::Refused, "the people at the gateway allow no change from afar")
             }
         };
-        let (said, lines) = (said.to_owned(), String::new());
-        let mut one = Known { id, kind, who, until_ms, state, said, body, lines, number: 0 };
+        let (said, lines, told) = (said.to_owned(), String::new(), String::new());
+        let mut one = Known { id, kind, who, until_ms, state, said, body, lines, told, number: 0 };
         let is_change = matches!(kind, Some(ErrandKind::DryRun | ErrandKind::Change));
         if is_change && state.is_open() {
             match self.judged(identity, &one).await? {
                 Ok(judged) => {
-                    (one.number, one.lines) = (judged.version, judged.changed.lines);
+                    one.number = judged.version;
+                    (one.lines, one.told) = (judged.changed.lines, judged.changed.told);
                     if kind == Some(ErrandKind::DryRun) {
                         one.state = ErrandState::Done;
                     } else if change::is_for_people(&judged.document.changes) {
@@ -303,9 +304,8 @@ impl ErrandRunner {
             }
             Some(base) if base != version => {
                 return Ok(Err(format!(
-                    "the change is of version {base} of the configuration, and {} has saved \
-                     version {version} since: try it out again",
-                    current.who
+                    "the change is of version {base} of the configuration, and version {version} was \
+                     saved since: try it out again"
                 )));
             }
             _ => {}
@@ -432,6 +432,7 @@ impl ErrandRunner {
             said,
             body: Vec::new(),
             lines: String::new(),
+            told: String::new(),
             number: if kept.version == 0 { kept.base } else { kept.version },
         });
         match found {

@@ -361,7 +361,8 @@ async fn a_change_is_tried_out_allowed_made_and_confirmed() {
     bench.settle().await;
     let old = bench.newest().await;
     let said = old["said"].as_str().unwrap();
-    assert!(said.contains("is of version 1") && said.contains("saved version 2"), "{old}");
+    assert!(said.contains("is of version 1") && said.contains("version 2 was saved"), "{old}");
+    assert!(!said.contains("kari"), "who that was is told at the gateway alone: {old}");
     assert_eq!((&old["state"], bench.version().await.0), (&json!("failed"), 2));
 
     leave(&bench.board, Leave::Never).await;
@@ -430,8 +431,11 @@ async fn a_change_that_cuts_the_portfolio_off_is_taken_back_after_a_power_cut_to
     let changes = json!([{"section": "cloud", "key": "proxy", "text": proxy}]);
     let id = bench.change(changes).await;
     bench.settle().await;
-    assert_eq!(bench.newest().await["state"], "waiting");
-    obey(&bench.board, allow(id)).await.unwrap();
+    let waits = bench.newest().await;
+    assert_eq!(waits["state"], "waiting");
+    assert!(!waits["said"].as_str().unwrap().contains("http"), "it is told here alone: {waits}");
+    let here = obey(&bench.board, allow(id)).await.unwrap();
+    assert!(here.asked[0].lines.contains(&proxy), "{here:?}");
     let identity = Arc::clone(&bench.identity);
     assert!(bench.runner.step(Some(&identity)).await.is_err(), "the portfolio is cut off");
     assert!(bench.file().contains(&proxy), "{}", bench.file());

@@ -179,8 +179,9 @@ pub(super) fn sentence(because: NotSaved) -> String {
             let first = mistakes.first().map(|it| it.advice.as_str()).unwrap_or_default();
             format!("the configuration would be wrong: {first}")
         }
-        NotSaved::Changed { version, who, .. } => {
-            format!("{who} has saved version {version} of the configuration in the meantime")
+        // The portfolio hears it: who that was is told here alone.
+        NotSaved::Changed { version, .. } => {
+            format!("version {version} of the configuration was saved in the meantime")
         }
         NotSaved::Failed(why) => why,
     }

@@ -5,7 +5,7 @@
 //!                     └──▶ a new building, in no branch or in those named: the gateway once it is enrolled
 //! ```
 //!
-//! Whoever owns a building gives its gateway away; where it goes is for who has all buildings. The one that
+//! Whoever owns a building gives its gateway away, and each that it had before, replaced or reset; where it goes is for who has all buildings. The one that
 //! is left keeps what its owner may need as evidence, and has a gateway no more.
 //!
 //! **Never true:** that something which opened a door before opens one of the new owner's; or that a page of

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono_tz::Europe::Oslo;
 use cloud_sync::{BookKeeper, Errands, Identity, Shown, SyncError, Way, enrol};
 use ledger::Month;
-use metering::Clock;
+use metering::{Clock, GatewayId};
 use reqwest::{Client, Method};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ on_both_databases! {
     a_body_that_was_held_back_comes_too_late,
     the_readings_stay_and_the_gateway_begins_with_its_new_owner,
     the_readings_go_along_and_the_evidence_stays,
+    all_gateways_of_the_building_go,
     the_operator_says_where_it_goes_and_nobody_gives_it_twice,
 }
 
@@ -328,6 +329,47 @@ async fn the_readings_go_along_and_the_evidence_stays(cloud: Cloud) {
     assert_eq!(keeper.own(0).await.unwrap().entries, entries);
     assert_eq!(given.kari.status(Method::GET, &promise(&new)).await, 404);
     assert_eq!(Month::of(now, Oslo).unwrap().to_string(), month);
+}
+
+async fn all_gateways_of_the_building_go(cloud: Cloud) {
+    let mut given = Given::in_(&cloud).await;
+    let (site, mut replaced) = (given.site.clone(), given.identity.clone());
+    let whole = given.readings(&site).await;
+    cloud.clock.pass(Duration::from_secs(1));
+    let another = GatewayId::from_uuid(uuid::Uuid::from_u128(8));
+    let mut newest = cloud.identity(another).await;
+    let shown = |site: &Value| site["gateway"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(shown(&given.site(&site).await), another.to_string());
+    let good = |of: &Identity| {
+        let of = of.clone();
+        async move { post(&of, path::RENEW, Vec::new()).await.0.as_u16() != 403 }
+    };
+
+    // With the readings, and from there once more, without.
+    let mut left = site;
+    for (readings, [here, gone]) in [("go", [0, whole]), ("stay", [whole, 0])] {
+        assert!(good(&replaced).await && good(&newest).await, "{readings}");
+        given.site = left.clone();
+        let new = given.hand_over(readings).await;
+        assert!(!good(&replaced).await && !good(&newest).await, "{readings}");
+        if gone > 0 {
+            let left = given.kari.get(&format!("/sites/{left}")).await;
+            assert!(left.contains(r#""meters_list":[]"#), "{left}");
+            assert_eq!(given.readings(&new).await, gone, "the readings of all go along");
+        } else {
+            assert_eq!(given.readings(&left).await, here, "the readings of all stay");
+            let new = given.kari.get(&format!("/sites/{new}")).await;
+            assert!(new.contains(r#""meters_list":[]"#), "{new}");
+        }
+        assert_eq!(shown(&given.site(&new).await), another.to_string());
+        cloud.clock.pass(Duration::from_secs(1));
+        given.identity = replaced.clone();
+        replaced = given.enrolled(&cloud, &new).await;
+        given.identity = newest.clone();
+        cloud.clock.pass(Duration::from_secs(1));
+        newest = given.enrolled(&cloud, &new).await;
+        left = new;
+    }
 }
 
 async fn the_operator_says_where_it_goes_and_nobody_gives_it_twice(cloud: Cloud) {

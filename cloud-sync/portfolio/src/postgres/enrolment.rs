@@ -19,7 +19,8 @@ pub(super) async fn add_code(
     db.change("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", &[&code.site_name]).await?;
     let found = db
         .row(
-            "SELECT id FROM site WHERE name = $1 AND released_ms IS NULL ORDER BY id LIMIT 1",
+            "SELECT id FROM site WHERE name = $1 AND released_ms IS NULL ORDER BY id LIMIT 1
+                FOR SHARE",
             &[&code.site_name],
         )
         .await?;

@@ -80,25 +80,15 @@ async fn hand_over(
 ) -> Result<Result<SiteId, NotGiven>, Trouble> {
     let Handover { site, who, with_readings, tags } = given;
     let from = site.uuid();
+    let gateways = held(db, from).await?;
     let found = db.row("SELECT released_ms FROM site WHERE id = $1 FOR UPDATE", &[&from]).await?;
     let Some(row) = found else { return Ok(Err(NotGiven::NoSite)) };
     if row.try_get::<_, Option<i64>>("released_ms")?.is_some() {
         return Ok(Err(NotGiven::Released));
     }
-    let found = db
-        .row(
-            "SELECT gateway, id, enrolled_ms, version FROM gateway
-              WHERE site = $1 ORDER BY enrolled_ms DESC, gateway DESC LIMIT 1
-                FOR UPDATE",
-            &[&from],
-        )
-        .await?;
-    let Some(row) = found else { return Ok(Err(NotGiven::NoGateway)) };
-    let (gateway, id): (i32, Uuid) = (row.try_get("gateway")?, row.try_get("id")?);
-    let (enrolled_ms, version): (i64, Option<String>) =
-        (row.try_get("enrolled_ms")?, row.try_get("version")?);
-    // Who stores a batch of it has done so, or waits.
-    db.row("SELECT 1 AS one FROM gateway_state WHERE gateway = $1 FOR UPDATE", &[&gateway]).await?;
+    if gateways.is_empty() {
+        return Ok(Err(NotGiven::NoGateway));
+    }
 
     let to = uuid_v7(now_ms);
     let all = i16::from(*with_readings);
@@ -117,8 +107,70 @@ async fn hand_over(
     )
     .await?;
     dwellings_stay(db, from, to).await?;
-    shut(db, *site, gateway, now_ms).await?;
-    let named = GatewayId::from_uuid(id);
+    shut(db, *site, now_ms).await?;
+    for gateway in &gateways {
+        go(db, gateway, [from, to], given, now_ms).await?;
+    }
+    Ok(Ok(SiteId::from_uuid(to)))
+}
+
+/// A gateway of the building.
+struct Here {
+    /// Our number of it.
+    number: i32,
+    id: Uuid,
+    enrolled_ms: i64,
+    version: Option<String>,
+}
+
+/// All gateways of the building, the one that was enrolled last at the end: hardware is replaced, and a
+/// gateway that was reset has another name. To the end of the transaction none enrols, stores or renews.
+///
+/// They are locked as others lock them, who would wait for us while we wait for them: whoever enrols has the
+/// code before the gateway, whoever stores has the state before the gateway and the building.
+async fn held(db: &mut Work<'_>, site: Uuid) -> Result<Vec<Here>, Trouble> {
+    let codes = "SELECT sha256 FROM enrol_code WHERE site = $1 ORDER BY sha256 FOR UPDATE";
+    db.rows(codes, &[&site]).await?;
+    db.rows(
+        "SELECT gateway FROM gateway_state
+          WHERE gateway IN (SELECT gateway FROM gateway WHERE site = $1)
+          ORDER BY gateway
+            FOR UPDATE",
+        &[&site],
+    )
+    .await?;
+    let found = db
+        .rows(
+            "SELECT gateway, id, enrolled_ms, version FROM gateway
+              WHERE site = $1 ORDER BY enrolled_ms, gateway
+                FOR UPDATE",
+            &[&site],
+        )
+        .await?;
+    let mut gateways = Vec::new();
+    for row in found {
+        gateways.push(Here {
+            number: row.try_get("gateway")?,
+            id: row.try_get("id")?,
+            enrolled_ms: row.try_get("enrolled_ms")?,
+            version: row.try_get("version")?,
+        });
+    }
+    Ok(gateways)
+}
+
+/// One gateway goes from the first building to the second.
+async fn go(
+    db: &mut Work<'_>,
+    gateway: &Here,
+    [from, to]: [Uuid; 2],
+    given: &Handover,
+    now_ms: i64,
+) -> Result<(), Trouble> {
+    let Handover { who, with_readings, .. } = given;
+    let Here { number, id, enrolled_ms, version } = gateway;
+    let gateway = *number;
+    let named = GatewayId::from_uuid(*id);
     for errand in errands::errands(db, named).await?.iter().filter(|it| it.state.is_open()) {
         let (moved, step) = errand.withdrawn(who, now_ms);
         errands::change(db, named, errand.id, &moved, &step).await?;
@@ -132,7 +184,7 @@ async fn hand_over(
             "INSERT INTO gateway (id, site, enrolled_ms, version, taken_ms, books_from, vendor_from)
              SELECT $2, $3, $4, $5, taken_ms, books_from, vendor_from FROM gateway WHERE gateway = $1
              RETURNING gateway",
-            &[&gateway, &stays, &from, &enrolled_ms, &version],
+            &[&gateway, &stays, &from, enrolled_ms, version],
         )
         .await?;
         db.change("UPDATE gateway SET site = $2 WHERE gateway = $1", &[&gateway, &to]).await?;
@@ -144,7 +196,7 @@ async fn hand_over(
             "INSERT INTO gateway (id, site, enrolled_ms, version, from_ms)
              VALUES ($1, $2, $3, $4, $3)
              RETURNING gateway",
-            &[&id, &to, &now_ms, &version],
+            &[id, &to, &now_ms, version],
         )
         .await?;
         db.change(
@@ -175,7 +227,7 @@ async fn hand_over(
             db.change(moved, &[&has, &lacks]).await?;
         }
     }
-    Ok(Ok(SiteId::from_uuid(to)))
+    Ok(())
 }
 
 /// Who lives there goes on living there; who sees how is for the new owner to say.
@@ -234,10 +286,11 @@ async fn made(
 }
 
 /// Nothing that opened a door at this building before opens one now.
-async fn shut(db: &mut Work<'_>, site: SiteId, gateway: i32, now_ms: i64) -> Result<(), Trouble> {
+async fn shut(db: &mut Work<'_>, site: SiteId, now_ms: i64) -> Result<(), Trouble> {
     db.change(
-        "UPDATE certificate SET revoked_ms = $2 WHERE gateway = $1 AND revoked_ms IS NULL",
-        &[&gateway, &now_ms],
+        "UPDATE certificate SET revoked_ms = $2
+          WHERE gateway IN (SELECT gateway FROM gateway WHERE site = $1) AND revoked_ms IS NULL",
+        &[&site.uuid(), &now_ms],
     )
     .await?;
     db.change("DELETE FROM enrol_code WHERE site = $1", &[&site.uuid()]).await?;

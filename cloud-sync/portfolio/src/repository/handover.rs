@@ -62,7 +62,7 @@ pub enum NotGiven {
 
 /// Gives gateways away.
 pub trait Handovers {
-    /// Takes a gateway from its building and puts it into one that is made for it, all at once: certificates
+    /// Takes all gateways from a building and puts them into one that is made for them, all at once: certificates
     /// and one-time codes of before are void, open errands are withdrawn, links to that building alone are
     /// gone, and whoever was let in to it by name is logged out. The answer is the building that was made.
     fn hand_over(

@@ -71,16 +71,10 @@ fn hand_over(
         Some(Some(_)) => return Ok(Err(NotGiven::Released)),
         Some(None) => {}
     }
-    let mut statement = db.prepare(
-        "SELECT gateway, id, enrolled_ms, version FROM gateway
-          WHERE site = ?1 ORDER BY enrolled_ms DESC, gateway DESC LIMIT 1",
-    )?;
-    let mut found = statement.query([from])?;
-    let Some(row) = found.next()? else { return Ok(Err(NotGiven::NoGateway)) };
-    let (gateway, id): (i64, Uuid) = (row.get("gateway")?, rows::uuid(row, "id")?);
-    let (enrolled_ms, version): (i64, Option<String>) =
-        (row.get("enrolled_ms")?, row.get("version")?);
-    drop(found);
+    let gateways = gateways(db, &from)?;
+    if gateways.is_empty() {
+        return Ok(Err(NotGiven::NoGateway));
+    }
 
     let to = uuid_v7(now_ms);
     db.execute(
@@ -101,8 +95,53 @@ fn hand_over(
          SELECT ?2, meter, household, '', marked_ms, marked_by FROM dwelling WHERE site = ?1",
         params![from, to.as_bytes()],
     )?;
-    shut(db, &from, gateway, now_ms)?;
-    let named = GatewayId::from_uuid(id);
+    shut(db, &from, now_ms)?;
+    for gateway in &gateways {
+        go(db, gateway, [&from, to.as_bytes()], given, now_ms)?;
+    }
+    Ok(Ok(SiteId::from_uuid(to)))
+}
+
+/// A gateway of the building.
+struct Here {
+    /// Our number of it.
+    number: i64,
+    id: Uuid,
+    enrolled_ms: i64,
+    version: Option<String>,
+}
+
+/// All gateways of the building, the one that was enrolled last at the end: hardware is replaced, and a
+/// gateway that was reset has another name.
+fn gateways(db: &Connection, site: &[u8; 16]) -> Result<Vec<Here>, Trouble> {
+    let mut statement = db.prepare(
+        "SELECT gateway, id, enrolled_ms, version FROM gateway
+          WHERE site = ?1 ORDER BY enrolled_ms, gateway",
+    )?;
+    let mut found = statement.query([site])?;
+    let mut gateways = Vec::new();
+    while let Some(row) = found.next()? {
+        gateways.push(Here {
+            number: row.get("gateway")?,
+            id: rows::uuid(row, "id")?,
+            enrolled_ms: row.get("enrolled_ms")?,
+            version: row.get("version")?,
+        });
+    }
+    Ok(gateways)
+}
+
+/// One gateway goes from the first building to the second.
+fn go(
+    db: &Connection,
+    gateway: &Here,
+    [from, to]: [&[u8; 16]; 2],
+    given: &Handover,
+    now_ms: i64,
+) -> Result<(), Trouble> {
+    let Handover { who, with_readings, .. } = given;
+    let Here { number: gateway, id, enrolled_ms, version } = gateway;
+    let named = GatewayId::from_uuid(*id);
     for errand in errands::errands(db, named)?.iter().filter(|it| it.state.is_open()) {
         let (moved, step) = errand.withdrawn(who, now_ms);
         errands::change(db, named, errand.id, &moved, &step)?;
@@ -117,11 +156,8 @@ fn hand_over(
             params![gateway, stays.as_bytes(), from, enrolled_ms, version],
         )?;
         let old = db.last_insert_rowid();
-        db.execute(
-            "UPDATE gateway SET site = ?2 WHERE gateway = ?1",
-            params![gateway, to.as_bytes()],
-        )?;
-        (old, gateway)
+        db.execute("UPDATE gateway SET site = ?2 WHERE gateway = ?1", params![gateway, to])?;
+        (old, *gateway)
     } else {
         db.execute(
             "UPDATE gateway SET id = ?2 WHERE gateway = ?1",
@@ -130,22 +166,22 @@ fn hand_over(
         db.execute(
             "INSERT INTO gateway (id, site, enrolled_ms, version, from_ms)
              VALUES (?1, ?2, ?3, ?4, ?3)",
-            params![id.as_bytes(), to.as_bytes(), now_ms, version],
+            params![id.as_bytes(), to, now_ms, version],
         )?;
         let new = db.last_insert_rowid();
         db.execute(
             "INSERT INTO epoch (gateway, epoch_no, epoch, since_ms)
              SELECT ?2, epoch_no, epoch, since_ms FROM epoch WHERE gateway = ?1",
-            [gateway, new],
+            [*gateway, new],
         )?;
         db.execute(
             "INSERT INTO gateway_state (gateway, epoch_no, acked, head, last_from, last_to,
                                         last_sha256, last_contact_ms)
              SELECT ?2, epoch_no, acked, head, last_from, last_to, last_sha256, last_contact_ms
                FROM gateway_state WHERE gateway = ?1",
-            [gateway, new],
+            [*gateway, new],
         )?;
-        (gateway, new)
+        (*gateway, new)
     };
     let [has, lacks] = if *with_readings { [new, old] } else { [old, new] };
     books_go_on(db, [has, lacks], new, now_ms)?;
@@ -153,11 +189,11 @@ fn hand_over(
         for table in ["proof", "errand", "bundle", "errand_log"] {
             db.execute(
                 &format!("UPDATE {table} SET gateway = ?2 WHERE gateway = ?1"),
-                [gateway, old],
+                [*gateway, old],
             )?;
         }
     }
-    Ok(Ok(SiteId::from_uuid(to)))
+    Ok(())
 }
 
 /// A chain goes on where it was: both have it, and the new owner is shown what is written from now on.
@@ -190,10 +226,11 @@ fn books_go_on(
 }
 
 /// Nothing that opened a door at this building before opens one now.
-fn shut(db: &Connection, site: &[u8; 16], gateway: i64, now_ms: i64) -> Result<(), Trouble> {
+fn shut(db: &Connection, site: &[u8; 16], now_ms: i64) -> Result<(), Trouble> {
     db.execute(
-        "UPDATE certificate SET revoked_ms = ?2 WHERE gateway = ?1 AND revoked_ms IS NULL",
-        [gateway, now_ms],
+        "UPDATE certificate SET revoked_ms = ?2
+          WHERE gateway IN (SELECT gateway FROM gateway WHERE site = ?1) AND revoked_ms IS NULL",
+        params![site, now_ms],
     )?;
     db.execute("DELETE FROM enrol_code WHERE site = ?1", [site])?;
     let here = Branch::Site(SiteId::from_uuid(Uuid::from_bytes(*site)));

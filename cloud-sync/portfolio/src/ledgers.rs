@@ -213,12 +213,19 @@ impl<R: Repository> Ledgers<R> {
         Err(NotSaid::Busy)
     }
 
-    /// What the probe tried goes into the vendor's book.
+    /// What the probe tried goes into the vendor's book. It waits for an hour to be over; what was tried for
+    /// an owner before is told to nobody, which is unknown time in the vendor's book.
     pub(crate) async fn tried(
         &self,
         gateway: GatewayId,
-        attempts: Vec<Attempt>,
+        mut attempts: Vec<Attempt>,
     ) -> Result<(), NotSaid> {
+        if let Some(Owned { since_ms, .. }) = self.repository.owned(gateway).await? {
+            attempts.retain(|attempt| attempt.at.saturating_mul(1_000) >= since_ms);
+            if attempts.is_empty() {
+                return Ok(());
+            }
+        }
         let through = attempts.last().map_or(0, |last| last.at.unsigned_abs());
         let tried = Tried::new(attempts);
         self.say(gateway, Fact::Attempts(Attempts::new(through, tried))).await.map(drop)

@@ -313,6 +313,20 @@ async fn the_readings_go_along_and_the_evidence_stays(cloud: Cloud) {
     let kept: Value = serde_json::from_str(&given.kari.get(&promise(&site)).await).unwrap();
     assert_eq!((&kept["line"], &kept["month"]["counted_s"]), (&json!("4711"), &json!(400)));
     assert_eq!(given.kari.status(Method::GET, &promise(&new)).await, 404);
+    // It is evidence, and nobody writes on in it.
+    let exclusion = json!({"id": "u1", "kind": "maintenance", "from": "2026-01-01T00:00:00Z",
+        "until": "2026-01-01T01:00:00Z", "why": "Bytte av strømforsyning"});
+    let said = json!({"step": "acknowledged", "note": "Sett"});
+    let says = [
+        ("exclusions".to_owned(), exclusion),
+        (format!("{month}/progress"), said),
+        ("proofs".to_owned(), json!({})),
+    ];
+    for (what, says) in says {
+        let path = format!("/sites/{site}/promise/{what}");
+        let (status, answer) = given.kari.send(Method::POST, &path, says).await;
+        assert_eq!((status, &answer["code"]), (409, &json!("released")), "{what}");
+    }
     let promises: Value = serde_json::from_str(&given.kari.get("/promises").await).unwrap();
     let of: Vec<_> = promises.as_array().unwrap().iter().map(|it| &it["site"]).collect();
     assert_eq!(of, [&json!(site)]);

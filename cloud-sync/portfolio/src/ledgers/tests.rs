@@ -6,6 +6,7 @@ use ledger::{Outcome, References};
 use uuid::Uuid;
 
 use super::*;
+use crate::repository::{Handover, Handovers as _};
 use crate::testing::{self, enrolled};
 
 const ID: u128 = 0x0192_F0C1;
@@ -111,17 +112,34 @@ async fn a_ledger_that_was_put_back_does_not_go_on_in_the_place_of_what_was_lost
     assert_eq!(whole.unwrap().have, 6);
 }
 
+fn attempt(at: i64) -> Attempt {
+    let (outcome, references) = (Outcome::Success, References::default());
+    Attempt { at, outcome, references, clock_trusted: true, age: None }
+}
+
+#[tokio::test]
+async fn what_was_tried_for_one_owner_is_not_in_the_book_of_the_next() {
+    let (_dir, repository) = enrolled(gateway()).await;
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let ledgers = Ledgers::new(repository.clone(), testing::clock(), key);
+    ledgers.tried(gateway(), vec![attempt(60)]).await.unwrap();
+    let site = repository.sites().await.unwrap().remove(0).id;
+    let given = Handover { site, who: "Kari".to_owned(), with_readings: false, tags: Vec::new() };
+    repository.hand_over(given, 200_000).await.unwrap().unwrap();
+
+    // Half an hour of before, which is written down when the hour is over; and one that has nothing else.
+    ledgers.tried(gateway(), vec![attempt(120), attempt(180), attempt(240)]).await.unwrap();
+    ledgers.tried(gateway(), vec![attempt(190)]).await.unwrap();
+    let vendor = ledgers.both(gateway()).await.unwrap().vendor.unwrap();
+    assert_eq!(vendor.chain().head().seq, 3, "an entry for both, and one more");
+    let tried = Book::new(vendor.entries()).attempts(0..1_000);
+    assert_eq!(tried.iter().map(|it| it.at).collect::<Vec<_>>(), [240]);
+}
+
 #[tokio::test]
 async fn the_vendors_book_goes_to_the_gateway_from_where_it_is() {
     let (_dir, repository) = enrolled(gateway()).await;
     let ledgers = Ledgers::new(repository, testing::clock(), SigningKey::from_bytes(&[9; 32]));
-    let attempt = |at| Attempt {
-        at,
-        outcome: Outcome::Success,
-        references: References::default(),
-        clock_trusted: true,
-        age: None,
-    };
     ledgers.tried(gateway(), vec![attempt(60), attempt(120)]).await.unwrap();
     let step = Step::Acknowledged;
     let (month, who, note) = ("2026-11".to_owned(), "Kari".to_owned(), "seen".to_owned());

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{found, none, time};
+use crate::handover::is_released;
 use crate::ledgers::{Both, Shown};
 use crate::people::People;
 use crate::problem::{Code, Problem};
@@ -31,7 +32,7 @@ pub(crate) async fn invoke<R: Repository>(
     site: Result<Path<SiteId>, PathRejection>,
     new: Result<Json<NewExclusion>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Written>), Problem> {
-    let (_, gateway) = found(&people, site?.0).await?;
+    let gateway = written_on(&people, site?.0).await?;
     let Json(new) = new?;
     let second = |at: DateTime<Utc>| at.timestamp();
     let notice = new.notice_at.map(|at| Notice { given_at: second(at), written: true });
@@ -58,7 +59,7 @@ pub(crate) async fn progress<R: Repository>(
     new: Result<Json<NewProgress>, JsonRejection>,
 ) -> Result<(StatusCode, Json<Written>), Problem> {
     let Path((site, month)) = path?;
-    let (_, gateway) = found(&people, site).await?;
+    let gateway = written_on(&people, site).await?;
     let Json(new) = new?;
     let step: Step =
         new.step.parse().map_err(|error: ledger::NoWord| Problem::malformed(error.to_string()))?;
@@ -74,7 +75,7 @@ pub(crate) async fn keep_proof<R: Repository>(
     site: Result<Path<SiteId>, PathRejection>,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<KeptProof>), Problem> {
-    let (_, gateway) = found(&people, site?.0).await?;
+    let gateway = written_on(&people, site?.0).await?;
     let most = sync_wire::limits::DOCUMENT_BYTES;
     let bytes =
         bytes.map_err(|_| Problem::malformed(format!("a document has {most} bytes at most")))?;
@@ -100,6 +101,13 @@ pub(crate) async fn proof<R: Repository>(
     let name = name.unwrap_or(HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_static("application/octet-stream");
     Ok(([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], bytes).into_response())
+}
+
+/// The gateway of a building whose book is written on. Where the gateway was given away the book that stays
+/// is evidence: one more entry would have the number of another in the book that goes on elsewhere.
+async fn written_on<R: Repository>(people: &People<R>, site: SiteId) -> Result<GatewayId, Problem> {
+    let (site, gateway) = found(people, site).await?;
+    if site.released.is_some() { Err(is_released()) } else { Ok(gateway) }
 }
 
 /// The documents of these names; each has to be kept already.

@@ -307,6 +307,7 @@ fn read_head(db: &Connection) -> rusqlite::Result<Option<Head>> {
 /// The versions and the log, each row with whether it holds. Reads all of them.
 fn read(db: &Connection) -> rusqlite::Result<History> {
     let mut versions: Vec<VersionProof> = Vec::new();
+    let mut is_signed = false;
     let mut statement = db.prepare("SELECT * FROM version ORDER BY number")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -322,13 +323,19 @@ fn read(db: &Connection) -> rusqlite::Result<History> {
             }
             Ok(_) if number != last.saturating_add(1) => Some(MISSING.to_owned()),
             Ok((_, version)) if version.before != hash_before => Some(BROKEN.to_owned()),
+            // Since signatures began every version has one: this was not saved by the gateway.
+            Ok((_, version)) if is_signed && version.signature.is_none() => {
+                Some(UNSIGNED.to_owned())
+            }
             Ok(_) => None,
         };
+        let signature: Option<Vec<u8>> = row.get("signature")?;
+        is_signed |= signature.is_some();
         versions.push(VersionProof {
             number,
             at_ms: row.get("at_ms")?,
             hash: row.get("hash")?,
-            signature: row.get("signature")?,
+            signature,
             fault,
         });
     }
@@ -375,6 +382,7 @@ fn read_audit(db: &Connection) -> rusqlite::Result<AuditProof> {
 
 const MISSING: &str = "what was before it is missing";
 const BROKEN: &str = "it does not go on from the one before it";
+const UNSIGNED: &str = "nobody signed it, though one before it is signed";
 
 pub(crate) fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     Ok(AuditEntry {
@@ -482,6 +490,10 @@ mod tests {
         sized
     }
 
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    }
+
     /// What is seen of a copy of the file that somebody has changed.
     fn after(core: &[u8], sql: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
@@ -540,6 +552,15 @@ mod tests {
                 assert!(!after(&sql).is_empty(), "{sql}");
             }
         }
+        // One that is put behind the newest, chained as those are that are older than signatures.
+        let newest = saved_version(dir.path(), 3).unwrap().unwrap();
+        let put = Version { number: 4, before: newest.hash.clone(), signature: None, ..newest };
+        let (before, hash) = (hex(&put.before), hex(&put.hash_again()));
+        let sql = format!(
+            "INSERT INTO version SELECT 4, at_ms, who, why, text, x'{before}', x'{hash}', NULL \
+             FROM version WHERE number = 3"
+        );
+        assert_eq!(after(&sql), [format!("version 4: {UNSIGNED}")]);
         let first = "version 1: it is not what was saved";
         assert_eq!(after("UPDATE version SET signature = NULL WHERE number = 1"), [first]);
         for column in ["at_ms", "audit", "version", "hash", "signature"] {

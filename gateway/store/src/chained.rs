@@ -12,7 +12,8 @@
 //!
 //! Who signs is the caller's affair: no key is known here.
 //!
-//! **Never true:** a row that was changed, added, taken out or moved under a signed head is proven.
+//! **Never true:** a row that was changed, added, taken out or moved under a signed head that is still there
+//! is proven. Where none is, or more came behind it than the log keeps, what is there is signed (record 71).
 
 use std::path::Path;
 use std::sync::Arc;

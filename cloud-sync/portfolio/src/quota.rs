@@ -55,12 +55,16 @@ impl Quota {
     }
 
     /// Which meters and sensors are beyond it.
-    pub(crate) fn beyond(self, all: &BTreeMap<SiteId, Vec<MeterState>>) -> BTreeSet<MeterId> {
+    pub(crate) fn beyond(
+        self,
+        sites: &[Site],
+        all: &BTreeMap<SiteId, Vec<MeterState>>,
+    ) -> BTreeSet<MeterId> {
         let mut beyond = BTreeSet::new();
         for (most, sensors) in [(self.meters, false), (self.sensors, true)] {
             let Some(most) = most else { continue };
             // An id begins with the time at which it was made.
-            let of_kind = all.values().flatten().filter(|it| is_sensor(it) == sensors);
+            let of_kind = counting(sites, all).filter(|it| is_sensor(it) == sensors);
             let ids: BTreeSet<MeterId> = of_kind.map(|it| it.id).collect();
             beyond.extend(ids.into_iter().skip(most as usize));
         }
@@ -76,7 +80,17 @@ pub(crate) async fn beyond<R: Repository>(
     if quota.meters.is_none() && quota.sensors.is_none() {
         return Ok(BTreeSet::new());
     }
-    Ok(quota.beyond(&people.repository.newest(None).await?))
+    let sites = people.repository.sites().await?;
+    Ok(quota.beyond(&sites, &people.repository.newest(None).await?))
+}
+
+/// The meters that count for a quota: what stays in a building whose gateway was given away does not.
+fn counting<'a>(
+    sites: &'a [Site],
+    all: &'a BTreeMap<SiteId, Vec<MeterState>>,
+) -> impl Iterator<Item = &'a MeterState> {
+    let living = sites.iter().filter(|site| site.released.is_none());
+    living.filter_map(|site| all.get(&site.id)).flatten()
 }
 
 fn is_sensor(meter: &MeterState) -> bool {
@@ -108,10 +122,11 @@ struct ThingsBody {
 impl QuotaBody {
     pub(crate) async fn of<R: Repository>(people: &People<R>) -> Result<Self, RepositoryError> {
         let quota = people.settings.quota;
-        let gateways = people.repository.sites().await?.len();
+        let sites = people.repository.sites().await?;
+        let gateways = sites.iter().filter(|site| site.released.is_none()).count();
         let all = people.repository.newest(None).await?;
-        let sensors = all.values().flatten().filter(|it| is_sensor(it)).count();
-        let meters = all.values().flatten().count() - sensors;
+        let sensors = counting(&sites, &all).filter(|it| is_sensor(it)).count();
+        let meters = counting(&sites, &all).count() - sensors;
         let of = |used, limit| ThingsBody { used, limit };
         Ok(Self {
             gateways: of(gateways, quota.gateways),

@@ -66,8 +66,8 @@ pub(crate) async fn bodies<R: Repository>(
     let now_ms = people.clock.now().wall_ms();
     let complete = people.repository.completeness(None, days_before(now_ms)).await?;
     let mut meters = people.repository.newest(None).await?;
-    let beyond = people.settings.quota.beyond(&meters);
     let mut sites = people.repository.sites().await?;
+    let beyond = people.settings.quota.beyond(&sites, &meters);
     sites.retain(|site| asked.has(site));
     let body = |site: Site| {
         let meters = meters.remove(&site.id).unwrap_or_default();

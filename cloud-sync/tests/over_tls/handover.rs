@@ -7,6 +7,7 @@ use chrono_tz::Europe::Oslo;
 use cloud_sync::{BookKeeper, Errands, Identity, Shown, SyncError, Way, enrol};
 use ledger::Month;
 use metering::{Clock, GatewayId};
+use portfolio::Quota;
 use reqwest::{Client, Method};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ on_both_databases! {
     a_body_that_was_held_back_comes_too_late,
     the_readings_stay_and_the_gateway_begins_with_its_new_owner,
     the_readings_go_along_and_the_evidence_stays,
+    what_is_left_behind_counts_for_no_quota,
     all_gateways_of_the_building_go,
     the_operator_says_where_it_goes_and_nobody_gives_it_twice,
 }
@@ -384,6 +386,34 @@ async fn all_gateways_of_the_building_go(cloud: Cloud) {
         newest = given.enrolled(&cloud, &new).await;
         left = new;
     }
+}
+
+async fn what_is_left_behind_counts_for_no_quota(mut cloud: Cloud) {
+    cloud.down().await;
+    cloud.config.quota = Quota { gateways: Some(2), meters: Some(1), sensors: None };
+    cloud.up().await;
+    let mut given = Given::in_(&cloud).await;
+    let site = given.site.clone();
+    let used = async |given: &mut Given| {
+        let limits: Value = serde_json::from_str(&given.kari.get("/limits").await).unwrap();
+        ["gateways", "meters"].map(|of| limits["quota"][of]["used"].as_u64())
+    };
+    assert_eq!(used(&mut given).await, [Some(1), Some(2)]);
+    assert_eq!(given.site(&site).await["beyond_quota"], 1);
+
+    let new = given.hand_over("stay").await;
+    assert_eq!(used(&mut given).await, [Some(1), Some(0)]);
+    assert_eq!(given.site(&site).await["beyond_quota"], 0);
+    let list: Value = serde_json::from_str(&given.kari.get("/sites").await).unwrap();
+    let beyond = list.as_array().unwrap().iter().map(|it| &it["beyond_quota"]);
+    assert_eq!(beyond.collect::<Vec<_>>(), [0, 0]);
+
+    let fresh = given.enrolled(&cloud, &new).await;
+    let later = (cloud.clock.now().wall_ms() - MIDNIGHT_MS) / 60_000 - 26 * 60 + 1;
+    round(&given.day.store, later).await;
+    deliver(&fresh, &given.day).await;
+    assert_eq!(used(&mut given).await, [Some(1), Some(2)]);
+    assert_eq!(given.site(&new).await["beyond_quota"], 1);
 }
 
 async fn the_operator_says_where_it_goes_and_nobody_gives_it_twice(cloud: Cloud) {

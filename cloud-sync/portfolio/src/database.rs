@@ -128,11 +128,11 @@ hand_on! {
     fn dwellings(site: SiteId) -> Vec<Dwelling>;
     fn put_dwelling(site: SiteId, dwelling: Dwelling) -> bool;
     fn remove_dwelling(site: SiteId, meter: MeterId) -> bool;
-    fn state_purpose(site: SiteId, look: Look) -> ();
+    fn state_purpose(site: SiteId, look: Look, since_ms: i64) -> ();
     fn count_look(
         site: SiteId, meter: MeterId, user: UserId, since_ms: i64, now_ms: i64, is_download: bool
     ) -> bool;
-    fn looks(site: SiteId) -> Vec<Look>;
+    fn looks(site: SiteId, before: Option<Uuid>, limit: u32) -> Vec<Look>;
     fn tidy_looks(before_ms: i64) -> ();
 }
 

@@ -18,15 +18,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use access::{Role, User};
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use chrono::{DateTime, Days, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use metering::{MeterId, SiteId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::authority::ms;
 use crate::people::People;
@@ -41,6 +42,9 @@ const PURPOSE_LASTS: Duration = Duration::from_hours(1);
 
 /// For how long it stays on record who looked.
 const RECORD_LASTS: Duration = Duration::from_hours(2 * 366 * 24);
+
+/// Rows of the record in one answer.
+const LOOKS: u32 = 500;
 
 /// What a dwelling may be looked at for.
 const PURPOSES: [&str; 5] = ["billing", "operation", "advice", "resident", "law"];
@@ -219,6 +223,7 @@ pub(crate) async fn state<R: Repository>(
     if meter.is_some() && dwellings.is_empty() {
         return Err(no_such_meter());
     }
+    let since_ms = now.wall_ms().saturating_sub(ms(PURPOSE_LASTS));
     for dwelling in dwellings {
         let look = Look {
             id: uuid_v7(&now),
@@ -231,7 +236,7 @@ pub(crate) async fn state<R: Repository>(
             looks: 0,
             downloads: 0,
         };
-        people.repository.state_purpose(site.id, look).await?;
+        people.repository.state_purpose(site.id, look, since_ms).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -240,9 +245,15 @@ pub(crate) async fn state<R: Repository>(
 pub(crate) async fn looks<R: Repository>(
     State(people): State<People<R>>,
     site: Result<Path<SiteId>, PathRejection>,
+    question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<Vec<LookBody>>, Problem> {
     let site = found(&people, site?.0).await?;
-    let looks = people.repository.looks(site.id).await?;
+    let Query(Question { before, limit }) = question?;
+    let limit = limit.unwrap_or(LOOKS);
+    if !(1..=LOOKS).contains(&limit) {
+        return Err(Problem::malformed(format!("`limit` is a number from 1 to {LOOKS}")));
+    }
+    let looks = people.repository.looks(site.id, before, limit).await?;
     Ok(Json(looks.into_iter().map(LookBody::of).collect()))
 }
 
@@ -284,6 +295,18 @@ pub(crate) struct Purpose {
     meter: Option<MeterId>,
 }
 
+/// `?limit=50&before=…`
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Question {
+    /// What comes behind the row of this id; from the latest on if it is left out.
+    #[param(value_type = Option<String>)]
+    before: Option<Uuid>,
+    /// From 1 to 500 rows; 500 if it is left out.
+    limit: Option<u32>,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Dwelling)]
 pub(crate) struct DwellingBody {
@@ -308,6 +331,8 @@ impl DwellingBody {
 #[schema(as = Look)]
 pub(crate) struct LookBody {
     #[schema(value_type = String)]
+    id: Uuid,
+    #[schema(value_type = String)]
     meter: MeterId,
     who: String,
     purpose: String,
@@ -319,9 +344,9 @@ pub(crate) struct LookBody {
 
 impl LookBody {
     fn of(look: Look) -> Self {
-        let Look { meter, who, purpose, at_ms, last_ms, looks, downloads, .. } = look;
+        let Look { id, meter, who, purpose, at_ms, last_ms, looks, downloads, .. } = look;
         let (at, last) = (time(at_ms), last_ms.map(time));
-        Self { meter, who, purpose, at, last, looks, downloads }
+        Self { id, meter, who, purpose, at, last, looks, downloads }
     }
 }
 

@@ -117,6 +117,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0013_errands.sql"),
     include_str!("../migrations/postgres/0014_handover.sql"),
     include_str!("../migrations/postgres/0015_dwellings.sql"),
+    include_str!("../migrations/postgres/0016_looks.sql"),
 ];
 
 /// Does `$work` with `$db` in a transaction of its own, and answers after the commit. A macro

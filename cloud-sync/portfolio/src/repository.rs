@@ -39,7 +39,6 @@ pub use branches::{Branches, LinkUse, Links, Position};
 
 pub use crate::folded::Place;
 pub use crate::tally::DayTally;
-pub(crate) use dwellings::LOOKS;
 pub use dwellings::{Dwelling, Dwellings, Look};
 pub use errands::{Bundle, Errand, ErrandMove, ErrandNote, Errands};
 pub use handover::{Handover, Handovers, NotGiven, Owned, Released, TakenOver};

@@ -127,7 +127,7 @@ pub(crate) fn table<R: Repository>() -> Vec<Route<R>> {
         Route::post("/sites/{site}/purpose", May(See), "Say what you look at a dwelling's readings for: they are shown for an hour", dwellings::state::<R>)
             .takes::<dwellings::Purpose>().answers_nothing(),
         Route::get("/sites/{site}/looks", May(Administer), "Who looked at dwellings, and what for", dwellings::looks::<R>)
-            .answers_list::<dwellings::LookBody>(),
+            .asks::<dwellings::Question>().answers_list::<dwellings::LookBody>(),
         Route::post("/sites/{site}/handover", May(Administer), "Give a building's gateway to another owner: what let it, or anybody, in before is void", handover::give::<R>)
             .takes::<handover::HandoverBody>().answers::<handover::GivenBody>(201),
         Route::post("/sites/{site}/enrol-code", May(Configure), "Make a one-time code for the gateway of a building", handover::code::<R>)

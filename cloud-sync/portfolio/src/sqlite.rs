@@ -208,6 +208,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0013_errands.sql"),
     include_str!("../migrations/sqlite/0014_handover.sql"),
     include_str!("../migrations/sqlite/0015_dwellings.sql"),
+    include_str!("../migrations/sqlite/0016_looks.sql"),
 ];
 
 impl Repository for Sqlite {

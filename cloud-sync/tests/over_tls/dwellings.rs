@@ -12,6 +12,7 @@ use crate::support::{Cloud, Gateway, gateway_id, on_both_databases};
 on_both_databases! {
     nobody_sees_a_dwelling_without_saying_what_for,
     who_is_not_given_more_sees_whole_days_on_every_way,
+    the_record_holds_everybody_however_often_somebody_says_the_same,
     what_is_a_dwelling_is_said_by_its_owner_and_goes_along_with_the_gateway,
 }
 
@@ -188,6 +189,51 @@ async fn who_is_not_given_more_sees_whole_days_on_every_way(cloud: Cloud) {
     ));
     let part: Value = serde_json::from_str(&house.kari.get(&part).await).unwrap();
     assert_eq!(part["runs"], json!([]), "{part}");
+}
+
+async fn the_record_holds_everybody_however_often_somebody_says_the_same(cloud: Cloud) {
+    let mut house = House::in_(&cloud, &["owner"]).await;
+    let (purpose, looks) = (house.path("/purpose"), house.path("/looks"));
+    let day = house.ways().swap_remove(0);
+    let mut viewer = house.somebody(&cloud, "viewer").await;
+    let say = async |who: &mut Browser, what: &str| {
+        assert_eq!(who.send(Method::POST, &purpose, json!({"purpose": what})).await.0, 204);
+    };
+    say(&mut house.kari, "billing").await;
+    cloud.clock.pass(Duration::from_mins(1));
+    for what in ["advice", "law", "advice", "law", "advice"] {
+        say(&mut viewer, what).await;
+        assert_eq!(viewer.status(Method::GET, &day).await, 200);
+        cloud.clock.pass(Duration::from_mins(10));
+    }
+    let told = |looks: &Value| {
+        let row = |it: &Value| format!("{} {} {}", it["who"], it["purpose"], it["looks"]);
+        looks.as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    let all = [r#""viewer" "law" 2"#, r#""viewer" "advice" 3"#, r#""kari" "billing" 0"#];
+    assert_eq!(told(&house.looks().await), all);
+    // What was said last holds for an hour, and is on record anew when it has been there for one.
+    cloud.clock.pass(Duration::from_mins(45));
+    assert_eq!(viewer.status(Method::GET, &day).await, 200);
+    say(&mut viewer, "advice").await;
+    let all = [r#""viewer" "advice" 0"#, all[0], r#""viewer" "advice" 4"#, all[2]];
+    assert_eq!(told(&house.looks().await), all);
+
+    // Row by row, to the last.
+    let (mut before, mut found) = (String::new(), Vec::new());
+    loop {
+        let page = house.kari.get(&format!("{looks}?limit=1{before}")).await;
+        let page: Value = serde_json::from_str(&page).unwrap();
+        let Some(row) = page.as_array().unwrap().first() else { break };
+        before = format!("&before={}", row["id"].as_str().unwrap());
+        found.extend(told(&page));
+    }
+    assert_eq!(found, all);
+    for wrong in ["limit=0", "limit=501", "before=x", "after=1"] {
+        assert_eq!(house.kari.status(Method::GET, &format!("{looks}?{wrong}")).await, 400);
+    }
+    let others = format!("{looks}?before={}", uuid::Uuid::from_u128(7));
+    assert_eq!(house.kari.get(&others).await, "[]");
 }
 
 async fn what_is_a_dwelling_is_said_by_its_owner_and_goes_along_with_the_gateway(cloud: Cloud) {

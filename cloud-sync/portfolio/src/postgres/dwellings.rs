@@ -1,9 +1,10 @@
 //! Metering points of dwellings, and who looked at them.
 
 use metering::{MeterId, SiteId, UserId};
+use uuid::Uuid;
 
 use super::{Access, Postgres, Trouble, Work};
-use crate::repository::{Dwelling, Dwellings, LOOKS, Look, RepositoryError};
+use crate::repository::{Dwelling, Dwellings, Look, RepositoryError};
 
 impl Dwellings for Postgres {
     async fn dwellings(&self, site: SiteId) -> Result<Vec<Dwelling>, RepositoryError> {
@@ -24,8 +25,14 @@ impl Dwellings for Postgres {
         transaction!(self, write, "remove a dwelling", db, remove(&mut db, site, meter))
     }
 
-    async fn state_purpose(&self, site: SiteId, look: Look) -> Result<(), RepositoryError> {
-        transaction!(self, Access::Write, "keep a purpose", db, state(&mut db, site, &look))
+    async fn state_purpose(
+        &self,
+        site: SiteId,
+        look: Look,
+        since_ms: i64,
+    ) -> Result<(), RepositoryError> {
+        let write = Access::Write;
+        transaction!(self, write, "keep a purpose", db, state(&mut db, site, &look, since_ms))
     }
 
     async fn count_look(
@@ -47,8 +54,14 @@ impl Dwellings for Postgres {
         )
     }
 
-    async fn looks(&self, site: SiteId) -> Result<Vec<Look>, RepositoryError> {
-        transaction!(self, Access::Read, "list who looked", db, looks(&mut db, site))
+    async fn looks(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Look>, RepositoryError> {
+        let read = Access::Read;
+        transaction!(self, read, "list who looked", db, looks(&mut db, site, before, limit))
     }
 
     async fn tidy_looks(&self, before_ms: i64) -> Result<(), RepositoryError> {
@@ -107,10 +120,31 @@ async fn remove(db: &mut Work<'_>, site: SiteId, meter: MeterId) -> Result<bool,
     Ok(removed > 0)
 }
 
-async fn state(db: &mut Work<'_>, site: SiteId, look: &Look) -> Result<(), Trouble> {
+async fn state(db: &mut Work<'_>, site: SiteId, look: &Look, since_ms: i64) -> Result<(), Trouble> {
+    let said_again = db
+        .change(
+            "UPDATE look SET said_ms = $5
+              WHERE id = (SELECT id FROM look
+                           WHERE site = $1 AND meter = $2 AND person = $3 AND purpose = $4
+                             AND said_ms > $6 AND at_ms > $6
+                           ORDER BY at_ms DESC, id DESC LIMIT 1)",
+            &[
+                &site.uuid(),
+                &look.meter.uuid(),
+                &look.user.uuid(),
+                &look.purpose,
+                &look.at_ms,
+                &since_ms,
+            ],
+        )
+        .await?;
+    if said_again > 0 {
+        return Ok(());
+    }
     db.change(
-        "INSERT INTO look (id, site, meter, person, who, purpose, at_ms, looks, downloads)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0)",
+        "INSERT INTO look
+             (id, site, meter, person, who, purpose, at_ms, said_ms, looks, downloads)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, 0, 0)",
         &[
             &look.id,
             &site.uuid(),
@@ -138,20 +172,29 @@ async fn count(
             "UPDATE look
                 SET last_ms = $5, looks = looks + $6, downloads = downloads + $7
               WHERE id = (SELECT id FROM look
-                           WHERE site = $1 AND meter = $2 AND person = $3 AND at_ms > $4
-                           ORDER BY at_ms DESC, id DESC LIMIT 1)",
+                           WHERE site = $1 AND meter = $2 AND person = $3 AND said_ms > $4
+                           ORDER BY said_ms DESC, id DESC LIMIT 1)",
             &[&site.uuid(), &meter.uuid(), &user.uuid(), &since_ms, &now_ms, &looks, &downloads],
         )
         .await?;
     Ok(counted > 0)
 }
 
-async fn looks(db: &mut Work<'_>, site: SiteId) -> Result<Vec<Look>, Trouble> {
+async fn looks(
+    db: &mut Work<'_>,
+    site: SiteId,
+    before: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<Look>, Trouble> {
     let found = db
         .rows(
             "SELECT id, meter, person, who, purpose, at_ms, last_ms, looks, downloads
-               FROM look WHERE site = $1 ORDER BY at_ms DESC, id DESC LIMIT $2",
-            &[&site.uuid(), &LOOKS],
+               FROM look
+              WHERE site = $1
+                AND ($2::uuid IS NULL
+                     OR (at_ms, id) < (SELECT at_ms, id FROM look WHERE site = $1 AND id = $2))
+              ORDER BY at_ms DESC, id DESC LIMIT $3",
+            &[&site.uuid(), &before, &i64::from(limit)],
         )
         .await?;
     let look = |row: &tokio_postgres::Row| {

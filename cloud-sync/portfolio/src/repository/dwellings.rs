@@ -57,9 +57,6 @@ pub struct Look {
     pub downloads: u32,
 }
 
-/// Looks of one site that are told.
-pub(crate) const LOOKS: i64 = 500;
-
 /// Keeps them.
 pub trait Dwellings {
     /// The dwellings of a site.
@@ -82,11 +79,13 @@ pub trait Dwellings {
         meter: MeterId,
     ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
 
-    /// Keeps what somebody says that they look for.
+    /// Keeps what somebody says that they look for. Who said the same since `since_ms` is on record already: that
+    /// row holds from now on.
     fn state_purpose(
         &self,
         site: SiteId,
         look: Look,
+        since_ms: i64,
     ) -> impl Future<Output = Result<(), RepositoryError>> + Send;
 
     /// Somebody looks at `now_ms`, or takes a file, for what they said last, since `since_ms`; `false`, and
@@ -101,10 +100,12 @@ pub trait Dwellings {
         is_download: bool,
     ) -> impl Future<Output = Result<bool, RepositoryError>> + Send;
 
-    /// Who looked in a site, the latest first.
+    /// Who looked in a site, the latest first: at most `limit` rows, those that come behind `before`.
     fn looks(
         &self,
         site: SiteId,
+        before: Option<Uuid>,
+        limit: u32,
     ) -> impl Future<Output = Result<Vec<Look>, RepositoryError>> + Send;
 
     /// Forgets who looked before `before_ms`.

@@ -2,10 +2,11 @@
 
 use metering::{MeterId, SiteId, UserId};
 use rusqlite::{Connection, params};
+use uuid::Uuid;
 
 use super::Sqlite;
 use super::rows::{self, Trouble};
-use crate::repository::{Dwelling, Dwellings, LOOKS, Look, RepositoryError};
+use crate::repository::{Dwelling, Dwellings, Look, RepositoryError};
 
 impl Dwellings for Sqlite {
     async fn dwellings(&self, site: SiteId) -> Result<Vec<Dwelling>, RepositoryError> {
@@ -49,11 +50,35 @@ impl Dwellings for Sqlite {
         .await
     }
 
-    async fn state_purpose(&self, site: SiteId, look: Look) -> Result<(), RepositoryError> {
+    async fn state_purpose(
+        &self,
+        site: SiteId,
+        look: Look,
+        since_ms: i64,
+    ) -> Result<(), RepositoryError> {
         self.write("keep a purpose", move |db| {
+            let said_again = db.execute(
+                "UPDATE look SET said_ms = ?5
+                  WHERE id = (SELECT id FROM look
+                               WHERE site = ?1 AND meter = ?2 AND person = ?3 AND purpose = ?4
+                                 AND said_ms > ?6 AND at_ms > ?6
+                               ORDER BY at_ms DESC, id DESC LIMIT 1)",
+                params![
+                    site.uuid().as_bytes(),
+                    look.meter.uuid().as_bytes(),
+                    look.user.uuid().as_bytes(),
+                    look.purpose,
+                    look.at_ms,
+                    since_ms
+                ],
+            )?;
+            if said_again > 0 {
+                return Ok(());
+            }
             db.execute(
-                "INSERT INTO look (id, site, meter, person, who, purpose, at_ms, looks, downloads)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0)",
+                "INSERT INTO look
+                     (id, site, meter, person, who, purpose, at_ms, said_ms, looks, downloads)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 0, 0)",
                 params![
                     look.id.as_bytes(),
                     site.uuid().as_bytes(),
@@ -84,8 +109,8 @@ impl Dwellings for Sqlite {
                     "UPDATE look
                         SET last_ms = ?5, looks = looks + (NOT ?6), downloads = downloads + ?6
                       WHERE id = (SELECT id FROM look
-                                   WHERE site = ?1 AND meter = ?2 AND person = ?3 AND at_ms > ?4
-                                   ORDER BY at_ms DESC, id DESC LIMIT 1)",
+                                   WHERE site = ?1 AND meter = ?2 AND person = ?3 AND said_ms > ?4
+                                   ORDER BY said_ms DESC, id DESC LIMIT 1)",
                 )?
                 .execute(params![
                     site.uuid().as_bytes(),
@@ -100,8 +125,13 @@ impl Dwellings for Sqlite {
         .await
     }
 
-    async fn looks(&self, site: SiteId) -> Result<Vec<Look>, RepositoryError> {
-        self.read("list who looked", move |db| looks(db, site)).await
+    async fn looks(
+        &self,
+        site: SiteId,
+        before: Option<Uuid>,
+        limit: u32,
+    ) -> Result<Vec<Look>, RepositoryError> {
+        self.read("list who looked", move |db| looks(db, site, before, limit)).await
     }
 
     async fn tidy_looks(&self, before_ms: i64) -> Result<(), RepositoryError> {
@@ -132,12 +162,22 @@ fn dwellings(db: &Connection, site: SiteId) -> Result<Vec<Dwelling>, Trouble> {
     Ok(all)
 }
 
-fn looks(db: &Connection, site: SiteId) -> Result<Vec<Look>, Trouble> {
+fn looks(
+    db: &Connection,
+    site: SiteId,
+    before: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<Look>, Trouble> {
     let mut statement = db.prepare_cached(
         "SELECT id, meter, person, who, purpose, at_ms, last_ms, looks, downloads
-           FROM look WHERE site = ?1 ORDER BY at_ms DESC, id DESC LIMIT ?2",
+           FROM look
+          WHERE site = ?1
+            AND (?2 IS NULL
+                 OR (at_ms, id) < (SELECT at_ms, id FROM look WHERE site = ?1 AND id = ?2))
+          ORDER BY at_ms DESC, id DESC LIMIT ?3",
     )?;
-    let mut found = statement.query(params![site.uuid().as_bytes(), LOOKS])?;
+    let before = before.map(Uuid::into_bytes);
+    let mut found = statement.query(params![site.uuid().as_bytes(), before, limit])?;
     let mut all = Vec::new();
     while let Some(row) = found.next()? {
         all.push(Look {

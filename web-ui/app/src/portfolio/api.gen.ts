@@ -348,6 +348,7 @@ export interface Login {
 export interface Look {
   at: string;
   downloads: number;
+  id: string;
   last: string | null;
   looks: number;
   meter: string;

@@ -251,6 +251,8 @@ async fn sensors_of_each_maker_are_heard_and_their_faults_are_no_values() {
     let announced = announced.unwrap();
     let registers = announced["registers"].as_array().unwrap().iter();
     let mut registers: Vec<&str> = registers.filter_map(|it| it["register"].as_str()).collect();
+    // On a slow machine its first message may come late, and that it was missed stands there too.
+    registers.retain(|it| *it != "answer");
     registers.sort_unstable();
     assert_eq!(registers, ["co2_room", "humidity_room", "temperature_room"]);
 }
